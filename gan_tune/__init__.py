@@ -1,0 +1,39 @@
+"""gan-tune: Ray-distributed hyperparameter search for GANs.
+
+The names below load on first use, so that ``import gan_tune`` stays light (no torch, ray, optuna
+or mlflow).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_tune.config import TrialConfig
+    from gan_tune.errors import GanTuneError
+    from gan_tune.service import load_generator, search, train
+    from gan_tune.space import SearchSpace
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GanTuneError": "gan_tune.errors",
+    "SearchSpace": "gan_tune.space",
+    "TrialConfig": "gan_tune.config",
+    "load_generator": "gan_tune.service",
+    "search": "gan_tune.service",
+    "train": "gan_tune.service",
+}
+
+__all__ = ["GanTuneError", "SearchSpace", "TrialConfig", "load_generator", "search", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
