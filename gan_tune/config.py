@@ -8,31 +8,59 @@ torch.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.types import Strict
 
 from gan_tune.errors import ConfigError, Fault
+from gan_tune.wording import (
+    argument_faults,
+    closest,
+    faults_of,
+    must_be_one_of,
+    shown,
+    unknown_key,
+)
 
 __all__ = [
     "Argument",
     "Catalogue",
     "CollapseRule",
     "DivergenceRule",
+    "Draft",
+    "Flag",
     "Incompatibility",
+    "Number",
     "Objective",
     "Part",
     "TrialConfig",
+    "Whole",
     "closest",
     "signature_arguments",
 ]
+
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+"""Plain values as they are meant: text is no number, and `true` is not 1."""
+
+BOTH_CLIPS = ("generator_gradient_clip", "discriminator_gradient_clip")
+"""The fields that `gradient_clip` stands for."""
 
 PART_FIELDS: Mapping[str, str] = MappingProxyType(
     {
@@ -76,18 +104,24 @@ class CollapseRule(_Frozen):
     metric's features (pictures) or of the points themselves; 1 is as varied as the data.
     """
 
-    variety: float = Field(0.1, ge=0, lt=1, description="Least share of the data's variety; 0: off")
-    after: float = Field(
+    variety: Number = Field(
+        0.1, ge=0, lt=1, description="Least share of the data's variety; 0: off"
+    )
+    after: Number = Field(
         0.3, ge=0, le=1, description="Share of the training before which nothing counts"
     )
-    reports: int = Field(2, ge=1, description="So many reports in a row must fall under the share")
+    reports: Whole = Field(
+        2, ge=1, description="So many reports in a row must fall under the share"
+    )
 
 
 class DivergenceRule(_Frozen):
     """When training counts as diverged: a non-finite value, or one beyond these limits."""
 
-    max_logit: float = Field(1e5, gt=0, description="Largest |logit| of the discriminator")
-    max_gradient_norm: float = Field(1e8, gt=0, description="Largest gradient norm before clipping")
+    max_logit: Number = Field(1e5, gt=0, description="Largest |logit| of the discriminator")
+    max_gradient_norm: Number = Field(
+        1e8, gt=0, description="Largest gradient norm before clipping"
+    )
 
 
 class Part(BaseModel):
@@ -115,20 +149,22 @@ class TrialConfig(_Frozen):
     discriminator_optimizer: Part
     generator_gradient_clip: Part = Part(name="none")
     discriminator_gradient_clip: Part = Part(name="none")
-    ema: float = Field(0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off")
-    d_steps: int = Field(1, ge=1, le=100, description="Discriminator steps per generator step")
-    patience: int = Field(
+    ema: Number = Field(
+        0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off"
+    )
+    d_steps: Whole = Field(1, ge=1, le=100, description="Discriminator steps per generator step")
+    patience: Whole = Field(
         0, ge=0, description="Reports without a better objective after which the trial ends; 0: off"
     )
     collapse: CollapseRule = CollapseRule()
     divergence: DivergenceRule = DivergenceRule()
-    deterministic: bool = Field(
+    deterministic: Flag = Field(
         False, description="Deterministic GPU kernels: slower there; a CPU always is"
     )
     objective: Objective = Objective()
-    steps: int = Field(ge=1, description="Generator steps in all")
-    evaluations: int = Field(10, ge=1, description="Reports, evenly spread over the steps")
-    seed: int = Field(0, ge=0, description="Seed of everything random in the trial")
+    steps: Whole = Field(ge=1, description="Generator steps in all")
+    evaluations: Whole = Field(10, ge=1, description="Reports, evenly spread over the steps")
+    seed: Whole = Field(0, ge=0, description="Seed of everything random in the trial")
 
     @property
     def report_steps(self) -> tuple[int, ...]:
@@ -161,38 +197,77 @@ class TrialConfig(_Frozen):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
-    def from_tree(cls, tree: Mapping[str, Any], catalogue: Catalogue) -> TrialConfig:
+    def from_tree(
+        cls, tree: Mapping[str, Any], catalogue: Catalogue, *, build: bool = True
+    ) -> TrialConfig:
         """Resolve and check a tree of plain values.
 
         A part may be given by its name alone, and `gradient_clip` stands for both networks'.
-        The parts are then built once (on no real memory) to see that they fit each other.
+        The parts are then built once (on no real memory) to see that they fit each other;
+        ``build=False`` leaves that out, for trees of a space that was checked.
 
         Raises:
             ConfigError: with every fault found, each at its dotted path in ``tree``.
         """
+        draft = cls.draft(tree, catalogue)
+        faults = list(draft.faults)
+        if draft.config is not None:
+            doubtful = set(draft.broken)
+            for rule in catalogue.broken_rules(draft.config, but=draft.broken):
+                faults.append(rule.fault())
+                doubtful.update(rule.touches)
+            if build and doubtful.isdisjoint(("data", "generator", "discriminator")):
+                found = catalogue.build(draft.config)
+                faults += [fault for fault in found if _field(fault) not in draft.broken]
+        if faults or draft.config is None:
+            raise ConfigError(_as_written(faults, tree))
+        return draft.config
+
+    @classmethod
+    def draft(cls, tree: Mapping[str, Any], catalogue: Catalogue) -> Draft:
+        """Resolve a tree field by field, with stand-ins where a field is faulty.
+
+        So one faulty field does not hide what is wrong with the others.
+        """
         faults: list[Fault] = []
         fields = _spread_gradient_clip(tree, faults)
-        for key in fields:
-            if key not in cls.model_fields:
-                faults.append(_unknown_key(key, [*cls.model_fields, "gradient_clip"], fields[key]))
+        names = [*cls.model_fields, "gradient_clip"]
+        faults += [unknown_key(key, names, fields[key]) for key in fields if key not in names]
         known = {key: value for key, value in fields.items() if key in cls.model_fields}
         for name, kind in PART_FIELDS.items():
             if name in known:
                 known[name] = catalogue.resolve(kind, known[name], name, faults)
         known["penalties"] = _resolve_penalties(known.get("penalties"), catalogue, faults)
-        broken = {fault.path.split(".")[0] for fault in faults}
+        broken = {_field(fault) for fault in faults}
         try:
-            config = cls.model_validate(known)
+            config: TrialConfig | None = cls.model_validate(
+                _with_stand_ins(known, broken, catalogue)
+            )
         except ValidationError as error:
-            faults += [f for f in _faults_of(error) if f.path.split(".")[0] not in broken]
-            raise ConfigError(faults) from None
-        if not faults:
-            faults += catalogue.clashes(config)
-        if not faults:
-            faults += catalogue.build(config)
-        if faults:
-            raise ConfigError(faults)
-        return config
+            late = faults_of(error, model=cls)
+            faults += [fault for fault in late if _field(fault) not in broken]
+            broken = {_field(fault) for fault in faults}
+            config = cls._mended(_with_stand_ins(known, broken, catalogue))
+        return Draft(config, tuple(_as_written(faults, tree)), frozenset(broken))
+
+    @classmethod
+    def _mended(cls, fields: Mapping[str, Any]) -> TrialConfig | None:
+        try:
+            return cls.model_validate(fields)
+        except ValidationError:
+            return None  # a kind of part without any that could stand in
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A trial config under check: ``broken`` fields hold stand-ins, the others what was given.
+
+    ``config`` is None where no stand-in is to be had.
+    """
+
+    config: TrialConfig | None
+    faults: tuple[Fault, ...]
+    broken: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -210,7 +285,13 @@ class Argument:
         Raises:
             pydantic.ValidationError: the value does not fit the annotation.
         """
-        return _adapter(self.annotation).validate_python(value)
+        adapter = _adapter(self.annotation)
+        try:
+            text = json.dumps(value)
+        except (TypeError, ValueError):
+            return adapter.validate_python(value, strict=True)
+        # Through JSON, so that strict means: no number out of text, but a tuple out of a list.
+        return adapter.validate_json(text, strict=True)
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the argument's values."""
@@ -219,25 +300,48 @@ class Argument:
 
 @dataclass(frozen=True)
 class Incompatibility:
-    """Two parts (or settings of them) that make no sound trial together, and why."""
+    """Two parts (or settings of them) that make no sound trial together, and why.
+
+    ``fields`` are the dotted places in a trial config whose settings ``clash`` looks at.
+    """
 
     fields: tuple[str, str]
     reason: str
     clash: Callable[[TrialConfig], bool]
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The fields of a trial config that the rule looks at."""
+        heads = {place.split(".")[0] for place in self.fields}
+        return frozenset(heads | set(BOTH_CLIPS) if "gradient_clip" in heads else heads)
+
+    def fault(self) -> Fault:
+        """The rule as a fault of a trial config."""
+        return Fault(self.fields[0], f"does not go with {self.fields[1]}: {self.reason}")
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """All parts by kind and name, with the rules that span several of them.
 
-    ``load`` imports a user's own part (`package.module:Name`); ``build`` constructs a config's
-    networks without memory and returns what does not fit.
+    - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
+      with the rule that was broken.
+    - ``build(config)`` constructs a config's networks without memory and returns what does not
+      fit, each at its dotted path in the config.
+    - ``check_objective(objective, data)`` returns the rule that an objective breaks on that data
+      (`must be one of ...`), or None.
+    - ``check_data(data)`` looks whether the data are there and readable, and returns what is
+      wrong at its dotted path (`data.root`), or None.
     """
 
     parts: Mapping[str, Mapping[str, Mapping[str, Argument]]]
     incompatibilities: Sequence[Incompatibility] = ()
     load: Callable[[str, str], Mapping[str, Argument]] | None = None
     build: Callable[[TrialConfig], Sequence[Fault]] = field(default=lambda config: ())
+    check_objective: Callable[[Objective, Part], str | None] = field(
+        default=lambda objective, data: None
+    )
+    check_data: Callable[[Part], Fault | None] = field(default=lambda data: None)
 
     def arguments(self, kind: str, name: str) -> Mapping[str, Argument]:
         """Arguments of a part.
@@ -249,7 +353,7 @@ class Catalogue:
             return self.parts[kind][name]
         if ":" in name and self.load is not None:
             return self.load(kind, name)
-        raise KeyError(_must_be_one_of(f"{kind.replace('_', ' ')} name", name, self.parts[kind]))
+        raise KeyError(must_be_one_of(f"{kind.replace('_', ' ')} name", name, self.parts[kind]))
 
     def resolve(self, kind: str, given: Any, path: str, faults: list[Fault]) -> Any:
         """A :class:`Part` with every argument checked and defaults filled in.
@@ -261,25 +365,25 @@ class Catalogue:
         if isinstance(given, str):
             given = {"name": given}
         if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-            faults.append(Fault(path, "must be a name, or a mapping with a name", repr(given)))
+            faults.append(Fault(path, "must be a name, or a mapping with a name", shown(given)))
             return None
         name = given["name"]
         try:
             arguments = self.arguments(kind, name)
         except KeyError as error:
-            faults.append(Fault(f"{path}.name", str(error.args[0]), repr(name)))
+            faults.append(Fault(f"{path}.name", str(error.args[0]), shown(name)))
             return None
         resolved: dict[str, Any] = {}
         for key, value in given.items():
             if key == "name":
                 continue
             if key not in arguments:
-                faults.append(_unknown_key(key, arguments, value, path, owner=name))
+                faults.append(unknown_key(key, arguments, value, path, owner=name))
                 continue
             try:
                 resolved[key] = arguments[key].check(value)
             except ValidationError as error:
-                faults.extend(_faults_of(error, f"{path}.{key}", value))
+                faults.extend(argument_faults(error, f"{path}.{key}", value))
         for argument in arguments.values():
             if argument.name in given:
                 continue
@@ -290,26 +394,44 @@ class Catalogue:
         ordered = {key: resolved[key] for key in arguments if key in resolved}
         return Part(name=name, args=ordered)
 
-    def clashes(self, config: TrialConfig) -> list[Fault]:
-        """The declared incompatibilities that a config runs into."""
+    def stand_in(self, kind: str) -> Part | None:
+        """A part that needs no arguments, to stand where a faulty one was given."""
+        for name, arguments in self.parts[kind].items():
+            if not any(argument.required for argument in arguments.values()):
+                return Part(name=name, args={a.name: a.default for a in arguments.values()})
+        return None
+
+    def broken_rules(
+        self, config: TrialConfig, *, but: frozenset[str] = frozenset()
+    ) -> list[Incompatibility]:
+        """The declared incompatibilities that a config runs into, not looking at fields ``but``."""
         return [
-            Fault(rule.fields[0], f"does not go with {rule.fields[1]}: {rule.reason}")
+            rule
             for rule in self.incompatibilities
-            if rule.clash(config)
+            if rule.touches.isdisjoint(but) and rule.clash(config)
         ]
 
+    def clashes(self, config: TrialConfig) -> list[Fault]:
+        """The declared incompatibilities that a config runs into, as faults."""
+        return [rule.fault() for rule in self.broken_rules(config)]
 
-def signature_arguments(part: Callable[..., Any], *, skip: int = 0) -> dict[str, Argument]:
+
+def signature_arguments(part: Callable[..., Any], *, skip: int | None = None) -> dict[str, Argument]:
     """A part's arguments, read off its signature: the keyword-only ones of our own parts.
 
-    ``skip`` > 0 is for a user's part: all parameters but the first ``skip`` count. Annotations may
-    carry bounds (`Annotated[float, Gt(0)]`), which are then enforced. A missing one accepts anything.
+    A given ``skip`` is for a user's part: all parameters but the first ``skip`` count. Annotations may
+    carry bounds (`Annotated[float, Gt(0)]`), which are then enforced. Without one, anything goes.
     """
     target = part.__init__ if inspect.isclass(part) else part
-    hints = get_type_hints(target, include_extras=True)
+    try:
+        hints = get_type_hints(target, include_extras=True)
+    except (NameError, AttributeError, TypeError):
+        hints = {}  # a user's part may name types that exist for its type checker only
     parameters = list(inspect.signature(part).parameters.values())
-    if skip:
-        chosen = [p for p in parameters[skip:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if skip is not None:
+        chosen = [
+            p for p in parameters[skip:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
     else:
         chosen = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     return {
@@ -323,36 +445,47 @@ def signature_arguments(part: Callable[..., Any], *, skip: int = 0) -> dict[str,
     }
 
 
-def closest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name nearest to a misspelt one, if any is near."""
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+def _field(fault: Fault) -> str:
+    return fault.path.split(".")[0]
 
 
-def _must_be_one_of(what: str, name: str, valid: Iterable[str]) -> str:
-    valid = list(valid)
-    near = closest(name, valid)
-    hint = f"; did you mean {near!r}?" if near else ""
-    return f"{what} must be one of {', '.join(valid)}{hint}"
+def _as_written(faults: Iterable[Fault], tree: Mapping[str, Any]) -> list[Fault]:
+    # What `gradient_clip` was spread to is reported once, where it was written.
+    if "gradient_clip" not in tree:
+        return list(faults)
+    spread = [name for name in BOTH_CLIPS if name not in tree]
+    written = []
+    for fault in faults:
+        head, *rest = fault.path.split(".")
+        path = ".".join(["gradient_clip", *rest]) if head in spread else fault.path
+        written.append(replace(fault, path=path))
+    return list(dict.fromkeys(written))
 
 
-def _unknown_key(
-    key: Any, valid: Iterable[str], value: Any, path: str = "", owner: str = "a trial"
-) -> Fault:
-    valid = list(valid)
-    near = closest(str(key), valid)
-    hint = f"; did you mean {near!r}?" if near else f", which takes {', '.join(valid) or 'nothing'}"
-    return Fault(f"{path}.{key}" if path else str(key), f"no such key in {owner}{hint}", repr(value))
+def _with_stand_ins(
+    fields: Mapping[str, Any], broken: Iterable[str], catalogue: Catalogue
+) -> dict[str, Any]:
+    """The sound fields, and stand-ins for the broken ones that a config cannot do without."""
+    broken = set(broken)
+    sound = {key: value for key, value in fields.items() if key not in broken}
+    for name, kind in PART_FIELDS.items():
+        if name in broken and TrialConfig.model_fields[name].is_required():
+            part = catalogue.stand_in(kind)
+            sound |= {name: part} if part else {}
+    return {"steps": 1, **sound} if "steps" in broken else sound
 
 
 def _spread_gradient_clip(tree: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
     fields = dict(tree)
     if "gradient_clip" in fields:
         both = fields.pop("gradient_clip")
-        for name in ("generator_gradient_clip", "discriminator_gradient_clip"):
+        for name in BOTH_CLIPS:
             if name in fields:
-                faults.append(Fault(name, "must not stand beside gradient_clip", repr(fields[name])))
-            fields[name] = both
+                faults.append(
+                    Fault(name, "must not stand beside gradient_clip", shown(fields[name]))
+                )
+            else:
+                fields[name] = both
     return fields
 
 
@@ -360,26 +493,13 @@ def _resolve_penalties(given: Any, catalogue: Catalogue, faults: list[Fault]) ->
     if given is None:
         return ()
     if not isinstance(given, (list, tuple)):
-        faults.append(Fault("penalties", "must be a list", repr(given)))
+        faults.append(Fault("penalties", "must be a list", shown(given)))
         return ()
     parts = [
-        catalogue.resolve("penalty", entry, f"penalties.{i}", faults) for i, entry in enumerate(given)
+        catalogue.resolve("penalty", entry, f"penalties.{i}", faults)
+        for i, entry in enumerate(given)
     ]
     return tuple(part for part in parts if part is not None and part.name != "none")
-
-
-def _faults_of(error: ValidationError, path: str = "", given: Any = None) -> list[Fault]:
-    faults = []
-    for entry in error.errors():
-        place = ".".join([path, *map(str, entry["loc"])]).strip(".")
-        rule = entry["msg"][:1].lower() + entry["msg"][1:]
-        if entry["type"] == "missing":
-            faults.append(Fault(place, "is required"))
-        elif entry["type"] == "extra_forbidden":
-            faults.append(Fault(place, "no such key", repr(entry["input"])))
-        else:
-            faults.append(Fault(place, rule.replace("input should", "must"), repr(entry["input"])))
-    return faults
 
 
 def _flatten(value: Any, path: str) -> Iterable[tuple[str, Any]]:
@@ -401,7 +521,16 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     # Keyed by identity (an annotation need not be hashable); the entry keeps the annotation alive.
     entry = _ADAPTERS.get(id(annotation))
     if entry is None:
-        strict = Annotated[annotation, Field(strict=False)] if annotation is not Any else Any
-        entry = (annotation, TypeAdapter(strict, config=None))
+        entry = (annotation, _new_adapter(annotation))
         _ADAPTERS[id(annotation)] = entry
     return entry[1]
+
+
+def _new_adapter(annotation: Any) -> TypeAdapter[Any]:
+    plain = ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
+    try:
+        return TypeAdapter(annotation, config=plain)
+    except PydanticUserError:
+        return TypeAdapter(annotation)  # a model or dataclass brings its own config
+    except PydanticSchemaGenerationError:
+        return TypeAdapter(Any)

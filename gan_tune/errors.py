@@ -1,18 +1,18 @@
 """Every error gan-tune raises on purpose.
 
-    GanTuneError                one line for the user; the command line exits with code 2
-    ├── FaultsError             several faults of one input, each `place: rule: what was given`
-    │   ├── SpaceError          a search-space file, or what `--set` made of it
-    │   └── ConfigError         a trial config
-    ├── DataError               a data set is missing, damaged or does not fit
-    ├── StorageError            the folder or URI that holds a search cannot be used
-    │   └── SearchLockedError   another command works on this search
-    ├── TrackingError           the MLflow tracking server or store does not answer
-    ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
-    ├── ModelNotFoundError      no registered model of that name
-    ├── SearchNotFoundError     no search of that name
-    ├── OutputError             an output file exists, or cannot be written
-    └── CheckpointError         a checkpoint is incomplete or of another trial
+GanTuneError                one line for the user; the command line exits with code 2
+├── FaultsError             several faults of one input, each `place: rule: what was given`
+│   ├── SpaceError          a search-space file, or what `--set` made of it
+│   └── ConfigError         a trial config
+├── DataError               a data set is missing, damaged or does not fit
+├── StorageError            the folder or URI that holds a search cannot be used
+│   └── SearchLockedError   another command works on this search
+├── TrackingError           the MLflow tracking server or store does not answer
+├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
+├── ModelNotFoundError      no registered model of that name
+├── SearchNotFoundError     no search of that name
+├── OutputError             an output file exists, or cannot be written
+└── CheckpointError         a checkpoint is incomplete or of another trial
 """
 
 from __future__ import annotations

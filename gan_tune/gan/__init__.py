@@ -1,0 +1,1 @@
+"""The GAN itself in plain PyTorch: data, networks, losses, penalties, optimizers, training."""

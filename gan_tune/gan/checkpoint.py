@@ -1,0 +1,112 @@
+"""A trial's complete state as one safetensors file: tensors, with the scalars in its header.
+
+One file, so that it is either whole or not there. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from gan_tune.errors import CheckpointError
+
+__all__ = ["FILE_NAME", "Checkpoint", "pack", "read", "write"]
+
+FILE_NAME = "checkpoint.safetensors"
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read: named tensors, JSON scalars and the digest of the trial config."""
+
+    tensors: Mapping[str, Tensor]
+    scalars: Mapping[str, Any]
+    config_digest: str
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors below ``prefix/``, by the rest of their names."""
+        start = f"{prefix}/"
+        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+
+    def check(self, config_digest: str) -> None:
+        """Refuse the checkpoint of another trial config.
+
+        Raises:
+            CheckpointError: the digests differ.
+        """
+        if self.config_digest != config_digest:
+            raise CheckpointError(
+                f"checkpoint: must be of trial config {config_digest}, but is of "
+                f"{self.config_digest}"
+            )
+
+
+def pack(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any], config_digest: str) -> bytes:
+    """The bytes of a checkpoint."""
+    header = {"format": FORMAT, "config": config_digest, "scalars": json.dumps(scalars)}
+    # A clone for tensors that share memory (safetensors refuses them) costs nothing else.
+    own = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    return bytes(save_tensors(own, metadata=header))
+
+
+def read(source: bytes | Path) -> Checkpoint:
+    """Read a checkpoint from its bytes, its file, or the folder that holds it.
+
+    Raises:
+        CheckpointError: missing, torn, or not a checkpoint of gan-tune.
+    """
+    if isinstance(source, Path):
+        path = source / FILE_NAME if source.is_dir() else source
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{path}: must be a readable checkpoint: {error}") from None
+    try:
+        size = int.from_bytes(source[:8], "little")
+        header = json.loads(source[8 : 8 + size])["__metadata__"]
+        return Checkpoint(load_tensors(source), json.loads(header["scalars"]), header["config"])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"checkpoint is torn or not gan-tune's: {error}") from None
+
+
+def write(state: bytes, folder: Path) -> Path:
+    """Write a checkpoint's bytes into a folder, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(state)
+    os.replace(partial, path)
+    return path
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """An optimizer's state as named tensors: `prefix/PARAMETER/KEY`, numbers as 0-d tensors."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return {
+        f"{prefix}/{i}/{key}": torch.as_tensor(value)
+        for i, parameter in enumerate(parameters)
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Restore an optimizer's state only: its settings (learning rate) stay the config's."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, tensor in tensors.items():
+        index, key = name.split("/", 1)
+        parameter = parameters[int(index)]
+        # Adam's step counter lives wherever the optimizer made it; the moments beside the weights.
+        device = parameter.device if tensor.ndim or parameter.is_cuda else tensor.device
+        optimizer.state[parameter][key] = tensor.to(device)

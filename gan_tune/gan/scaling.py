@@ -1,0 +1,88 @@
+"""The map between data space and the space in which the networks work.
+
+Data space is what a user sees: pictures in [0, 1], points in their own units. The exported
+generator undoes the map, so samples always come back in data space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_tune.gan.data import Dataset
+
+__all__ = ["SCALES", "Scaling", "scaling_of"]
+
+Scale = Literal["none", "symmetric", "standard"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """scaled = (x − shift) / factor, with x in data space; one number per coordinate or for all."""
+
+    shift: tuple[float, ...]
+    factor: tuple[float, ...]
+    pictures: bool
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Data space → scaled. ``x`` [batch, ...] is uint8 for pictures, float for points."""
+        x = x.float().div_(255) if x.dtype == torch.uint8 else x
+        if self.identity:
+            return x
+        return (x - self._tensor(self.shift, x)) / self._tensor(self.factor, x)
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Scaled → data space; pictures are clamped to [0, 1]."""
+        if not self.identity:
+            x = x * self._tensor(self.factor, x) + self._tensor(self.shift, x)
+        return x.clamp(0, 1) if self.pictures else x
+
+    @property
+    def identity(self) -> bool:
+        """Whether both spaces are the same."""
+        return all(s == 0 for s in self.shift) and all(f == 1 for f in self.factor)
+
+    def _tensor(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _none(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(1), np.ones(1)
+
+
+def _symmetric(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures to [−1, 1] exactly; points so that the farthest coordinate lies at ±0.9."""
+    if dataset.kind == "pictures":
+        return np.full(1, 0.5), np.full(1, 0.5)
+    return np.zeros(1), np.abs(dataset.train).max(keepdims=True).reshape(1) / 0.9
+
+
+def _standard(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Zero mean and unit deviation: per coordinate for points, over all pixels for pictures."""
+    if dataset.kind == "pictures":
+        values = dataset.train.astype(np.float64) / 255
+        return values.mean().reshape(1), values.std().clip(1e-6).reshape(1)
+    values = dataset.train.astype(np.float64)
+    return values.mean(0), values.std(0).clip(1e-6)
+
+
+SCALES: dict[str, Callable[[Dataset], tuple[np.ndarray, np.ndarray]]] = {
+    "none": _none,
+    "symmetric": _symmetric,
+    "standard": _standard,
+}
+
+
+def scaling_of(dataset: Dataset, scale: str) -> Scaling:
+    """The scaling of that name for a data set, its figures taken from the training split."""
+    shift, factor = SCALES[scale](dataset)
+    return Scaling(
+        tuple(float(v) for v in shift),
+        tuple(float(v) for v in factor),
+        pictures=dataset.kind == "pictures",
+    )

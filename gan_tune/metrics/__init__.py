@@ -1,0 +1,6 @@
+"""How samples are judged: tensors in, numbers out."""
+
+from gan_tune.metrics.judge import Judge, build_judge
+from gan_tune.metrics.metric import METRICS, Metric, metric_names
+
+__all__ = ["METRICS", "Judge", "Metric", "build_judge", "metric_names"]

@@ -1,0 +1,180 @@
+"""A small convolutional classifier of a labelled picture set, for the features it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from gan_tune.gan.data import Dataset, Split
+
+__all__ = [
+    "Architecture",
+    "Classifier",
+    "architecture_of",
+    "classifier_accuracy",
+    "train_classifier",
+]
+
+ARCHITECTURE_NAME = "strided-cnn-1"
+WIDTHS = (24, 48, 64, 96, 96, 128, 128, 128, 128)
+LAST_SIDE = 4
+SMALL_SIDE = 8
+BATCH = 128
+LABEL_SMOOTHING = 0.1
+PEAK_LEARNING_RATE = 4e-3
+CHUNK = 500
+"""Pictures in one forward pass outside training: what fits a core's caches."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of the pictures (C, H, W), number of classes, number of features."""
+
+    shape: tuple[int, ...]
+    classes: int
+    features: int
+
+
+class Classifier(nn.Module):
+    """Pictures float [N, C, H, W] in [0, 1] → ``features`` [N, D] → logits [N, classes].
+
+    Convolutions of stride 2 down to 4x4 (the first of stride 1 for tiny pictures), one linear
+    layer to the features, one from their positive part to the classes.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        strides = _strides(architecture.shape)
+        widths = (architecture.shape[0], *WIDTHS[: len(strides)])
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in zip(widths[:-1], widths[1:], strides, strict=True):
+            convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+            layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+        self.convolutions = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(0.3)
+        height, width = (_halved(side, strides) for side in architecture.shape[1:])
+        self.to_features = nn.Linear(widths[-1] * height * width, architecture.features)
+        self.to_logits = nn.Linear(architecture.features, architecture.classes)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """The features [N, D] of pictures [N, C, H, W] in [0, 1]."""
+        hidden = self.convolutions(2 * pictures - 1).flatten(1)
+        features: Tensor = self.to_features(self.dropout(hidden))
+        return features
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.to_logits(F.relu(self.features(pictures)))
+        return logits
+
+    def fuse(self) -> Classifier:
+        """Fold the batch norms into the convolutions, for good: the same function, but cheaper."""
+        self.eval()
+        layers: list[nn.Module] = []
+        for layer in self.convolutions:
+            if isinstance(layer, nn.BatchNorm2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(layer)
+        self.convolutions = nn.Sequential(*layers)
+        return self
+
+    @classmethod
+    def from_weights(
+        cls, architecture: Architecture, weights: dict[str, NDArray[np.float32]]
+    ) -> Classifier:
+        """A fused classifier in eval mode with the given weights."""
+        with torch.random.fork_rng(devices=[]):  # building draws weights, of no use here
+            network = cls(architecture).fuse()
+        network.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+        return network.requires_grad_(False)
+
+
+def architecture_of(dataset: Dataset) -> Architecture:
+    """The architecture for a labelled set of pictures: 32 features for tiny ones, else 64."""
+    tiny = max(dataset.shape[1:]) <= SMALL_SIDE
+    assert dataset.train_labels is not None
+    return Architecture(dataset.shape, int(dataset.train_labels.max()) + 1, 32 if tiny else 64)
+
+
+def train_classifier(
+    dataset: Dataset, *, epochs: int = 20, seed: int = 0
+) -> dict[str, NDArray[np.float32]]:
+    """Train on the train split alone; the fused classifier's weights.
+
+    Adam under a one-cycle schedule, smoothed labels, each batch shifted by a few pixels. The same
+    seed, machine and number of threads give the same weights.
+    """
+    architecture = architecture_of(dataset)
+    pictures, labels = torch.tensor(dataset.train), torch.tensor(dataset.train_labels)
+    order = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):  # initial weights and dropout use the global generator
+        torch.manual_seed(seed)
+        network = Classifier(architecture).train()
+        steps = epochs * max(1, len(pictures) // BATCH)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, steps)
+        for batch in _batches(len(pictures), steps, order):
+            shifted = _shift(pictures[batch].float() / 255, order)
+            logits = network(shifted)
+            loss = F.cross_entropy(logits, labels[batch], label_smoothing=LABEL_SMOOTHING)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return {name: tensor.numpy() for name, tensor in network.fuse().state_dict().items()}
+
+
+def classifier_accuracy(
+    weights: dict[str, NDArray[np.float32]], dataset: Dataset, split: Split
+) -> float:
+    """Share of a split's pictures that the classifier names rightly, in 0..1."""
+    network = Classifier.from_weights(architecture_of(dataset), weights)
+    labels = dataset.labels(split)
+    assert labels is not None
+    pictures = torch.tensor(dataset.split(split))
+    with torch.inference_mode():
+        guesses = [network(chunk.float() / 255).argmax(1) for chunk in pictures.split(CHUNK)]
+    return float((torch.cat(guesses).numpy() == labels).mean())
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    side = max(shape[1:])
+    strides = [1] if side <= SMALL_SIDE else []
+    while side > LAST_SIDE:
+        side = (side + 1) // 2
+        strides.append(2)
+    return tuple(strides)
+
+
+def _halved(side: int, strides: tuple[int, ...]) -> int:
+    for stride in strides:
+        side = (side + stride - 1) // stride
+    return side
+
+
+def _batches(count: int, steps: int, order: torch.Generator) -> Iterator[Tensor]:
+    """``steps`` batches of indices, a fresh permutation for each pass through the data."""
+    size = min(BATCH, count)
+    while True:
+        for batch in torch.randperm(count, generator=order).split(size):
+            if steps == 0:
+                return
+            if len(batch) == size:
+                steps -= 1
+                yield batch
+
+
+def _shift(pictures: Tensor, order: torch.Generator) -> Tensor:
+    """The whole batch moved by up to 1/14 of its sides (at least a pixel), edges repeated."""
+    height, width = pictures.shape[2:]
+    reach = max(1, min(height, width) // 14)
+    down, right = torch.randint(2 * reach + 1, (2,), generator=order).tolist()
+    padded = F.pad(pictures, [reach] * 4, mode="replicate")
+    return padded[:, :, down : down + height, right : right + width]

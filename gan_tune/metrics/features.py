@@ -1,0 +1,205 @@
+"""Feature extractors: from samples in data space to the space in which they are compared.
+
+Points are compared by their coordinates. Labelled pictures pass through a small classifier of
+their own data set, which has seen the train split only: shipped for `digits` and `fashion_mnist`,
+trained once and cached otherwise. Unlabelled pictures are projected on the principal components of
+the training pixels. Numbers from unlike extractors are not comparable, so each has an identity that
+becomes part of a metric's version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_tune.errors import DataError
+from gan_tune.gan.data import Dataset, cache_folder
+from gan_tune.metrics.classifier import (
+    ARCHITECTURE_NAME,
+    CHUNK,
+    Architecture,
+    Classifier,
+    architecture_of,
+    train_classifier,
+)
+from gan_tune.metrics.matrix import FloatMatrix
+
+__all__ = [
+    "SHIPPED_WEIGHTS",
+    "ClassifierFeatures",
+    "CoordinateFeatures",
+    "FeatureExtractor",
+    "PrincipalFeatures",
+    "build_extractor",
+    "save_weights",
+    "shipped_record",
+]
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
+MAX_PRINCIPAL_COMPONENTS = 64
+MAX_PRINCIPAL_PICTURES = 10_000
+MAX_TRAINING_STEPS = 8_000
+
+
+class FeatureExtractor(Protocol):
+    """Samples [N, ...] in data space → features float64 [N, D]. Picklable, holds no handles."""
+
+    @property
+    def identity(self) -> str:
+        """Names the extractor: equal identities give comparable features."""
+
+    def __call__(self, samples: Tensor) -> FloatMatrix:
+        """Features of points [N, D], or of pictures [N, C, H, W] in [0, 1], on any device."""
+
+
+@dataclass(frozen=True)
+class CoordinateFeatures:
+    """Points as they are."""
+
+    identity: str = "coordinates"
+
+    def __call__(self, samples: Tensor) -> FloatMatrix:
+        return samples.detach().cpu().numpy().astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalFeatures:
+    """Pictures on the principal components float64 [K, C*H*W] of the training pixels."""
+
+    identity: str
+    mean: NDArray[np.float64]
+    components: NDArray[np.float64]
+
+    def __call__(self, samples: Tensor) -> FloatMatrix:
+        pixels = samples.detach().cpu().numpy().reshape(len(samples), -1)
+        features: FloatMatrix = (pixels.astype(np.float64) - self.mean) @ self.components.T
+        return features
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierFeatures:
+    """Pictures as the last hidden layer of a classifier sees them.
+
+    Travels as plain arrays; each process builds the network once for each device it meets.
+    """
+
+    identity: str
+    architecture: Architecture
+    weights: dict[str, NDArray[np.float32]]
+    _networks: dict[torch.device, Classifier] = field(default_factory=dict, repr=False)
+
+    def __call__(self, samples: Tensor) -> FloatMatrix:
+        network = self._network(samples.device)
+        with torch.inference_mode(), _exact_convolutions(samples.device):
+            chunks = [network.features(chunk.float()) for chunk in samples.split(CHUNK)]
+            return torch.cat(chunks).cpu().numpy().astype(np.float64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_networks": {}}
+
+    def _network(self, device: torch.device) -> Classifier:
+        if device not in self._networks:
+            network = Classifier.from_weights(self.architecture, self.weights)
+            self._networks[device] = network.to(device)
+        return self._networks[device]
+
+
+def build_extractor(dataset: Dataset) -> FeatureExtractor:
+    """The extractor that fits a data set.
+
+    A labelled set of pictures for which no weights are shipped trains a classifier the first time,
+    which can take minutes.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    if dataset.kind == "points":
+        return CoordinateFeatures()
+    if not dataset.labelled:
+        return _principal_features(dataset)
+    record = shipped_record(dataset.name)
+    # The same name may stand for other data, as a folder of one's own: then the digest differs.
+    if record is not None and record["data_digest"] == dataset.digest:
+        weights = _load_weights(SHIPPED_WEIGHTS / f"{dataset.name}.safetensors")
+        return ClassifierFeatures(record["identity"], architecture_of(dataset), weights)
+    return _cached_features(dataset)
+
+
+def shipped_record(name: str) -> dict[str, Any] | None:
+    """How the shipped weights of a data set came about (accuracies, seed, command), if any are."""
+    path = SHIPPED_WEIGHTS / f"{name}.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else None
+
+
+def _principal_features(dataset: Dataset) -> PrincipalFeatures:
+    from sklearn.decomposition import PCA
+
+    pixels = dataset.train[:MAX_PRINCIPAL_PICTURES].reshape(-1, int(np.prod(dataset.shape))) / 255
+    count = min(MAX_PRINCIPAL_COMPONENTS, *pixels.shape)
+    fitted = PCA(count, svd_solver="randomized", random_state=0).fit(pixels)
+    identity = f"pca{count}-{dataset.digest[:8]}"
+    return PrincipalFeatures(identity, fitted.mean_, fitted.components_)
+
+
+def _cached_features(dataset: Dataset) -> ClassifierFeatures:
+    name = f"{ARCHITECTURE_NAME}-{dataset.digest}.safetensors"
+    path = cache_folder() / "classifiers" / name
+    if not path.is_file():
+        epochs = max(1, min(20, MAX_TRAINING_STEPS * 128 // len(dataset.train)))
+        save_weights(path, train_classifier(dataset, epochs=epochs))
+    weights = _load_weights(path)
+    # Another machine may train to slightly other weights, and its numbers then differ.
+    content = hashlib.sha256(b"".join(weights[key].tobytes() for key in sorted(weights)))
+    identity = f"{ARCHITECTURE_NAME}-{dataset.digest[:8]}-{content.hexdigest()[:8]}"
+    return ClassifierFeatures(identity, architecture_of(dataset), weights)
+
+
+def _load_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: must be a complete safetensors file: {error}") from None
+
+
+def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
+    """Write weights as safetensors, whole or not at all.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    from safetensors.numpy import save
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+            partial.write(save(weights))
+        os.replace(partial.name, path)  # a reader never meets half a file
+    except OSError as error:
+        raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None
+
+
+@contextlib.contextmanager
+def _exact_convolutions(device: torch.device) -> Iterator[None]:
+    """On a GPU, convolve in full float32 by deterministic kernels, whatever the trial asked for."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield

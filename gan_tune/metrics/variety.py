@@ -1,0 +1,27 @@
+"""How varied samples are, beside the data they imitate."""
+
+from __future__ import annotations
+
+import math
+
+from gan_tune.metrics.matrix import Samples, as_matrix
+
+__all__ = ["total_variance", "variety", "variety_beside"]
+
+
+def total_variance(samples: Samples) -> float:
+    """Sum over the D coordinates of the variance of samples [N, D], 0 or more."""
+    return float(as_matrix(samples).var(axis=0).sum())
+
+
+def variety(real: Samples, fake: Samples) -> float:
+    """sqrt(total variance of fake / total variance of real) for samples [N, D] and [M, D].
+
+    1 is as varied as the data, 0 is one single sample: a collapsed generator.
+    """
+    return variety_beside(total_variance(real), fake)
+
+
+def variety_beside(real_variance: float, fake: Samples) -> float:
+    """:func:`variety` beside data of a known total variance; NaN where that is 0."""
+    return math.sqrt(total_variance(fake) / real_variance) if real_variance > 0 else math.nan

@@ -1,0 +1,92 @@
+"""The nested form of a space: settings that do not go together, put into options of one choice."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from gan_tune.ranges import Dimension, Scalar, same
+
+__all__ = ["Cause", "nested_form"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A dimension that takes part in a clash by its value ``bad``, and would not by the ``good``."""
+
+    dimension: Dimension
+    bad: Scalar
+    good: tuple[Scalar, ...]
+
+
+def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
+    """One line of YAML to stand in `trial` for the fields of ``causes``, which avoids their clash.
+
+    One option for each cause: there it keeps to its good values, those before it to their bad one.
+    """
+    fields = list(dict.fromkeys(str(cause.dimension.place[0]) for cause in causes))
+    options = [_option(raw, fields, causes, turn) for turn in range(len(causes))]
+    if len(fields) == 1 and fields[0] != "choice":
+        field = fields[0]
+        only = [_labelled(option[field], turn) for turn, option in enumerate(options)]
+        return _one_line({field: {"choice": only}})
+    return _one_line({"choice": [_labelled(option, turn) for turn, option in enumerate(options)]})
+
+
+def _option(
+    raw: Mapping[str, Any], fields: Sequence[str], causes: Sequence[Cause], turn: int
+) -> dict[str, Any]:
+    # What lies deeper is narrowed first, so that the numbers of options above still hold.
+    narrowed = copy.deepcopy({field: raw[field] for field in fields})
+    chosen = [
+        (cause.dimension, cause.good if i == turn else (cause.bad,))
+        for i, cause in enumerate(causes[: turn + 1])
+    ]
+    for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
+        _narrow(narrowed, dimension, values)
+    return narrowed
+
+
+def _narrow(tree: dict[str, Any], dimension: Dimension, values: Sequence[Scalar]) -> None:
+    """Keep only some values of a dimension."""
+    *above, last = dimension.place
+    here: Any = tree
+    for step in above:
+        here = here[step]
+    if dimension.kind != "choice":
+        here[last] = values[0]
+        return
+    spreads = last == "choice"
+    options = here["choice"] if spreads else here[last]["choice"]
+    kept = [
+        option
+        for option, label in zip(options, dimension.options, strict=True)
+        if any(same(label, value) for value in values)
+    ]
+    if spreads:
+        here["choice"] = kept
+    elif len(kept) == 1:
+        here[last] = _without_label(kept[0])
+    else:
+        here[last] = {"choice": kept}
+
+
+def _without_label(option: Any) -> Any:
+    if not isinstance(option, dict):
+        return option
+    return {key: value for key, value in option.items() if key != "label"}
+
+
+def _labelled(option: Any, turn: int) -> Any:
+    return {"label": "abcdefgh"[turn], **option} if isinstance(option, dict) else option
+
+
+def _one_line(tree: Any) -> str:
+    text = yaml.safe_dump(
+        tree, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
+    )
+    return str(text).strip().removeprefix("{").removesuffix("}")

@@ -1,0 +1,232 @@
+"""Checks that every setting a space can sample makes a sound trial.
+
+Each option and each end of a range is tried one at a time, on a base of first options and low
+ends; declared incompatibilities are tried in pairs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gan_tune.config import BOTH_CLIPS, Catalogue, Draft, Incompatibility, TrialConfig
+from gan_tune.errors import ConfigError, Fault
+from gan_tune.nested_form import Cause, nested_form
+from gan_tune.ranges import Branch, Dimension, Scalar, dimensions_of, same, settle, under, word
+from gan_tune.wording import shown
+
+__all__ = ["SpaceCheck"]
+
+Tried = tuple[tuple[Dimension, Scalar], ...]
+
+
+@dataclass
+class SpaceCheck:
+    """One check of a space's tree.
+
+    ``raw`` is the file's `trial`, ``root`` its parsed tree, ``fixed`` the fields of a trial config
+    that stand elsewhere in the file (objective, steps, evaluations).
+    """
+
+    raw: Mapping[str, Any]
+    root: Branch
+    fixed: Mapping[str, Any]
+    catalogue: Catalogue
+    dimensions: tuple[Dimension, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dimensions = tuple(dimensions_of(self.root))
+
+    def faults(self, *, check_data: bool) -> list[Fault]:
+        """Everything that is wrong, each once, at its place in the file."""
+        found = [*self._single_faults(), *self._clash_faults()]
+        return [*found, *self._outside_faults(check_data=check_data)]
+
+    def settled(self, values: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, str]]:
+        """A trial's tree by values for some dimensions, and resolved path → name in the file."""
+        names: dict[str, str] = {}
+        tree = settle(self.root, lambda d: values.get(d.name, d.values[0]), names)
+        return {**tree, **self.fixed}, names
+
+    def draft(self, values: Mapping[str, Scalar]) -> Draft:
+        """The trial config of values for some dimensions, the base for all others."""
+        tree, _ = self.settled(values)
+        return TrialConfig.draft(tree, self.catalogue)
+
+    # ---- one at a time --------------------------------------------------------------------
+
+    def _singles(self) -> Iterator[Tried]:
+        yield ()
+        for dimension in self.dimensions:
+            for value in dimension.values:
+                yield ((dimension, value),)
+
+    def _single_faults(self) -> list[Fault]:
+        catalogue = replace(
+            self.catalogue, incompatibilities=(), build=_build_once(self.catalogue.build)
+        )
+        seen: set[Fault] = set()
+        found: list[Fault] = []
+        for tried in self._singles():
+            tree, names = self.settled(_assignment(tried) or {})
+            try:
+                TrialConfig.from_tree(tree, catalogue)
+            except ConfigError as error:
+                for fault in error.faults:
+                    placed = replace(fault, path=_name_in_file(fault.path, names, tree))
+                    if placed not in seen:
+                        seen.add(placed)
+                        found.append(_with_cause(placed, tried))
+        return found
+
+    # ---- in pairs -------------------------------------------------------------------------
+
+    def _clash_faults(self) -> list[Fault]:
+        """One fault for each rule that some setting breaks."""
+        open_rules = list(self.catalogue.incompatibilities)
+        found: list[Fault] = []
+        for tried in itertools.chain(self._singles(), self._pairs()):
+            rules = [rule for rule in open_rules if _concerns(rule, tried)]
+            values = _assignment(tried)
+            if not rules or values is None:
+                continue
+            for rule in self._broken(rules, values):
+                open_rules.remove(rule)
+                found.append(self._clash_fault(rule, values))
+        return found
+
+    def _pairs(self) -> Iterator[Tried]:
+        for one, other in itertools.combinations(self.dimensions, 2):
+            for pair in itertools.product(one.values, other.values):
+                yield ((one, pair[0]), (other, pair[1]))
+
+    def _broken(
+        self, rules: Sequence[Incompatibility], values: Mapping[str, Scalar]
+    ) -> list[Incompatibility]:
+        draft = self.draft(values)
+        if draft.config is None:
+            return []
+        sound = [rule for rule in rules if rule.touches.isdisjoint(draft.broken)]
+        return [rule for rule in sound if rule.clash(draft.config)]
+
+    def _clash_fault(self, rule: Incompatibility, values: Mapping[str, Scalar]) -> Fault:
+        causes = self._causes(rule, values)
+        if not causes:
+            return rule.fault()
+        first, *others = causes
+        name, value = first.dimension.name, word(first.bad)
+        if not others:
+            place = next((f for f in rule.fields if f.split(".")[0] != first.dimension.field), "")
+            with_what = place or rule.fields[1]
+            return Fault(name, f"{value} does not go with {with_what}: {rule.reason}")
+        pair = " and ".join(f"{other.dimension.name} = {word(other.bad)}" for other in others)
+        instead = nested_form(self.raw, causes)
+        text = f"{value} does not go with {pair}: {rule.reason}; nest them instead: {instead}"
+        return Fault(name, text)
+
+    def _causes(self, rule: Incompatibility, values: Mapping[str, Scalar]) -> list[Cause]:
+        """The dimensions of which another value would have avoided the clash."""
+        active: dict[Dimension, Scalar] = {}
+
+        def decide(dimension: Dimension) -> Scalar:
+            active[dimension] = values.get(dimension.name, dimension.values[0])
+            return active[dimension]
+
+        settle(self.root, decide)
+        causes = []
+        for dimension, bad in active.items():
+            if not _concerns(rule, ((dimension, bad),)):
+                continue
+            others = [value for value in dimension.values if value != bad]
+            good = [v for v in others if not self._broken([rule], {**values, dimension.name: v})]
+            if good:
+                causes.append(Cause(dimension, bad, tuple(good)))
+        return causes
+
+    # ---- what stands outside the trial ----------------------------------------------------
+
+    def _outside_faults(self, *, check_data: bool) -> list[Fault]:
+        """Whether the data are there, and whether the objective can be measured on them."""
+        base = self.draft({})
+        if base.config is None or "data" in base.broken:
+            return []
+        found = []
+        if "objective" not in base.broken:
+            objective = base.config.objective
+            rule = self.catalogue.check_objective(objective, base.config.data)
+            if rule is not None:
+                found.append(Fault("objective.metric", rule, shown(objective.metric)))
+        fault = self.catalogue.check_data(base.config.data) if check_data else None
+        return [*found, fault] if fault is not None else found
+
+
+def _assignment(tried: Tried) -> dict[str, Scalar] | None:
+    """Values that make what is tried exist; None where it cannot exist together."""
+    values: dict[str, Scalar] = {}
+    for dimension, value in tried:
+        for name, needed in (*dimension.conditions, (dimension.name, value)):
+            if not same(values.setdefault(name, needed), needed):
+                return None
+    return values
+
+
+def _concerns(rule: Incompatibility, tried: Tried) -> bool:
+    fields = {"", *rule.touches}
+    if not fields.isdisjoint(BOTH_CLIPS):
+        fields.add("gradient_clip")
+    return all(dimension.field in fields for dimension, _ in tried)
+
+
+def _build_once(
+    build: Callable[[TrialConfig], Sequence[Fault]],
+) -> Callable[[TrialConfig], Sequence[Fault]]:
+    """The same, remembering what it found; real numbers decide no shape and are not looked at."""
+    known: dict[str, Sequence[Fault]] = {}
+
+    def build_once(config: TrialConfig) -> Sequence[Fault]:
+        parts = [config.data, config.generator, config.discriminator, config.loss]
+        shapes = [_without_reals(part.tree()) for part in (*parts, *config.penalties)]
+        key = json.dumps(shapes, sort_keys=True, default=str)
+        if key not in known:
+            known[key] = tuple(build(config))
+        return known[key]
+
+    return build_once
+
+
+def _without_reals(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_reals(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_reals(inner) for inner in value]
+    return "real" if isinstance(value, float) else value
+
+
+def _name_in_file(path: str, names: Mapping[str, str], tree: Mapping[str, Any]) -> str:
+    """The file's name for a dotted path of the resolved tree."""
+    steps = path.split(".")
+    for length in range(len(steps), 0, -1):
+        above = ".".join(steps[:length])
+        if above in names:
+            below = steps[length:]
+            # Below a part that is given by its name alone there is nothing written.
+            plain = not isinstance(_at(tree, steps[:length]), (Mapping, list))
+            return names[above] if plain else ".".join([names[above], *below])
+    return path
+
+
+def _at(tree: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+    return tree
+
+
+def _with_cause(fault: Fault, tried: Tried) -> Fault:
+    """Names what was tried, where the fault's place does not say it."""
+    for dimension, value in tried:
+        if not under(fault.path, dimension.name):
+            return replace(fault, rule=f"{fault.rule} (with {dimension.name} = {word(value)})")
+    return fault

@@ -1,0 +1,101 @@
+"""What happens in a search, as far as the record goes: small frozen records, no MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = [
+    "STATUS",
+    "DatasetInfo",
+    "Event",
+    "Kind",
+    "Picture",
+    "Reported",
+    "SearchFinished",
+    "TrialEnded",
+    "TrialStarted",
+]
+
+Kind = Literal["search", "confirmation"]
+"""A trial that the sampler proposed, or a replicate with a fresh seed."""
+
+Picture = Path | bytes
+"""An image or another file of the record: where it lies, or what is in it."""
+
+STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "completed": "FINISHED",
+        "pruned": "FINISHED",
+        "diverged": "FINISHED",
+        "collapsed": "FINISHED",
+        "failed": "FAILED",
+        "interrupted": "KILLED",
+    }
+)
+"""Outcome of a trial (or a search) → status of its MLflow run."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The data of a search. ``source`` is a path, an address or a word; ``profile`` e.g. counts."""
+
+    name: str
+    digest: str
+    source: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    context: str = "training"
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial starts, or goes on in a later command. Times are ms since 1970, as in MLflow."""
+
+    trial: str
+    setting: int
+    replicate: int
+    kind: Kind
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A trial was evaluated after ``step`` generator steps, at the worker's own time."""
+
+    trial: str
+    step: int
+    scalars: Mapping[str, float]
+    time_ms: int
+    grid: Picture | None
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial ended; ``outcome`` is a key of :data:`STATUS`."""
+
+    trial: str
+    outcome: str
+    best: Mapping[str, float]
+    error: str | None
+    symptoms: Sequence[str]
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class SearchFinished:
+    """The search's command comes to its end; ``outcome`` is a key of :data:`STATUS`."""
+
+    outcome: str
+    leaderboard: Sequence[Mapping[str, Any]]
+    figures: Mapping[str, Picture]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    time_ms: int
+
+
+Event = TrialStarted | Reported | TrialEnded | SearchFinished

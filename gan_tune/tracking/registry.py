@@ -1,0 +1,407 @@
+"""Registered generators: the champion, exported without pickle, and how anyone pulls it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import mlflow.artifacts
+import mlflow.pytorch
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from gan_tune.config import Objective
+from gan_tune.errors import GanTuneError, ModelNotFoundError
+from gan_tune.tracking.events import Picture
+from gan_tune.tracking.store import (
+    answering,
+    artifact_location,
+    client,
+    connect,
+    first_line,
+    masked,
+    pages,
+    quoted,
+)
+
+__all__ = [
+    "ALIAS",
+    "Generator",
+    "ModelInfo",
+    "Registration",
+    "list_models",
+    "load_generator",
+    "register_champion",
+]
+
+ALIAS = "champion"
+
+CHUNK = 64  # samples that are made in one forward pass
+
+_PICKLE_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A generator that was registered, and whether it became the champion (``reason`` says why)."""
+
+    name: str
+    version: int
+    promoted: bool
+    reason: str
+    model_uri: str
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A registered model; what follows the name is its champion's (None: it has no champion)."""
+
+    name: str
+    version: int | None
+    value: float | None
+    objective: str | None
+    search: str | None
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A registered generator: noise z[B, latent] → samples in data space, on the CPU."""
+
+    name: str
+    version: int
+    latent: int
+    tags: Mapping[str, str]
+    module: torch.nn.Module
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        """Samples [B, ...] of noise z[B, latent], float32."""
+        with torch.inference_mode():
+            samples: torch.Tensor = self.module(z)
+        return samples
+
+    def sample(self, n: int, seed: int) -> torch.Tensor:
+        """``n`` samples [n, ...] of standard normal noise.
+
+        The same seed gives the same samples, bit for bit, however many are asked for: they are made
+        64 at a time, always.
+
+        Raises:
+            ValueError: ``n`` < 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1: {n}")
+        random = torch.Generator().manual_seed(seed)
+        chunks = [
+            self(torch.randn(CHUNK, self.latent, generator=random)) for _ in range(-(-n // CHUNK))
+        ]
+        return torch.cat(chunks)[:n]
+
+
+def register_champion(
+    module: torch.nn.Module,
+    *,
+    latent: int,
+    model: str,
+    run_id: str | None,
+    value: float,
+    mode: Literal["min", "max"],
+    comparable: str,
+    tags: Mapping[str, str] | None = None,
+    files: Mapping[str, Picture] | None = None,
+    uri: str | None = None,
+) -> Registration:
+    """Export a generator, register it, and make it the champion if it beats the standing one.
+
+    Only values of equal ``comparable`` (a text of objective, mode, data digest and metric version)
+    are compared: where the standing champion's differs, it stays. The same weights of the same
+    search are registered once, so that an interrupted command can be repeated.
+
+    Args:
+        module: z[B, latent] → samples in data space; it is exported in `eval()` mode, on the CPU.
+        model: name of the registered model.
+        run_id: MLflow run that trained it; None for one that no search trained.
+        value: the objective's value on the selection split.
+        tags: further tags of the version (`gan_tune.search`, `gan_tune.trial`, ...).
+        files: pictures and the like that travel with the model, by name.
+
+    Raises:
+        GanTuneError: the module cannot be exported for any batch size, or ``value`` is not finite.
+        TrackingError: MLflow does not answer, or refuses the name.
+    """
+    if not math.isfinite(value):
+        raise GanTuneError(f"the value of a registered generator must be finite: {value}")
+    uri = connect(uri)
+    mlflow_client = client(uri)
+    module = copy.deepcopy(module).cpu().eval()
+    all_tags = {
+        **(tags or {}),
+        "gan_tune.value": repr(float(value)),
+        "gan_tune.mode": mode,
+        "gan_tune.comparable": comparable,
+        "gan_tune.latent": str(latent),
+        "gan_tune.weights": _weights_digest(module),
+    }
+    with answering(uri):
+        _create_model(mlflow_client, model)
+        standing = _aliased(mlflow_client, model, ALIAS)
+        version = _registered_before(mlflow_client, model, all_tags)
+        if version is None:
+            version = _register(mlflow_client, uri, module, latent, model, run_id, all_tags, files)
+        promoted, reason = _judge(standing, version, value, Objective(mode=mode), comparable)
+        if promoted:
+            mlflow_client.set_registered_model_alias(model, ALIAS, str(version.version))
+    number = int(version.version)
+    return Registration(model, number, promoted, reason, f"models:/{model}/{number}")
+
+
+def load_generator(
+    model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
+) -> Generator:
+    """Pull a registered generator; nothing is unpickled.
+
+    ``model`` is `NAME`, `NAME@alias` or `NAME/3`, each with or without `models:/` before it; what
+    it says goes before ``alias`` and ``version``.
+
+    Raises:
+        ModelNotFoundError: no such model, alias or version; the message names those there are.
+        GanTuneError: the model was not saved in torch's `pt2` format.
+        TrackingError: MLflow does not answer.
+    """
+    uri = connect(uri, create=False)
+    name, alias, version = _parse(model, alias, version)
+    mlflow_client = client(uri)
+    with answering(uri):
+        found = _find_version(mlflow_client, uri, name, alias, version)
+        number = int(found.version)
+        folder = Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{name}/{number}", tracking_uri=uri
+            )
+        )
+        if not (folder / "data" / "model.pt2").is_file():
+            raise GanTuneError(
+                f"model {name}/{number} is not in torch's pt2 format: "
+                "gan-tune loads no pickles; register it again from its search"
+            )
+        with _no_pickle(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = mlflow.pytorch.load_model(str(folder))
+    return Generator(name, number, _latent(found, folder), dict(found.tags), module)
+
+
+def list_models(uri: str | None = None) -> list[ModelInfo]:
+    """The models that gan-tune registered, by name.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    uri = connect(uri, create=False)
+    mlflow_client = client(uri)
+    with answering(uri):
+        return [_model_info(mlflow_client, name) for name in _names(mlflow_client)]
+
+
+def _judge(
+    standing: ModelVersion | None,
+    version: ModelVersion,
+    value: float,
+    objective: Objective,
+    comparable: str,
+) -> tuple[bool, str]:
+    """Whether a version becomes the champion, and why."""
+    if standing is None:
+        return True, f"the first {ALIAS} of {version.name}"
+    number = standing.version
+    if number == version.version:
+        return True, f"version {number} is the {ALIAS} already"
+    if standing.tags.get("gan_tune.comparable") != comparable:
+        measured = standing.tags.get("gan_tune.comparable", "nothing known")
+        return False, (
+            f"version {number} stays {ALIAS}: it was measured by {measured}, this one by "
+            f"{comparable}; give another name (--model OTHERNAME) or delete the alias {ALIAS}"
+        )
+    than = float(standing.tags["gan_tune.value"])
+    if objective.better(value, than):
+        return True, f"{value:g} beats version {number}'s {than:g}"
+    return False, f"version {number} stays {ALIAS}: its {than:g} is not beaten by {value:g}"
+
+
+def _register(
+    mlflow_client: MlflowClient,
+    uri: str,
+    module: torch.nn.Module,
+    latent: int,
+    model: str,
+    run_id: str | None,
+    tags: Mapping[str, str],
+    files: Mapping[str, Picture] | None,
+) -> ModelVersion:
+    """What `mlflow.pytorch.log_model` does, but in the store and run that are given.
+
+    `log_model` writes to the process's own store and active run, starts one where there is none,
+    and tells the terminal all about it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        experiment_id = _experiment_of(mlflow_client, uri, run_id)
+        _export(module, latent, folder, run_id, _written(Path(temporary) / "files", files or {}))
+        logged = mlflow_client.create_logged_model(
+            experiment_id, name=_artifact_name(model), source_run_id=run_id, tags=dict(tags)
+        )
+        mlflow_client.log_model_artifacts(logged.model_id, str(folder))
+    mlflow_client.finalize_logged_model(logged.model_id, "READY")
+    version = mlflow_client.create_model_version(
+        model,
+        source=f"models:/{logged.model_id}",
+        run_id=run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
+    )
+    # By this tag MLflow's UI leads from the logged model to the registered one.
+    names = [{"name": model, "version": version.version}]
+    mlflow_client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(names)})
+    return version
+
+
+def _export(
+    module: torch.nn.Module, latent: int, folder: Path, run_id: str | None, files: list[str]
+) -> None:
+    """Save the module as an MLflow model that takes any batch, and see that it does.
+
+    Raises:
+        GanTuneError: torch cannot export it, or only for one batch size.
+    """
+    example = np.zeros((2, latent), np.float32)  # a batch of 1 would freeze the batch dimension
+    with torch.inference_mode():
+        shape = module(torch.from_numpy(example)).shape
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, latent))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape[1:]))]),
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mlflow.pytorch.save_model(
+                module,
+                str(folder),
+                mlflow_model=Model(run_id=run_id),
+                signature=signature,
+                input_example=example,
+                extra_files=files,
+                # Given, or MLflow would find out by importing the model in a fresh process.
+                pip_requirements=[f"torch=={torch.__version__}", f"numpy=={np.__version__}"],
+                serialization_format="pt2",
+            )
+            exported = torch.export.load(folder / "data" / "model.pt2").module()
+            exported(torch.zeros(3, latent))
+    except MlflowException:
+        raise
+    except Exception as error:
+        raise GanTuneError(
+            f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
+            f"for any batch size ({first_line(error)})"
+        ) from error
+
+
+def _create_model(mlflow_client: MlflowClient, name: str) -> None:
+    try:
+        mlflow_client.create_registered_model(name, tags={"gan_tune.kind": "generator"})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        mlflow_client.set_registered_model_tag(name, "gan_tune.kind", "generator")
+
+
+def _registered_before(
+    mlflow_client: MlflowClient, name: str, tags: Mapping[str, str]
+) -> ModelVersion | None:
+    """The version with the very same weights and tags, from a command that was interrupted."""
+    for version in _versions(mlflow_client, name):
+        if all(version.tags.get(key) == value for key, value in tags.items()):
+            return version
+    return None
+
+
+def _experiment_of(mlflow_client: MlflowClient, uri: str, run_id: str | None) -> str:
+    if run_id is not None:
+        return str(mlflow_client.get_run(run_id).info.experiment_id)
+    experiment = mlflow_client.get_experiment_by_name("gan-tune")
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    location = artifact_location(uri, "gan-tune")
+    return str(mlflow_client.create_experiment("gan-tune", location))
+
+
+def _written(folder: Path, files: Mapping[str, Picture]) -> list[str]:
+    """Paths of the files, each under its own name."""
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        (folder / name).write_bytes(data)
+    return [str(folder / name) for name in files]
+
+
+def _weights_digest(module: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _artifact_name(model: str) -> str:
+    return re.sub(r"[/:.%\"']", "_", model)  # a logged model's name takes fewer characters
+
+
+def _parse(model: str, alias: str, version: int | None) -> tuple[str, str, int | None]:
+    """(name, alias, version) of what a user wrote."""
+    text = model.removeprefix("models:/").strip("/")
+    if match := re.fullmatch(r"([^/@]+)/(\d+)", text):
+        return match[1], alias, int(match[2])
+    if match := re.fullmatch(r"([^/@]+)@([\w-]+)", text):
+        return match[1], match[2], None
+    return text, alias, version
+
+
+def _find_version(
+    mlflow_client: MlflowClient, uri: str, name: str, alias: str, version: int | None
+) -> ModelVersion:
+    if version is not None:
+        found = _absent_is_none(lambda: mlflow_client.get_model_version(name, str(version)))
+    else:
+        found = _aliased(mlflow_client, name, alias)
+    if found is not None:
+        return found
+    there = sorted(int(known.version) for known in _versions(mlflow_client, name))
+    if not there:
+        models = ", ".join(_names(mlflow_client)) or "none"
+        raise ModelNotFoundError(f"no model named {name!r} in {masked(uri)}; there are: {models}")
+    wanted = f"alias {alias!r}" if version is None else f"version {version}"
+    versions = ", ".join(map(str, there))
+    raise ModelNotFoundError(f"model {name!r} has no {wanted}; its versions are: {versions}")
+
+
+def _latent(version: ModelVersion, folder: Path) -> int:
+    if "gan_tune.latent" in version.tags:
+        return int(version.tags["gan_tune.latent"])
+    signature = Model.load(str(folder)).signature
+    return int(signature.inputs.inputs[0].shape[1])

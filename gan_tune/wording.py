@@ -1,0 +1,136 @@
+"""How a broken rule is worded: one plain sentence, and the closest valid name if one is near."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gan_tune.errors import Fault
+
+__all__ = ["argument_faults", "closest", "faults_of", "must_be_one_of", "shown", "unknown_key"]
+
+RULES: Mapping[str, str] = MappingProxyType(
+    {
+        "bool_type": "must be true or false",
+        "dict_type": "must be a mapping",
+        "finite_number": "must be a finite number",
+        "float_type": "must be a number",
+        "greater_than": "must be above {gt:g}",
+        "greater_than_equal": "must be at least {ge:g}",
+        "int_from_float": "must be a whole number",
+        "int_type": "must be a whole number",
+        "less_than": "must be below {lt:g}",
+        "less_than_equal": "must be at most {le:g}",
+        "list_type": "must be a list",
+        "literal_error": "must be {expected}",
+        "mapping_type": "must be a mapping",
+        "missing": "is required",
+        "model_attributes_type": "must be a mapping",
+        "model_type": "must be a mapping",
+        "none_required": "must be null",
+        "string_type": "must be text",
+        "too_long": "must have at most {max_length} entries",
+        "too_short": "must have at least {min_length} entries",
+        "tuple_type": "must be a list",
+        "value_error": "{error}",
+    }
+)
+"""Pydantic's error type → the rule in our words."""
+
+
+def faults_of(
+    error: ValidationError, path: str = "", *, model: type[BaseModel] | None = None
+) -> list[Fault]:
+    """Pydantic's errors as faults; ``model`` gives the closest valid name for a misspelt key."""
+    faults = []
+    for entry in error.errors():
+        place = ".".join([path, *map(str, entry["loc"])]).strip(".")
+        if entry["type"] == "extra_forbidden" and model is not None:
+            *above, key = entry["loc"]
+            valid = list(_model_at(model, above).model_fields)
+            where = ".".join([path, *map(str, above)]).strip(".")
+            owner = where or "a search space"
+            faults.append(unknown_key(key, valid, entry["input"], where, owner))
+        elif entry["type"] == "missing":
+            faults.append(Fault(place, _rule(entry)))
+        else:
+            faults.append(Fault(place, _rule(entry), shown(entry["input"])))
+    return faults
+
+
+def argument_faults(error: ValidationError, path: str, value: Any) -> list[Fault]:
+    """Faults of one argument; the members of a union are joined with `or`."""
+    rules: dict[str, list[str]] = {}
+    inputs: dict[str, Any] = {}
+    for entry in error.errors():
+        place, inner = path, value
+        for step in entry["loc"]:
+            # Pydantic also puts the names of a union's members into the place: left out.
+            if _leads_on(inner, step):
+                place, inner = f"{place}.{step}", inner[step]
+        rules.setdefault(place, []).append(_rule(entry))
+        inputs[place] = inner
+    return [
+        Fault(place, " or ".join(dict.fromkeys(each)).replace(" or must be ", " or "), shown(given))
+        for (place, each), given in zip(rules.items(), inputs.values(), strict=True)
+    ]
+
+
+def _leads_on(value: Any, step: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, Mapping) and step in value
+
+
+def _rule(entry: Any) -> str:
+    rule = RULES.get(entry["type"])
+    if rule is not None:
+        return rule.format(**entry.get("ctx", {}))
+    message: str = entry["msg"]
+    return (message[:1].lower() + message[1:]).replace("input should", "must")
+
+
+def _model_at(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel]:
+    for step in place:
+        inner = model.model_fields[step].annotation
+        if not (inspect.isclass(inner) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model
+
+
+def closest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name nearest to a misspelt one, if any is near."""
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def must_be_one_of(what: str, name: str, valid: Iterable[str]) -> str:
+    """The rule that a name breaks, with the nearest valid one."""
+    valid = list(valid)
+    near = closest(name, valid)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"{what} must be one of {', '.join(valid)}{hint}"
+
+
+def unknown_key(
+    key: Any, valid: Iterable[str], value: Any, path: str = "", owner: str = "a trial"
+) -> Fault:
+    """The fault of a key that ``owner`` does not take, with the nearest valid one."""
+    valid = list(valid)
+    near = closest(str(key), valid)
+    hint = f"; did you mean {near!r}?" if near else f", which takes {', '.join(valid) or 'nothing'}"
+    return Fault(
+        f"{path}.{key}" if path else str(key), f"no such key in {owner}{hint}", shown(value)
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: its repr, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
