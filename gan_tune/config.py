@@ -416,7 +416,9 @@ class Catalogue:
         return [rule.fault() for rule in self.broken_rules(config)]
 
 
-def signature_arguments(part: Callable[..., Any], *, skip: int | None = None) -> dict[str, Argument]:
+def signature_arguments(
+    part: Callable[..., Any], *, skip: int | None = None
+) -> dict[str, Argument]:
     """A part's arguments, read off its signature: the keyword-only ones of our own parts.
 
     A given ``skip`` is for a user's part: all parameters but the first ``skip`` count. Annotations may

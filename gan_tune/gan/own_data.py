@@ -89,13 +89,13 @@ def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
             raise DataError(f"{path}: {name} must be integers: {array.dtype}")
         return array.astype(np.int64)
     if array.dtype == np.uint8 and array.ndim == 3:
-        return array[:, None]
+        return np.ascontiguousarray(array[:, None])
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] in (1, 3):
-        return array
+        return np.ascontiguousarray(array)
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] in (1, 3):
         return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     if np.issubdtype(array.dtype, np.floating) and array.ndim == 2:
-        return array.astype(np.float32)
+        return array.astype(np.float32, order="C")
     rule = "must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, or float [N, D]"
     raise DataError(f"{path}: {name} {rule}: {array.dtype} {list(array.shape)}")
 
@@ -161,5 +161,8 @@ def _open_picture(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
             upright = ImageOps.exif_transpose(source).convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: must be a picture that Pillow can open: {error}") from None
-    fitted = np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
-    return fitted.reshape(size, size, channels).transpose(2, 0, 1)
+    side = min(upright.size)
+    left, top = (upright.width - side) // 2, (upright.height - side) // 2
+    square = upright.crop((left, top, left + side, top + side))
+    fitted = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+    return np.ascontiguousarray(fitted.reshape(size, size, channels).transpose(2, 0, 1))

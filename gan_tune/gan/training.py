@@ -102,8 +102,8 @@ def train(
         resume_from: a checkpoint's bytes, its file or its folder; it goes on after that step.
         device: a torch device.
 
-    Yields:
-        A report at each of ``config.report_steps`` that is still ahead, the last one with its
+    Returns:
+        An iterator of reports: one at each of ``config.report_steps`` that is still ahead, the last one with its
         outcome. Divergence ends the training at once, with a report of its own.
 
     Raises:
@@ -112,8 +112,7 @@ def train(
     training = Training(config, dataset, judge, device=device)
     if resume_from is not None:
         training.load(checkpoint.read(resume_from))
-    while training.outcome is None:
-        yield training.next_report()
+    return training.reports()
 
 
 class Training:
@@ -239,6 +238,11 @@ class Training:
         )
 
     # ---------------------------------------------------------------- the report
+
+    def reports(self) -> Iterator[Report]:
+        """The reports still ahead, the last one with its outcome."""
+        while self.outcome is None:
+            yield self.next_report()
 
     def next_report(self) -> Report:
         """Train up to the next report, or to divergence, and judge the generator."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_tune.gan.data import Dataset, Split
@@ -79,9 +79,10 @@ class Classifier(nn.Module):
         layers: list[nn.Module] = []
         for layer in self.convolutions:
             if isinstance(layer, nn.BatchNorm2d):
-                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
-            else:
-                layers.append(layer)
+                convolution = layers.pop()
+                assert isinstance(convolution, nn.Conv2d)
+                layer = fuse_conv_bn_eval(convolution, layer)
+            layers.append(layer)
         self.convolutions = nn.Sequential(*layers)
         return self
 
@@ -125,7 +126,7 @@ def train_classifier(
             logits = network(shifted)
             loss = F.cross_entropy(logits, labels[batch], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
     return {name: tensor.numpy() for name, tensor in network.fuse().state_dict().items()}
@@ -140,7 +141,7 @@ def classifier_accuracy(
     assert labels is not None
     pictures = torch.tensor(dataset.split(split))
     with torch.inference_mode():
-        guesses = [network(chunk.float() / 255).argmax(1) for chunk in pictures.split(CHUNK)]
+        guesses = [network(chunk.float() / 255).argmax(1) for chunk in torch.split(pictures, CHUNK)]
     return float((torch.cat(guesses).numpy() == labels).mean())
 
 
@@ -163,7 +164,7 @@ def _batches(count: int, steps: int, order: torch.Generator) -> Iterator[Tensor]
     """``steps`` batches of indices, a fresh permutation for each pass through the data."""
     size = min(BATCH, count)
     while True:
-        for batch in torch.randperm(count, generator=order).split(size):
+        for batch in torch.split(torch.randperm(count, generator=order), size):
             if steps == 0:
                 return
             if len(batch) == size:

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,13 +96,13 @@ class ClassifierFeatures:
 
     identity: str
     architecture: Architecture
-    weights: dict[str, NDArray[np.float32]]
+    weights: dict[str, NDArray[np.float32]] = field(repr=False)
     _networks: dict[torch.device, Classifier] = field(default_factory=dict, repr=False)
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         network = self._network(samples.device)
         with torch.inference_mode(), _exact_convolutions(samples.device):
-            chunks = [network.features(chunk.float()) for chunk in samples.split(CHUNK)]
+            chunks = [network.features(chunk.float()) for chunk in torch.split(samples, CHUNK)]
             return torch.cat(chunks).cpu().numpy().astype(np.float64)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -186,9 +185,9 @@ def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-            partial.write(save(weights))
-        os.replace(partial.name, path)  # a reader never meets half a file
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial.write_bytes(save(weights))
+        partial.replace(path)  # a reader never meets half a file
     except OSError as error:
         raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None
 

@@ -37,16 +37,16 @@ def gaussian_statistics(samples: Samples) -> GaussianStatistics:
 def gaussian_distance(real: GaussianStatistics, fake: GaussianStatistics) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), 0 or more.
 
-    The form under the root is symmetric, so its eigenvalues are real and at least 0 up to rounding,
-    whatever the rank of the covariances.
+    With A = S1^1/2 and B = S2^1/2 the matrix under the root is (AB)(AB)^T, so the trace of its root
+    is the sum of the singular values of AB. These are real and at least 0 whatever the rank of the
+    covariances, and more exact than roots of eigenvalues, whose rounding errors the root magnifies.
 
-    Source: Dowson and Landau, 1982; Heusel et al., GANs Trained by a Two Time-Scale Update Rule
-    Converge to a Local Nash Equilibrium, 2017.
+    Source: Dowson and Landau, The Fréchet distance between multivariate normal distributions, 1982;
+    Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+    Equilibrium, 2017.
     """
-    root = _square_root(real.covariance)
-    inner = root @ fake.covariance @ root
-    eigenvalues = np.linalg.eigvalsh((inner + inner.T) / 2)
-    cross = np.sqrt(eigenvalues.clip(min=0)).sum()
+    product = _square_root(real.covariance) @ _square_root(fake.covariance)
+    cross = np.linalg.svd(product, compute_uv=False).sum()
     shift = np.square(real.mean - fake.mean).sum()
     distance = shift + np.trace(real.covariance) + np.trace(fake.covariance) - 2 * cross
     return max(0.0, float(distance))

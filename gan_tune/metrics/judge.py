@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ class Judge:
     shape: tuple[int, ...]
     count: int
     extractor: FeatureExtractor
-    references: dict[str, Any]
+    references: dict[str, Any] = field(repr=False)
     floor: dict[str, float]
 
     @property
@@ -66,7 +66,8 @@ class Judge:
         wanted = (self.count, *self.shape)
         if tuple(samples.shape) != wanted:
             raise ValueError(f"samples must be {list(wanted)}: {list(samples.shape)}")
-        samples = samples.detach()
+        # Plain strides, since unlike ones take unlike kernels, which round otherwise.
+        samples = samples.detach().flatten().view(wanted)
         if not bool(torch.isfinite(samples).all()):
             return dict.fromkeys(self.names, math.nan)
         if self.kind == "pictures":

@@ -102,6 +102,15 @@ class Projection:
         self._pending: dict[str, _Pending] = {}
         self.run_ids: dict[str, str] = {}
 
+    def outcomes(self) -> dict[str, str]:
+        """Trial → outcome of all ended trials that MLflow holds. One request."""
+        runs = search_runs(self._client, [self._experiment_id], self._children)
+        return {
+            run.data.tags["gan_tune.trial"]: run.data.tags["gan_tune.outcome"]
+            for run in runs
+            if {"gan_tune.trial", "gan_tune.outcome"} <= run.data.tags.keys()
+        }
+
     def apply(self, events: Sequence[Event]) -> None:
         """Write events, in their order, in as few requests as they allow.
 

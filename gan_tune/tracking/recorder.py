@@ -99,6 +99,7 @@ class Recorder:
         self._system_metrics = system_metrics
         self._monitor: Any = None
         self._projection: Projection | None = None
+        self._recorded_outcomes: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._events: deque[Event] = deque()
         self._condition = threading.Condition()
@@ -148,6 +149,8 @@ class Recorder:
             search=self.search,
             code_version=self._code_version,
         )
+        with answering(self.uri):
+            self._recorded_outcomes = self._projection.outcomes()
         if self._system_metrics:
             self._monitor = _start_monitor(self.parent_run_id, self.uri)
         self._thread = threading.Thread(target=self._work, name="gan-tune-recorder", daemon=True)
@@ -228,6 +231,10 @@ class Recorder:
     def run_id(self, trial: str) -> str | None:
         """The MLflow run of a trial, once it is made: after :meth:`flush`."""
         return self._projection.run_ids.get(trial) if self._projection else None
+
+    def recorded_outcome(self, trial: str) -> str | None:
+        """The outcome that MLflow held for a trial when the record was opened; None if none."""
+        return self._recorded_outcomes.get(trial)
 
     @property
     def undelivered(self) -> int:

@@ -12,17 +12,18 @@ import re
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import mlflow.artifacts
 import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -53,6 +54,8 @@ __all__ = [
 ]
 
 ALIAS = "champion"
+
+LONE_EXPERIMENT = "gan-tune"
 
 CHUNK = 64  # samples that are made in one forward pass
 
@@ -138,7 +141,7 @@ def register_champion(
     Args:
         module: z[B, latent] → samples in data space; it is exported in `eval()` mode, on the CPU.
         model: name of the registered model.
-        run_id: MLflow run that trained it; None for one that no search trained.
+        run_id: MLflow run that trained it; None makes one, for a module that no search trained.
         value: the objective's value on the selection split.
         tags: further tags of the version (`gan_tune.search`, `gan_tune.trial`, ...).
         files: pictures and the like that travel with the model, by name.
@@ -149,9 +152,15 @@ def register_champion(
     """
     if not math.isfinite(value):
         raise GanTuneError(f"the value of a registered generator must be finite: {value}")
+    if not model or re.search(r"[/:@]", model):
+        raise GanTuneError(f"a model's name must not be empty nor contain / : @: {model!r}")
     uri = connect(uri)
     mlflow_client = client(uri)
     module = copy.deepcopy(module).cpu().eval()
+    contents = {
+        name: content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in (files or {}).items()
+    }
     all_tags = {
         **(tags or {}),
         "gan_tune.value": repr(float(value)),
@@ -161,11 +170,13 @@ def register_champion(
         "gan_tune.weights": _weights_digest(module),
     }
     with answering(uri):
-        _create_model(mlflow_client, model)
         standing = _aliased(mlflow_client, model, ALIAS)
         version = _registered_before(mlflow_client, model, all_tags)
         if version is None:
-            version = _register(mlflow_client, uri, module, latent, model, run_id, all_tags, files)
+            run_id = run_id or _lone_run(mlflow_client, uri, model)
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = _export(module, latent, Path(temporary), run_id, contents)
+                version = _register(mlflow_client, folder, model, run_id, all_tags)
         promoted, reason = _judge(standing, version, value, Objective(mode=mode), comparable)
         if promoted:
             mlflow_client.set_registered_model_alias(model, ALIAS, str(version.version))
@@ -192,11 +203,9 @@ def load_generator(
     with answering(uri):
         found = _find_version(mlflow_client, uri, name, alias, version)
         number = int(found.version)
-        folder = Path(
-            mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{name}/{number}", tracking_uri=uri
-            )
-        )
+        # Not `models:/NAME/3`, which MLflow looks up in the process's own store.
+        source = mlflow_client.get_model_version_download_uri(name, str(number))
+        folder = Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))
         if not (folder / "data" / "model.pt2").is_file():
             raise GanTuneError(
                 f"model {name}/{number} is not in torch's pt2 format: "
@@ -230,8 +239,8 @@ def _judge(
     """Whether a version becomes the champion, and why."""
     if standing is None:
         return True, f"the first {ALIAS} of {version.name}"
-    number = standing.version
-    if number == version.version:
+    number = int(standing.version)
+    if number == int(version.version):
         return True, f"version {number} is the {ALIAS} already"
     if standing.tags.get("gan_tune.comparable") != comparable:
         measured = standing.tags.get("gan_tune.comparable", "nothing known")
@@ -245,58 +254,20 @@ def _judge(
     return False, f"version {number} stays {ALIAS}: its {than:g} is not beaten by {value:g}"
 
 
-def _register(
-    mlflow_client: MlflowClient,
-    uri: str,
+def _export(
     module: torch.nn.Module,
     latent: int,
-    model: str,
-    run_id: str | None,
-    tags: Mapping[str, str],
-    files: Mapping[str, Picture] | None,
-) -> ModelVersion:
-    """What `mlflow.pytorch.log_model` does, but in the store and run that are given.
-
-    `log_model` writes to the process's own store and active run, starts one where there is none,
-    and tells the terminal all about it.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        experiment_id = _experiment_of(mlflow_client, uri, run_id)
-        _export(module, latent, folder, run_id, _written(Path(temporary) / "files", files or {}))
-        logged = mlflow_client.create_logged_model(
-            experiment_id, name=_artifact_name(model), source_run_id=run_id, tags=dict(tags)
-        )
-        mlflow_client.log_model_artifacts(logged.model_id, str(folder))
-    mlflow_client.finalize_logged_model(logged.model_id, "READY")
-    version = mlflow_client.create_model_version(
-        model,
-        source=f"models:/{logged.model_id}",
-        run_id=run_id,
-        tags=dict(tags),
-        model_id=logged.model_id,
-    )
-    # By this tag MLflow's UI leads from the logged model to the registered one.
-    names = [{"name": model, "version": version.version}]
-    mlflow_client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(names)})
-    return version
-
-
-def _export(
-    module: torch.nn.Module, latent: int, folder: Path, run_id: str | None, files: list[str]
-) -> None:
+    temporary: Path,
+    run_id: str,
+    files: Mapping[str, bytes],
+) -> Path:
     """Save the module as an MLflow model that takes any batch, and see that it does.
 
     Raises:
         GanTuneError: torch cannot export it, or only for one batch size.
     """
+    folder = temporary / "model"
     example = np.zeros((2, latent), np.float32)  # a batch of 1 would freeze the batch dimension
-    with torch.inference_mode():
-        shape = module(torch.from_numpy(example)).shape
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, latent))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *shape[1:]))]),
-    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -304,22 +275,71 @@ def _export(
                 module,
                 str(folder),
                 mlflow_model=Model(run_id=run_id),
-                signature=signature,
+                signature=_signature(module, example),
                 input_example=example,
-                extra_files=files,
+                extra_files=_written(temporary / "files", files),
                 # Given, or MLflow would find out by importing the model in a fresh process.
-                pip_requirements=[f"torch=={torch.__version__}", f"numpy=={np.__version__}"],
+                pip_requirements=[
+                    f"torch=={torch.__version__.partition('+')[0]}",
+                    f"numpy=={np.__version__}",
+                ],
                 serialization_format="pt2",
             )
             exported = torch.export.load(folder / "data" / "model.pt2").module()
             exported(torch.zeros(3, latent))
-    except MlflowException:
-        raise
     except Exception as error:
         raise GanTuneError(
             f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
             f"for any batch size ({first_line(error)})"
         ) from error
+    return folder
+
+
+def _signature(module: torch.nn.Module, example: np.ndarray[Any, Any]) -> ModelSignature:
+    """z[-1, latent] → samples[-1, ...]: MLflow's -1 is any batch size."""
+    with torch.inference_mode():
+        shape = module(torch.from_numpy(example)).shape
+    kind = np.dtype(np.float32)
+    return ModelSignature(
+        inputs=Schema([TensorSpec(kind, (-1, *example.shape[1:]))]),
+        outputs=Schema([TensorSpec(kind, (-1, *shape[1:]))]),
+    )
+
+
+def _register(
+    mlflow_client: MlflowClient,
+    folder: Path,
+    model: str,
+    run_id: str,
+    tags: Mapping[str, str],
+) -> ModelVersion:
+    """What `mlflow.pytorch.log_model` does after saving, but in the store and run that are given.
+
+    `log_model` writes to the process's own store and active run, starts one where there is none,
+    and tells the terminal all about it.
+    """
+    logged = mlflow_client.create_logged_model(
+        mlflow_client.get_run(run_id).info.experiment_id,
+        name=re.sub(r"[.%\"']", "_", model),  # a logged model's name may not contain these
+        source_run_id=run_id,
+        tags=dict(tags),
+    )
+    mlflow_client.log_model_artifacts(logged.model_id, str(folder))
+    mlflow_client.finalize_logged_model(logged.model_id, "READY")
+    mlflow_client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    _create_model(mlflow_client, model)
+    version = mlflow_client.create_model_version(
+        model,
+        # Not `models:/ID`, which MLflow's SQL store looks up in the process's own store.
+        source=logged.artifact_location,
+        run_id=run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
+    )
+    # By this tag MLflow's UI leads from the logged model to the registered one.
+    link = [{"name": model, "version": version.version}]
+    mlflow_client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(link)})
+    return version
 
 
 def _create_model(mlflow_client: MlflowClient, name: str) -> None:
@@ -341,22 +361,24 @@ def _registered_before(
     return None
 
 
-def _experiment_of(mlflow_client: MlflowClient, uri: str, run_id: str | None) -> str:
-    if run_id is not None:
-        return str(mlflow_client.get_run(run_id).info.experiment_id)
-    experiment = mlflow_client.get_experiment_by_name("gan-tune")
+def _lone_run(mlflow_client: MlflowClient, uri: str, model: str) -> str:
+    """A run for a generator that no search trained: in MLflow every model belongs to one."""
+    experiment = mlflow_client.get_experiment_by_name(LONE_EXPERIMENT)
     if experiment is not None:
-        return str(experiment.experiment_id)
-    location = artifact_location(uri, "gan-tune")
-    return str(mlflow_client.create_experiment("gan-tune", location))
+        experiment_id = experiment.experiment_id
+    else:
+        location = artifact_location(uri, LONE_EXPERIMENT)
+        experiment_id = mlflow_client.create_experiment(LONE_EXPERIMENT, location)
+    run = mlflow_client.create_run(experiment_id, run_name=model)
+    mlflow_client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
-def _written(folder: Path, files: Mapping[str, Picture]) -> list[str]:
+def _written(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Paths of the files, each under its own name."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     for name, content in files.items():
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        (folder / name).write_bytes(data)
+        (folder / name).write_bytes(content)
     return [str(folder / name) for name in files]
 
 
@@ -366,10 +388,6 @@ def _weights_digest(module: torch.nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]
-
-
-def _artifact_name(model: str) -> str:
-    return re.sub(r"[/:.%\"']", "_", model)  # a logged model's name takes fewer characters
 
 
 def _parse(model: str, alias: str, version: int | None) -> tuple[str, str, int | None]:
@@ -386,7 +404,7 @@ def _find_version(
     mlflow_client: MlflowClient, uri: str, name: str, alias: str, version: int | None
 ) -> ModelVersion:
     if version is not None:
-        found = _absent_is_none(lambda: mlflow_client.get_model_version(name, str(version)))
+        found = _or_none(lambda: mlflow_client.get_model_version(name, str(version)))
     else:
         found = _aliased(mlflow_client, name, alias)
     if found is not None:
@@ -405,3 +423,66 @@ def _latent(version: ModelVersion, folder: Path) -> int:
         return int(version.tags["gan_tune.latent"])
     signature = Model.load(str(folder)).signature
     return int(signature.inputs.inputs[0].shape[1])
+
+
+def _aliased(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    return _or_none(lambda: mlflow_client.get_model_version_by_alias(name, alias))
+
+
+def _or_none(find: Callable[[], ModelVersion]) -> ModelVersion | None:
+    """What is found; None where there is no such model, version or alias."""
+    try:
+        return find()
+    except MlflowException as error:
+        # An alias that is not there counts as an invalid parameter, a model as not existing.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
+    rule = f"name = {quoted(name)}"
+    return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
+
+
+def _names(mlflow_client: MlflowClient) -> list[str]:
+    """Names of the models that gan-tune registered, in order."""
+    rule = "tags.`gan_tune.kind` = 'generator'"
+    found = pages(lambda token: mlflow_client.search_registered_models(rule, page_token=token))
+    return sorted(model.name for model in found)
+
+
+def _model_info(mlflow_client: MlflowClient, name: str) -> ModelInfo:
+    champion = _aliased(mlflow_client, name, ALIAS)
+    if champion is None:
+        created = mlflow_client.get_registered_model(name).creation_timestamp
+        return ModelInfo(name, None, None, None, None, _time(created))
+    tags = champion.tags
+    return ModelInfo(
+        name=name,
+        version=int(champion.version),
+        value=float(tags["gan_tune.value"]) if "gan_tune.value" in tags else None,
+        objective=tags.get("gan_tune.objective", tags.get("gan_tune.comparable")),
+        search=tags.get("gan_tune.search"),
+        created=_time(champion.creation_timestamp),
+    )
+
+
+def _time(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000).astimezone()
+
+
+@contextlib.contextmanager
+def _no_pickle() -> Iterator[None]:
+    """Have MLflow refuse whatever would be unpickled, whatever the environment allows."""
+    name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+    with _PICKLE_LOCK:
+        before = os.environ.get(name)
+        os.environ[name] = "false"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before

@@ -9,14 +9,14 @@ from typing import Any
 
 import yaml
 
-from gan_tune.ranges import Dimension, Scalar, same
+from gan_tune.space.ranges import Dimension, Scalar, same
 
 __all__ = ["Cause", "nested_form"]
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A dimension that takes part in a clash by its value ``bad``, and would not by the ``good``."""
+    """A dimension that takes part in a clash by its value ``bad``, but not by those ``good``."""
 
     dimension: Dimension
     bad: Scalar
@@ -45,6 +45,7 @@ def _option(
     chosen = [
         (cause.dimension, cause.good if i == turn else (cause.bad,))
         for i, cause in enumerate(causes[: turn + 1])
+        if i == turn or cause.dimension.kind == "choice"  # of a range not just one end is bad
     ]
     for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
         _narrow(narrowed, dimension, values)

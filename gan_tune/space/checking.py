@@ -10,13 +10,32 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-from gan_tune.config import BOTH_CLIPS, Catalogue, Draft, Incompatibility, TrialConfig
+from gan_tune.config import (
+    BOTH_CLIPS,
+    Catalogue,
+    Draft,
+    Incompatibility,
+    Objective,
+    Part,
+    TrialConfig,
+)
 from gan_tune.errors import ConfigError, Fault
-from gan_tune.nested_form import Cause, nested_form
-from gan_tune.ranges import Branch, Dimension, Scalar, dimensions_of, same, settle, under, word
-from gan_tune.wording import shown
+from gan_tune.space.grammar import ELSEWHERE
+from gan_tune.space.nested_form import Cause, nested_form
+from gan_tune.space.ranges import (
+    Branch,
+    Dimension,
+    Scalar,
+    dimensions_of,
+    same,
+    settle,
+    under,
+    word,
+)
+from gan_tune.space.start_from import Match, Mismatch
+from gan_tune.wording import shown, unknown_key
 
 __all__ = ["SpaceCheck"]
 
@@ -55,6 +74,21 @@ class SpaceCheck:
         """The trial config of values for some dimensions, the base for all others."""
         tree, _ = self.settled(values)
         return TrialConfig.draft(tree, self.catalogue)
+
+    def extra_mismatches(self, match: Match) -> list[Mismatch]:
+        """Leaves of a first setting on which the space is silent, unlike the trial's default."""
+        draft = self.draft(match.values)
+        if draft.config is None:
+            return []
+        tree = draft.config.tree()
+        if "gradient_clip" in {place[0] for place, _ in match.extra}:
+            tree["gradient_clip"] = tree[BOTH_CLIPS[0]]
+        mismatches = []
+        for place, given in match.extra:
+            if place[0] not in draft.broken:
+                rule = _extra_rule(tree, place, given)
+                mismatches += [Mismatch(place, rule, shown(given))] if rule else []
+        return mismatches
 
     # ---- one at a time --------------------------------------------------------------------
 
@@ -155,12 +189,51 @@ class SpaceCheck:
             return []
         found = []
         if "objective" not in base.broken:
-            objective = base.config.objective
-            rule = self.catalogue.check_objective(objective, base.config.data)
-            if rule is not None:
-                found.append(Fault("objective.metric", rule, shown(objective.metric)))
+            found += self._objective_faults(base.config.objective, base.config.data)
         fault = self.catalogue.check_data(base.config.data) if check_data else None
         return [*found, fault] if fault is not None else found
+
+    def _objective_faults(self, objective: Objective, data: Part) -> list[Fault]:
+        rule = self.catalogue.check_objective(objective, data)
+        if rule is None:
+            return []
+        turned = Objective(metric=objective.metric, mode=OTHER_MODE[objective.mode])
+        if self.catalogue.check_objective(turned, data) is None:
+            return [Fault("objective.mode", rule, shown(objective.mode))]
+        return [Fault("objective.metric", rule, shown(objective.metric))]
+
+
+OTHER_MODE: Mapping[str, Literal["min", "max"]] = {"min": "max", "max": "min"}
+
+
+def _extra_rule(tree: Mapping[str, Any], place: Sequence[str], given: Any) -> str | None:
+    """The rule that a leaf breaks which `trial` does not mention."""
+    if place[0] in ELSEWHERE:
+        return ELSEWHERE[place[0]].replace("in trial", "in start_from")
+    here: Any = tree
+    for step in place:
+        if not isinstance(here, Mapping) or step not in here:
+            return unknown_key(step, here, given, owner=_owner(here)).rule
+        here = here[step]
+    plain: Any = json.loads(json.dumps(here, default=str))
+    if plain == given or (isinstance(plain, Mapping) and _fits(plain, given)):
+        return None
+    return f"is not in trial, where it keeps its default {shown(plain)}"
+
+
+def _owner(here: Any) -> str:
+    return str(here["name"]) if isinstance(here, Mapping) and "name" in here else "a trial"
+
+
+def _fits(default: Mapping[str, Any], given: Any) -> bool:
+    """Whether a part, or some of its arguments, says the same as the default."""
+    if isinstance(given, str):
+        given = {"name": given}
+    if given is None:
+        given = {"name": "none"}
+    if not isinstance(given, Mapping):
+        return False
+    return all(key in default and default[key] == value for key, value in given.items())
 
 
 def _assignment(tried: Tried) -> dict[str, Scalar] | None:

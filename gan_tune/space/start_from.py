@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gan_tune.config import BOTH_CLIPS
-from gan_tune.ranges import Branch, Chooser, Leaf, Node, Option, Scalar, Series, Span, same, word
+from gan_tune.space.ranges import (
+    Branch,
+    Chooser,
+    Leaf,
+    Node,
+    Option,
+    Scalar,
+    Series,
+    Span,
+    same,
+    word,
+)
 from gan_tune.wording import closest, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]

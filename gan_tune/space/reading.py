@@ -33,7 +33,7 @@ class SpaceText:
 
 def shipped_spaces() -> dict[str, Path]:
     """Name → file of the search spaces that come with gan-tune."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside_wheel = package / "search_spaces"
     folder = inside_wheel if inside_wheel.is_dir() else package.parent / "search_spaces"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -1,0 +1,59 @@
+"""The best generator of a trial as a module of its own: noise in, samples in data space out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_tune.config import TrialConfig
+from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.data import Dataset
+from gan_tune.gan.networks import build_network
+from gan_tune.gan.scaling import Scaling, scaling_of
+
+__all__ = ["ExportedGenerator", "best_generator", "draw"]
+
+BATCH = 1_000
+
+
+class ExportedGenerator(nn.Module):
+    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D] in data units."""
+
+    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.network = network
+        self.pictures = scaling.pictures
+        self.register_buffer("shift", torch.tensor(scaling.shift))
+        self.register_buffer("factor", torch.tensor(scaling.factor))
+
+    def forward(self, z: Tensor) -> Tensor:
+        samples: Tensor = self.network(z) * self.factor + self.shift
+        return samples.clamp(0, 1) if self.pictures else samples
+
+
+def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> ExportedGenerator:
+    """The generator as it was at the trial's best report, on the CPU, in eval mode.
+
+    Raises:
+        CheckpointError: the checkpoint is of another config, or has no best report.
+    """
+    state = checkpoint.read(saved)
+    state.check(config.digest())
+    weights = state.under("best")
+    if not weights:
+        raise CheckpointError("checkpoint: must hold a best report, but the trial never had one")
+    part = config.generator
+    with torch.device("meta"):
+        network = build_network("generator", dataset.shape, name=part.name, args=part.args)
+    network = network.to_empty(device="cpu")
+    network.load_state_dict(weights)
+    return ExportedGenerator(network, scaling_of(dataset, config.data.args["scale"])).eval()
+
+
+@torch.no_grad()
+def draw(generator: nn.Module, count: int, *, latent: int, seed: int) -> Tensor:
+    """``count`` samples of standard normal noise, the same ones for the same seed."""
+    random = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, latent, generator=random)
+    return torch.cat([generator(part) for part in z.split(BATCH)])

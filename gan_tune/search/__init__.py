@@ -1,0 +1,1 @@
+"""The search: the only floor that imports ray and optuna."""

@@ -1,0 +1,156 @@
+"""From the confirmation to the champion: who won, by how much, and what the test split says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from gan_tune.gan.data import Dataset
+from gan_tune.gan.export import ExportedGenerator, best_generator, draw
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
+from gan_tune.metrics import Judge
+from gan_tune.search.conductor import Conductor
+from gan_tune.search.confirm import Standing
+from gan_tune.search.jobs import Job
+from gan_tune.search.study import FIRST_SETTING
+
+__all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
+
+TEST_SEED = 20_000
+"""Seed of the noise for the test split: no trial's own noise."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the leaderboard: a setting, how it ended and how good it is.
+
+    ``value`` is the search's own trial's best; ``mean``, ``spread`` and ``seeds`` are of the
+    confirmation (None and 0 without one); ``changes`` are the values that the search decided.
+    """
+
+    setting: int
+    outcome: str | None
+    value: float | None
+    mean: float | None
+    spread: float | None
+    seeds: int
+    steps: int
+    changes: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The best replicate of the setting that won, and its generator.
+
+    ``mean`` is the confirmed mean on the selection split (the search's own value without a
+    confirmation); ``confirmed`` says which. ``first_mean`` is the first setting's, None where that
+    was not confirmed.
+    """
+
+    job: Job
+    generator: ExportedGenerator
+    mean: float
+    spread: float
+    seeds: int
+    confirmed: bool
+    first_mean: float | None
+
+
+def leaderboard(conductor: Conductor) -> list[Row]:
+    """All settings, the confirmed ones first by their mean, the others by their value."""
+    standings = {row.setting: row for row in conductor.standings()}
+    sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
+    rows = []
+    for setting in conductor.study.settings():
+        standing = standings.get(setting.number)
+        rows.append(
+            Row(
+                setting=setting.number,
+                outcome=setting.outcome,
+                value=setting.value,
+                mean=_finite(standing.mean) if standing else None,
+                spread=_finite(standing.spread) if standing else None,
+                seeds=standing.seeds if standing else 0,
+                steps=setting.steps,
+                changes=conductor.study.assignment(setting.number),
+            )
+        )
+    order = {setting: place for place, setting in enumerate(standings)}
+    done = {"completed": 0}
+
+    def place(row: Row) -> tuple[float, ...]:
+        cost = math.inf if row.value is None else sign * row.value
+        return (order.get(row.setting, math.inf), done.get(row.outcome or "", 1), cost)
+
+    return sorted(rows, key=place)
+
+
+def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
+    """The setting with the best confirmed mean, and its best replicate; None if none is sound."""
+    standings = conductor.standings()
+    first = next((row for row in standings if row.setting == FIRST_SETTING), None)
+    first_mean = _finite(first.mean) if first else None
+    for row in standings:
+        if not row.dropped and math.isfinite(row.mean):
+            job = conductor.study.job(row.setting, _best_replicate(row, conductor))
+            generator = _generator(conductor, job, dataset)
+            if generator is not None:
+                return Champion(
+                    job, generator, row.mean, row.spread, row.seeds, True, first_mean
+                )
+    for entry in leaderboard(conductor):
+        if entry.outcome == "completed" and entry.value is not None:
+            job = conductor.study.job(entry.setting, 0)
+            generator = _generator(conductor, job, dataset)
+            if generator is not None:
+                return Champion(job, generator, entry.value, math.nan, 0, False, None)
+    return None
+
+
+def measure_on_test(
+    conductor: Conductor, champion: Champion, dataset: Dataset, judge: Judge
+) -> dict[str, float]:
+    """Measure the test split once, for the champion's setting and for the first one.
+
+    Returns `test.METRIC` of the registered replicate, `test.mean.METRIC` over the champion's
+    replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`.
+    """
+    metric = conductor.space.objective.metric
+    figures = {f"test.{name}": v for name, v in _measure(champion.job, champion.generator, judge).items()}
+    figures |= {f"test.floor.{name}": value for name, value in judge.floor.items()}
+    for name, setting in (("mean", champion.job.setting), ("first", FIRST_SETTING)):
+        values = []
+        for row in conductor.standings():
+            if row.setting != setting:
+                continue
+            for replicate in row.values:
+                job = conductor.study.job(setting, replicate)
+                generator = _generator(conductor, job, dataset)
+                if generator is not None:
+                    values.append(_measure(job, generator, judge)[metric])
+        if values:
+            figures[f"test.{name}.{metric}"] = fmean(values)
+    return figures
+
+
+def _measure(job: Job, generator: ExportedGenerator, judge: Judge) -> dict[str, float]:
+    latent = job.config.generator.args["latent"]
+    return judge(draw(generator, judge.count, latent=latent, seed=TEST_SEED))
+
+
+def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGenerator | None:
+    saved = conductor.storage.read(f"trials/{job.name}/{CHECKPOINT}")
+    return None if saved is None else best_generator(job.config, dataset, saved)
+
+
+def _best_replicate(row: Standing, conductor: Conductor) -> int:
+    pick: Callable[[Sequence[tuple[float, int]]], tuple[float, int]] = (
+        min if conductor.space.objective.mode == "min" else max
+    )
+    return pick([(value, number) for number, value in row.values.items() if value is not None])[1]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

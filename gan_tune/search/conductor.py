@@ -1,0 +1,313 @@
+"""The conductor of one search: which trial runs next, which one stops, who hears of it.
+
+It knows nothing of Ray: a driver asks :meth:`Conductor.next_job`, hands results to
+:meth:`Conductor.reported` and stops trials as it says. Everything that must outlive the process is
+in the Optuna study and the trials' folders before anyone else hears of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
+from gan_tune.search.confirm import Confirmation, Standing, candidates
+from gan_tune.search.jobs import ENDINGS, Job, Outcome, Result
+from gan_tune.search.stopping import StoppingRule
+from gan_tune.search.storage import Storage
+from gan_tune.search.study import FIRST_SETTING, Study
+
+__all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports"]
+
+CONFIRM_SHARE = 0.2
+"""The most that confirmation may take of the time budget."""
+
+
+class Next(Enum):
+    """What a driver does that got no job."""
+
+    WAIT = "wait"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended: its outcome, best value, last step, and the error that failed it."""
+
+    outcome: Outcome
+    value: float | None
+    step: int
+    error: str | None = None
+
+
+class Observer(Protocol):
+    """Hears what happens to trials, in order. Must not block."""
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None: ...
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None: ...
+    def trial_ended(self, job: Job, ending: Ending) -> None: ...
+
+
+@dataclass
+class _Running:
+    job: Job
+    steps: set[int] = field(default_factory=set)
+    best: float | None = None
+    seconds: float = 0.0
+
+
+class Conductor:
+    """Leads a search from its first proposal to the last confirmation.
+
+    Args:
+        study: what was proposed and told.
+        storage: the search's folder.
+        rule: the stopping rule; it is brought up to date from the study's reports.
+        observers: who hears of trials.
+        slots: how many trials run at a time, to guess how long the confirmation takes.
+        clock: seconds, only differences count.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        storage: Storage,
+        rule: StoppingRule,
+        *,
+        observers: Sequence[Observer] = (),
+        slots: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.study, self.storage, self.rule = study, storage, rule
+        self.space = study.space
+        self.slots = slots
+        self._observers = observers
+        self._clock = clock
+        self._started = clock()
+        self._seconds_before = study.seconds_used
+        self._seconds_told = self._started
+        self._running: dict[str, _Running] = {}
+        self._trial_seconds: list[float] = []
+        self.stop_requested = False
+        self.confirmation: Confirmation | None = None
+        for setting, step, value in study.reports():
+            rule.decide(setting, step, value)
+        self._waiting = [
+            job for job in study.unfinished() if not self._settle_from_folder(job)
+        ]
+
+    # ---------------------------------------------------------------- what runs next
+
+    def next_job(self) -> Job | Next:
+        """The job to start now, or whether to wait for running ones or to end."""
+        self._remember_time()
+        job = None if self.stop_requested else self._choose()
+        if job is not None:
+            self._start(job)
+            return job
+        return Next.WAIT if self._running else Next.DONE
+
+    def _choose(self) -> Job | None:
+        if not self.search_time_is_up:
+            if self._waiting:
+                return self._waiting.pop(0)
+            if self.study.proposed() < self.space.budget.trials:
+                return self.study.ask()
+        if any(running.job.kind == "search" for running in self._running.values()):
+            return None
+        return self._next_confirmation()
+
+    def _next_confirmation(self) -> Job | None:
+        confirm = self.space.confirm
+        if not confirm.top or not confirm.seeds:
+            return None
+        if self.confirmation is None:
+            self.confirmation = self._open_confirmation()
+        # A replicate is started only if it can be expected to end in time.
+        if self.seconds_left < max(self._trial_seconds, default=0.0):
+            return None
+        chosen = self.confirmation.next()
+        return None if chosen is None else self.study.job(*chosen)
+
+    def _open_confirmation(self) -> Confirmation:
+        """The confirmation of the settings found, knowing what earlier commands confirmed."""
+        mode = self.space.objective.mode
+        chosen = candidates(self.study.settings(), top=self.space.confirm.top, mode=mode)
+        confirmation = Confirmation(chosen, seeds=self.space.confirm.seeds, mode=mode)
+        for setting in chosen:
+            for replicate in range(1, self.space.confirm.seeds + 1):
+                job = self.study.job(setting, replicate)
+                ending = self._ending_in_folder(job)
+                if ending is not None:
+                    confirmation.record(setting, replicate, ending.value)
+        return confirmation
+
+    def _start(self, job: Job) -> None:
+        known = {result.step for result, _ in read_reports(self.storage, job.name)}
+        self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
+        self._running[job.name] = _Running(job)
+        for observer in self._observers:
+            observer.trial_started(job, resumed=bool(known))
+
+    # ---------------------------------------------------------------- what is heard
+
+    def reported(self, name: str, result: Result) -> bool:
+        """Hear a report; whether the trial stops now. A step heard before changes nothing."""
+        running = self._running.get(name)
+        if running is None:
+            return True  # it has ended already
+        self._take_in(running, result)
+        outcome = result.outcome or self._verdict(running.job, result)
+        if outcome is None:
+            return False
+        self._end(running, Ending(outcome, result.best, result.step, result.error))
+        return True
+
+    def failed(self, name: str, error: str) -> None:
+        """Hear that a trial's worker is lost for good."""
+        if (running := self._running.get(name)) is not None:
+            step = max(running.steps, default=0)
+            self._end(running, Ending("failed", running.best, step, error))
+
+    def sweep(self) -> None:
+        """End what still runs as interrupted: the next command takes it up first."""
+        self._remember_time(now=True)
+        for running in list(self._running.values()):
+            step = max(running.steps, default=0)
+            self._end(running, Ending("interrupted", running.best, step))
+
+    def _take_in(self, running: _Running, result: Result) -> None:
+        job = running.job
+        running.best = result.best
+        running.seconds += result.training_seconds + result.evaluation_seconds
+        if result.step in running.steps:
+            return
+        running.steps.add(result.step)
+        if result.outcome != "failed":
+            if job.kind == "search":
+                self.study.report(job.setting, result.step, result.best)
+            grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
+            for observer in self._observers:
+                observer.trial_reported(job, result, grid)
+
+    def _verdict(self, job: Job, result: Result) -> Outcome | None:
+        if self.stop_requested:
+            return "interrupted"
+        if job.kind == "confirmation":
+            return "interrupted" if self.seconds_left <= 0 else None
+        stop = self.rule.decide(job.setting, result.step, result.best)
+        if stop and job.setting != FIRST_SETTING:
+            return "pruned"
+        return "interrupted" if self.search_time_is_up else None
+
+    def _end(self, running: _Running, ending: Ending) -> None:
+        job = running.job
+        del self._running[job.name]
+        if ending.outcome in ENDINGS:
+            self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
+            if ending.outcome == "completed":
+                self._trial_seconds.append(running.seconds)
+            else:
+                self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
+        self._settle(job, ending)
+        for observer in self._observers:
+            observer.trial_ended(job, ending)
+
+    def _settle(self, job: Job, ending: Ending) -> None:
+        over = ending.outcome in ENDINGS
+        if job.kind == "search":
+            if over:
+                self.study.tell(job.setting, ending.outcome, ending.value)
+        elif self.confirmation is not None:
+            if over:
+                self.confirmation.record(job.setting, job.replicate, ending.value)
+            else:
+                self.confirmation.hand_back(job.setting, job.replicate)
+
+    # ---------------------------------------------------------------- taking up
+
+    def _settle_from_folder(self, job: Job) -> bool:
+        """Tell the study what a killed driver had stored but not told; whether the trial is over."""
+        for result, _ in read_reports(self.storage, job.name):
+            if result.outcome is None or result.outcome in ENDINGS:
+                self.study.report(job.setting, result.step, result.best)
+        ending = self._ending_in_folder(job)
+        if ending is not None:
+            self.study.tell(job.setting, ending.outcome, ending.value)
+        return ending is not None
+
+    def _ending_in_folder(self, job: Job) -> Ending | None:
+        stored = self.storage.read_json(f"trials/{job.name}/outcome.json")
+        return None if stored is None else Ending(**stored)
+
+    # ---------------------------------------------------------------- time
+
+    @property
+    def seconds_used(self) -> float:
+        """Wall time spent on this search by all commands so far."""
+        return self._seconds_before + self._clock() - self._started
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the time budget, infinite without one."""
+        minutes = self.space.budget.minutes
+        return float("inf") if minutes is None else 60 * minutes - self.seconds_used
+
+    @property
+    def search_time_is_up(self) -> bool:
+        """Whether what is left of the time budget is needed for the confirmation."""
+        minutes = self.space.budget.minutes
+        return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
+
+    def _confirmation_seconds(self, budget: float) -> float:
+        confirm = self.space.confirm
+        if not confirm.top or not confirm.seeds:
+            return 0.0
+        share = CONFIRM_SHARE * budget
+        if not self._trial_seconds:
+            return share
+        rounds = -(-(confirm.top + 1) * confirm.seeds // self.slots)
+        return min(share, rounds * max(self._trial_seconds))
+
+    def _remember_time(self, now: bool = False) -> None:
+        if now or self._clock() - self._seconds_told > 5:
+            self._seconds_told = self._clock()
+            self.study.seconds_used = self.seconds_used
+
+    # ---------------------------------------------------------------- the end
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that run now."""
+        return [running.job for running in self._running.values()]
+
+    def standings(self) -> list[Standing]:
+        """How the confirmed settings stand, best first; opens the confirmation if need be."""
+        if self.confirmation is None:
+            self.confirmation = self._open_confirmation()
+        return self.confirmation.standings()
+
+
+def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
+    """A trial's stored reports in order of steps, each with the path of its picture."""
+    steps = sorted(int(name.removesuffix(".json")) for name in storage.names(f"trials/{trial}/reports"))
+    return [
+        (
+            Result(**storage.read_json(f"trials/{trial}/reports/{step}.json")),
+            f"trials/{trial}/grids/{step}.png",
+        )
+        for step in steps
+    ]
+
+
+def _described(job: Job) -> dict[str, Any]:
+    return {
+        "trial": job.name,
+        "setting": job.setting,
+        "replicate": job.replicate,
+        "config": job.config.tree(),
+        "params": dict(job.params),
+    }

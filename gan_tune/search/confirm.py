@@ -1,0 +1,134 @@
+"""Confirmation: the best settings trained again with fresh seeds, so that luck is not crowned.
+
+Plain objects that know nothing of Ray: :class:`Confirmation` says which replicate to train next,
+hears its value, drops what is clearly worse, and ranks settings by their mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+from scipy import stats
+
+from gan_tune.search.study import FIRST_SETTING, Setting
+
+__all__ = ["Confirmation", "Standing", "candidates"]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a setting stands in the confirmation.
+
+    ``values`` are its replicates' best values by replicate number (None: never a finite one);
+    ``mean`` is infinitely bad where one is None; ``spread`` is the sample deviation, NaN for one.
+    """
+
+    setting: int
+    values: dict[int, float | None]
+    mean: float
+    spread: float
+    dropped: bool
+
+    @property
+    def seeds(self) -> int:
+        """How many replicates have been trained."""
+        return len(self.values)
+
+
+def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "max"]) -> list[int]:
+    """The ``top`` best settings that ran to their end, best first, and the first setting.
+
+    With no setting that ran to its end, nothing can be confirmed.
+    """
+    done = [s for s in settings if s.outcome == "completed" and s.value is not None]
+    ranked = sorted(done, key=lambda s: s.value or 0.0, reverse=mode == "max")
+    chosen = [s.number for s in ranked[:top]]
+    first = any(s.number == FIRST_SETTING for s in done)
+    if chosen and first and FIRST_SETTING not in chosen:
+        chosen.append(FIRST_SETTING)
+    return chosen
+
+
+class Confirmation:
+    """Trains ``seeds`` replicates of each setting in turn, a round of all before the next."""
+
+    def __init__(self, settings: Sequence[int], *, seeds: int, mode: Literal["min", "max"]) -> None:
+        self._seeds = seeds
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._values: dict[int, dict[int, float | None]] = {setting: {} for setting in settings}
+        self._out: set[tuple[int, int]] = set()
+
+    def next(self) -> tuple[int, int] | None:
+        """The next (setting, replicate) to train, None when nothing is left to hand out."""
+        for replicate in range(1, self._seeds + 1):
+            for setting, values in self._values.items():
+                if replicate in values or (setting, replicate) in self._out:
+                    continue
+                if not self._is_dropped(setting):
+                    self._out.add((setting, replicate))
+                    return setting, replicate
+        return None
+
+    def record(self, setting: int, replicate: int, value: float | None) -> None:
+        """Hear the best value of a replicate; None if it never had a finite one."""
+        self._out.discard((setting, replicate))
+        if setting in self._values:
+            self._values[setting][replicate] = value
+
+    def hand_back(self, setting: int, replicate: int) -> None:
+        """A replicate was interrupted: it may be handed out again."""
+        self._out.discard((setting, replicate))
+
+    def standings(self) -> list[Standing]:
+        """All settings with at least one replicate, best mean first, dropped ones last."""
+        rows = [
+            Standing(
+                setting=setting,
+                values=dict(sorted(values.items())),
+                mean=self._sign * self._cost(setting),
+                spread=self._spread(values),
+                dropped=self._is_dropped(setting),
+            )
+            for setting, values in self._values.items()
+            if values
+        ]
+        return sorted(rows, key=lambda row: (row.dropped, -row.seeds, self._sign * row.mean))
+
+    def _cost(self, setting: int) -> float:
+        values = self._values[setting].values()
+        return fmean(math.inf if v is None else self._sign * v for v in values)
+
+    @staticmethod
+    def _spread(values: dict[int, float | None]) -> float:
+        finite = [v for v in values.values() if v is not None]
+        return stdev(finite) if len(finite) > 1 else math.nan
+
+    def _is_dropped(self, setting: int) -> bool:
+        """Whether a one-sided t-test over the pooled spread says it is worse than the best.
+
+        The first setting is never dropped: the gain is measured against it.
+        """
+        sound = {s: v for s, v in self._values.items() if v and math.isfinite(self._cost(s))}
+        if setting == FIRST_SETTING or not sound or not self._values[setting]:
+            return False
+        if setting not in sound:
+            return True
+        best = min(sound, key=self._cost)
+        squares = sum(
+            (value - fmean(self._finite(s))) ** 2 for s in sound for value in self._finite(s)
+        )
+        freedom = sum(len(v) - 1 for v in sound.values())
+        if setting == best or freedom < 1:
+            return False
+        error = math.sqrt(squares / freedom * (1 / len(sound[setting]) + 1 / len(sound[best])))
+        limit = float(stats.t.ppf(CONFIDENCE, freedom)) * error
+        return self._cost(setting) - self._cost(best) > limit
+
+    def _finite(self, setting: int) -> list[float]:
+        return [v for v in self._values[setting].values() if v is not None]

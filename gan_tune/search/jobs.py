@@ -1,0 +1,61 @@
+"""What is handed to a worker, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gan_tune.config import TrialConfig
+
+__all__ = ["ENDINGS", "Job", "Outcome", "Result"]
+
+Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
+
+ENDINGS: tuple[Outcome, ...] = ("completed", "pruned", "diverged", "collapsed", "failed")
+"""Outcomes after which a trial is over; an interrupted one goes on with the next command."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run: a setting with one seed.
+
+    ``replicate`` 0 is the search's own run of the setting; 1, 2, ... are confirmations.
+    ``params`` are what the record shows: the config's and the choosers' values.
+    """
+
+    name: str
+    setting: int
+    replicate: int
+    config: TrialConfig
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Literal["search", "confirmation"]:
+        """Which part of the search the trial belongs to."""
+        return "search" if self.replicate == 0 else "confirmation"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One report as it reaches the driver; also the content of `reports/STEP.json`.
+
+    Attributes:
+        step: generator steps done.
+        scalars: all figures, by name.
+        value, best: the objective now and the best so far; None where there is no finite one.
+        outcome: how the trial ended by itself, None while it goes on.
+        timestamp_ms: the worker's clock, milliseconds since 1970.
+        training_seconds, evaluation_seconds: spent since the last report.
+        error: the exception that failed the trial, one line.
+    """
+
+    step: int
+    scalars: Mapping[str, float]
+    value: float | None
+    best: float | None
+    outcome: Outcome | None
+    timestamp_ms: int
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    error: str | None = None

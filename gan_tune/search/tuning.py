@@ -1,0 +1,176 @@
+"""Running a conductor's jobs on Ray Tune: thin adapters, no decisions of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from gan_tune.gan.data import Dataset
+from gan_tune.metrics import Judge
+from gan_tune.search.conductor import Conductor, Next
+from gan_tune.search.jobs import Job, Result
+from gan_tune.search.storage import Storage
+from gan_tune.search.trainable import GanTrainable
+from gan_tune.space import Resources
+
+__all__ = ["Shared", "run"]
+
+LOST_WORKERS = 3
+"""How often a trial whose worker or node died is taken up again from its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of a search share; put into Ray's object store once."""
+
+    dataset: Dataset
+    judge: Judge
+    storage: Storage
+    resources: Resources
+
+
+def run(
+    conductor: Conductor, shared: Shared, *, slots: int, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Run jobs until the conductor has none left or was asked to stop; what still runs is swept up.
+
+    ``tick`` is called some ten times a second, on this thread.
+    """
+    resources = shared.resources
+    trainable = tune.with_parameters(
+        GanTrainable,
+        dataset=shared.dataset,
+        judge=shared.judge,
+        storage=shared.storage,
+        threads=max(1, int(resources.cpu)),
+        gpu=resources.gpu > 0,
+    )
+    _settle_tune(slots)
+    with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
+            tune_config=tune.TuneConfig(
+                search_alg=_Jobs(conductor),
+                scheduler=_Decisions(conductor),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name=conductor.space.name,
+                storage_path=scratch,
+                stop=_Ask(conductor),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+                callbacks=[_Tick(tick)],
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            conductor.sweep()
+
+
+class _Jobs(Searcher):
+    """Hands the conductor's jobs to Tune."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        job = self._conductor.next_job()
+        if job is Next.DONE:
+            return Searcher.FINISHED  # type: ignore[no-any-return]
+        return None if job is Next.WAIT else {"job": job}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing: the scheduler has told the conductor."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study on disk is the truth, not Tune's snapshot."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as :meth:`save`."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, as :meth:`save`."""
+
+
+class _Decisions(FIFOScheduler):
+    """Asks the conductor at each report whether a trial stops."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        stop = self._hear(trial, result)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self._hear(trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        lines = str(trial.get_error() or "its worker died").strip().split("\n")
+        self._conductor.failed(_job(trial).name, lines[-1])
+
+    def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
+        report = result.get("report")
+        return isinstance(report, Result) and self._conductor.reported(_job(trial).name, report)
+
+
+class _Ask(Stopper):
+    """Ends the whole run once a stop was asked for."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._conductor.stop_requested
+
+
+class _Tick(tune.Callback):
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._tick()
+
+
+def _job(trial: Any) -> Job:
+    job: Job = trial.config["job"]
+    return job
+
+
+def _trial_name(trial: Any) -> str:
+    return _job(trial).name
+
+
+def _settle_tune(slots: int) -> None:
+    """Tune's settings that exist as environment variables only."""
+    os.environ.update(
+        TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise one at a time is proposed
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the recorder records
+        TUNE_DISABLE_SIGINT_HANDLER="1",  # Ctrl-C is ours
+        TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are never read
+        TUNE_WARN_THRESHOLD_S="5",
+        RAY_AIR_NEW_OUTPUT="0",
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+    )
+    for name in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,39 @@
+"""The search-space file: a trial config in which ranges stand in place of some values.
+
+:meth:`SearchSpace.load` reads and checks a file; what it returns can be sampled through any
+object that has Optuna's ``suggest_*`` methods.
+"""
+
+from __future__ import annotations
+
+from gan_tune.space.blocks import (
+    SAMPLERS,
+    SCHEDULERS,
+    Budget,
+    Confirm,
+    Resources,
+    Search,
+    SpaceFile,
+    check_name,
+)
+from gan_tune.space.ranges import RANGES, Dimension, Suggest
+from gan_tune.space.reading import shipped_spaces
+from gan_tune.space.schema import json_schema
+from gan_tune.space.search_space import SearchSpace
+
+__all__ = [
+    "RANGES",
+    "SAMPLERS",
+    "SCHEDULERS",
+    "Budget",
+    "Confirm",
+    "Dimension",
+    "Resources",
+    "Search",
+    "SearchSpace",
+    "SpaceFile",
+    "Suggest",
+    "check_name",
+    "json_schema",
+    "shipped_spaces",
+]

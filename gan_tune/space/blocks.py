@@ -1,0 +1,160 @@
+"""The top-level blocks of a search-space file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.types import Strict
+
+from gan_tune.config import Number, Objective, Whole
+from gan_tune.wording import must_be_one_of
+
+__all__ = [
+    "SAMPLERS",
+    "SCHEDULERS",
+    "Budget",
+    "Confirm",
+    "Resources",
+    "Search",
+    "SpaceFile",
+    "check_name",
+    "outside_trial",
+]
+
+SAMPLERS: Mapping[str, str] = MappingProxyType(
+    {
+        "tpe": "Tree-structured Parzen estimator: learns from the trials told so far",
+        "random": "Independent draws",
+    }
+)
+"""Name of a sampler → what it does."""
+
+SCHEDULERS: Mapping[str, str] = MappingProxyType(
+    {
+        "asha": "Stops trials early that lie behind others at the same step",
+        "none": "Lets every trial run its full length",
+    }
+)
+"""Name of a scheduler → what it does."""
+
+LONGEST_NAME = 100
+
+
+def check_name(name: str) -> str | None:
+    """The rule that a search's name breaks, or None: it names folders and MLflow experiments."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name, re.ASCII) and len(name) <= LONGEST_NAME:
+        return None
+    return (
+        "must be letters, digits, '_', '-' and '.', starting with a letter or digit, "
+        f"at most {LONGEST_NAME}"
+    )
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Text = Annotated[str, Strict()]
+
+
+class Budget(_Block):
+    """How much a search may spend."""
+
+    trials: Whole = Field(32, ge=1, description="Settings to try")
+    steps: Whole = Field(ge=1, description="Generator steps of a full trial")
+    evaluations: Whole = Field(10, ge=1, description="Reports of a trial, evenly spread")
+    minutes: Number | None = Field(
+        None, gt=0, description="Time for the whole search; without it only trials count"
+    )
+
+
+class Search(_Block):
+    """How settings are proposed and hopeless trials stopped."""
+
+    sampler: Text = Field(
+        "tpe", description="Who proposes settings", json_schema_extra={"enum": list(SAMPLERS)}
+    )
+    scheduler: Text = Field(
+        "asha", description="Who stops trials early", json_schema_extra={"enum": list(SCHEDULERS)}
+    )
+    seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
+    reduction: Whole = Field(
+        3, ge=2, description="One in so many trials goes on at each rung of asha"
+    )
+    grace: Number = Field(
+        0.15, ge=0, lt=1, description="Share of the steps before which no trial is pruned"
+    )
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str) -> str:
+        return _one_of("sampler", name, SAMPLERS)
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_scheduler(cls, name: str) -> str:
+        return _one_of("scheduler", name, SCHEDULERS)
+
+
+class Confirm(_Block):
+    """The best settings trained anew, on seeds that chose nothing."""
+
+    top: Whole = Field(3, ge=0, description="Settings to confirm; 0: no confirmation")
+    seeds: Whole = Field(3, ge=1, description="Fresh seeds for each of them")
+
+
+class Resources(_Block):
+    """What one trial occupies."""
+
+    cpu: Number = Field(1, gt=0, description="CPU cores for one trial")
+    gpu: Number = Field(0, ge=0, description="GPUs for one trial; a fraction shares one")
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole_above_one(cls, gpu: float) -> float:
+        if gpu > 1 and gpu != int(gpu):
+            raise ValueError("must be a whole number above 1, since only one GPU can be shared")
+        return gpu
+
+
+class SpaceFile(_Block):
+    """The blocks of a search-space file."""
+
+    name: Text = Field(description="Name of the space, and of its searches by default")
+    description: Text = Field("", description="What the space is for, in a sentence")
+    objective: Objective = Field(Objective(), description="What the search improves")
+    budget: Budget = Field(description="How much the search may spend")
+    search: Search = Field(Search(), description="How settings are proposed and trials stopped")
+    confirm: Confirm = Field(Confirm(), description="How the best settings are confirmed")
+    resources: Resources = Field(Resources(), description="What one trial occupies")
+    trial: dict[str, Any] = Field(description="A trial config, with ranges in place of some values")
+    start_from: tuple[dict[str, Any], ...] = Field(
+        (), description="Settings to try first; what they leave out is sampled"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _sound_name(cls, name: str) -> str:
+        rule = check_name(name)
+        if rule is not None:
+            raise ValueError(rule)
+        return name
+
+
+def _one_of(what: str, name: str, known: Mapping[str, str]) -> str:
+    if name not in known:
+        raise ValueError(must_be_one_of(what, name, known))
+    return name
+
+
+def outside_trial(file: SpaceFile) -> dict[str, Any]:
+    """The fields of a trial config that stand outside the file's `trial`."""
+    return {
+        "objective": file.objective.model_dump(),
+        "steps": file.budget.steps,
+        "evaluations": file.budget.evaluations,
+    }

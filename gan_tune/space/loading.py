@@ -1,0 +1,92 @@
+"""One load of a search space: every check, one after the other, whatever the faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from gan_tune.config import Catalogue, Objective
+from gan_tune.errors import Fault
+from gan_tune.space.blocks import SpaceFile, outside_trial
+from gan_tune.space.checking import SpaceCheck
+from gan_tune.space.grammar import parse_trial
+from gan_tune.space.ranges import Branch, Scalar, under
+from gan_tune.space.reading import Override
+from gan_tune.space.start_from import Mismatch, match_entry
+from gan_tune.wording import faults_of
+
+__all__ = ["Loading"]
+
+
+class Loading:
+    """One load of a space: goes on after a fault, so that all are found."""
+
+    def __init__(
+        self, tree: Mapping[str, Any], overridden: Sequence[Override], catalogue: Catalogue
+    ) -> None:
+        self.tree = tree
+        self.overridden = overridden
+        self.catalogue = catalogue
+        self.file: SpaceFile | None = None
+        self.root = Branch("", {})
+        self.warnings: list[str] = []
+        self.starts: list[dict[str, Scalar]] = []
+
+    def run(self, *, check_data: bool) -> list[Fault]:
+        """Check everything; the faults at their places in the file."""
+        faults: list[Fault] = []
+        try:
+            self.file = SpaceFile.model_validate(self.tree)
+        except ValidationError as error:
+            faults += faults_of(error, model=SpaceFile)
+        raw = self.tree.get("trial")
+        if not isinstance(raw, Mapping):
+            return faults
+        self.root, range_faults = parse_trial(raw)
+        check = SpaceCheck(raw, self.root, self._fixed(), self.catalogue)
+        # What a broken range breaks in turn is no news.
+        told = [fault.path for fault in range_faults]
+        late = check.faults(check_data=check_data)
+        late = [f for f in late if not any(under(f.path, path) for path in told)]
+        faults += [*range_faults, *late]
+        entries = self.tree.get("start_from")
+        if isinstance(entries, list) and not range_faults:
+            for i, entry in enumerate(entries):
+                if isinstance(entry, Mapping):
+                    faults += self._start_faults(f"start_from.{i}", entry, check)
+        return faults
+
+    def _fixed(self) -> dict[str, Any]:
+        if self.file is not None:
+            return outside_trial(self.file)
+        # The file's other blocks have faults of their own, told already.
+        try:
+            objective = Objective.model_validate(self.tree.get("objective", {}))
+        except ValidationError:
+            objective = Objective()
+        return {"objective": objective.model_dump(), "steps": 1, "evaluations": 1}
+
+    def _start_faults(self, path: str, entry: Mapping[str, Any], check: SpaceCheck) -> list[Fault]:
+        match = match_entry(self.root, entry)
+        self.starts.append(match.values)
+        mismatches = [*match.mismatches, *check.extra_mismatches(match)]
+        faults = []
+        for mismatch in mismatches:
+            place = ".".join((path, *mismatch.place))
+            override = self._override_of(mismatch)
+            if override is None:
+                faults.append(Fault(place, mismatch.rule, mismatch.given))
+            else:
+                self.warnings.append(f"{place}: left out, since --set {override.path} decides it")
+        return faults
+
+    def _override_of(self, mismatch: Mismatch) -> Override | None:
+        for override in self.overridden:
+            if override.place is None:
+                continue
+            length = min(len(override.place), len(mismatch.place))
+            if override.place[:length] == mismatch.place[:length]:
+                return override
+        return None

@@ -1,0 +1,204 @@
+"""A checked search space, and the settings it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gan_tune.config import Catalogue, Objective, TrialConfig
+from gan_tune.errors import ConfigError, Fault, SpaceError
+from gan_tune.space.blocks import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
+from gan_tune.space.loading import Loading
+from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
+from gan_tune.space.reading import apply_overrides, read_space
+from gan_tune.wording import closest, shown
+
+__all__ = ["SearchSpace"]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A checked search space.
+
+    Attributes:
+        file: the top-level blocks.
+        trial: the parsed tree of the file's `trial`.
+        tree: the whole file as plain values, `--set` included.
+        source: the text of the file as it was given, for the record.
+        warnings: what was changed without being asked, one sentence each.
+        catalogue: the parts it was checked against.
+    """
+
+    file: SpaceFile
+    trial: Branch
+    tree: Mapping[str, Any]
+    source: str
+    warnings: tuple[str, ...]
+    catalogue: Catalogue
+    starts: tuple[Mapping[str, Scalar], ...]
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path | Mapping[str, Any],
+        catalogue: Catalogue,
+        *,
+        overrides: Sequence[str] = (),
+        check_data: bool = True,
+    ) -> SearchSpace:
+        """Read and check a space: a file, the bare name of a shipped one, or a mapping.
+
+        ``overrides`` are `PATH=VALUE` texts, put in before anything is checked.
+
+        Raises:
+            SpaceError: with every fault found.
+        """
+        given = read_space(source)
+        tree, overridden, faults = apply_overrides(given.tree, overrides)
+        loading = Loading(tree, overridden, catalogue)
+        faults += loading.run(check_data=check_data)
+        if faults or loading.file is None:
+            raise SpaceError(faults, given.source)
+        return cls(
+            file=loading.file,
+            trial=loading.root,
+            tree=tree,
+            source=given.text,
+            warnings=tuple(loading.warnings),
+            catalogue=catalogue,
+            starts=tuple(loading.starts),
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the space, and of its searches by default."""
+        return self.file.name
+
+    @property
+    def objective(self) -> Objective:
+        """What the search improves."""
+        return self.file.objective
+
+    @property
+    def budget(self) -> Budget:
+        """How much the search may spend."""
+        return self.file.budget
+
+    @property
+    def search(self) -> Search:
+        """How settings are proposed and trials stopped."""
+        return self.file.search
+
+    @property
+    def confirm(self) -> Confirm:
+        """How the best settings are confirmed."""
+        return self.file.confirm
+
+    @property
+    def resources(self) -> Resources:
+        """What one trial occupies."""
+        return self.file.resources
+
+    @property
+    def start_from(self) -> tuple[Mapping[str, Any], ...]:
+        """Settings to try first, as trees."""
+        return self.file.start_from
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of all that decides what is proposed and how it is judged.
+
+        Left out are the name, the description, the resources, and the budget's trials and minutes:
+        a search may be extended.
+        """
+        blocks = self.file.model_dump(
+            mode="json", include={"objective", "search", "confirm", "trial", "start_from"}
+        )
+        blocks["budget"] = [self.budget.steps, self.budget.evaluations]
+        text = json.dumps(blocks, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def dimensions(self) -> list[Dimension]:
+        """Everything the search decides, in the order of the file."""
+        return list(dimensions_of(self.trial))
+
+    def sample(self, suggest: Suggest, *, seed: int) -> TrialConfig:
+        """A trial config whose ranges ``suggest`` decides."""
+        return self._config(lambda dimension: dimension.suggest(suggest), seed)
+
+    def config(self, assignment: Mapping[str, Any], seed: int) -> TrialConfig:
+        """The trial config of a setting: dotted names of dimensions → values.
+
+        Raises:
+            ConfigError: a value is missing, outside its range, or belongs to no dimension.
+        """
+        faults = self._assignment_faults(assignment)
+        if faults:
+            raise ConfigError(faults)
+        return self._config(lambda dimension: assignment[dimension.name], seed)
+
+    def choosers(self, assignment: Mapping[str, Any]) -> dict[str, Scalar]:
+        """The choosers that a setting decides, each with the option chosen.
+
+        They complete a config's params. Where a param of that very name says more (layer widths
+        where the chooser has but `#1`), the chooser is left out.
+        """
+        found: dict[str, Scalar] = {}
+
+        def decide(dimension: Dimension) -> Any:
+            value = assignment.get(dimension.name, dimension.values[0])
+            if dimension.kind == "choice" and dimension.name in assignment:
+                found[dimension.name] = value
+            return value
+
+        tree = settle(self.trial, decide)
+        return {name: value for name, value in found.items() if _adds(tree, name, value)}
+
+    def start_assignments(self) -> list[dict[str, Scalar]]:
+        """Each entry of `start_from` as names of dimensions → values; the rest is sampled."""
+        return [dict(start) for start in self.starts]
+
+    def _config(self, decide: Callable[[Dimension], Any], seed: int) -> TrialConfig:
+        tree = {**settle(self.trial, decide), **outside_trial(self.file), "seed": seed}
+        return TrialConfig.from_tree(tree, self.catalogue, build=False)
+
+    def _assignment_faults(self, assignment: Mapping[str, Any]) -> list[Fault]:
+        faults: list[Fault] = []
+
+        def decide(dimension: Dimension) -> Any:
+            if dimension.name not in assignment:
+                faults.append(Fault(dimension.name, f"is not given, but must be: {dimension}"))
+                return dimension.values[0]
+            value = assignment[dimension.name]
+            rule = dimension.broken_rule(value)
+            if rule is None:
+                return value
+            faults.append(Fault(dimension.name, rule, shown(value)))
+            return dimension.values[0]
+
+        settle(self.trial, decide)
+        known = [dimension.name for dimension in self.dimensions()]
+        for name in assignment:
+            if name not in known:
+                near = closest(name, known)
+                hint = f"; did you mean {near!r}?" if near else ""
+                faults.append(Fault(name, f"the space has no such range{hint}"))
+        return faults
+
+
+def _adds(tree: Any, chooser: str, label: Scalar) -> bool:
+    """Whether a chooser's label says something beside the param of its name, if there is one."""
+    for step in chooser.split("."):
+        if isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
+            tree = tree[int(step)]
+        elif isinstance(tree, Mapping) and step in tree:
+            tree = tree[step]
+        else:
+            return True
+    parts = isinstance(tree, list) and bool(tree) and all(isinstance(t, Mapping) for t in tree)
+    return parts or isinstance(tree, Mapping) or bool(tree == label)

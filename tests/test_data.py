@@ -1,0 +1,486 @@
+"""Data sets: their splits, their arguments, and what is said of missing or damaged files."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_tune.config import signature_arguments
+from gan_tune.errors import DataError
+from gan_tune.gan import idx
+from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
+
+
+def write_idx(path: Path, values: np.ndarray) -> Path:
+    header = struct.pack(f">{1 + values.ndim}I", 0x0800 | values.ndim, *values.shape)
+    content = header + values.astype(np.uint8).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def write_idx_folder(folder: Path, *, suffix: str = "", train: int = 60, test: int = 10) -> Path:
+    random = np.random.RandomState(0)
+    for split, count in (("train", train), ("t10k", test)):
+        pictures = random.randint(0, 256, (count, 6, 5))
+        write_idx(folder / f"{split}-images-idx3-ubyte{suffix}", pictures)
+        write_idx(folder / f"{split}-labels-idx1-ubyte{suffix}", np.arange(count) % 10)
+    return folder
+
+
+def write_npz(folder: Path) -> Path:
+    path = folder / "own.npz"
+    random = np.random.RandomState(0)
+    np.savez(
+        path,
+        train=random.randint(0, 256, (50, 6, 6, 3)).astype(np.uint8),
+        train_labels=np.arange(50) % 4,
+    )
+    return path
+
+
+def write_picture_folder(folder: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    random = np.random.RandomState(0)
+    for i in range(24):
+        place = folder / classes[i % len(classes)] if classes else folder
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (12, 16, 3)).astype(np.uint8)).save(
+            place / f"{i:02}.png"
+        )
+    return folder
+
+
+OWN_ARGUMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "fashion_mnist": lambda folder: {"root": str(write_idx_folder(folder))},
+    "mnist": lambda folder: {"root": str(write_idx_folder(folder / "mnist", suffix=".gz"))},
+    "npz": lambda folder: {"path": str(write_npz(folder))},
+    "image_folder": lambda folder: {"root": str(write_picture_folder(folder)), "size": 8},
+}
+
+
+@pytest.fixture(params=DATASETS)
+def named(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+    name = request.param
+    return name, OWN_ARGUMENTS.get(name, lambda folder: {})(tmp_path)
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without data and without a network."""
+
+    def offline(name: str, downloads: Path) -> Path:
+        raise OSError("no\nnetwork")
+
+    monkeypatch.delenv("GAN_TUNE_DATA", raising=False)
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setattr(idx, "_download", offline)
+
+
+def test_every_set_has_checked_arguments_and_sound_splits(
+    named: tuple[str, dict[str, Any]],
+) -> None:
+    name, args = named
+    assert all(argument.annotation is not Any for argument in arguments_of(name).values())
+    check_dataset(name, **args)
+    dataset = load_dataset(name, **args)
+    for split in SPLITS:
+        samples, labels = dataset.split(split), dataset.labels(split)
+        assert samples.dtype == (np.uint8 if dataset.kind == "pictures" else np.float32)
+        assert samples.shape[1:] == dataset.shape
+        assert samples.strides == np.empty(samples.shape, samples.dtype).strides
+        assert (labels is not None) == dataset.labelled
+        assert labels is None or (labels.dtype == np.int64 and len(labels) == len(samples))
+    assert len(dataset.describe().splitlines()) == 1
+
+
+def test_every_set_loads_alike_twice(named: tuple[str, dict[str, Any]]) -> None:
+    name, args = named
+    first, second = load_dataset(name, **args), load_dataset(name, **args)
+    assert first.digest == second.digest
+    assert len(first.digest) == 16
+    for split in SPLITS:
+        np.testing.assert_array_equal(first.split(split), second.split(split))
+
+
+def test_splits_are_disjoint_draws(named: tuple[str, dict[str, Any]]) -> None:
+    name, args = named
+    dataset = load_dataset(name, **args)
+    rows = [{sample.tobytes() for sample in dataset.split(split)} for split in SPLITS]
+    for i, first in enumerate(rows):
+        for second in rows[i + 1 :]:
+            assert not first & second
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_unknown_arguments_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match="nonsense"):
+        check_dataset(name, nonsense=1)
+
+
+def arguments_of(name: str) -> dict[str, Any]:
+    return dict(signature_arguments(DATASETS[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "sizes", "shape"),
+    [
+        ("digits", {}, (1197, 300, 300), (1, 8, 8)),
+        ("ring", {}, (100_000, 2500, 2500), (2,)),
+        ("grid", {"size": 500}, (500, 2500, 2500), (2,)),
+        ("gaussian", {"size": 1000}, (1000, 2500, 2500), (2,)),
+    ],
+)
+def test_stated_sizes(
+    name: str, args: dict[str, Any], sizes: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    dataset = load_dataset(name, **args)
+    assert tuple(len(dataset.split(split)) for split in SPLITS) == sizes
+    assert dataset.shape == shape
+
+
+def test_digits_are_stratified_and_span_the_bytes() -> None:
+    dataset = load_dataset("digits")
+    assert dataset.train.min() == 0
+    assert dataset.train.max() == 255
+    everything = np.concatenate([dataset.labels(split) for split in SPLITS])
+    for split in SPLITS:
+        labels = dataset.labels(split)
+        expected = np.bincount(everything) * len(labels) / len(everything)
+        assert np.abs(np.bincount(labels) - expected).max() < 2
+
+
+def test_digest_is_of_the_content() -> None:
+    dataset = load_dataset("digits")
+    assert replace(dataset, name="other").digest == dataset.digest
+    other = dataset.test_labels.copy()
+    other[0] = 1 - min(other[0], 1)
+    assert replace(dataset, test_labels=other).digest != dataset.digest
+    unlabelled = {f"{split}_labels": None for split in SPLITS}
+    assert replace(dataset, **unlabelled).digest != dataset.digest
+
+
+def test_ring_has_no_mode_twice() -> None:
+    modes = load_dataset("ring", size=10).mixture.modes
+    angles = np.sort(np.arctan2(modes[:, 1], modes[:, 0]))
+    np.testing.assert_allclose(np.diff(angles), 2 * np.pi / 8)
+    np.testing.assert_allclose(np.linalg.norm(modes, axis=1), 1)
+
+
+def test_grid_is_centred() -> None:
+    mixture = load_dataset("grid", size=10).mixture
+    assert sorted({tuple(mode) for mode in mixture.modes}) == [
+        (x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)
+    ]
+    assert mixture.sigma == 0.05
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "gaussian"])
+def test_mixtures_have_their_stated_deviation_and_shares(name: str) -> None:
+    dataset = load_dataset(name)
+    distances = np.linalg.norm(dataset.train[:, None] - dataset.mixture.modes[None], axis=2)
+    nearest = distances.argmin(1)
+    off = dataset.train - dataset.mixture.modes[nearest]
+    assert np.sqrt(np.square(off).mean()) == pytest.approx(dataset.mixture.sigma, rel=0.01)
+    shares = np.bincount(nearest) / len(nearest)
+    np.testing.assert_allclose(shares, 1 / len(dataset.mixture.modes), rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "message"),
+    [
+        ("rng", {}, "must be one of .*did you mean 'ring'"),
+        ("ring", {"modes": 0}, "ring: modes: .*greater than or equal to 1: 0"),
+        ("ring", {"sigma": -1.0}, "ring: sigma: .*greater than 0: -1.0"),
+        ("npz", {}, "missing a required argument: 'path'"),
+        ("npz", {"path": "nowhere.npz"}, "nowhere.npz: must exist"),
+        ("image_folder", {"root": "nowhere", "size": 8}, "nowhere: must be a folder"),
+        ("image_folder", {"root": ".", "size": 8, "channels": 2}, "channels"),
+        ("no_such_module:data", {}, "importable as module:function.*no_such_module"),
+        ("json:no_such_name", {}, "importable as module:function.*no_such_name"),
+        ("json:__name__", {}, "must be a function"),
+    ],
+)
+def test_bad_requests_are_one_line(name: str, args: dict[str, Any], message: str) -> None:
+    for function in (check_dataset, load_dataset):
+        with pytest.raises(DataError, match=message) as caught:
+            function(name, **args)
+        assert "\n" not in str(caught.value)
+
+
+def own_points(count: int = 30) -> Dataset:
+    points = np.random.RandomState(0).randn(count, 3).astype(np.float32)
+    return Dataset("own", "points", points[:-20], points[-20:-10], points[-10:])
+
+
+def not_a_dataset() -> list[int]:
+    return [1, 2]
+
+
+def test_own_function_by_import_path() -> None:
+    check_dataset(f"{__name__}:own_points", count=40)
+    dataset = load_dataset(f"{__name__}:own_points", count=40)
+    assert (dataset.name, len(dataset.train), dataset.shape) == ("own", 20, (3,))
+    with pytest.raises(DataError, match=r"must return a .*Dataset: list"):
+        load_dataset(f"{__name__}:not_a_dataset")
+    with pytest.raises(DataError, match="unexpected keyword argument 'size'"):
+        load_dataset(f"{__name__}:own_points", size=40)
+
+
+def test_dataset_states_all_its_faults_at_once() -> None:
+    good = own_points()
+    with pytest.raises(DataError) as caught:
+        Dataset(
+            "bad",
+            "points",
+            train=good.train.astype(np.float64),
+            selection=np.full((3, 3), np.nan, dtype=np.float32),
+            test=good.test[:1],
+            test_labels=np.array([-1]),
+            mixture=Mixture(np.zeros((1, 3)), 1.0),
+        )
+    message = str(caught.value)
+    for fault in (
+        "train must be float32 [N, D]: float64",
+        "selection must be finite: 9 values",
+        "test must hold at least 2 samples",
+        "test_labels",
+        "modes of a mixture must be [M, 2]: [1, 3]",
+    ):
+        assert fault in message
+    assert "\n" not in message
+
+
+# IDX files
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        *(("fashion_mnist", sub) for sub in ("", *idx.IDX_FOLDERS["fashion_mnist"])),
+        *(("mnist", sub) for sub in ("", *idx.IDX_FOLDERS["mnist"])),
+    ],
+)
+@pytest.mark.usefixtures("nowhere")
+def test_idx_files_are_found_through_the_environment(
+    name: str, inside: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_idx_folder(tmp_path / "data" / inside, suffix=suffix)
+    monkeypatch.setenv("GAN_TUNE_DATA", str(tmp_path / "data"))
+    check_dataset(name)
+    dataset = load_dataset(name)
+    assert [len(dataset.split(split)) for split in SPLITS] == [50, 10, 10]
+    assert dataset.shape == (1, 6, 5)
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_idx_pictures_keep_their_labels(tmp_path: Path) -> None:
+    folder = write_idx_folder(tmp_path / "set")
+    pictures = idx.read_idx(folder / "train-images-idx3-ubyte", dimensions=3)
+    labels = idx.read_idx(folder / "train-labels-idx1-ubyte", dimensions=1)
+    by_picture = {picture.tobytes(): label for picture, label in zip(pictures, labels, strict=True)}
+    dataset = load_dataset("mnist", root=str(folder))
+    for split in ("train", "selection"):
+        for picture, label in zip(dataset.split(split), dataset.labels(split), strict=True):
+            assert by_picture[picture.tobytes()] == label
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_debian_package_serves_fashion_mnist_only(tmp_path: Path) -> None:
+    write_idx_folder(tmp_path / "debian", suffix=".gz")
+    assert len(load_dataset("fashion_mnist").train) == 50
+    with pytest.raises(DataError):
+        load_dataset("mnist")
+
+
+@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+@pytest.mark.usefixtures("nowhere")
+def test_missing_data_lists_the_ways_to_get_it(name: str, function: Callable[..., Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        function(name)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "`root`" in message
+    assert "$GAN_TUNE_DATA" in message
+    assert ("apt install dataset-fashion-mnist" in message) == (name == "fashion_mnist")
+    assert "torchvision's download, which failed: no network" in message
+
+
+@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+def test_a_root_without_files_is_not_passed_over(
+    function: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"root must hold train-images-idx3-ubyte"):
+        function("fashion_mnist", root=str(tmp_path))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def scramble(path: Path) -> None:
+    path.write_bytes(b"<html>404</html>" * 20)
+
+
+def as_labels(path: Path) -> None:
+    write_idx(path, np.arange(60) % 10)
+
+
+def too_few(path: Path) -> None:
+    write_idx(path, np.zeros((59, 6, 5)))
+
+
+@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("damage", [truncate, empty, scramble, as_labels, too_few])
+def test_damaged_idx_files_are_named(
+    damage: Callable[[Path], None], suffix: str, function: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = write_idx_folder(tmp_path, suffix=suffix)
+    damage(folder / f"train-images-idx3-ubyte{suffix}")
+    with pytest.raises(
+        DataError, match=r"train-(images-idx3|labels-idx1)-ubyte.*: must "
+    ) as caught:
+        function("mnist", root=str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_gzip_damaged_in_the_middle(tmp_path: Path) -> None:
+    path = write_idx_folder(tmp_path, suffix=".gz") / "t10k-images-idx3-ubyte.gz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz: must be a complete file"):
+        load_dataset("mnist", root=str(tmp_path))
+
+
+def test_real_fashion_mnist_of_debian() -> None:
+    if not idx.DEBIAN_FASHION_MNIST.is_dir():
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+    dataset = load_dataset("fashion_mnist", root=str(idx.DEBIAN_FASHION_MNIST))
+    assert [len(dataset.split(split)) for split in SPLITS] == [50_000, 10_000, 10_000]
+    assert dataset.shape == (1, 28, 28)
+    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
+    assert dataset.digest == "b4e934c2c43fd50f"
+
+
+# A user's own files
+
+
+@pytest.mark.parametrize(
+    ("array", "shape"),
+    [
+        (np.zeros((30, 5, 6), np.uint8), (1, 5, 6)),
+        (np.zeros((30, 5, 6, 3), np.uint8), (3, 5, 6)),
+        (np.zeros((30, 1, 5, 6), np.uint8), (1, 5, 6)),
+        (np.zeros((30, 3, 5, 3), np.uint8), (3, 5, 3)),
+        (np.zeros((30, 4), np.float64), (4,)),
+    ],
+)
+def test_npz_layouts(array: np.ndarray, shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", train=array)
+    dataset = load_dataset("npz", path=str(tmp_path / "own.npz"))
+    assert dataset.shape == shape
+    assert [len(dataset.split(split)) for split in SPLITS] == [24, 3, 3]
+
+
+def test_npz_channels_last_are_moved_not_reshaped(tmp_path: Path) -> None:
+    pictures = np.random.RandomState(0).randint(0, 256, (4, 5, 6, 3)).astype(np.uint8)
+    parts = dict.fromkeys(SPLITS, pictures)
+    np.savez(tmp_path / "own.npz", **parts)
+    dataset = load_dataset("npz", path=str(tmp_path / "own.npz"))
+    np.testing.assert_array_equal(dataset.train[2, 1], pictures[2, :, :, 1])
+
+
+def test_npz_with_its_own_splits_and_labels(tmp_path: Path) -> None:
+    parts = {split: np.full((3, 2), float(i)) for i, split in enumerate(SPLITS)}
+    labels = {f"{split}_labels": np.full(3, i, np.uint8) for i, split in enumerate(SPLITS)}
+    np.savez_compressed(tmp_path / "own.npz", **parts, **labels)
+    dataset = load_dataset("npz", path=str(tmp_path / "own.npz"))
+    for i, split in enumerate(SPLITS):
+        assert (dataset.split(split) == i).all()
+        assert (dataset.labels(split) == i).all()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": np.zeros((30, 4))}, "must hold an array named train: pictures"),
+        ({"train": np.zeros((30, 4)), "test": np.zeros((3, 4))}, "given together: test alone"),
+        ({"train": np.zeros((30, 4), np.int64)}, "train must be uint8 .*: int64"),
+        ({"train": np.zeros((30, 2, 5, 6), np.uint8)}, "train must be uint8"),
+        ({"train": np.zeros((9, 4))}, "at least 20 samples to be split: 9"),
+        ({"train": np.full((30, 4), np.inf)}, "must be finite"),
+        ({"train": np.zeros((30, 4)), "train_labels": np.zeros(29, int)}, "must have 30 labels"),
+        ({"train": np.zeros((30, 4)), "train_labels": np.zeros(30)}, "train_labels must be int"),
+        ({"train": np.array([{}] * 30)}, "without pickled objects"),
+    ],
+)
+def test_npz_faults(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load_dataset("npz", path=str(tmp_path / "own.npz"))
+
+
+@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+def test_npz_that_is_none(function: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "own.npz").write_text("not a zip")
+    with pytest.raises(DataError, match=r"own\.npz: must be an \.npz file"):
+        function("npz", path=str(tmp_path / "own.npz"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "labelled"), [((), False), (("all",), False), (("cat", "dog"), True)]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_folder_labels(
+    classes: tuple[str, ...], labelled: bool, channels: int, tmp_path: Path
+) -> None:
+    write_picture_folder(tmp_path, classes)
+    dataset = load_dataset("image_folder", root=str(tmp_path), size=8, channels=channels)
+    assert dataset.shape == (channels, 8, 8)
+    assert dataset.labelled == labelled
+
+
+def test_image_folder_crops_the_centre_and_does_not_alias(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 96, 3), np.uint8)
+    stripes[:, :16, 0] = 255  # outside of the central square
+    stripes[:, 16:80:2, 1] = 255  # finer than the small picture can show
+    for i in range(20):
+        Image.fromarray(stripes).save(tmp_path / f"{i}.png")
+    picture = load_dataset("image_folder", root=str(tmp_path), size=8).train[0]
+    assert picture[0].max() == 0
+    assert 100 <= picture[1].min() <= picture[1].max() <= 155
+
+
+def test_image_folder_faults(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none found"):
+        load_dataset("image_folder", root=str(tmp_path), size=8)
+    write_picture_folder(tmp_path)
+    (tmp_path / "cat" / "broken.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"broken\.png: must be a picture"):
+        load_dataset("image_folder", root=str(tmp_path), size=8)
+    (tmp_path / "loose.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"not both: loose\.png, cat"):
+        check_dataset("image_folder", root=str(tmp_path), size=8)
+
+
+def test_the_data_module_needs_no_torch() -> None:
+    code = "import sys, gan_tune.gan.data; assert not {'torch', 'ray'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,277 @@
+"""Registered generators in a real MLflow store."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import mlflow.pytorch
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from torch import nn
+
+from gan_tune.errors import GanTuneError, ModelNotFoundError
+from gan_tune.tracking.registry import (
+    Registration,
+    list_models,
+    load_generator,
+    register_champion,
+)
+from gan_tune.tracking.store import connect
+
+LATENT = 8
+
+
+class Images(nn.Module):
+    """z[B, 8] → images [B, 1, 8, 8], with layers that behave differently in training."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.project = nn.Linear(LATENT, 16 * 4)
+        self.norm = nn.BatchNorm2d(16)
+        self.dropout = nn.Dropout(0.5)
+        self.up = nn.ConvTranspose2d(16, 1, 4, stride=4)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        maps = self.norm(self.project(z).view(-1, 16, 2, 2))
+        return torch.sigmoid(self.up(self.dropout(maps)))
+
+
+class OneBatch(nn.Module):
+    """A generator that knows a single batch size, as some users' do."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z.view(2, LATENT)
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def uri(empty_store: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def register(
+    uri: str, value: float, module: nn.Module | None = None, **changes: Any
+) -> Registration:
+    arguments: dict[str, Any] = {
+        "latent": LATENT,
+        "model": "digits",
+        "run_id": None,
+        "value": value,
+        "mode": "min",
+        "comparable": "frechet_distance/digits-abc/v1",
+        "tags": {"gan_tune.search": "digits", "gan_tune.objective": "frechet_distance"},
+        "uri": uri,
+    }
+    return register_champion(module or Images(), **{**arguments, **changes})
+
+
+def champion(uri: str, model: str = "digits") -> int:
+    return int(MlflowClient(uri).get_model_version_by_alias(model, "champion").version)
+
+
+def test_round_trip_gives_the_same_samples(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "False")
+    module = Images().train()
+    register(uri, 0.5, module)
+    generator = load_generator("digits", uri=uri)
+    for batch in (1, 2, 3, 64, 65):
+        z = torch.randn(batch, LATENT)
+        with torch.inference_mode():
+            assert torch.equal(generator(z), module.eval()(z))
+    assert generator.latent == LATENT
+    assert generator.tags["gan_tune.value"] == "0.5"
+
+
+def test_registering_leaves_the_module_as_it_was(uri: str) -> None:
+    module = Images().train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    register(uri, 0.5, module)
+    assert module.training
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_seed_decides_the_samples_however_many(uri: str) -> None:
+    register(uri, 0.5)
+    generator = load_generator("digits", uri=uri)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    many = generator.sample(130, seed=7)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert many.shape == (130, 1, 8, 8)
+    assert many.dtype == torch.float32
+    for n in (1, 5, 64, 65):
+        assert torch.equal(generator.sample(n, seed=7), many[:n])
+    assert not torch.equal(generator.sample(5, seed=8), many[:5])
+    with pytest.raises(ValueError, match="n must be at least 1: 0"):
+        generator.sample(0, seed=1)
+
+
+def test_no_pickle_and_extra_files_travel_along(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.png").write_bytes(b"grid")
+    register(uri, 0.5, files={"champion.png": tmp_path / "grid.png", "note.txt": b"hello"})
+    files = {path.name: path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()}
+    assert files["champion.png"].read_bytes() == b"grid"
+    assert files["note.txt"].read_bytes() == b"hello"
+    assert not {".pkl", ".pth", ".pickle"} & {path.suffix for path in files.values()}
+    assert zipfile.is_zipfile(files["model.pt2"])
+    assert "torch==" in files["requirements.txt"].read_text()
+
+
+def test_the_model_serves_plain_arrays(uri: str) -> None:
+    register(uri, 0.5)
+    client = MlflowClient(uri)
+    source = client.get_model_version_download_uri("digits", "1")
+    z = np.random.default_rng(0).normal(size=(3, LATENT)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        served = mlflow.pyfunc.load_model(source).predict(z)
+    expected = load_generator("digits", uri=uri)(torch.from_numpy(z))
+    np.testing.assert_array_equal(served, expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "promoted", "says"),
+    [
+        ("min", 0.4, True, "0.4 beats version 1's 0.5"),
+        ("min", 0.5, False, "version 1 stays champion: its 0.5 is not beaten by 0.5"),
+        ("min", 0.6, False, "version 1 stays champion"),
+        ("max", 0.6, True, "0.6 beats version 1's 0.5"),
+        ("max", 0.4, False, "version 1 stays champion"),
+    ],
+)
+def test_only_a_better_one_becomes_champion(
+    uri: str, mode: str, value: float, promoted: bool, says: str
+) -> None:
+    first = register(uri, 0.5, mode=mode)
+    assert (first.version, first.promoted, first.reason) == (
+        1,
+        True,
+        "the first champion of digits",
+    )
+    second = register(uri, value, Images(seed=1), mode=mode)
+    assert (second.version, second.promoted) == (2, promoted)
+    assert says in second.reason
+    assert champion(uri) == (2 if promoted else 1)
+    assert second.model_uri == "models:/digits/2"
+
+
+def test_unlike_values_are_never_compared(uri: str) -> None:
+    register(uri, 0.5)
+    other = register(uri, 0.1, Images(seed=1), comparable="frechet_distance/digits-abc/v2")
+    assert (other.version, other.promoted) == (2, False)
+    assert "--model OTHERNAME" in other.reason
+    assert "\n" not in other.reason
+    assert champion(uri) == 1
+
+
+def test_registering_again_makes_no_second_version(uri: str) -> None:
+    register(uri, 0.5)
+    again = register(uri, 0.5)
+    assert (again.version, again.promoted) == (1, True)
+    assert again.reason == "version 1 is the champion already"
+    assert register(uri, 0.5, Images(seed=1)).version == 2
+
+
+def test_a_registered_model_belongs_to_its_run(uri: str) -> None:
+    client = MlflowClient(uri)
+    run = client.create_run(client.create_experiment("digits", "file:///" + uri[11:-9] + "files"))
+    register(uri, 0.5, run_id=run.info.run_id)
+    assert client.get_model_version("digits", "1").run_id == run.info.run_id
+    assert len(client.get_run(run.info.run_id).outputs.model_outputs) == 1
+
+
+def test_a_model_is_named_in_many_ways(uri: str) -> None:
+    register(uri, 0.5)
+    register(uri, 0.4, Images(seed=1))
+    MlflowClient(uri).set_registered_model_alias("digits", "old", "1")
+    versions = {
+        "digits": 2,
+        "digits@champion": 2,
+        "digits@old": 1,
+        "digits/1": 1,
+        "models:/digits/1": 1,
+        "models:/digits@champion": 2,
+    }
+    assert {name: load_generator(name, uri=uri).version for name in versions} == versions
+    assert load_generator("digits", version=1, uri=uri).version == 1
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are(uri: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"no model named 'digts' in .*; there are: none$"):
+        load_generator("digts", uri=uri)
+    register(uri, 0.5)
+    register(uri, 0.5, model="faces")
+    cases = {
+        "digts": "there are: digits, faces",
+        "digits@best": "model 'digits' has no alias 'best'; its versions are: 1",
+        "digits/7": "model 'digits' has no version 7; its versions are: 1",
+    }
+    for name, says in cases.items():
+        with pytest.raises(ModelNotFoundError) as caught:
+            load_generator(name, uri=uri)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_models_are_listed(uri: str) -> None:
+    assert list_models(uri) == []
+    register(uri, 0.5)
+    register(uri, 0.7, Images(seed=1))
+    MlflowClient(uri).create_registered_model("someone elses")
+    (info,) = list_models(uri)
+    assert (info.name, info.version, info.value) == ("digits", 1, 0.5)
+    assert (info.objective, info.search) == ("frechet_distance", "digits")
+    MlflowClient(uri).delete_registered_model_alias("digits", "champion")
+    assert list_models(uri)[0].version is None
+
+
+def test_a_pickled_model_is_not_loaded(uri: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pytorch.save_model(
+            Images(), tmp_path / "pickled", serialization_format="pickle", pip_requirements=[]
+        )
+    client = MlflowClient(uri)
+    run = client.create_run(client.create_experiment("x", (tmp_path / "x").as_uri()))
+    client.create_registered_model("pickled")
+    source = (tmp_path / "pickled").as_uri()
+    client.create_model_version("pickled", source, run.info.run_id)
+    with pytest.raises(GanTuneError, match="not in torch's pt2 format"):
+        load_generator("pickled/1", uri=uri)
+
+
+def test_what_cannot_be_registered_is_refused_in_one_line(uri: str) -> None:
+    cases = [
+        ({"value": 0.5, "module": OneBatch()}, "OneBatch cannot be exported"),
+        ({"value": float("nan")}, "must be finite: nan"),
+        ({"value": 0.5, "model": "a/b"}, "must not be empty nor contain / : @: 'a/b'"),
+    ]
+    for arguments, says in cases:
+        with pytest.raises(GanTuneError) as caught:
+            register(uri, **arguments)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert list_models(uri) == []
+
+
+def test_registering_and_loading_are_silent(uri: str, capfd: pytest.CaptureFixture[str]) -> None:
+    register(uri, 0.5)
+    register(uri, 0.4, Images(seed=1))
+    load_generator("digits", uri=uri)
+    assert capfd.readouterr() == ("", "")
