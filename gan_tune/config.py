@@ -421,8 +421,9 @@ def signature_arguments(
 ) -> dict[str, Argument]:
     """A part's arguments, read off its signature: the keyword-only ones of our own parts.
 
-    A given ``skip`` is for a user's part: all parameters but the first ``skip`` count. Annotations may
-    carry bounds (`Annotated[float, Gt(0)]`), which are then enforced. Without one, anything goes.
+    A given ``skip`` is for a user's part: all parameters but the first ``skip`` count. Annotations
+    may carry bounds (`Annotated[float, Gt(0)]`), which are then enforced. Without one, anything
+    goes.
     """
     target = part.__init__ if inspect.isclass(part) else part
     try:

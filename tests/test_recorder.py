@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+from torch import nn
 
 from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError, TrackingError
@@ -30,6 +32,7 @@ from gan_tune.tracking.events import STATUS
 from gan_tune.tracking.history import leaderboard, searches
 from gan_tune.tracking.projection import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.tracking.recorder import DatasetInfo, Recorder, connect
+from gan_tune.tracking.registry import list_models, load_generator, register_champion
 from gan_tune.tracking.store import masked
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
@@ -243,6 +246,9 @@ def test_a_search_that_goes_on_keeps_its_runs(uri: str) -> None:
     assert second.close() == 0
 
     found = runs(uri)
+    assert second.recorded_outcome("t0") == "completed"
+    assert second.recorded_outcome("t1") == "interrupted"
+    assert second.recorded_outcome("t2") is None
     assert before.items() <= {trial: run.info.run_id for trial, run in found.items()}.items()
     assert steps(uri, found["t1"]) == [10, 20, 30]
     assert steps(uri, found["t1"], "g_loss") == [20]
@@ -413,7 +419,8 @@ def test_connect_defaults_to_a_file_in_the_working_folder(
         ("sqlite:///:memory:", "sqlite:///FILE.db"),
         ("sqlite:////proc/no/mlflow.db", "cannot be written"),
         ("gopher://there:70", "gopher://there:70"),
-        ("http://me:secret@127.0.0.1:9", "http://me:***@127.0.0.1:9"),
+        ("http://me:secret@127.0.0.1:9", "http://me:***@127.0.0.1:9 does not answer"),
+        ("http://127.0.0.1:9", "([Errno 111] Connection refused); start the server"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused_in_one_line(given: str, says: str) -> None:
@@ -516,6 +523,30 @@ def test_a_search_is_recorded_by_a_server(server: Server) -> None:
     assert math.isnan(run.data.metrics["g_loss"])
     assert slider(server.uri, run) == ["samples+step+10", "samples+step+20"]
     assert [row.value for row in leaderboard(server.uri, "served")] == [0.5]
+
+
+def test_a_champion_travels_through_a_server(server: Server) -> None:
+    recorder = opened(server.uri, "champions")
+    run_trial(recorder, "t0")
+    recorder.flush()
+    module = nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+    made = register_champion(
+        module,
+        latent=4,
+        model="served",
+        run_id=recorder.run_id("t0"),
+        value=0.5,
+        mode="min",
+        comparable="frechet_distance/digits",
+        files={"champion.png": png()},
+        uri=server.uri,
+    )
+    recorder.close()
+    assert (made.version, made.promoted) == (1, True)
+    z = torch.randn(3, 4)
+    with torch.inference_mode():
+        assert torch.equal(load_generator("served", uri=server.uri)(z), module(z))
+    assert [model.name for model in list_models(server.uri)] == ["served"]
 
 
 def test_a_search_outlives_its_server(server: Server, caplog: pytest.LogCaptureFixture) -> None:

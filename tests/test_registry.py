@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 import warnings
 import zipfile
@@ -254,6 +256,17 @@ def test_a_pickled_model_is_not_loaded(uri: str, tmp_path: Path) -> None:
     client.create_model_version("pickled", source, run.info.run_id)
     with pytest.raises(GanTuneError, match="not in torch's pt2 format"):
         load_generator("pickled/1", uri=uri)
+
+
+def test_a_tampered_archive_is_not_loaded(uri: str, tmp_path: Path) -> None:
+    register(uri, 0.5)
+    (archive,) = (tmp_path / "mlruns").rglob("model.pt2")
+    with zipfile.ZipFile(archive) as sound:
+        prefix = sound.namelist()[0].split("/")[0]
+    with zipfile.ZipFile(archive, "a") as tampered:
+        tampered.writestr(f"{prefix}/data/constants/evil", pickle.dumps(os.system))
+    with pytest.raises(GanTuneError, match=r"model digits/1 cannot be loaded: .*pickle"):
+        load_generator("digits", uri=uri)
 
 
 def test_what_cannot_be_registered_is_refused_in_one_line(uri: str) -> None:

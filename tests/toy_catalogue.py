@@ -128,7 +128,8 @@ def _load(kind: str, name: str) -> dict[str, Argument]:
 def _check_objective(objective: Objective, data: Part) -> str | None:
     known = ["modes_covered"] if data.name == "ring" else ["frechet_distance", "kernel_distance"]
     if objective.metric in known:
-        return None
+        right = "min"
+        return None if objective.mode == right else f"mode must be {right}"
     return f"a metric of {data.name} must be one of {', '.join(known)}"
 
 

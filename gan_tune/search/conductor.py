@@ -92,12 +92,15 @@ class Conductor:
         self._running: dict[str, _Running] = {}
         self._trial_seconds: list[float] = []
         self.stop_requested = False
-        self.confirmation: Confirmation | None = None
+        self.confirmation = Confirmation(
+            seeds=self.space.confirm.seeds, mode=self.space.objective.mode
+        )
         for setting, step, value in study.reports():
             rule.decide(setting, step, value)
         self._waiting = [
             job for job in study.unfinished() if not self._settle_from_folder(job)
         ]
+        self._recall_confirmations()
 
     # ---------------------------------------------------------------- what runs next
 
@@ -116,34 +119,41 @@ class Conductor:
                 return self._waiting.pop(0)
             if self.study.proposed() < self.space.budget.trials:
                 return self.study.ask()
-        if any(running.job.kind == "search" for running in self._running.values()):
-            return None
         return self._next_confirmation()
 
     def _next_confirmation(self) -> Job | None:
-        confirm = self.space.confirm
-        if not confirm.top or not confirm.seeds:
-            return None
-        if self.confirmation is None:
-            self.confirmation = self._open_confirmation()
+        """The next replicate to confirm; while search trials still run, what is likely to be one.
+
+        So no slot idles until the last of them has ended.
+        """
         # A replicate is started only if it can be expected to end in time.
         if self.seconds_left < max(self._trial_seconds, default=0.0):
             return None
+        searching = any(running.job.kind == "search" for running in self._running.values())
+        self._consider(first_in_front=searching)
         chosen = self.confirmation.next()
         return None if chosen is None else self.study.job(*chosen)
 
-    def _open_confirmation(self) -> Confirmation:
-        """The confirmation of the settings found, knowing what earlier commands confirmed."""
-        mode = self.space.objective.mode
-        chosen = candidates(self.study.settings(), top=self.space.confirm.top, mode=mode)
-        confirmation = Confirmation(chosen, seeds=self.space.confirm.seeds, mode=mode)
-        for setting in chosen:
-            for replicate in range(1, self.space.confirm.seeds + 1):
-                job = self.study.job(setting, replicate)
-                ending = self._ending_in_folder(job)
-                if ending is not None:
-                    confirmation.record(setting, replicate, ending.value)
-        return confirmation
+    def _consider(self, *, first_in_front: bool = False) -> None:
+        confirm = self.space.confirm
+        if not confirm.top or not confirm.seeds:
+            return
+        chosen = candidates(
+            self.study.settings(), top=confirm.top, mode=self.space.objective.mode
+        )
+        if first_in_front:
+            chosen.sort(key=lambda setting: setting != FIRST_SETTING)
+        self.confirmation.consider(chosen)
+
+    def _recall_confirmations(self) -> None:
+        """What earlier commands confirmed, from the trials' folders."""
+        for name in self.storage.names("trials"):
+            if "-confirm-" not in name:
+                continue
+            setting, replicate = (int(number) for number in name.split("-confirm-"))
+            ending = self._ending_in_folder(name)
+            if ending is not None:
+                self.confirmation.record(setting, replicate, ending.value)
 
     def _start(self, job: Job) -> None:
         known = {result.step for result, _ in read_reports(self.storage, job.name)}
@@ -221,11 +231,10 @@ class Conductor:
         if job.kind == "search":
             if over:
                 self.study.tell(job.setting, ending.outcome, ending.value)
-        elif self.confirmation is not None:
-            if over:
-                self.confirmation.record(job.setting, job.replicate, ending.value)
-            else:
-                self.confirmation.hand_back(job.setting, job.replicate)
+        elif over:
+            self.confirmation.record(job.setting, job.replicate, ending.value)
+        else:
+            self.confirmation.hand_back(job.setting, job.replicate)
 
     # ---------------------------------------------------------------- taking up
 
@@ -234,13 +243,13 @@ class Conductor:
         for result, _ in read_reports(self.storage, job.name):
             if result.outcome is None or result.outcome in ENDINGS:
                 self.study.report(job.setting, result.step, result.best)
-        ending = self._ending_in_folder(job)
+        ending = self._ending_in_folder(job.name)
         if ending is not None:
             self.study.tell(job.setting, ending.outcome, ending.value)
         return ending is not None
 
-    def _ending_in_folder(self, job: Job) -> Ending | None:
-        stored = self.storage.read_json(f"trials/{job.name}/outcome.json")
+    def _ending_in_folder(self, name: str) -> Ending | None:
+        stored = self.storage.read_json(f"trials/{name}/outcome.json")
         return None if stored is None else Ending(**stored)
 
     # ---------------------------------------------------------------- time
@@ -285,9 +294,8 @@ class Conductor:
         return [running.job for running in self._running.values()]
 
     def standings(self) -> list[Standing]:
-        """How the confirmed settings stand, best first; opens the confirmation if need be."""
-        if self.confirmation is None:
-            self.confirmation = self._open_confirmation()
+        """How the confirmed settings stand, best first."""
+        self._consider()
         return self.confirmation.standings()
 
 

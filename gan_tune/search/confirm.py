@@ -58,11 +58,16 @@ def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "m
 class Confirmation:
     """Trains ``seeds`` replicates of each setting in turn, a round of all before the next."""
 
-    def __init__(self, settings: Sequence[int], *, seeds: int, mode: Literal["min", "max"]) -> None:
+    def __init__(self, *, seeds: int, mode: Literal["min", "max"]) -> None:
         self._seeds = seeds
         self._sign = 1.0 if mode == "min" else -1.0
-        self._values: dict[int, dict[int, float | None]] = {setting: {} for setting in settings}
+        self._known: dict[int, dict[int, float | None]] = {}
+        self._values: dict[int, dict[int, float | None]] = {}
         self._out: set[tuple[int, int]] = set()
+
+    def consider(self, settings: Sequence[int]) -> None:
+        """From now on these settings are confirmed, in this order; what is known stays known."""
+        self._values = {setting: self._known.setdefault(setting, {}) for setting in settings}
 
     def next(self) -> tuple[int, int] | None:
         """The next (setting, replicate) to train, None when nothing is left to hand out."""
@@ -78,8 +83,7 @@ class Confirmation:
     def record(self, setting: int, replicate: int, value: float | None) -> None:
         """Hear the best value of a replicate; None if it never had a finite one."""
         self._out.discard((setting, replicate))
-        if setting in self._values:
-            self._values[setting][replicate] = value
+        self._known.setdefault(setting, {})[replicate] = value
 
     def hand_back(self, setting: int, replicate: int) -> None:
         """A replicate was interrupted: it may be handed out again."""

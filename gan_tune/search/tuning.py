@@ -57,32 +57,36 @@ def run(
     )
     _settle_tune(slots)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
-            tune_config=tune.TuneConfig(
-                search_alg=_Jobs(conductor),
-                scheduler=_Decisions(conductor),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_name,
-            ),
-            run_config=tune.RunConfig(
+        try:
+            tune.run(
+                trainable,
                 name=conductor.space.name,
                 storage_path=scratch,
+                resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+                num_samples=-1,
+                search_alg=_Jobs(conductor),
+                scheduler=_Decisions(conductor, slots),
                 stop=_Ask(conductor),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
                 callbacks=[_Tick(tick)],
-            ),
-        )
-        try:
-            tuner.fit()
+                max_failures=LOST_WORKERS,
+                reuse_actors=True,
+                raise_on_failed_trial=False,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+                verbose=0,
+            )
         finally:
             conductor.sweep()
 
 
-class _Jobs(Searcher):
+class _NeverRestored:
+    """Tune pickles what it might restore a run from. We never do: the study on disk is the truth."""
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+
+class _Jobs(_NeverRestored, Searcher):
     """Hands the conductor's jobs to Tune."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -108,12 +112,22 @@ class _Jobs(Searcher):
         """Nothing, as :meth:`save`."""
 
 
-class _Decisions(FIFOScheduler):
+class _Decisions(_NeverRestored, FIFOScheduler):
     """Asks the conductor at each report whether a trial stops."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, slots: int) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._conductor, self._slots = conductor, slots
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Have Tune keep its workers: it kills one that finds no trial waiting, and then, where
+        trials are shorter than a worker's start, takes the new one's place in the queue for ever.
+
+        There is no setting for it. A Ray without these names is slower, nothing else.
+        """
+        cache = getattr(getattr(tune_controller, "_tune_controller", None), "_actor_cache", None)
+        if cache is not None and cache.total_max_objects < self._slots:
+            cache.increase_max(trial.placement_group_factory, by=self._slots)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         stop = self._hear(trial, result)
@@ -131,7 +145,7 @@ class _Decisions(FIFOScheduler):
         return isinstance(report, Result) and self._conductor.reported(_job(trial).name, report)
 
 
-class _Ask(Stopper):
+class _Ask(_NeverRestored, Stopper):
     """Ends the whole run once a stop was asked for."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -144,7 +158,7 @@ class _Ask(Stopper):
         return self._conductor.stop_requested
 
 
-class _Tick(tune.Callback):
+class _Tick(_NeverRestored, tune.Callback):
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
 

@@ -102,7 +102,7 @@ class SpaceCheck:
         catalogue = replace(
             self.catalogue, incompatibilities=(), build=_build_once(self.catalogue.build)
         )
-        seen: set[Fault] = set()
+        told: set[tuple[str, ...]] = set()
         found: list[Fault] = []
         for tried in self._singles():
             tree, names = self.settled(_assignment(tried) or {})
@@ -111,9 +111,10 @@ class SpaceCheck:
             except ConfigError as error:
                 for fault in error.faults:
                     placed = replace(fault, path=_name_in_file(fault.path, names, tree))
-                    if placed not in seen:
-                        seen.add(placed)
+                    news = _what_is_new(placed, tried)
+                    if news not in told:
                         found.append(_with_cause(placed, tried))
+                    told |= {(placed.path, placed.rule), (placed.path, placed.rule, placed.given)}
         return found
 
     # ---- in pairs -------------------------------------------------------------------------
@@ -295,6 +296,12 @@ def _at(tree: Any, steps: Sequence[str]) -> Any:
     for step in steps:
         tree = tree[int(step)] if isinstance(tree, list) else tree[step]
     return tree
+
+
+def _what_is_new(fault: Fault, tried: Tried) -> tuple[str, ...]:
+    """What tells a fault from others: of a range, both ends may break one rule."""
+    options = any(dimension.kind == "choice" for dimension, _ in tried)
+    return (fault.path, fault.rule, fault.given) if options else (fault.path, fault.rule)
 
 
 def _with_cause(fault: Fault, tried: Tried) -> Fault:

@@ -108,7 +108,8 @@ def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
 
 def _children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
     rule = f"tags.`mlflow.parentRunId` = {quoted(parent.info.run_id)}"
-    return search_runs(mlflow_client, [parent.info.experiment_id], rule)
+    found = search_runs(mlflow_client, [parent.info.experiment_id], rule)
+    return [run for run in found if "gan_tune.trial" in run.data.tags]  # not a user's own runs
 
 
 def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, str]) -> SearchInfo:

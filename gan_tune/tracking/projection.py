@@ -65,6 +65,7 @@ class _TrialRun:
     fresh: bool = True
     params: frozenset[str] = frozenset()
     ending_tags: tuple[str, ...] = ()
+    outcome: str | None = None  # None while it is RUNNING
     recorded: frozenset[str] = frozenset()  # metrics of which an earlier command wrote something
     steps: dict[str, set[int]] = field(default_factory=dict)
     pictures: set[int] | None = None
@@ -103,13 +104,9 @@ class Projection:
         self.run_ids: dict[str, str] = {}
 
     def outcomes(self) -> dict[str, str]:
-        """Trial → outcome of all ended trials that MLflow holds. One request."""
-        runs = search_runs(self._client, [self._experiment_id], self._children)
-        return {
-            run.data.tags["gan_tune.trial"]: run.data.tags["gan_tune.outcome"]
-            for run in runs
-            if {"gan_tune.trial", "gan_tune.outcome"} <= run.data.tags.keys()
-        }
+        """Trial → outcome of all trials whose end MLflow holds. At most one request."""
+        runs = self._known_runs()
+        return {trial: run.outcome for trial, run in runs.items() if run.outcome is not None}
 
     def apply(self, events: Sequence[Event]) -> None:
         """Write events, in their order, in as few requests as they allow.
@@ -156,7 +153,7 @@ class Projection:
             self._client.update_run(run.run_id, status="RUNNING")
         for tag in run.ending_tags:
             self._client.delete_tag(run.run_id, tag)
-        run.status, run.ending_tags = "RUNNING", ()
+        run.status, run.ending_tags, run.outcome = "RUNNING", (), None
 
     def _report(self, event: Reported) -> None:
         run = self._run_of(event.trial)
@@ -194,6 +191,7 @@ class Projection:
             fresh=False,
             params=run.params,
             ending_tags=tuple(tags),
+            outcome=event.outcome,
             recorded=run.recorded | run.steps.keys(),
         )
 
@@ -213,11 +211,12 @@ class Projection:
         self._client.set_terminated(self._parent_run_id, STATUS[event.outcome], event.time_ms)
 
     def _sweep(self, time_ms: int) -> None:
-        """Leave no child run RUNNING: what did not end was interrupted."""
+        """Leave no child run RUNNING: what has no outcome was interrupted."""
         rule = f"{self._children} and attributes.status = 'RUNNING'"
         for run in search_runs(self._client, [self._experiment_id], rule):
-            self._log(run.info.run_id, _tags({"gan_tune.outcome": "interrupted"}))
-            self._client.set_terminated(run.info.run_id, STATUS["interrupted"], time_ms)
+            outcome = run.data.tags.get("gan_tune.outcome", "interrupted")
+            self._log(run.info.run_id, _tags({"gan_tune.outcome": outcome}))
+            self._client.set_terminated(run.info.run_id, STATUS[outcome], time_ms)
         self._runs = None
 
     @property
@@ -348,6 +347,7 @@ def _found(run: Run) -> _TrialRun:
         fresh=False,
         params=frozenset(run.data.params),
         ending_tags=tuple(tag for tag in _ENDING_TAGS if tag in run.data.tags),
+        outcome=None if run.info.status == "RUNNING" else run.data.tags.get("gan_tune.outcome"),
         recorded=frozenset(run.data.metrics),
     )
 

@@ -194,7 +194,7 @@ def load_generator(
 
     Raises:
         ModelNotFoundError: no such model, alias or version; the message names those there are.
-        GanTuneError: the model was not saved in torch's `pt2` format.
+        GanTuneError: the model was not saved in torch's `pt2` format, or not by gan-tune.
         TrackingError: MLflow does not answer.
     """
     uri = connect(uri, create=False)
@@ -205,16 +205,15 @@ def load_generator(
         number = int(found.version)
         # Not `models:/NAME/3`, which MLflow looks up in the process's own store.
         source = mlflow_client.get_model_version_download_uri(name, str(number))
-        folder = Path(mlflow.artifacts.download_artifacts(source, tracking_uri=uri))
-        if not (folder / "data" / "model.pt2").is_file():
-            raise GanTuneError(
-                f"model {name}/{number} is not in torch's pt2 format: "
-                "gan-tune loads no pickles; register it again from its search"
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = mlflow.artifacts.download_artifacts(
+                source, dst_path=temporary, tracking_uri=uri
             )
-        with _no_pickle(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = mlflow.pytorch.load_model(str(folder))
-    return Generator(name, number, _latent(found, folder), dict(found.tags), module)
+            module = _load(Path(folder), f"{name}/{number}")
+    latent = found.tags.get("gan_tune.latent")
+    if latent is None:
+        raise GanTuneError(f"model {name}/{number} has no tag gan_tune.latent: not gan-tune's own")
+    return Generator(name, number, int(latent), dict(found.tags), module)
 
 
 def list_models(uri: str | None = None) -> list[ModelInfo]:
@@ -418,11 +417,24 @@ def _find_version(
     raise ModelNotFoundError(f"model {name!r} has no {wanted}; its versions are: {versions}")
 
 
-def _latent(version: ModelVersion, folder: Path) -> int:
-    if "gan_tune.latent" in version.tags:
-        return int(version.tags["gan_tune.latent"])
-    signature = Model.load(str(folder)).signature
-    return int(signature.inputs.inputs[0].shape[1])
+def _load(folder: Path, named: str) -> torch.nn.Module:
+    """The module in a folder that :func:`_export` made, or another pt2 model of MLflow's.
+
+    Raises:
+        GanTuneError: the model would have to be unpickled, or torch cannot read it.
+    """
+    if not (folder / "data" / "model.pt2").is_file():
+        raise GanTuneError(
+            f"model {named} is not in torch's pt2 format: gan-tune loads no pickles; "
+            "register it again from its search"
+        )
+    try:
+        with _no_pickle(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module: torch.nn.Module = mlflow.pytorch.load_model(str(folder))
+    except Exception as error:
+        raise GanTuneError(f"model {named} cannot be loaded: {first_line(error)}") from error
+    return module
 
 
 def _aliased(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:

@@ -129,7 +129,15 @@ def masked(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text (its class where it has none), without passwords."""
+    """What an error says, in one line without passwords.
+
+    Where the system's own error lies under it (`Connection refused`), that is all there is to say.
+    """
+    root = error
+    while under := root.__cause__ or root.__context__:
+        root = under
+    if isinstance(root, OSError) and root.strerror:
+        error = root
     lines = str(error).strip().splitlines()
     text = masked(lines[0].strip()) if lines else type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"

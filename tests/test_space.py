@@ -1,0 +1,1224 @@
+"""Search spaces: reading a file, finding all its faults, and sampling it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from toy_catalogue import toy_catalogue
+
+from gan_tune import space as space_module
+from gan_tune.config import TrialConfig
+from gan_tune.errors import ConfigError, Fault, SpaceError
+from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
+from gan_tune.space import reading as reading_module
+
+EXAMPLE = """\
+name: fashion_mlp
+objective: {metric: frechet_distance, mode: min}
+budget: {trials: 64, steps: 6000, evaluations: 12, minutes: 60}
+search: {sampler: tpe, scheduler: asha, seed: 0}
+confirm: {top: 3, seeds: 3}
+resources: {cpu: 1, gpu: 0}          # per trial; fractions of a GPU are fine
+
+trial:
+  data: {name: fashion_mnist, batch_size: 128}
+  generator: {name: mlp, latent: 100, hidden: [128, 256], output: sigmoid}
+  discriminator: {name: mlp, hidden: [256, 128]}
+  loss: {choice: [non_saturating, least_squares, hinge]}
+  generator_optimizer:
+    choice:
+      - {name: adam, lr: {log_uniform: [1e-5, 1e-2]}, beta1: {uniform: [0.0, 0.9]}}
+      - {name: sgd,  lr: {log_uniform: [1e-4, 1e-1]}, momentum: {uniform: [0.0, 0.95]}}
+  discriminator_optimizer: {name: adam, lr: {log_uniform: [1e-5, 1e-2]}, beta1: 0.5}
+  gradient_clip:                     # or generator_gradient_clip / discriminator_gradient_clip
+    choice: [none, {name: norm, max_norm: {log_uniform: [0.1, 10]}}]
+  penalties: [{name: r1, weight: {log_uniform: [0.01, 10]}}]
+  ema: 0.999
+
+start_from:                          # tried first, e.g. a paper's own
+  - loss: non_saturating
+    generator_optimizer: {name: adam, lr: 2e-4, beta1: 0.5}
+    gradient_clip: none
+"""
+
+PLAIN: dict[str, Any] = {
+    "name": "plain",
+    "budget": {"steps": 100},
+    "trial": {
+        "data": "fashion_mnist",
+        "generator": "mlp",
+        "discriminator": "mlp",
+        "loss": "hinge",
+        "generator_optimizer": "adam",
+        "discriminator_optimizer": "adam",
+    },
+}
+
+EITHER = {"choice": [True, False]}
+
+RICH: dict[str, Any] = {
+    **PLAIN,
+    "trial": {
+        "data": {"name": "fashion_mnist", "batch_size": {"int": [32, 128], "step": 32}},
+        "generator": {
+            "choice": [
+                {
+                    "label": "small",
+                    "name": "mlp",
+                    "latent": {"log_int": [2, 64]},
+                    "hidden": {"choice": [[64], [64, {"int": [64, 128]}]]},
+                },
+                {"name": "mlp", "output": {"choice": ["tanh", "sigmoid"]}},
+                {
+                    "name": "conv",
+                    "width": {"int": [32, 64]},
+                    "attention": {"choice": [True, False]},
+                },
+                {"label": "plain", "name": "conv"},
+            ]
+        },
+        "discriminator": {"name": "mlp", "dropout": {"uniform": [0, 0.5], "step": 0.1}},
+        "loss": {"choice": ["hinge", "wasserstein"]},
+        "penalties": {"choice": [[], [{"name": "r1", "weight": {"log_uniform": [0.1, 10]}}, "r1"]]},
+        "generator_optimizer": {"choice": ["adam", {"name": "sgd", "lr": {"uniform": [0.1, 1]}}]},
+        "discriminator_optimizer": {"name": {"choice": ["adam", "sgd"]}, "lr": 0.1},
+        "gradient_clip": {"choice": [None, {"name": "norm", "max_norm": {"choice": [1, 10.0]}}]},
+        "ema": {"choice": [0, {"label": "on", "uniform": [0.9, 0.999]}]},
+        "collapse": {"variety": {"uniform": [0, 0.2]}},
+        "choice": [
+            {"d_steps": 1, "patience": {"int": [1, 3]}},
+            {"label": "many", "d_steps": {"choice": [2, 5]}, "deterministic": True},
+        ],
+    },
+}
+
+
+class RandomSuggest:
+    """Draws as Optuna's random sampler does, and notes what it drew."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.drawn: dict[str, Any] = {}
+
+    def suggest_float(self, name, low, high, *, step=None, log=False):
+        assert type(low) is type(high) is float
+        if step is not None:
+            value = min(high, low + step * self.random.randint(0, round((high - low) / step)))
+        elif log:
+            value = min(
+                high, max(low, math.exp(self.random.uniform(math.log(low), math.log(high))))
+            )
+        else:
+            value = self.random.uniform(low, high)
+        return self._note(name, value)
+
+    def suggest_int(self, name, low, high, *, step=1, log=False):
+        assert type(low) is type(high) is type(step) is int
+        return self._note(name, self.random.randrange(low, high + 1, step))
+
+    def suggest_categorical(self, name, choices):
+        return self._note(name, self.random.choice(choices))
+
+    def _note(self, name, value):
+        assert name not in self.drawn, "a dimension is asked for once"
+        self.drawn[name] = value
+        return value
+
+
+def load(tree: Any, *overrides: str, **options: Any) -> SearchSpace:
+    return SearchSpace.load(tree, toy_catalogue(), overrides=overrides, **options)
+
+
+def faults_in(tree: Any, *overrides: str, **options: Any) -> list[str]:
+    with pytest.raises(SpaceError) as caught:
+        load(tree, *overrides, **options)
+    return str(caught.value).split("\n")
+
+
+def with_trial(**fields: Any) -> dict[str, Any]:
+    return {**PLAIN, "trial": {**PLAIN["trial"], **fields}}
+
+
+def with_lr(value: Any) -> dict[str, Any]:
+    return with_trial(generator_optimizer={"name": "adam", "lr": value})
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    path = tmp_path / "example.yaml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    return path
+
+
+# ---- the example of the design ------------------------------------------------------------------
+
+
+def test_the_example_loads_with_all_its_blocks(example: Path) -> None:
+    space = load(example)
+    assert space.name == "fashion_mlp"
+    assert (space.objective.metric, space.objective.mode) == ("frechet_distance", "min")
+    assert (space.budget.trials, space.budget.steps, space.budget.minutes) == (64, 6000, 60)
+    assert (space.search.sampler, space.search.scheduler, space.search.seed) == ("tpe", "asha", 0)
+    assert (space.search.reduction, space.search.grace) == (3, 0.15)
+    assert (space.confirm.top, space.confirm.seeds) == (3, 3)
+    assert (space.resources.cpu, space.resources.gpu) == (1, 0)
+    assert space.source == EXAMPLE
+    assert space.warnings == ()
+
+
+def test_the_example_has_the_names_of_the_design(example: Path) -> None:
+    found = {d.name: (str(d), d.condition) for d in load(example).dimensions()}
+    adam, sgd = "generator_optimizer = adam", "generator_optimizer = sgd"
+    assert found == {
+        "loss": ("choice of non_saturating, least_squares, hinge", ""),
+        "generator_optimizer": ("choice of adam, sgd", ""),
+        "generator_optimizer.adam.lr": ("log_uniform 1e-05 to 0.01", adam),
+        "generator_optimizer.adam.beta1": ("uniform 0.0 to 0.9", adam),
+        "generator_optimizer.sgd.lr": ("log_uniform 0.0001 to 0.1", sgd),
+        "generator_optimizer.sgd.momentum": ("uniform 0.0 to 0.95", sgd),
+        "discriminator_optimizer.lr": ("log_uniform 1e-05 to 0.01", ""),
+        "gradient_clip": ("choice of none, norm", ""),
+        "gradient_clip.norm.max_norm": ("log_uniform 0.1 to 10.0", "gradient_clip = norm"),
+        "penalties.0.weight": ("log_uniform 0.01 to 10.0", ""),
+    }
+
+
+def test_the_examples_first_setting_leaves_the_rest_to_be_sampled(example: Path) -> None:
+    assert load(example).start_assignments() == [
+        {
+            "loss": "non_saturating",
+            "generator_optimizer": "adam",
+            "generator_optimizer.adam.lr": 2e-4,
+            "generator_optimizer.adam.beta1": 0.5,
+            "gradient_clip": "none",
+        }
+    ]
+
+
+def test_a_dict_is_the_same_space_as_its_yaml(example: Path) -> None:
+    from_file, from_dict = load(example), load(yaml.safe_load(EXAMPLE.replace("e-", ".0e-")))
+    assert from_dict.trial == from_file.trial
+    assert from_dict.file == from_file.file
+    assert from_dict.digest == from_file.digest
+    assert yaml.safe_load(from_dict.source)["name"] == "fashion_mlp"
+
+
+def test_a_dict_may_hold_tuples_paths_and_numpy_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    tree = with_trial(
+        data={"name": "image_folder", "root": Path("a/b"), "size": numpy.int64(8)},
+        generator={"name": "mlp", "hidden": (8, 16)},
+        ema=numpy.float64(0.5),
+    )
+    config = load(tree).config({}, seed=0)
+    assert config.data.args["root"] == str(Path("a/b"))
+    assert config.generator.args["hidden"] == (8, 16)
+    assert (config.ema, type(config.ema)) == (0.5, float)
+
+
+def test_loading_leaves_the_given_dict_alone() -> None:
+    tree = copy.deepcopy(RICH)
+    load(tree, "trial.loss=hinge", "trial.ema=0.5")
+    assert tree == RICH
+
+
+# ---- finding and reading a file -----------------------------------------------------------------
+
+
+def test_the_shipped_spaces_are_found_by_bare_name(
+    tmp_path: Path, example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "search_spaces"
+    folder.mkdir()
+    (folder / "fashion.yaml").write_text(EXAMPLE, encoding="utf-8")
+    monkeypatch.setattr(reading_module, "__file__", str(tmp_path / "pkg" / "space" / "x.py"))
+    assert shipped_spaces() == {"fashion": folder / "fashion.yaml"}
+    assert load("fashion").digest == load(example).digest
+    assert faults_in("fasion") == [
+        "fasion: no such search space; did you mean 'fashion'? shipped are fashion; "
+        "a file of your own ends in .yaml"
+    ]
+    inside = tmp_path / "pkg" / "search_spaces"
+    inside.mkdir(parents=True)
+    assert shipped_spaces() == {}, "the wheel's own folder comes first"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "the file is empty; a search space is a mapping"),
+        (b"# nothing\n", "the file is empty; a search space is a mapping"),
+        (b"- 1\n- 2\n", "a search space must be a mapping: [1, 2]"),
+        (b"text", "a search space must be a mapping: 'text'"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (b"a: [1\n", "line 2, column 1: not valid YAML: expected ',' or ']'"),
+        (b"a: b: c\n", "line 1, column 5: not valid YAML: mapping values are not allowed here"),
+        (b"a:\n\t- 1\n", "line 2, column 1: not valid YAML: found character '\\t' that cannot"),
+        (b"a: !!python/name:os.system\n", "line 1, column 4: not valid YAML: could not determine"),
+        (b"a: !mine 1\n", "line 1, column 4: not valid YAML: could not determine a constructor"),
+        (b"a: *b\n", "line 1, column 4: not valid YAML: found undefined alias 'b'"),
+        (b"a: 1\n---\nb: 2\n", "line 2, column 1: not valid YAML: but found another document"),
+        (b"a: \x01\n", "not valid YAML: "),
+        (b"{[1]: 2}\n", "line 1, column 2: not valid YAML: found unhashable key"),
+        (b"1: 2\n", "keys must be text: 1"),
+        (b"a: &a [*a]\n", "is nested too deeply"),
+        (b"a: .nan\n", "a: must be a finite number: nan"),
+        (
+            b"a: !!binary aGk=\n",
+            "a: must be text, a number, true, false, null, a list or a mapping",
+        ),
+        (b"[" * 5000, "is nested too deeply"),
+        (b"name: x\nname: y\n", "line 2, column 1: the key is written twice: 'name'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why_in_one_line(
+    tmp_path: Path, content: bytes, fault: str
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    (line,) = faults_in(str(path))
+    head, rest = line[: len(str(path))], line[len(str(path)) + 2 :]
+    assert head == str(path)
+    assert rest.startswith(fault) or fault in rest
+
+
+def test_every_double_key_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1\na: 2\nb: {c: 1, c: 2}\n", encoding="utf-8")
+    assert len(faults_in(path)) == 2
+
+
+def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    started = time.monotonic()
+    assert any("must not hold so many values" in line for line in faults_in(path))
+    assert time.monotonic() - started < 5
+
+
+def test_anchors_and_merges_work(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    text = yaml.safe_dump(PLAIN, sort_keys=False)
+    text = text.replace("generator_optimizer: adam\n", "generator_optimizer: &a {name: adam}\n", 1)
+    text = text.replace("discriminator_optimizer: adam", "discriminator_optimizer: {<<: *a, lr: 1}")
+    path.write_text(text, encoding="utf-8")
+    assert load(path).config({}, 0).discriminator_optimizer.args["lr"] == 1
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    assert faults_in("no/such.yaml") == ["no/such.yaml: no such file"]
+    assert faults_in("such.yml") == ["such.yml: no such file"]
+    assert faults_in(tmp_path) == [f"{tmp_path}: is a folder, not a file"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1e-4", 1e-4),
+        ("1E5", 1e5),
+        ("-2.5e+3", -2500.0),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("12", 12),
+        ("1_000", 1000),
+        ("0x10", 16),
+        ("0", 0),
+        ("-3", -3),
+        ("010", "010"),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("true", True),
+        ("null", None),
+        ("", None),
+        ("none", "none"),
+        ("'1e-4'", "1e-4"),
+        ("1e", "1e"),
+        ("e5", "e5"),
+    ],
+)
+def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
+    value = reading_module._parse(f"a: {written}")["a"]
+    assert value == read
+    assert type(value) is type(read)
+
+
+# ---- the blocks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("name=", "name: must be text: None"),
+        ("name=12", "name: must be text: 12"),
+        ("name=''", "name: must be letters, digits, '_', '-' and '.', starting with a letter "),
+        ("name=a/b", "name: must be letters, digits, '_', '-' and '.', starting with a letter "),
+        ("name=..", "name: must be letters"),
+        ("nam=x", "nam: no such key in a search space; did you mean 'name'?: 'x'"),
+        ("budget=3", "budget: must be a mapping: 3"),
+        ("budget={}", "budget.steps: is required"),
+        ("budget.trials=0", "budget.trials: must be at least 1: 0"),
+        ("budget.trials=1.5", "budget.trials: must be a whole number: 1.5"),
+        ("budget.trials='3'", "budget.trials: must be a whole number: '3'"),
+        ("budget.trials=true", "budget.trials: must be a whole number: True"),
+        ("budget.steps=0", "budget.steps: must be at least 1: 0"),
+        ("budget.evaluations=0", "budget.evaluations: must be at least 1: 0"),
+        ("budget.minutes=0", "budget.minutes: must be above 0: 0"),
+        ("budget.trails=3", "budget.trails: no such key in budget; did you mean 'trials'?: 3"),
+        ("search.sampler=tpa", "search.sampler: sampler must be one of tpe, random; did you mean"),
+        ("search.scheduler=x", "search.scheduler: scheduler must be one of asha, none: 'x'"),
+        ("search.seed=-1", "search.seed: must be at least 0: -1"),
+        ("search.reduction=1", "search.reduction: must be at least 2: 1"),
+        ("search.grace=1", "search.grace: must be below 1: 1"),
+        ("confirm.top=-1", "confirm.top: must be at least 0: -1"),
+        ("confirm.seeds=0", "confirm.seeds: must be at least 1: 0"),
+        ("resources.cpu=0", "resources.cpu: must be above 0: 0"),
+        ("resources.gpu=-1", "resources.gpu: must be at least 0: -1"),
+        ("resources.gpu=1.5", "resources.gpu: must be a whole number above 1, since only one GPU"),
+        ("objective.mode=less", "objective.mode: must be 'min' or 'max': 'less'"),
+        ("objective.metric=fid", "objective.metric: a metric of fashion_mnist must be one of "),
+        ("objective.mode=max", "objective.mode: mode must be min: 'max'"),
+        ("trial=3", "trial: must be a mapping: 3"),
+        ("start_from=3", "start_from: must be a list: 3"),
+        ("start_from=[3]", "start_from.0: must be a mapping: 3"),
+        ("trial.seed=3", "seed: is derived for each trial from search.seed, and is not written"),
+        ("trial.steps=3", "steps: stands in budget, and is not written in trial: 3"),
+        ("trial.evaluations=3", "evaluations: stands in budget, and is not written in trial: 3"),
+        ("trial.objective=x", "objective: stands at the top of the file, and is not written in"),
+        ("trial.label=x", "label: a label belongs to an option of a choice: 'x'"),
+        ("trial.los=x", "los: no such key in a trial; did you mean 'loss'?: 'x'"),
+    ],
+)
+def test_a_faulty_block_is_told_by_its_place(override: str, fault: str) -> None:
+    (line,) = faults_in(PLAIN, override)
+    assert line.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["resources.gpu=0.25", "resources.gpu=2", "resources.cpu=0.5", "confirm.top=0", "name=a.b-c_1"],
+)
+def test_a_sound_block_is_taken(override: str) -> None:
+    load(PLAIN, override)
+
+
+def test_blocks_left_out_have_defaults_and_the_needed_ones_are_asked_for() -> None:
+    space = load(PLAIN)
+    assert (space.budget.trials, space.budget.evaluations, space.budget.minutes) == (32, 10, None)
+    assert (space.confirm.top, space.resources.cpu, space.search.sampler) == (3, 1, "tpe")
+    assert faults_in({}) == [
+        "name: is required",
+        "budget: is required",
+        "trial: is required",
+    ]
+
+
+def test_names_are_bounded() -> None:
+    assert check_name("a" * 100) is None
+    for name in ("a" * 101, "", ".", "-a", "a b", "ä", "a\n", "a/b", "a\\b"):
+        assert check_name(name) is not None
+
+
+# ---- ranges -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({"uniform": [2, 1]}, "low <= high must hold, but got (low=2.0, high=1.0): [2, 1]"),
+        ({"uniform": []}, "uniform must be a list of two numbers, low and high: []"),
+        ({"uniform": [1]}, "uniform must be a list of two numbers, low and high: [1]"),
+        ({"uniform": [1, 2, 3]}, "uniform must be a list of two numbers, low and high: [1, 2, 3]"),
+        ({"uniform": 3}, "uniform must be a list of two numbers, low and high: 3"),
+        (
+            {"uniform": {"low": 1}},
+            "uniform must be a list of two numbers, low and high: {'low': 1}",
+        ),
+        ({"uniform": ["1", 2]}, "the bounds of uniform must be numbers: ['1', 2]"),
+        ({"uniform": [False, True]}, "the bounds of uniform must be numbers: [False, True]"),
+        ({"uniform": [None, 1]}, "the bounds of uniform must be numbers: [None, 1]"),
+        ({"int": [1, 2.5]}, "the bounds of int must be whole numbers: [1, 2.5]"),
+        (
+            {"log_uniform": [0, 1]},
+            "low > 0 must hold for log_uniform, but got (low=0.0, high=1.0): [0, 1]",
+        ),
+        ({"log_int": [0, 9]}, "low > 0 must hold for log_int, but got (low=0, high=9): [0, 9]"),
+        ({"uniform": [0.1, 1], "step": 0}, "step > 0 must hold: 0"),
+        ({"uniform": [0.1, 1], "step": -0.1}, "step > 0 must hold: -0.1"),
+        ({"uniform": [0.1, 1], "step": True}, "step must be a number: True"),
+        ({"uniform": [0.1, 1], "step": None}, "step must be a number: None"),
+        (
+            {"uniform": [0.1, 1], "step": 0.4},
+            "step must divide high - low, but got (low=0.1, high=1.0): 0.4",
+        ),
+        ({"uniform": [0.1, 1], "step": 5}, "step must divide high - low, but got "),
+        ({"int": [1, 4], "step": 0.5}, "step must be a whole number: 0.5"),
+        ({"log_uniform": [0.1, 1], "step": 0.1}, "step does not go with log_uniform: 0.1"),
+        ({"log_int": [1, 8], "step": 1}, "step does not go with log_int: 1"),
+        ({"choice": []}, "a choice must be a list of one or more options: []"),
+        ({"choice": 0.1}, "a choice must be a list of one or more options: 0.1"),
+        ({"choice": {"a": 1}}, "a choice must be a list of one or more options: {'a': 1}"),
+        ({"choice": [0.1, 0.1]}, "two options are called 0.1; give each a label of its own: 0.1"),
+        ({"uniform": [0, 1], "int": [0, 1]}, "must be one range, not uniform and int at once: "),
+        (
+            {"log_unifrom": [0.1, 1]},
+            "no range is called 'log_unifrom'; did you mean 'log_uniform'?: ",
+        ),
+        ({"choise": [0.1, 1]}, "no range is called 'choise'; did you mean 'choice'?: "),
+    ],
+)
+def test_a_faulty_range_is_told_by_its_rule(value: Any, fault: str) -> None:
+    (line,) = faults_in(with_lr(value))
+    assert line.startswith(f"generator_optimizer.lr: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (
+            {"uniform": [0.1, 1], "stepp": 0.1},
+            "generator_optimizer.lr.stepp: no such key in a range uniform; did you mean 'step'?: "
+            "0.1",
+        ),
+        (
+            {"choice": [0.1], "name": "adam"},
+            "generator_optimizer.lr.name: no such key in a range choice, which takes choice: "
+            "'adam'",
+        ),
+        (
+            {"choice": [{"label": "a b", "uniform": [0.1, 1]}, 0.5]},
+            "generator_optimizer.lr.#0.label: a label must be a word of letters, digits, '_' and "
+            "'-': 'a b'",
+        ),
+    ],
+)
+def test_a_fault_beside_a_range_is_told_at_its_own_place(value: Any, fault: str) -> None:
+    assert faults_in(with_lr(value)) == [fault]
+
+
+@pytest.mark.parametrize("kind", RANGES)
+def test_both_ends_are_in_a_range_and_may_be_one(kind: str) -> None:
+    tree = with_trial(generator={"name": "mlp", "latent": {kind: [4, 4]}}, penalties=[])
+    if not RANGES[kind].whole:
+        tree = with_lr({kind: [4, 4]})
+    (dimension,) = load(tree).dimensions()
+    assert dimension.values == (4,)
+    assert dimension.broken_rule(4) is None
+    assert dimension.broken_rule(4.5) is not None
+
+
+def test_two_options_of_one_name_need_a_label() -> None:
+    options = [{"name": "adam"}, {"name": "adam", "lr": 0.1}]
+    tree = with_trial(generator_optimizer={"choice": options})
+    (line,) = faults_in(tree)
+    assert line.startswith("generator_optimizer: two options are called adam; give each a label of")
+    options[1]["label"] = "fast"
+    space = load(tree)
+    assert space.dimensions()[0].options == ("adam", "fast")
+    config = space.config({"generator_optimizer": "fast"}, 0)
+    assert config.generator_optimizer.args["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ({"name": "ring", "modes": {"int": [2, 8]}}, "data.modes"),
+        ({"choice": ["ring", "fashion_mnist"]}, "data"),
+        ({"name": {"choice": ["ring", "fashion_mnist"]}}, "data.name"),
+    ],
+)
+def test_in_data_only_the_batch_size_may_be_a_range(data: Any, place: str) -> None:
+    lines = faults_in(with_trial(data=data), "objective.metric=modes_covered", check_data=False)
+    assert any(
+        line.startswith(f"{place}: in data only batch_size may be a range: ") for line in lines
+    )
+    load(with_trial(data={"name": "fashion_mnist", "batch_size": {"choice": [8, 16]}}))
+
+
+def test_data_cannot_stand_in_a_choice_of_fields() -> None:
+    tree = with_trial(choice=[{"data": "ring"}, {"data": "fashion_mnist"}])
+    del tree["trial"]["data"]
+    lines = faults_in(tree)
+    assert "choice.#0.data: data must not stand in a choice: 'ring'" in lines
+
+
+def test_a_field_stands_beside_a_choice_or_in_it() -> None:
+    lines = faults_in(with_trial(choice=[{"loss": "wasserstein"}, 3]))
+    assert "choice.#0.loss: stands both beside the choice and in it: 'wasserstein'" in lines
+    assert "choice.3: must be a mapping of fields of a trial: 3" in lines
+
+
+# ---- what the catalogue says --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        (
+            {"loss": {"choice": ["hinge", "hinje"]}},
+            "loss: loss name must be one of non_saturating, least_squares, hinge, wasserstein; "
+            "did you mean 'hinge'?: 'hinje'",
+        ),
+        (
+            {"generator_optimizer": {"choice": [{"name": "adam"}, {"name": "sgd", "lr": -1}]}},
+            "generator_optimizer.sgd.lr: must be above 0: -1",
+        ),
+        (
+            {"generator_optimizer": {"choice": ["adam", "sgd"]}},
+            "generator_optimizer: is required by sgd",
+        ),
+        (
+            {"generator_optimizer": {"choice": ["adam", {"name": "sgd"}]}},
+            "generator_optimizer.sgd.lr: is required by sgd",
+        ),
+        (
+            {"generator_optimizer": {"name": "adam", "beta1": {"uniform": [0, 1]}}},
+            "generator_optimizer.beta1: must be below 1: 1.0",
+        ),
+        (
+            {"generator_optimizer": {"name": "adam", "lr": {"uniform": [0, 1]}}},
+            "generator_optimizer.lr: must be above 0: 0.0",
+        ),
+        (
+            {"generator": {"name": "mlp", "latent": {"uniform": [1, 8]}}},
+            "generator.latent: must be a whole number: 1.0",
+        ),
+        (
+            {"generator": {"name": "mlp", "hidden": [{"int": [0, 8]}, 4]}},
+            "generator.hidden.0: must be at least 1: 0",
+        ),
+        (
+            {"generator": {"name": "mlp", "hiddn": [{"int": [1, 8]}]}},
+            "generator.hiddn: no such key in mlp; did you mean 'hidden'?: [1]",
+        ),
+        ({"d_steps": {"int": [1, 101]}}, "d_steps: must be at most 100: 101"),
+        ({"collapse": {"variety": {"uniform": [0, 1]}}}, "collapse.variety: must be below 1: 1.0"),
+        (
+            {"collapse": {"varity": {"uniform": [0, 0.5]}}},
+            "collapse.varity: no such key in collapse; did you mean 'variety'?: 0.0",
+        ),
+        (
+            {"gradient_clip": {"choice": ["none", {"name": "norm", "max_norm": 0}]}},
+            "gradient_clip.norm.max_norm: must be above 0: 0",
+        ),
+        (
+            {"penalties": [{"choice": ["none", {"name": "r2"}]}]},
+            "penalties.0.r2.name: penalty name must be one of none, r1, gradient_penalty: 'r2'",
+        ),
+        (
+            {"generator": {"name": "mlp", "hidden": {"choice": [[8], [1, 2, 3, 4]]}}},
+            "generator.hidden.#1: has more layers than the toy can build",
+        ),
+        (
+            {"choice": [{"d_steps": 1}, {"d_steps": 0}]},
+            "choice.#1.d_steps: must be at least 1: 0",
+        ),
+        ({"loss": "hing"}, "loss: loss name must be one of "),
+        ({"data": {"name": "image_folder", "root": "missing"}}, "data.root: no such folder: "),
+    ],
+)
+def test_every_option_and_end_is_tried_and_told_at_its_place(fields: Any, fault: str) -> None:
+    (line,) = faults_in(with_trial(**fields))
+    assert line.startswith(fault)
+
+
+def test_a_fault_far_from_the_option_that_makes_it_names_the_option() -> None:
+    ring = {"name": "ring", "batch_size": 8}
+    generator = {"name": {"choice": ["mlp", "conv"]}}
+    tree = {**with_trial(data=ring, generator=generator), "objective": {"metric": "modes_covered"}}
+    (line,) = faults_in(tree)
+    assert line == (
+        "generator: makes pictures, but the data are points (with generator.name = conv)"
+    )
+
+
+def test_the_data_are_looked_at_only_when_asked() -> None:
+    load(with_trial(data={"name": "image_folder", "root": "missing"}), check_data=False)
+
+
+def test_all_faults_are_found_at_once_and_raised_once() -> None:
+    tree = with_trial(
+        loss={"choice": ["hinge", "hinje"]},
+        generator={"name": "mlp", "hidden": {"choice": [[1], [1, 2, 3, 4]]}},
+        discriminator={"name": "mlp", "norm": {"choice": ["none", "batch"]}},
+        penalties=["r1"],
+        generator_optimizer={"choice": [{"name": "adam", "lr": {"uniform": [1, 0]}}]},
+        ema=2,
+    )
+    tree |= {"budget": {"steps": 0, "trails": 1}, "search": {"sampler": "tpx"}}
+    assert sorted(line.split(": ")[0] for line in faults_in(tree)) == [
+        "budget.steps",
+        "budget.trails",
+        "discriminator.norm",
+        "ema",
+        "generator.hidden.#1",
+        "generator_optimizer.adam.lr",
+        "loss",
+        "search.sampler",
+    ]
+
+
+def test_a_fault_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(EXAMPLE.replace("hinge]", "hinje]"), encoding="utf-8")
+    (line,) = faults_in(path)
+    assert line.startswith(f"{path}: loss: loss name must be one of ")
+
+
+def test_networks_are_not_built_again_for_what_does_not_change_them() -> None:
+    catalogue = toy_catalogue()
+    SearchSpace.load(RICH, catalogue)
+    assert catalogue.build.calls <= 30  # type: ignore[attr-defined]
+
+
+# ---- incompatibilities --------------------------------------------------------------------------
+
+NORMS = {"name": "mlp", "norm": {"choice": ["none", "batch", "spectral"]}}
+PENALTIES = {"choice": [[], [{"name": "r1", "weight": {"log_uniform": [0.1, 1]}}], ["r1"]]}
+
+
+def nested(line: str) -> dict[str, Any]:
+    """The fields that a message tells to write instead."""
+    return yaml.safe_load("{" + line.split("nest them instead: ")[1] + "}")
+
+
+def test_a_pair_that_can_be_sampled_is_refused_once_with_a_form_that_works() -> None:
+    tree = with_trial(discriminator=NORMS, penalties=PENALTIES)
+    (line,) = faults_in(tree)
+    assert line.startswith(
+        "discriminator.norm: batch does not go with penalties = #1: a penalty is on single "
+        "samples, batch norm ties a batch together; nest them instead: choice: [{label: a, "
+    )
+    assert "\n" not in line
+    instead = nested(line)
+    rest = {k: v for k, v in tree["trial"].items() if k not in ("discriminator", "penalties")}
+    space = load({**tree, "trial": {**rest, **instead}})
+    seen = set()
+    for seed in range(100):
+        config = space.sample(RandomSuggest(seed), seed=seed)
+        seen.add((config.discriminator.args["norm"], len(config.penalties)))
+    assert seen == {("batch", 0), ("none", 0), ("none", 1), ("spectral", 0), ("spectral", 1)}
+
+
+def test_a_pair_within_one_field_is_nested_there() -> None:
+    generator = {
+        "name": "conv",
+        "width": {"int": [32, 128], "step": 32},
+        "attention": {"choice": [True, False]},
+    }
+    (line,) = faults_in(with_trial(generator=generator))
+    assert line.startswith(
+        "generator.width: 128 does not go with generator.attention = true: attention over so many "
+        "maps does not fit the memory; nest them instead: generator: {choice: [{label: a, "
+    )
+    load(with_trial(**nested(line)))
+
+
+def test_a_pair_below_options_is_nested_and_loads() -> None:
+    discriminator = {"choice": [{"label": "x", **NORMS}, {"label": "y", "name": "conv"}]}
+    tree = with_trial(discriminator=discriminator, penalties=PENALTIES)
+    (line,) = faults_in(tree)
+    rest = {k: v for k, v in tree["trial"].items() if k not in ("discriminator", "penalties")}
+    load({**tree, "trial": {**rest, **nested(line)}})
+
+
+def test_an_option_that_clashes_with_a_fixed_value_is_named_alone() -> None:
+    (line,) = faults_in(with_trial(discriminator=NORMS, penalties=["r1"]))
+    assert line == (
+        "discriminator.norm: batch does not go with penalties: a penalty is on single samples, "
+        "batch norm ties a batch together"
+    )
+
+
+def test_fixed_values_that_clash_are_told_as_in_a_config() -> None:
+    fixed = {"name": "mlp", "norm": "batch"}
+    (line,) = faults_in(with_trial(discriminator=fixed, penalties=["r1"]))
+    assert line.startswith("discriminator.norm: does not go with penalties: a penalty is on single")
+
+
+def test_the_nested_form_is_accepted() -> None:
+    tree = with_trial(
+        choice=[
+            {"label": "batch", "discriminator": {"name": "mlp", "norm": "batch"}, "penalties": []},
+            {"label": "penalty", "discriminator": "mlp", "penalties": ["r1"]},
+        ]
+    )
+    del tree["trial"]["discriminator"]
+    space = load(tree)
+    assert [d.name for d in space.dimensions()] == ["choice"]
+    assert space.config({"choice": "batch"}, 0).penalties == ()
+
+
+# ---- sampling -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tree", [RICH, yaml.safe_load(EXAMPLE.replace("e-", ".0e-"))])
+def test_whatever_is_sampled_is_a_valid_trial_that_goes_round(tree: Any) -> None:
+    space = load(tree)
+    names = {dimension.name for dimension in space.dimensions()}
+    seen: set[str] = set()
+    for seed in range(150):
+        suggest = RandomSuggest(seed)
+        config = space.sample(suggest, seed=seed)
+        seen |= set(suggest.drawn)
+        assert config.seed == seed
+        assert config.steps == space.budget.steps
+        again = json.loads(json.dumps(config.tree()))
+        assert TrialConfig.from_tree(again, toy_catalogue()) == config
+        assert space.config(suggest.drawn, seed) == config
+        assert space.config(json.loads(json.dumps(suggest.drawn)), seed) == config
+    assert seen == names, "every dimension was met"
+
+
+def test_the_ends_of_every_range_are_valid_values() -> None:
+    for dimension in load(RICH).dimensions():
+        assert all(dimension.broken_rule(value) is None for value in dimension.values)
+
+
+def test_sampling_is_fast() -> None:
+    space = load(RICH)
+    started = time.perf_counter()
+    for seed in range(100):
+        space.sample(RandomSuggest(seed), seed=seed)
+    assert (time.perf_counter() - started) / 100 < 0.005
+
+
+def test_loading_twice_gives_the_same_space() -> None:
+    one, other = load(RICH), load(copy.deepcopy(RICH))
+    assert one.digest == other.digest
+    assert one.dimensions() == other.dimensions()
+    assert one.sample(RandomSuggest(3), seed=1) == other.sample(RandomSuggest(3), seed=1)
+
+
+def test_an_assignment_is_checked_against_the_ranges(example: Path) -> None:
+    space = load(example)
+    with pytest.raises(ConfigError) as caught:
+        space.config(
+            {
+                "loss": "hing",
+                "generator_optimizer": "sgd",
+                "generator_optimizer.sgd.lr": 1.0,
+                "generator_optimizer.sgd.momentum": "0.1",
+                "discriminator_optimizer.lr": 1e-3,
+                "gradient_clip": "none",
+                "penalties.0.wight": 1.0,
+            },
+            seed=0,
+        )
+    assert str(caught.value).split("\n") == [
+        "loss: must be one of non_saturating, least_squares, hinge; did you mean 'hinge'?: 'hing'",
+        "generator_optimizer.sgd.lr: must lie between 0.0001 and 0.1: 1.0",
+        "generator_optimizer.sgd.momentum: must be a number: '0.1'",
+        "penalties.0.weight: is not given, but must be: log_uniform 0.01 to 10.0",
+        "penalties.0.wight: the space has no such range; did you mean 'penalties.0.weight'?",
+    ]
+
+
+def test_choosers_complete_the_params_and_never_contradict_them() -> None:
+    space = load(RICH)
+    for seed in range(60):
+        suggest = RandomSuggest(seed)
+        params = space.sample(suggest, seed=seed).params()
+        choosers = space.choosers(suggest.drawn)
+        assert {name: params[name] for name in choosers if name in params} == {
+            name: value for name, value in choosers.items() if name in params
+        }
+        assert choosers["generator"] == suggest.drawn["generator"]
+        assert "choice" in choosers
+    drawn = {"ema": "on", "ema.on": 0.95, "loss": "hinge"}
+    assert "ema" not in space.choosers(drawn)
+    assert space.choosers(drawn)["loss"] == "hinge"
+
+
+@pytest.mark.parametrize(
+    ("override", "same"),
+    [
+        ("budget.trials=5", True),
+        ("budget.minutes=5", True),
+        ("name=other", True),
+        ("resources.cpu=2", True),
+        ("budget.steps=5", False),
+        ("budget.evaluations=5", False),
+        ("search.seed=5", False),
+        ("search.sampler=random", False),
+        ("confirm.top=1", False),
+        ("objective.metric=kernel_distance", False),
+        ("trial.ema=0.5", False),
+        ("trial.loss.choice.0=wasserstein", False),
+        ("start_from=[]", False),
+    ],
+)
+def test_the_digest_names_what_decides_a_search(example: Path, override: str, same: bool) -> None:
+    changed = load(example, override, *(["start_from=[]"] if "loss" in override else []))
+    assert (changed.digest == load(example).digest) is same
+
+
+JUNK = (
+    None, True, -1, 0, 1.5, 10**30, "", "x", "mlp", "a.b", [], [[]], {}, {"": 1}, {"name": None},
+    {"name": {"choice": []}}, {"choice": None}, {"choice": [{}, {}]}, {"choice": [[], [{}]]},
+    {"label": "x"}, {"uniform": [0, 1]}, {"int": [1, 2], "choice": [1]}, {"label": []},
+    {"choice": [{"label": "x", "choice": [1, {"label": "y", "int": [0, 1]}]}]},
+    {"log_uniform": [1e-300, 1e300]}, ["r1"], {"name": ["x"]}, {"choice": [True, 1]},
+)  # fmt: skip
+
+
+def places(tree: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    found = []
+    for key, value in inner:
+        found.append((*above, key))
+        if isinstance(value, (dict, list)):
+            found += places(value, (*above, key))
+    return found
+
+
+def test_whatever_stands_in_a_file_is_taken_or_refused_in_words() -> None:
+    rng = random.Random(0)
+    whole = {**RICH, "start_from": [{"generator": {"name": "conv", "width": 32}, "d_steps": 5}]}
+    where = places(whole)
+    for _ in range(100):
+        tree = copy.deepcopy(whole)
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            *above, last = rng.choice(where)
+            here: Any = tree
+            try:
+                for step in above:
+                    here = here[step]
+                here[last] = copy.deepcopy(rng.choice(JUNK))
+            except (KeyError, IndexError, TypeError):
+                continue  # an earlier change took the place away
+        faults: tuple[Fault, ...] = ()
+        try:
+            load(tree).sample(RandomSuggest(0), seed=0)
+        except SpaceError as error:
+            faults = error.faults
+        assert all(fault.rule and "\n" not in str(fault) for fault in faults)
+
+
+# ---- overrides ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("trial.data.batch_size=64", "trial.data.batch_size", 64),
+        ("budget.trials=3", "budget.trials", 3),
+        ("confirm.top=0", "confirm.top", 0),
+        ("trial.discriminator_optimizer.lr=1e-4", "trial.discriminator_optimizer.lr", 1e-4),
+        ("trial.loss=hinge", "trial.loss", "hinge"),
+        ("trial.loss={choice: [hinge]}", "trial.loss", {"choice": ["hinge"]}),
+        ("trial.generator.hidden.1=64", "trial.generator.hidden", [128, 64]),
+        ("trial.generator.hidden=[8]", "trial.generator.hidden", [8]),
+        ("trial.penalties.0.weight.log_uniform.1=5", "trial.penalties.0.weight.log_uniform.1", 5),
+        ("trial.collapse.variety=0", "trial.collapse.variety", 0),
+        ("trial.generator_optimizer.choice.1.lr=0.1", "trial.generator_optimizer.choice.1.lr", 0.1),
+        ("trial.generator_optimizer.sgd.lr=0.1", "trial.generator_optimizer.choice.1.lr", 0.1),
+        ("start_from.0.loss=hinge", "start_from.0.loss", "hinge"),
+        ("trial.patience=2", "trial.patience", 2),
+    ],
+)
+def test_set_overrides_any_leaf_or_subtree(
+    example: Path, override: str, path: str, value: Any
+) -> None:
+    here: Any = load(example, override).tree
+    for step in path.split("."):
+        here = here[int(step)] if isinstance(here, list) else here[step]
+    assert here == value
+
+
+def test_set_goes_below_a_part_given_by_its_name_alone() -> None:
+    space = load(PLAIN, "trial.generator.latent=5")
+    assert space.tree["trial"]["generator"] == {"name": "mlp", "latent": 5}
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("trial.data", "must be PATH=VALUE, such as trial.data.batch_size=64"),
+        ("=3", "must be PATH=VALUE, such as trial.data.batch_size=64"),
+        ("trial.ema=[1", "not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("trial.ema=.nan", "must be a finite number"),
+        ("trail.ema=1", "the space has no trail; did you mean 'trial'?"),
+        ("trial.dat.batch_size=1", "the space has no trial.dat; did you mean 'data'?"),
+        ("trial.zzz.x=1", "the space has no trial.zzz; there are data, generator, discriminator, "),
+        ("trial.ema.x=1", "trial.ema is a plain value, with nothing below it"),
+        ("trial.generator.hidden.2=1", "trial.generator.hidden is a list of 2, numbered from 0"),
+        ("trial.generator.hidden.x=1", "trial.generator.hidden is a list of 2, numbered from 0"),
+        ("trial.generator_optimizer.lr=1", "the space has no trial.generator_optimizer.lr; there"),
+        ("trial.generator_optimizer.adm.lr=1", "the space has no trial.generator_optimizer.adm"),
+    ],
+)
+def test_a_faulty_set_is_told(example: Path, override: str, fault: str) -> None:
+    (line,) = faults_in(example, override)
+    assert line.startswith(f"{example}: --set {override}: {fault}")
+
+
+# ---- first settings -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "assignment"),
+    [
+        ({}, {}),
+        ({"loss": "hinge"}, {"loss": "hinge"}),
+        ({"loss": {"name": "hinge"}}, {"loss": "hinge"}),
+        ({"data": "fashion_mnist"}, {}),
+        ({"data": {"batch_size": 64}}, {"data.batch_size": 64}),
+        ({"data": {"batch_size": 64.0}}, {"data.batch_size": 64}),
+        ({"generator": "small"}, {"generator": "small"}),
+        ({"generator": {"label": "plain"}}, {"generator": "plain"}),
+        (
+            {"generator": {"label": "small", "latent": 8}},
+            {"generator": "small", "generator.small.latent": 8},
+        ),
+        (
+            {"generator": {"name": "mlp", "latent": 8}},
+            {"generator": "small", "generator.small.latent": 8},
+        ),
+        (
+            {"generator": {"name": "mlp", "hidden": [64]}},
+            {"generator": "small", "generator.small.hidden": "#0"},
+        ),
+        (
+            {"generator": {"name": "mlp", "hidden": [64, 100]}},
+            {
+                "generator": "small",
+                "generator.small.hidden": "#1",
+                "generator.small.hidden.#1.1": 100,
+            },
+        ),
+        (
+            {"generator": {"name": "mlp", "output": "tanh"}},
+            {"generator": "mlp", "generator.mlp.output": "tanh"},
+        ),
+        (
+            {"generator": {"name": "conv", "attention": True}},
+            {"generator": "conv", "generator.conv.attention": True},
+        ),
+        ({"gradient_clip": "none"}, {"gradient_clip": None}),
+        (
+            {"gradient_clip": {"name": "norm", "max_norm": 10}},
+            {"gradient_clip": "norm", "gradient_clip.norm.max_norm": 10.0},
+        ),
+        ({"penalties": []}, {"penalties": "#0"}),
+        (
+            {"penalties": [{"name": "r1", "weight": 1}, "r1"]},
+            {"penalties": "#1", "penalties.#1.0.weight": 1.0},
+        ),
+        ({"ema": 0}, {"ema": 0}),
+        ({"ema": 0.95}, {"ema": "on", "ema.on": 0.95}),
+        ({"discriminator": {"dropout": 0.3}}, {"discriminator.dropout": 0.3}),
+        ({"d_steps": 5}, {"choice": "many", "choice.many.d_steps": 5}),
+        ({"choice": "many"}, {"choice": "many"}),
+        ({"patience": 2}, {"choice": "#0", "choice.#0.patience": 2}),
+        ({"discriminator_optimizer": "sgd"}, {"discriminator_optimizer.name": "sgd"}),
+        ({"collapse": {"reports": 2}}, {}),
+        ({"discriminator": {"norm": "none"}}, {}),
+        (
+            {"generator_optimizer": {"name": "adam", "beta2": 0.999}},
+            {"generator_optimizer": "adam"},
+        ),
+    ],
+)
+def test_a_first_setting_becomes_an_assignment(entry: Any, assignment: Any) -> None:
+    space = load({**RICH, "start_from": [entry]})
+    assert space.start_assignments() == [assignment]
+    assert space.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        (
+            {"loss": "hing"},
+            "loss: must be one of hinge, wasserstein; did you mean 'hinge'?: 'hing'",
+        ),
+        ({"loss": "least_squares"}, "loss: must be one of hinge, wasserstein: 'least_squares'"),
+        ({"data": {"batch_size": 16}}, "data.batch_size: must lie between 32 and 128: 16"),
+        ({"data": {"batch_size": 40}}, "data.batch_size: must be 32 plus a multiple of 32: 40"),
+        ({"data": {"batch_size": True}}, "data.batch_size: must be a number: True"),
+        ({"data": {"batch_size": 64.5}}, "data.batch_size: must be a whole number: 64.5"),
+        ({"data": "ring"}, "data.name: contradicts trial, where it is fashion_mnist: 'ring'"),
+        ({"data": 3}, "data: must be a mapping, as in trial: 3"),
+        (
+            {"generator": {"label": "small", "latent": 100}},
+            "generator.latent: must lie between 2 and 64: 100",
+        ),
+        (
+            {"generator": {"label": "smal"}},
+            "generator: must be one of small, mlp, conv, plain; did you mean 'small'?: ",
+        ),
+        ({"penalties": [1, 2, 3]}, "penalties: must be one of #0, #1: [1, 2, 3]"),
+        ({"ema": 0.5}, "ema: must be one of 0, on: 0.5"),
+        (
+            {"discriminator": {"norm": "batch"}},
+            "discriminator.norm: is not in trial, where it",
+        ),
+        (
+            {"discriminator": {"nrm": 1}},
+            "discriminator.nrm: no such key in mlp; did you mean",
+        ),
+        ({"d_steps": 9}, "d_steps: "),
+        ({"choice": "few"}, "choice: must be one of #0, many: 'few'"),
+        ({"los": "hinge"}, "los: no such key in a trial; did you mean 'loss'?: 'hinge'"),
+        ({"seed": 3}, "seed: is derived for each trial from search.seed, and is not written in"),
+        ({"steps": 3}, "steps: stands in budget, and is not written in start_from: 3"),
+        ({"collapse": {"variety": 0.3}}, "collapse.variety: must lie between 0.0 and 0.2: 0.3"),
+    ],
+)
+def test_a_first_setting_outside_the_space_is_refused(entry: Any, fault: str) -> None:
+    lines = faults_in({**RICH, "start_from": [{}, entry]})
+    assert [line.startswith(f"start_from.1.{fault}") for line in lines] == [True], lines
+
+
+def test_a_first_setting_loses_what_a_set_decides(example: Path) -> None:
+    space = load(
+        example,
+        "trial.loss=hinge",
+        "trial.generator_optimizer.adam.lr={log_uniform: [1e-3, 1e-2]}",
+    )
+    assert space.warnings == (
+        "start_from.0.loss: left out, since --set trial.loss decides it",
+        "start_from.0.generator_optimizer.lr: left out, since --set "
+        "trial.generator_optimizer.adam.lr decides it",
+    )
+    assert space.start_assignments() == [
+        {
+            "generator_optimizer": "adam",
+            "generator_optimizer.adam.beta1": 0.5,
+            "gradient_clip": "none",
+        }
+    ]
+
+
+def test_a_set_of_another_part_drops_the_arguments_of_the_first_settings_part(
+    example: Path,
+) -> None:
+    space = load(example, "trial.generator_optimizer={name: sgd, lr: {uniform: [1e-5, 1]}}")
+    assert "generator_optimizer.lr" not in space.start_assignments()[0]
+    assert len(space.warnings) == 1
+
+
+def test_a_set_that_agrees_warns_of_nothing(example: Path) -> None:
+    space = load(example, "trial.gradient_clip=none")
+    assert space.warnings == ()
+    assert "gradient_clip" not in space.start_assignments()[0]
+
+
+def test_a_set_elsewhere_excuses_nothing(example: Path) -> None:
+    tree = yaml.safe_load(EXAMPLE.replace("e-", ".0e-"))
+    tree["start_from"][0]["loss"] = "wasserstein"
+    assert len(faults_in(tree, "trial.ema=0.5", "budget.trials=3")) == 1
+
+
+def test_every_first_setting_can_be_completed() -> None:
+    space = load({**RICH, "start_from": [{"ema": 0.95, "penalties": []}]})
+    (start,) = space.start_assignments()
+    draws = {d.name: start.get(d.name, d.values[0]) for d in space.dimensions()}
+    config = space.config(draws, seed=0)
+    assert (config.ema, config.penalties) == (0.95, ())
+
+
+# ---- JSON Schema --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema(toy_catalogue())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(json.loads(json.dumps(schema)))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        PLAIN,
+        RICH,
+        reading_module._parse(EXAMPLE),
+        with_trial(generator={"name": "mine:Net", "latent": {"int": [1, 2]}}),
+        with_trial(gradient_clip=None, penalties=[{"choice": ["none", {"name": "r1"}]}]),
+        with_trial(choice=[{"label": "a", "ema": 0.5}, {"ema": {"uniform": [0, 0.5]}}]),
+    ],
+)
+def test_the_schema_accepts_what_loads(
+    tree: Any, validator: jsonschema.Draft202012Validator
+) -> None:
+    load(tree, check_data=False)
+    assert [error.message for error in validator.iter_errors(tree)] == []
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "nam=x",
+        "budget.trails=3",
+        "budget.trials=0",
+        "search.sampler=tpx",
+        "trial.los=hinge",
+        "trial.loss=hing",
+        "trial.loss={choice: []}",
+        "trial.loss={choice: [hing]}",
+        "trial.generator.hiden=[1]",
+        "trial.generator.latent=x",
+        "trial.generator.latent={uniform: [1, 2]}",
+        "trial.generator.latent={int: [1]}",
+        "trial.generator.latent={int: [1, 2], stp: 1}",
+        "trial.generator.hidden=[{int: [1, 2.5]}]",
+        "trial.generator_optimizer=[]",
+        "trial.generator_optimizer={name: adam, lr: {log_unifrom: [1, 2]}}",
+        "trial.generator_optimizer={choice: [{name: adam, lrr: 1}]}",
+        "trial.data.batch_size={uniform: [1, 2]}",
+        "trial.data={choice: [ring]}",
+        "trial.data={name: ring, modes: {int: [1, 2]}}",
+        "trial.collapse.varity=1",
+        "trial.ema=x",
+        "trial.seed=1",
+        "start_from=[{los: hinge}]",
+    ],
+)
+def test_the_schema_refuses_what_does_not_load(
+    override: str, validator: jsonschema.Draft202012Validator
+) -> None:
+    tree, _, faults = reading_module.apply_overrides(PLAIN, [override])
+    assert not faults
+    assert list(validator.iter_errors(tree))
+    assert faults_in(tree)
+
+
+def test_the_schema_describes_its_blocks(validator: jsonschema.Draft202012Validator) -> None:
+    schema = validator.schema
+    assert all(block.get("description") for block in schema["properties"].values())
+    for block in ("Budget", "Search", "Confirm", "Resources", "Objective"):
+        properties = schema["$defs"][block]["properties"]
+        assert all(field.get("description") for field in properties.values())
+
+
+# ---- the module ---------------------------------------------------------------------------------
+
+
+def test_the_module_offers_what_it_names() -> None:
+    names: Sequence[str] = space_module.__all__
+    assert list(names) == sorted(names, key=lambda name: (not name.isupper(), name))
+    assert all(hasattr(space_module, name) for name in names)
+
+
+def test_spaces_and_configs_need_no_heavy_import() -> None:
+    code = (
+        "import sys, gan_tune.space, gan_tune.config\n"
+        "print([m for m in ('torch', 'ray', 'optuna', 'mlflow', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
