@@ -1,0 +1,42 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# One thread a test: results do not depend on the machine, and parallel tests do not fight.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+from gan_tune.catalogue import catalogue
+from gan_tune.config import TrialConfig
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def trial_tree(**changes: Any) -> dict[str, Any]:
+    """A small trial on the digits; ``changes`` replace top-level fields."""
+    adam = {"name": "adam", "lr": 1e-3, "beta1": 0.5}
+    tree: dict[str, Any] = {
+        "data": {"name": "digits", "batch_size": 16},
+        "generator": {"name": "mlp", "latent": 8, "hidden": [16]},
+        "discriminator": {"name": "mlp", "hidden": [16]},
+        "loss": "non_saturating",
+        "generator_optimizer": adam,
+        "discriminator_optimizer": adam,
+        "steps": 24,
+        "evaluations": 3,
+        "seed": 5,
+    }
+    return tree | changes
+
+
+def trial_config(**changes: Any) -> TrialConfig:
+    """:func:`trial_tree`, checked."""
+    return TrialConfig.from_tree(trial_tree(**changes), catalogue())

@@ -1,0 +1,253 @@
+"""The GAN loop: repeats and resumes bit for bit, tells how it ended, and keeps the best."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import trial_config
+from torch import nn
+
+from gan_tune.catalogue import dataset_of
+from gan_tune.config import TrialConfig
+from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.export import best_generator, draw
+from gan_tune.gan.gradients import GRADIENT_CLIPS
+from gan_tune.gan.losses import LOSSES
+from gan_tune.gan.optimizers import OPTIMIZERS
+from gan_tune.gan.penalties import PENALTIES
+from gan_tune.gan.scaling import SCALES, scaling_of
+from gan_tune.gan.training import Report, train
+from gan_tune.metrics import build_judge
+
+CLIPS: dict[str, Any] = {
+    "none": "none",
+    "norm": {"name": "norm", "max_norm": 0.5},
+    "value": {"name": "value", "max_value": 0.01},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "ema": {"ema": 0.9},
+    "batch norm in G": {
+        "generator": {"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
+        "ema": 0.9,
+    },
+    "batch norm in D": {"discriminator": {"name": "mlp", "hidden": [16], "norm": "batch"}},
+    "two D steps": {"d_steps": 2},
+    "patience": {"patience": 2},
+    "a user's dropout": {"discriminator": {"name": "test_training:DropoutDiscriminator"}},
+    "points": {
+        "data": {"name": "ring", "batch_size": 16, "scale": "symmetric", "size": 500},
+        "generator": {"name": "mlp", "latent": 2, "hidden": [16], "output": "tanh"},
+        "objective": {"metric": "energy_distance", "mode": "min"},
+    },
+    **{f"loss {name}": {"loss": name} for name in LOSSES},
+    **{
+        f"{player} {name}": {f"{player}_optimizer": {"name": name, "lr": 1e-3}}
+        for name in OPTIMIZERS
+        for player in ("generator", "discriminator")
+    },
+    "sgd momentum": {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "momentum": 0.9}},
+    **{f"clip {name}": {"gradient_clip": CLIPS[name]} for name in GRADIENT_CLIPS},
+    **{f"penalty {n}": {"penalties": [{"name": n, "weight": 0.01}]} for n in PENALTIES},
+}
+
+
+class DropoutDiscriminator(nn.Module):
+    """A user's network that draws from torch's global generator."""
+
+    def __init__(self, shape: tuple[int, ...], width: int = 16) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Flatten(), nn.Linear(math.prod(shape), width), nn.Dropout(0.5), nn.Linear(width, 1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.net(x)
+        return logits
+
+
+def run(config: TrialConfig, **options: Any) -> Iterator[Report]:
+    dataset = dataset_of(config.data)
+    return train(config, dataset, build_judge(dataset, "selection"), **options)
+
+
+def finished(config: TrialConfig, **options: Any) -> list[tuple[Report, bytes]]:
+    return [(report, report.checkpoint()) for report in run(config, **options)]
+
+
+def assert_equal(mine: tuple[Report, bytes], other: tuple[Report, bytes]) -> None:
+    (a, a_bytes), (b, b_bytes) = mine, other
+    assert (a.step, a.value, a.best, a.outcome) == (b.step, b.value, b.best, b.outcome)
+    assert a.scalars == b.scalars
+    assert torch.equal(a.grid, b.grid)
+    a_state, b_state = checkpoint.read(a_bytes), checkpoint.read(b_bytes)
+    assert a_state.scalars == b_state.scalars
+    assert a_state.tensors.keys() == b_state.tensors.keys()
+    for name, tensor in a_state.tensors.items():
+        assert torch.equal(tensor, b_state.tensors[name]), name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_repeats_and_resumes_bit_for_bit(variant: str) -> None:
+    config = trial_config(**VARIANTS[variant])
+    through = finished(config)
+    torch.randn(17)  # what else draws from torch's generator must not matter
+    for mine, other in zip(finished(config), through, strict=True):
+        assert_equal(mine, other)
+    for i, (_, state) in enumerate(through[:-1]):
+        rest = finished(config, resume_from=state)
+        for mine, other in zip(rest, through[i + 1 :], strict=True):
+            assert_equal(mine, other)
+
+
+def test_training_leaves_torchs_generator_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.randn(3)
+    torch.manual_seed(1)
+    finished(trial_config())
+    assert torch.equal(torch.randn(3), expected)
+
+
+def test_seeds_differ() -> None:
+    first, second = (finished(trial_config(seed=seed))[-1][0] for seed in (0, 1))
+    assert first.value != second.value
+
+
+def test_reports_are_evenly_spread_and_end_with_an_outcome() -> None:
+    reports = list(run(trial_config(steps=10, evaluations=4)))
+    assert [report.step for report in reports] == [2, 5, 7, 10]
+    assert [report.outcome for report in reports] == [None, None, None, "completed"]
+
+
+def test_best_is_the_running_minimum_and_its_weights_are_kept() -> None:
+    config = trial_config(steps=60, evaluations=6)
+    dataset = dataset_of(config.data)
+    judge = build_judge(dataset, "selection")
+    reports = list(train(config, dataset, judge))
+    values = [report.value for report in reports]
+    assert [report.best for report in reports] == list(itertools.accumulate(values, min))  # type: ignore[arg-type]
+    again = [(r, r.checkpoint()) for r in train(config, dataset, judge)]
+    generator = best_generator(config, dataset, again[-1][1])
+    # The best weights judged on the trial's own evaluation noise give the best value.
+    from gan_tune.gan.training import Training
+
+    training = Training(config, dataset, judge)
+    z = training._latents(judge.count, _noise(config, "evaluation"))
+    with torch.no_grad():
+        value = judge(generator(z))[config.objective.metric]
+    assert value == pytest.approx(min(v for v in values if v is not None), rel=1e-5)
+
+
+def _noise(config: TrialConfig, purpose: str) -> torch.Generator:
+    from gan_tune.gan.training import _generator
+
+    return _generator(config.seed, purpose, torch.device("cpu"))
+
+
+def test_training_improves_the_generator() -> None:
+    wide = {"name": "mlp", "hidden": [64]}
+    config = trial_config(
+        steps=600,
+        evaluations=6,
+        data={"name": "digits", "batch_size": 64},
+        generator=wide | {"latent": 16, "norm": "batch"},
+        discriminator=wide,
+        penalties=[{"name": "r1", "weight": 0.1}],
+    )
+    reports = list(run(config))
+    assert reports[-1].best is not None
+    assert reports[0].value is not None
+    assert reports[-1].best < 0.5 * reports[0].value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"discriminator_optimizer": {"name": "sgd", "lr": 1e3}, "loss": "least_squares"},
+        {"divergence": {"max_logit": 1e-6}},
+        {"divergence": {"max_gradient_norm": 1e-6}},
+    ],
+    ids=["explodes", "logit limit", "norm limit"],
+)
+def test_divergence_ends_the_trial_at_its_first_report(changes: dict[str, Any]) -> None:
+    reports = list(run(trial_config(steps=300, evaluations=2, **changes)))
+    assert [report.outcome for report in reports] == ["diverged"]
+    assert reports[0].value is None
+    assert reports[0].step < 150, "it should not have trained up to the evaluation"
+
+
+def test_a_generator_that_never_moves_has_collapsed() -> None:
+    """Variety far below the data's, after the stated share of training, in two reports."""
+    still = {"name": "sgd", "lr": 1e-12}
+    config = trial_config(steps=20, evaluations=10, generator_optimizer=still)
+    config = config.model_copy(
+        update={"collapse": config.collapse.model_copy(update={"variety": 0.9})}
+    )
+    reports = list(run(config))
+    assert reports[-1].outcome == "collapsed"
+    assert reports[-1].step == 8  # 30 % of 20 steps is step 6: reports 6 and 8
+    off = config.model_copy(
+        update={"collapse": config.collapse.model_copy(update={"variety": 0.0})}
+    )
+    assert list(run(off))[-1].outcome == "completed"
+
+
+def test_patience_completes_a_trial_that_gets_no_better() -> None:
+    still = {"name": "sgd", "lr": 1e-12}
+    config = trial_config(steps=20, evaluations=10, generator_optimizer=still, patience=3)
+    reports = list(run(config))
+    assert len(reports) == 4
+    assert reports[-1].outcome == "completed"
+
+
+def test_a_checkpoint_of_another_config_is_refused() -> None:
+    state = finished(trial_config())[0][1]
+    with pytest.raises(CheckpointError, match="must be of trial config"):
+        run(trial_config(seed=6), resume_from=state)
+
+
+@pytest.mark.parametrize("damage", [lambda s: s[:-5], lambda s: b"", lambda s: b"x" * 100])
+def test_a_torn_checkpoint_is_refused(damage: Any) -> None:
+    state = finished(trial_config())[0][1]
+    with pytest.raises(CheckpointError, match="torn or not gan-tune's"):
+        run(trial_config(), resume_from=damage(state))
+
+
+def test_a_saved_report_is_resumed_from_its_folder(tmp_path: Path) -> None:
+    reports = run(trial_config())
+    path = next(reports).save(tmp_path / "trial")
+    assert [p.name for p in path.parent.iterdir()] == ["checkpoint.safetensors"]
+    assert [r.step for r in run(trial_config(), resume_from=path.parent)] == [16, 24]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("data", ["digits", "ring"])
+def test_scaling_is_undone(scale: str, data: str) -> None:
+    dataset = dataset_of(trial_config(data={"name": data}, generator={
+        "name": "mlp", "output": "linear"}, objective={
+            "metric": "frechet_distance"}).data)  # fmt: skip
+    scaling = scaling_of(dataset, scale)
+    some = torch.tensor(dataset.train[:50])
+    plain = some.float() / 255 if dataset.kind == "pictures" else some
+    assert torch.allclose(scaling.undo(scaling.apply(some)), plain, atol=1e-6)
+    if scale == "symmetric":
+        assert float(scaling.apply(torch.tensor(dataset.train)).abs().max()) <= 1
+
+
+def test_the_exported_generator_draws_the_same_samples_for_a_seed() -> None:
+    config = trial_config(data={"name": "ring", "size": 500, "scale": "symmetric"}, generator={
+        "name": "mlp", "latent": 2, "output": "tanh"}, ema=0.5, objective={
+            "metric": "energy_distance"})  # fmt: skip
+    state = finished(config)[-1][1]
+    generator = best_generator(config, dataset_of(config.data), state)
+    samples = draw(generator, 2_500, latent=2, seed=3)
+    assert samples.shape == (2_500, 2)
+    assert torch.equal(samples[:10], draw(generator, 2_500, latent=2, seed=3)[:10])
+    assert float(samples.abs().max()) > 0.01
