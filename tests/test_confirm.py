@@ -1,0 +1,100 @@
+"""Confirmation: who is trained again, who is dropped, who wins."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gan_tune.search.confirm import Confirmation, candidates
+from gan_tune.search.study import Setting
+
+
+def setting(number: int, value: float | None, outcome: str = "completed") -> Setting:
+    return Setting(number, outcome, value, 100)  # type: ignore[arg-type]
+
+
+def confirm(values: dict[int, list[float | None]], mode: str = "min") -> Confirmation:
+    """Drive a confirmation with a table: setting → values of its replicates."""
+    confirmation = Confirmation(seeds=3, mode=mode)  # type: ignore[arg-type]
+    confirmation.consider(list(values))
+    while (chosen := confirmation.next()) is not None:
+        number, replicate = chosen
+        confirmation.record(number, replicate, values[number][replicate - 1])
+    return confirmation
+
+
+def test_candidates_are_the_best_that_ran_to_their_end_and_the_first() -> None:
+    settings = [
+        setting(0, 9.0),
+        setting(1, 1.0, "pruned"),
+        setting(2, 3.0),
+        setting(3, 2.0),
+        setting(4, 4.0),
+        setting(5, 0.5, "diverged"),
+    ]
+    assert candidates(settings, top=2, mode="min") == [3, 2, 0]
+    assert candidates(settings, top=2, mode="max") == [0, 4]
+    assert candidates(settings[1:2], top=2, mode="min") == []
+
+
+def test_rounds_go_through_all_settings_before_the_next_seed() -> None:
+    confirmation = Confirmation(seeds=2, mode="min")
+    confirmation.consider([4, 7])
+    handed = [confirmation.next() for _ in range(5)]
+    assert handed == [(4, 1), (7, 1), (4, 2), (7, 2), None]
+
+
+def test_the_best_mean_wins_not_the_luckiest_seed() -> None:
+    standings = confirm({1: [0.1, 5.0, 5.0], 2: [2.0, 2.1, 2.2], 0: [3.0, 3.1, 2.9]}).standings()
+    assert standings[0].setting == 2
+    assert standings[0].mean == pytest.approx(2.1)
+    assert standings[0].spread == pytest.approx(0.1)
+    assert standings[0].seeds == 3
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_what_is_clearly_worse_is_dropped_early_but_never_the_first_setting(mode: str) -> None:
+    sign = 1.0 if mode == "min" else -1.0
+    table = {1: [1.0, 1.1, 1.05], 2: [50.0, 51.0, 50.5], 0: [80.0, 81.0, 79.0]}
+    rows = {
+        row.setting: row
+        for row in confirm({k: [sign * v for v in vs] for k, vs in table.items()}, mode).standings()
+    }
+    assert rows[2].dropped
+    assert rows[2].seeds < 3
+    assert not rows[0].dropped
+    assert rows[0].seeds == 3
+    assert not rows[1].dropped
+
+
+def test_settings_within_the_noise_are_not_dropped() -> None:
+    rows = confirm({1: [1.0, 3.0, 2.0], 2: [2.0, 3.5, 2.5]}).standings()
+    assert [row.seeds for row in rows] == [3, 3]
+
+
+def test_a_seed_that_never_had_a_value_puts_its_setting_last() -> None:
+    rows = confirm({1: [0.1, None, 0.1], 2: [5.0, 5.1, 5.2]}).standings()
+    assert [row.setting for row in rows] == [2, 1]
+    assert math.isinf(rows[1].mean)
+    assert rows[1].dropped
+
+
+def test_interrupted_replicates_are_handed_out_again_and_known_ones_are_not() -> None:
+    confirmation = Confirmation(seeds=2, mode="min")
+    confirmation.record(3, 1, 0.5)  # an earlier command's
+    confirmation.consider([3])
+    assert confirmation.next() == (3, 2)
+    assert confirmation.next() is None
+    confirmation.hand_back(3, 2)
+    assert confirmation.next() == (3, 2)
+
+
+def test_values_of_a_setting_that_was_displaced_are_kept() -> None:
+    confirmation = Confirmation(seeds=1, mode="min")
+    confirmation.consider([1])
+    confirmation.record(1, 1, 5.0)
+    confirmation.consider([2])
+    assert confirmation.standings() == []
+    confirmation.consider([2, 1])
+    assert [row.setting for row in confirmation.standings()] == [1]

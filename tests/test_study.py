@@ -1,0 +1,172 @@
+"""The Optuna study: told what happened, resumed without repeats, mended after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from conftest import trial_tree
+from optuna.trial import TrialState
+
+from gan_tune.catalogue import catalogue
+from gan_tune.errors import SpaceError
+from gan_tune.search.jobs import ENDINGS
+from gan_tune.search.study import SAMPLERS, Study, mend_journal
+from gan_tune.space import SAMPLERS as SAMPLER_NAMES
+from gan_tune.space import SearchSpace
+
+RATE = {"log_uniform": [1e-4, 1e-2]}
+TREE = {key: value for key, value in trial_tree().items() if key not in ("steps", "evaluations", "seed")}  # fmt: skip
+
+
+def space(**changes: Any) -> SearchSpace:
+    optimizer = {
+        "choice": [{"name": "adam", "lr": RATE}, {"name": "sgd", "lr": RATE, "momentum": 0.5}]
+    }
+    tree = {
+        "name": "toy",
+        "budget": {"trials": 6, "steps": 100, "evaluations": 5},
+        "trial": TREE | {"generator_optimizer": optimizer},
+        "start_from": [{"generator_optimizer": {"name": "adam", "lr": 1e-3}}],
+    }
+    return SearchSpace.load(tree | changes, catalogue())
+
+
+OUTCOMES = {
+    "completed": (TrialState.COMPLETE, 0.0),
+    "pruned": (TrialState.PRUNED, 0.0),
+    "diverged": (TrialState.PRUNED, 1.0),
+    "collapsed": (TrialState.PRUNED, 1.0),
+    "failed": (TrialState.FAIL, None),
+}
+
+
+@pytest.mark.parametrize("outcome", ENDINGS)
+def test_optuna_hears_what_happened(tmp_path: Path, outcome: Any) -> None:
+    study = Study(tmp_path / "study.journal", space())
+    job = study.ask()
+    assert study.report(job.setting, 20, 3.0)
+    assert study.report(job.setting, 40, 2.0)
+    study.tell(job.setting, outcome, 2.0)
+    trial = study.optuna_study.trials[0]
+    state, health = OUTCOMES[outcome]
+    assert trial.state == state
+    assert trial.constraints.get("health") == health
+    assert trial.intermediate_values == {20: 3.0, 40: 2.0}
+    if outcome == "completed":
+        assert trial.value == 2.0
+    assert study.settings()[0].outcome == outcome
+    assert study.settings()[0].value == 2.0
+
+
+def test_a_trial_that_diverged_at_once_has_no_value_and_does_not_stop_the_sampler(
+    tmp_path: Path,
+) -> None:
+    study = Study(tmp_path / "study.journal", space())
+    for _ in range(14):  # beyond TPE's random start
+        job = study.ask()
+        study.tell(job.setting, "diverged", None)
+    assert {t.state for t in study.optuna_study.trials} == {TrialState.PRUNED}
+    study.ask()
+
+
+def test_a_step_reported_twice_is_ignored(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.journal", space())
+    job = study.ask()
+    assert study.report(job.setting, 20, 3.0)
+    assert not study.report(job.setting, 20, 9.0)
+    assert study.optuna_study.trials[0].intermediate_values == {20: 3.0}
+
+
+def test_the_first_setting_comes_first_and_is_spared(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.journal", space())
+    first, second = study.ask(), study.ask()
+    assert first.config.generator_optimizer.args["lr"] == 1e-3
+    assert first.config.collapse.variety == 0
+    assert second.config.collapse.variety > 0
+    assert first.params["generator_optimizer.lr"] == 1e-3
+    assert first.params["generator_optimizer"] == "adam"
+
+
+def test_unfinished_trials_come_back_the_same_and_nothing_is_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    study = Study(path, space())
+    jobs = [study.ask() for _ in range(4)]
+    study.tell(jobs[1].setting, "completed", 1.0)
+    study.seconds_used = 12.5
+    again = Study(path, space())
+    assert [job.setting for job in again.unfinished()] == [0, 2, 3]
+    assert [job.config for job in again.unfinished()] == [jobs[i].config for i in (0, 2, 3)]
+    assert again.seconds_used == 12.5
+    rest = [again.ask() for _ in range(3)]
+    configs = {job.config.model_copy(update={"seed": 0}).digest() for job in [*jobs, *rest]}
+    assert len(configs) == 7, "a study taken up again must not repeat configurations"
+
+
+def test_replicates_differ_in_their_seed_alone(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.journal", space())
+    job = study.ask()
+    other = study.job(job.setting, 2)
+    assert other.name == "0000-confirm-2"
+    assert other.config.seed != job.config.seed
+    assert other.config.model_copy(update={"seed": job.config.seed}) == job.config
+
+
+def test_a_changed_space_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    Study(path, space())
+    Study(path, space(budget={"trials": 60, "steps": 100, "evaluations": 5, "minutes": 9}))
+    with pytest.raises(SpaceError, match="the space has changed since this search began"):
+        Study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "study.journal"
+    study = Study(path, space())
+    for _ in range(3):
+        study.ask()
+    path.write_bytes(path.read_bytes()[:-cut])
+    (tmp_path / "study.journal.lock").symlink_to("gone")
+    again = Study(path, space())
+    again.ask()
+    assert len(Study(path, space()).optuna_study.trials) >= 3
+    assert not (tmp_path / "study.journal.lock").is_symlink()
+
+
+def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    Study(path, space()).ask()
+    before = path.read_bytes()
+    mend_journal(path)
+    assert path.read_bytes() == before
+
+
+def test_every_sampler_of_a_space_file_is_built_here(tmp_path: Path) -> None:
+    assert SAMPLERS.keys() == SAMPLER_NAMES.keys()
+    for name, build in SAMPLERS.items():
+        assert isinstance(build(0), optuna.samplers.BaseSampler)
+        study = Study(tmp_path / f"{name}.journal", space(search={"sampler": name}))
+        for _ in range(12):
+            job = study.ask()
+            study.report(job.setting, 100, job.config.generator_optimizer.args["lr"])
+            study.tell(job.setting, "completed", job.config.generator_optimizer.args["lr"])
+
+
+def test_the_sampler_stays_away_from_what_diverges(tmp_path: Path) -> None:
+    """Where large rates diverge, TPE proposes fewer of them than chance would."""
+    study = Study(tmp_path / "study.journal", space(start_from=[]))
+    diverging = []
+    for _ in range(60):
+        job = study.ask()
+        rate = job.config.generator_optimizer.args["lr"]
+        diverges = rate > 1e-3  # half of the range, by its logarithm
+        diverging.append(diverges)
+        if diverges:
+            study.tell(job.setting, "diverged", None)
+        else:
+            study.report(job.setting, 100, 1.0)
+            study.tell(job.setting, "completed", 1.0)
+    assert sum(diverging[30:]) <= 10
