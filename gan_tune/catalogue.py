@@ -24,14 +24,15 @@ from gan_tune.config import (
     signature_arguments,
 )
 from gan_tune.errors import DataError, Fault
-from gan_tune.gan.data import DATASETS, Dataset, check_dataset, load_dataset
+from gan_tune.gan.data import DATASETS, Dataset, check_dataset, load_dataset, user_dataset
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import NETWORKS, build_network, network_class
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.scaling import Scale
-from gan_tune.metrics import METRICS
+from gan_tune.metrics import METRICS, metric_names
+from gan_tune.wording import must_be_one_of
 
 __all__ = ["INCOMPATIBILITIES", "catalogue", "dataset_of"]
 
@@ -133,14 +134,10 @@ def _user_part(kind: str, name: str) -> Mapping[str, Argument]:
     """Arguments of a user's own part, named by import path: networks and data sets."""
     if kind == "data":
         try:
-            check_dataset(name)
+            loader = user_dataset(name)
         except DataError as error:
             raise KeyError(str(error)) from error
-        module, _, attribute = name.partition(":")
-        loader = getattr(__import__(module, fromlist=[attribute]), attribute)
-        return TRAINING_ARGUMENTS | {
-            n: a for n, a in signature_arguments(loader, skip=0).items()
-        }
+        return TRAINING_ARGUMENTS | signature_arguments(loader, skip=0)
     if kind not in NETWORKS:
         raise KeyError(f"a {kind.replace('_', ' ')} cannot be given by import path")
     try:
@@ -182,12 +179,12 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
 
 def _broken_objective(objective: Objective, data: Part) -> str | None:
     try:
-        kind = dataset_of(data).kind
+        dataset = dataset_of(data)
     except DataError:
-        return None
-    valid = [name for name, metric in METRICS.items() if kind in metric.kinds]
+        return None  # missing data is a fault of its own
+    valid = metric_names(dataset)
     if objective.metric not in valid:
-        return f"must be one of {', '.join(valid)} for {kind}"
+        return must_be_one_of(f"metric for {data.name}", objective.metric, valid)
     mode = METRICS[objective.metric].mode
     return None if objective.mode == mode else f"mode must be {mode} for {objective.metric}"
 

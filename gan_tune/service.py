@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import math
 import os
+import random
+import re
 import signal
+import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,14 +21,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
-from gan_tune.errors import SearchNotFoundError, SpaceError
+from gan_tune.errors import (
+    CheckpointError,
+    Fault,
+    GanTuneError,
+    ModelNotFoundError,
+    OutputError,
+    SearchNotFoundError,
+    SpaceError,
+    TrackingError,
+)
 from gan_tune.gan import pictures
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import draw
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.metrics import Judge, build_judge
-from gan_tune.space import SearchSpace
+from gan_tune.space import RANGES, Dimension, SearchSpace, check_name
+from gan_tune.space.ranges import word
+from gan_tune.wording import closest
 
 if TYPE_CHECKING:
     from gan_tune.search.champion import Champion
@@ -28,21 +47,41 @@ if TYPE_CHECKING:
     from gan_tune.search.jobs import Job, Result
     from gan_tune.search.storage import Storage
     from gan_tune.tracking.recorder import Recorder
-    from gan_tune.tracking.registry import Generator, Registration
+    from gan_tune.tracking.history import SearchInfo
+    from gan_tune.tracking.registry import Generator, ModelInfo, Registration
 
 __all__ = [
     "DEFAULT_STORAGE",
+    "Best",
+    "Estimate",
     "SearchResult",
+    "SearchStatus",
+    "TrialStatus",
     "Watcher",
+    "best",
+    "estimate",
+    "first_setting",
+    "keep_report",
+    "keep_trial",
     "load_generator",
     "load_result",
     "load_space",
+    "models",
     "search",
+    "searches",
+    "status",
+    "stored_trial",
     "train",
 ]
 
 DEFAULT_STORAGE = "./gan_tune_runs"
 RESULT = "result.json"
+HEADING = "search.json"
+"""What a command that begins to work on a search notes of it, for those who look on."""
+RUNNING = "running"
+"""Stands for the outcome of a trial that has none yet, and for the state of such a search."""
+MEASURED_STEPS = 50
+"""Steps of the first setting that an estimate times, after as many to warm up."""
 GRID_SAMPLES = 64
 GRID_SEED = 0
 
@@ -303,7 +342,8 @@ class _Search:
         result = self._result(conductor, finished, rows, champion, test, registration, recorder)
         self.home.write_json("leaderboard.json", rows)
         self.home.write_json(RESULT, asdict(result))
-        return result
+        # As a later call reads it back: tuples have become lists.
+        return SearchResult(**self.home.read_json(RESULT))
 
     def _champion_grid(self, champion: Champion) -> bytes:
         latent = champion.job.config.generator.args["latent"]

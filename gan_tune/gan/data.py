@@ -44,6 +44,7 @@ __all__ = [
     "cache_folder",
     "check_dataset",
     "load_dataset",
+    "user_dataset",
 ]
 
 Kind = Literal["pictures", "points"]
@@ -326,7 +327,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 
 
 def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    builder = _import(name) if ":" in name else DATASETS.get(name)
+    builder = user_dataset(name) if ":" in name else DATASETS.get(name)
     if builder is None:
         near = closest(name, DATASETS)
         hint = f"; did you mean {near!r}?" if near else ""
@@ -348,11 +349,16 @@ def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], di
     return builder, checked
 
 
-def _import(name: str) -> Callable[..., Any]:
+def user_dataset(name: str) -> Callable[..., Any]:
+    """A user's own function that returns a data set, named `module:function`.
+
+    Raises:
+        DataError: it cannot be imported, or is no function.
+    """
     module, _, attribute = name.partition(":")
     try:
         builder = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a user's module may raise anything while it is imported
         raise DataError(
             f"data set must be importable as module:function: {name!r}: {error}"
         ) from None

@@ -1,0 +1,259 @@
+"""The conductor, driven without Ray by a table of curves: one fake worker, one fake clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import trial_tree
+
+from gan_tune.catalogue import catalogue
+from gan_tune.search.conductor import Conductor, Ending, Next, read_reports
+from gan_tune.search.jobs import Job, Result
+from gan_tune.search.stopping import Asha, NoStopping, StoppingRule
+from gan_tune.search.storage import Storage, open_storage
+from gan_tune.search.study import Study
+from gan_tune.space import SearchSpace
+
+Curve = Callable[[Job, int], Result]
+STEPS = (20, 40, 60, 80, 100)
+
+
+def space(**changes: Any) -> SearchSpace:
+    left_out = ("steps", "evaluations", "seed")
+    trial = {key: value for key, value in trial_tree().items() if key not in left_out}
+    trial["generator_optimizer"] = {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}}
+    tree: dict[str, Any] = {
+        "name": "toy",
+        "budget": {"trials": 6, "steps": 100, "evaluations": 5},
+        "confirm": {"top": 2, "seeds": 2},
+        "trial": trial,
+        "start_from": [{"generator_optimizer": {"lr": 1e-3}}],
+    }
+    return SearchSpace.load(tree | changes, catalogue())
+
+
+def result(step: int, value: float | None, best: float | None, outcome: Any = None) -> Result:
+    return Result(step, {}, value, best, outcome, 0, training_seconds=1.0)
+
+
+def steady(job: Job, step: int) -> Result:
+    """A setting is as good as its number is high; replicates differ a little."""
+    value = 10.0 - job.setting + 0.01 * job.replicate - 0.001 * step
+    return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+
+@dataclass
+class Log:
+    """An observer that writes down what it hears."""
+
+    started: list[str] = field(default_factory=list)
+    reported: list[tuple[str, int]] = field(default_factory=list)
+    ended: dict[str, Ending] = field(default_factory=dict)
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        self.started.append(job.name)
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        self.reported.append((job.name, result.step))
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        self.ended[job.name] = ending
+
+
+class Worker:
+    """Runs jobs one report at a time, storing reports as the trainable does."""
+
+    def __init__(
+        self, folder: Path, *, slots: int = 2, rule: StoppingRule | None = None, **changes: Any
+    ) -> None:
+        self.now = 0.0
+        self.space = space(**changes)
+        self.storage: Storage = open_storage(folder)
+        self.study = Study(folder / "study.journal", self.space)
+        self.log = Log()
+        self.slots = slots
+        self.conductor = Conductor(
+            self.study,
+            self.storage,
+            rule or NoStopping(),
+            observers=[self.log],
+            slots=slots,
+            clock=lambda: self.now,
+        )
+        self.jobs: dict[str, tuple[Job, list[int]]] = {}
+
+    def run(self, curve: Curve, *, reports: int = 10_000) -> None:
+        """Run until done, or for so many reports."""
+        while reports > 0:
+            while len(self.jobs) < self.slots:
+                job = self.conductor.next_job()
+                if job is Next.DONE:
+                    return
+                if job is Next.WAIT:
+                    break
+                assert isinstance(job, Job)
+                self.jobs[job.name] = (job, list(STEPS))
+            for name, (job, steps) in list(self.jobs.items()):
+                reports -= 1
+                self.now += 1.0
+                heard = curve(job, steps.pop(0))
+                path = f"trials/{name}/reports/{heard.step}.json"
+                self.storage.write_json(path, vars(heard))
+                if self.conductor.reported(name, heard):
+                    del self.jobs[name]
+
+
+def test_searches_confirms_and_ends(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.run(steady)
+    assert worker.study.proposed() == 6
+    assert {e.outcome for e in worker.log.ended.values()} == {"completed"}
+    names = [name for name in worker.log.ended if "confirm" in name]
+    settings = {int(name[:4]) for name in names}
+    assert {0, 4, 5} <= settings, "the two best and the first"
+    winner = worker.conductor.standings()[0]
+    assert (winner.setting, winner.seeds) == (5, 2)
+    assert worker.conductor.running == []
+
+
+def test_slots_do_not_idle_while_the_last_search_trials_run(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=4)
+    worker.run(steady, reports=50)
+    assert any("confirm" in name for name in worker.log.started)
+
+
+def test_outcomes_of_trials_reach_the_study(tmp_path: Path) -> None:
+    def troubled(job: Job, step: int) -> Result:
+        if job.setting == 1:
+            return result(step, None, None, "diverged")
+        if job.setting == 2 and step == 40:
+            return result(step, 5.0, 4.0, "collapsed")
+        if job.setting == 3 and step == 60:
+            return Result(step, {}, None, 3.0, "failed", 0, error="ValueError: no")
+        return steady(job, step)
+
+    worker = Worker(tmp_path)
+    worker.run(troubled)
+    outcomes = {s.number: s.outcome for s in worker.study.settings()}
+    assert outcomes == {
+        0: "completed", 1: "diverged", 2: "collapsed", 3: "failed", 4: "completed", 5: "completed",
+    }  # fmt: skip
+    assert worker.log.ended["0003"].error == "ValueError: no"
+    assert not [t for t in worker.study.optuna_study.trials if not t.state.is_finished()]
+
+
+def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
+    def first_is_worst(job: Job, step: int) -> Result:
+        value = 100.0 if job.setting == 0 else 10.0 + job.setting
+        return result(step, value, value, "completed" if step == 100 else None)
+
+    asha = Asha(steps=100, mode="min", reduction=2, grace=0.2)
+    worker = Worker(tmp_path, rule=asha, slots=1)
+    worker.run(first_is_worst)
+    outcomes = [s.outcome for s in worker.study.settings()]
+    assert outcomes[0] == "completed"
+    assert "pruned" in outcomes
+    assert worker.log.ended["0005"].outcome == "pruned"
+
+
+def test_a_lost_worker_fails_its_trial(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1)
+    job = worker.conductor.next_job()
+    assert isinstance(job, Job)
+    worker.conductor.failed(job.name, "the node is gone")
+    assert worker.log.ended[job.name] == Ending("failed", None, 0, "the node is gone")
+    assert worker.study.settings()[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("reports", [1, 3, 7, 12, 22, 31, 40])
+def test_going_on_after_a_kill_loses_and_repeats_nothing(tmp_path: Path, reports: int) -> None:
+    """The driver dies after so many reports: no sweep, no goodbye."""
+    killed = Worker(tmp_path)
+    killed.run(steady, reports=reports)
+    over = {name for name, ending in killed.log.ended.items()}
+    again = Worker(tmp_path)
+    again.run(steady)
+    assert over.isdisjoint(again.log.started), "a finished trial was repeated"
+    whole = Worker(tmp_path / "undisturbed")
+    whole.run(steady)
+    assert over | again.log.ended.keys() >= {f"{n:04d}" for n in range(6)}
+    assert [s.outcome for s in again.study.settings()] == ["completed"] * 6
+    assert again.conductor.standings()[0] == whole.conductor.standings()[0]
+    assert all(t.state.is_finished() for t in again.study.optuna_study.trials)
+
+
+def test_what_was_stored_but_not_told_is_told_on_the_next_start(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1)
+    job = worker.conductor.next_job()
+    assert isinstance(job, Job)
+    worker.storage.write_json(f"trials/{job.name}/reports/20.json", vars(steady(job, 20)))
+    ending = Ending("completed", 9.0, 100)
+    worker.storage.write_json(f"trials/{job.name}/outcome.json", vars(ending))
+    again = Worker(tmp_path)
+    assert again.study.settings()[0].outcome == "completed"
+    assert again.study.optuna_study.trials[0].intermediate_values == {20: pytest.approx(9.98)}
+
+
+def test_a_stop_interrupts_at_the_next_report_and_the_trial_stays_open(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.run(steady, reports=4)
+    worker.conductor.stop_requested = True
+    assert worker.conductor.next_job() is Next.WAIT
+    worker.conductor.sweep()
+    assert {e.outcome for e in worker.log.ended.values()} == {"interrupted"}
+    assert worker.conductor.next_job() is Next.DONE
+    assert len(Worker(tmp_path).study.unfinished()) == 2
+
+
+def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(
+    tmp_path: Path,
+) -> None:
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 2}
+    worker = Worker(tmp_path, slots=1, budget=budget)
+    worker.run(steady)
+    assert worker.conductor.seconds_used <= 130
+    assert any(e.outcome == "completed" for n, e in worker.log.ended.items() if "confirm" in n)
+    first_confirmation = next(n for n in worker.log.started if "confirm" in n)
+    before = [n for n in worker.log.reported if n[0] == first_confirmation]
+    assert before
+    # A later command has no time left, and starts nothing.
+    worker.study.seconds_used = 121.0
+    again = Worker(tmp_path, slots=1, budget=budget)
+    assert again.conductor.next_job() is Next.DONE
+    assert again.log.started == []
+
+
+def test_more_trials_extend_a_search(tmp_path: Path) -> None:
+    Worker(tmp_path).run(steady)
+    more = Worker(tmp_path, budget={"trials": 8, "steps": 100, "evaluations": 5})
+    more.run(steady)
+    assert more.study.proposed() == 8
+    assert {"0006", "0007"} <= set(more.log.started)
+    assert "0005-confirm-1" not in more.log.started
+    assert more.conductor.standings()[0].setting == 7
+
+
+def test_a_report_heard_twice_changes_nothing(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1)
+    job = worker.conductor.next_job()
+    assert isinstance(job, Job)
+    for _ in range(2):
+        worker.conductor.reported(job.name, steady(job, 20))
+    assert worker.log.reported == [(job.name, 20)]
+
+
+def test_reports_are_read_back_in_order(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1)
+    worker.run(steady, reports=5)
+    assert [r.step for r, _ in read_reports(worker.storage, "0000")] == list(STEPS)
+
+
+def test_everything_diverging_confirms_nothing(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.run(lambda job, step: result(step, None, None, "diverged"))
+    assert worker.conductor.standings() == []
+    assert len(worker.log.ended) == 6

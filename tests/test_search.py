@@ -1,0 +1,329 @@
+"""A real search: Ray, Optuna, MLflow and the registry, on the digits, in the smallest form."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+from conftest import trial_tree
+from mlflow import MlflowClient
+from mlflow.entities import Run, RunStatus
+from torch import nn
+
+from gan_tune import service
+from gan_tune.catalogue import catalogue, dataset_of
+from gan_tune.errors import SpaceError
+from gan_tune.metrics import build_judge
+from gan_tune.search.conductor import read_reports
+from gan_tune.search.jobs import Job, Result
+from gan_tune.search.storage import Storage, open_storage
+from gan_tune.search.study import Study
+from gan_tune.search.trainable import GanTrainable
+from gan_tune.space import SearchSpace
+
+TRIALS, EVALUATIONS = 5, 4
+
+
+class FailingGenerator(nn.Module):
+    """A user's generator that raises once it is trained with too wide a latent space."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 8) -> None:
+        super().__init__()
+        self.latent, self.shape = latent, shape
+        self.net = nn.Linear(latent, 64)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        if self.latent > 8 and z.device.type != "meta":
+            raise ValueError("this generator\ncannot be trained")
+        return torch.sigmoid(self.net(z)).unflatten(1, self.shape)
+
+
+def space_tree(**changes: Any) -> dict[str, Any]:
+    left_out = ("steps", "evaluations", "seed")
+    trial = {key: value for key, value in trial_tree().items() if key not in left_out}
+    trial["generator_optimizer"] = {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}}
+    return {
+        "name": "tiny",
+        "budget": {"trials": TRIALS, "steps": 40, "evaluations": EVALUATIONS},
+        "confirm": {"top": 1, "seeds": 2},
+        "trial": trial,
+        "start_from": [{"generator_optimizer": {"lr": 1e-4}}],
+    } | changes
+
+
+@dataclass(frozen=True)
+class Finished:
+    folder: Path
+    uri: str
+    result: service.SearchResult
+
+    def runs(self) -> list[Run]:
+        client = MlflowClient(self.uri)
+        ids = [e.experiment_id for e in client.search_experiments()]
+        return list(client.search_runs(ids, max_results=1000))
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    paths = os.pathsep.join(sys.path)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": paths}},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Finished:
+    folder = tmp_path_factory.mktemp("search")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    result = service.search(space_tree(), storage=folder / "runs", tracking_uri=uri)
+    return Finished(folder, uri, result)
+
+
+def children(finished: Finished) -> dict[str, Run]:
+    runs = [run for run in finished.runs() if "mlflow.parentRunId" in run.data.tags]
+    assert len(runs) == len({run.data.tags["gan_tune.trial"] for run in runs})
+    return {run.data.tags["gan_tune.trial"]: run for run in runs}
+
+
+def test_every_trial_is_recorded_once_and_none_is_left_running(finished: Finished) -> None:
+    runs = children(finished)
+    assert {f"{number:04d}" for number in range(TRIALS)} <= runs.keys()
+    assert len([name for name in runs if "confirm" in name]) >= 2
+    assert all(run.info.status != "RUNNING" for run in finished.runs())
+    parents = [run for run in finished.runs() if "mlflow.parentRunId" not in run.data.tags]
+    assert [parent.info.status for parent in parents] == ["FINISHED"]
+    outcomes = Counter(run.data.tags["gan_tune.outcome"] for n, run in runs.items() if len(n) == 4)
+    assert outcomes == finished.result.outcomes
+
+
+def test_the_record_agrees_with_what_was_stored(finished: Finished) -> None:
+    client = MlflowClient(finished.uri)
+    home = open_storage(finished.folder / "runs" / "tiny")
+    for name, run in children(finished).items():
+        reports = [result for result, _ in read_reports(home, name)]
+        history = client.get_metric_history(run.info.run_id, "frechet_distance")
+        recorded = sorted((metric.step, metric.value) for metric in history)
+        assert recorded == [(r.step, r.scalars["frechet_distance"]) for r in reports]
+        pictures = [f.path for f in client.list_artifacts(run.info.run_id, "images")]
+        assert len([p for p in pictures if p.endswith(".png")]) == len(reports)
+        described = home.read_json(f"trials/{name}/trial.json")
+        lr = described["params"]["generator_optimizer.lr"]
+        assert float(run.data.params["generator_optimizer.lr"]) == pytest.approx(lr, rel=1e-12)
+
+
+def test_optuna_agrees_with_the_record(finished: Finished) -> None:
+    folder = finished.folder / "runs" / "tiny"
+    space = service.load_space(space_tree())
+    study = Study(folder / "study.journal", space)
+    for setting in study.settings():
+        run = children(finished)[f"{setting.number:04d}"]
+        assert run.data.tags["gan_tune.outcome"] == setting.outcome
+        if setting.value is not None:
+            assert run.data.metrics["best.frechet_distance"] == pytest.approx(setting.value)
+    assert study.unfinished() == []
+
+
+def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
+    result = finished.result
+    assert result.finished
+    assert result.promoted
+    assert result.champion is not None
+    generator = service.load_generator("tiny", tracking_uri=finished.uri)
+    samples = generator.sample(70, seed=1)
+    assert samples.shape == (70, 1, 8, 8)
+    assert 0 <= float(samples.min()) <= float(samples.max()) <= 1
+    assert result.grid is not None
+    assert Path(result.grid).read_bytes().startswith(b"\x89PNG")
+    assert result.gain is not None
+    assert result.test["test.frechet_distance"] > result.test["test.floor.frechet_distance"]
+
+
+def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
+    before = len(finished.runs())
+    again = service.search(
+        space_tree(), storage=finished.folder / "runs", tracking_uri=finished.uri
+    )
+    assert again == finished.result
+    assert len(finished.runs()) == before
+    assert service.load_result("tiny", finished.folder / "runs") == finished.result
+
+
+def test_a_changed_space_is_refused(finished: Finished) -> None:
+    tree = space_tree(confirm={"top": 2, "seeds": 2})
+    with pytest.raises(SpaceError, match="the space has changed since this search began"):
+        service.search(tree, storage=finished.folder / "runs", tracking_uri=finished.uri)
+
+
+def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
+    tmp_path: Path, local_ray: None
+) -> None:
+    tree = space_tree(name="failing", confirm={"top": 1, "seeds": 1})
+    tree["trial"]["generator"] = {
+        "name": "test_search:FailingGenerator",
+        "latent": {"choice": [8, 9]},
+    }
+    tree["start_from"] = [{"generator": {"latent": latent}} for latent in (8, 9, 8, 9, 8)]
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, max_concurrent=1)
+    assert result.outcomes["failed"] == 2
+    assert sum(result.outcomes.values()) == TRIALS
+    runs = Finished(tmp_path, uri, result).runs()
+    failed = [run for run in runs if run.data.tags.get("gan_tune.outcome") == "failed"]
+    assert {run.info.status for run in failed} == {RunStatus.to_string(RunStatus.FAILED)}
+    assert failed[0].data.tags["gan_tune.error"] == "ValueError: this generator"
+
+
+def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
+    """On one worker: nothing of a trial is left for the next."""
+    space = SearchSpace.load(space_tree(), catalogue())
+    study = Study(tmp_path / "study.journal", space)
+    a, b = study.ask(), study.ask()
+    dataset = dataset_of(a.config.data)
+
+    def worker(folder: str) -> GanTrainable:
+        trainable = GanTrainable.__new__(GanTrainable)
+        trainable.setup(
+            {"job": a},
+            dataset=dataset,
+            judge=build_judge(dataset, "selection"),
+            storage=open_storage(tmp_path / folder),
+            threads=1,
+            gpu=False,
+        )
+        return trainable
+
+    def reports(trainable: GanTrainable, job: Job, *, count: int = 99) -> list[Result]:
+        trainable.reset_config({"job": job})
+        heard: list[Result] = []
+        while len(heard) < count and (not heard or heard[-1].outcome is None):
+            heard.append(trainable.step()["report"])
+        return heard
+
+    def figures(results: list[Result]) -> list[Any]:
+        return [(r.step, r.scalars, r.value, r.best, r.outcome) for r in results]
+
+    warm = worker("warm")
+    reports(warm, a, count=2)  # stopped in the middle, as by a scheduler
+    alone = worker("alone")
+    assert figures(reports(warm, b)) == figures(reports(alone, b))
+
+
+# The driver as a process of its own: killed, interrupted, taken up again.
+
+DRIVER = """
+import json, sys
+from gan_tune import service
+if __name__ == "__main__":
+    tree, storage, uri = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
+    result = service.search(tree, storage=storage, tracking_uri=uri)
+    print("RESULT", result.finished, json.dumps(result.outcomes))
+"""
+
+
+def drive(tree: dict[str, Any], folder: Path, uri: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DRIVER, json.dumps(tree), str(folder / "runs"), uri]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for_reports(home: Storage, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = sum(len(home.names(f"trials/{name}/reports")) for name in home.names("trials"))
+        if found >= count:
+            return
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        time.sleep(0.05)
+    raise AssertionError(f"fewer than {count} reports after two minutes")
+
+
+def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
+    """Optuna, the trials' folders and MLflow hold the same trials, each once and ended."""
+    name = tree["name"]
+    home = open_storage(folder / "runs" / name)
+    study = Study(folder / "runs" / name / "study.journal", service.load_space(tree))
+    settings = study.settings()
+    assert [s.number for s in settings] == list(range(tree["budget"]["trials"]))
+    assert all(s.outcome is not None for s in settings)
+    runs = [r for r in Finished(folder, uri, None).runs() if "gan_tune.trial" in r.data.tags]  # type: ignore[arg-type]
+    counted = Counter(run.data.tags["gan_tune.trial"] for run in runs)
+    assert set(counted.values()) == {1}
+    assert set(counted) == set(home.names("trials"))
+    assert all(run.info.status != "RUNNING" for run in runs)
+    client = MlflowClient(uri)
+    for run in runs:
+        trial = run.data.tags["gan_tune.trial"]
+        stored = [r.step for r, _ in read_reports(home, trial)]
+        history = client.get_metric_history(run.info.run_id, "variety")
+        assert sorted(metric.step for metric in history) == stored, trial
+        ending = home.read_json(f"trials/{trial}/outcome.json")
+        assert run.data.tags["gan_tune.outcome"] == ending["outcome"]
+
+
+@pytest.mark.timeout(280)
+def test_killed_at_any_moment_it_goes_on_and_loses_nothing(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(
+        name="killed",
+        budget={"trials": 6, "steps": 400, "evaluations": 8},
+        confirm={"top": 1, "seeds": 1},
+    )
+    home = open_storage(tmp_path / "runs" / "killed")
+    for reports in (5, 22):
+        process = drive(tree, tmp_path, uri)
+        wait_for_reports(home, reports, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    ended = {n: home.read(f"trials/{n}/outcome.json") for n in home.names("trials")}
+    ended = {name: content for name, content in ended.items() if content is not None}
+    process = drive(tree, tmp_path, uri)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert "RESULT True" in output
+    for name, content in ended.items():
+        assert home.read(f"trials/{name}/outcome.json") == content, "a finished trial ran again"
+    check_whole(tmp_path, uri, tree)
+
+
+@pytest.mark.timeout(280)
+def test_interrupted_it_ends_cleanly_and_goes_on(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(
+        name="stopped",
+        budget={"trials": 4, "steps": 400, "evaluations": 8},
+        confirm={"top": 1, "seeds": 1},
+    )
+    home = open_storage(tmp_path / "runs" / "stopped")
+    process = drive(tree, tmp_path, uri)
+    wait_for_reports(home, 6, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "RESULT False" in output
+    runs = Finished(tmp_path, uri, None).runs()  # type: ignore[arg-type]
+    assert all(run.info.status != "RUNNING" for run in runs)
+    assert any(run.data.tags.get("gan_tune.outcome") == "interrupted" for run in runs)
+    process = drive(tree, tmp_path, uri)
+    output, _ = process.communicate(timeout=200)
+    assert "RESULT True" in output
+    check_whole(tmp_path, uri, tree)
