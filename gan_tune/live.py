@@ -1,0 +1,514 @@
+"""A search on the screen: a live view on a terminal, plain lines elsewhere, tables at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from gan_tune.search.conductor import Conductor, Ending
+    from gan_tune.search.jobs import Job, Result
+    from gan_tune.search.study import Setting
+    from gan_tune.service import SearchResult
+
+__all__ = [
+    "LiveView",
+    "PlainLog",
+    "clock",
+    "counted",
+    "leaderboard",
+    "number",
+    "search_watcher",
+    "short_form",
+    "verdict",
+]
+
+REFRESH_SECONDS = 0.25
+READ_SECONDS = 1.0
+"""The study is read at most so often: each reading looks at its journal."""
+BEST_ROWS = 5
+RUNNING_ROWS = 16
+OUTCOMES = ("completed", "pruned", "diverged", "collapsed", "failed", "interrupted", "running")
+"""The order in which counts are shown."""
+STYLES = {
+    "completed": "green",
+    "pruned": "cyan",
+    "diverged": "red",
+    "collapsed": "red",
+    "failed": "bold red",
+    "interrupted": "yellow",
+}
+
+
+# ---------------------------------------------------------------- figures as people read them
+
+
+def number(value: float | None) -> str:
+    """Four digits that count: `12.35`; a dash for none."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03`."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Numbers by outcome: `completed 3, pruned 12`."""
+    known = [name for name in OUTCOMES if counts.get(name)]
+    return ", ".join(f"{name} {counts[name]}" for name in known) or "none yet"
+
+
+def short_form(decided: Mapping[str, Any]) -> str:
+    """What a search decided, in one line: `loss=hinge G=adam(lr=0.0002 beta1=0.5) ema=0.99`.
+
+    What lies below an option of a choice stands in brackets after it; `none` is left out.
+    """
+    return " ".join(_short_entries(decided, ""))
+
+
+def _short_entries(decided: Mapping[str, Any], above: str) -> Iterator[str]:
+    names = [name for name in decided if name.startswith(above)]
+    for name in names:
+        if any(name.startswith(f"{other}.") for other in names):
+            continue  # in the brackets of the choice above it
+        value = decided[name]
+        inside = " ".join(_short_entries(decided, f"{name}.{value}."))
+        if value in ("none", None):
+            continue
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        label = _abbreviated(name.removeprefix(above))
+        yield f"{label}={shown}" + (f"({inside})" if inside else "")
+
+
+def _abbreviated(name: str) -> str:
+    words = [word for word in name.split(".") if not word.isdigit()] or [name]
+    text = ".".join(words)
+    for long, short in (
+        ("generator", "G"),
+        ("discriminator", "D"),
+        ("_optimizer", ""),
+        ("gradient_clip", "clip"),
+        ("penalties", "penalty"),
+    ):
+        text = text.replace(long, short)
+    return text
+
+
+# ---------------------------------------------------------------- what is known while it runs
+
+
+@dataclass
+class _Running:
+    job: Job
+    since: float
+    step: int = 0
+    value: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class _Outlook:
+    """What the study said when it was last read."""
+
+    counts: Mapping[str, int]
+    settled: int
+    confirmed: int
+    to_confirm: int
+    best: Sequence[tuple[Setting, str]]
+    means: Mapping[int, float]
+
+
+class _Board:
+    """A search as it stands: heard from its trials, and read from its study now and then."""
+
+    def __init__(self, conductor: Conductor, slots: int, now: Callable[[], float]) -> None:
+        self.conductor, self.slots, self._now = conductor, slots, now
+        self.running: dict[str, _Running] = {}
+        self._outlook: _Outlook | None = None
+        self._read = 0.0
+
+    def started(self, job: Job) -> None:
+        self.running[job.name] = _Running(job, self._now())
+
+    def reported(self, job: Job, result: Result) -> None:
+        trial = self.running.setdefault(job.name, _Running(job, self._now()))
+        trial.step, trial.value, trial.best = result.step, result.value, result.best
+
+    def ended(self, job: Job) -> None:
+        self.running.pop(job.name, None)
+
+    def seconds(self, trial: _Running) -> float:
+        """How long a trial has run under this command."""
+        return self._now() - trial.since
+
+    def outlook(self) -> _Outlook:
+        """What the study says, read anew once a second."""
+        if self._outlook is None or self._now() - self._read >= READ_SECONDS:
+            self._outlook, self._read = self._look(), self._now()
+        return self._outlook
+
+    def _look(self) -> _Outlook:
+        conductor, space = self.conductor, self.conductor.space
+        settings = conductor.study.settings()
+        sign = 1.0 if space.objective.mode == "min" else -1.0
+        sound = [s for s in settings if s.value is not None and s.outcome in (None, *_SOUND)]
+        sound.sort(key=lambda s: sign * (s.value or 0.0))
+        standings = conductor.confirmation.standings()
+        completed = sum(s.outcome == "completed" for s in settings)
+        candidates = min(completed, space.confirm.top + 1) if space.confirm.top else 0
+        spared = sum(space.confirm.seeds - row.seeds for row in standings if row.dropped)
+        return _Outlook(
+            counts=Counter(s.outcome for s in settings if s.outcome is not None),
+            settled=sum(s.outcome is not None for s in settings),
+            confirmed=sum(row.seeds for row in standings),
+            to_confirm=candidates * space.confirm.seeds - spared,
+            best=[
+                (s, short_form(conductor.study.assignment(s.number))) for s in sound[:BEST_ROWS]
+            ],
+            means={row.setting: row.mean for row in standings},
+        )
+
+
+_SOUND = ("completed", "pruned", "interrupted")
+
+
+# ---------------------------------------------------------------- on a terminal
+
+
+class LiveView:
+    """A watcher for a terminal: one view, drawn anew at most four times a second.
+
+    Used as a context manager, so that the terminal is left in order whatever happens.
+    """
+
+    def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
+        self.begun = False
+        self._console, self._now = console, now
+        self._board: _Board | None = None
+        self._status: Status | None = None
+        self._live: Live | None = None
+        self._drawn = float("-inf")
+
+    def __enter__(self) -> LiveView:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def stage(self, text: str) -> None:
+        """Say what is being done before and after the trials."""
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
+        """The trials begin, or go on after ``resumed`` of them."""
+        self.end()
+        self.begun = True
+        self._board = _Board(conductor, slots, self._now)
+        self._bars, self._bar_ids = _bars(conductor)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+        # A second Ctrl-C leaves at once, with nobody to bring a hidden cursor back.
+        self._console.show_cursor(True)
+        if resumed:
+            self._console.print(f"going on with {conductor.space.name} after {resumed} settings")
+        self.tick()
+
+    def tick(self) -> None:
+        """Draw, unless that was just done."""
+        if self._live is not None and self._now() - self._drawn >= REFRESH_SECONDS:
+            self._drawn = self._now()
+            self._live.update(self.render(), refresh=True)
+
+    def end(self) -> None:
+        """The trials are through; the view goes."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """A trial runs now."""
+        if self._board is not None:
+            self._board.started(job)
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """A trial has been evaluated."""
+        if self._board is not None:
+            self._board.reported(job, result)
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        """A trial is over."""
+        if self._board is not None:
+            self._board.ended(job)
+
+    def render(self) -> RenderableType:
+        """The whole view, as it is now."""
+        board = self._board
+        assert board is not None
+        outlook = board.outlook()
+        search, confirmation = self._bar_ids
+        self._bars.update(search, completed=outlook.settled)
+        self._bars.update(
+            confirmation, completed=outlook.confirmed, total=max(1, outlook.to_confirm)
+        )
+        self._bars.update(confirmation, visible=outlook.to_confirm > 0)
+        counts = {**outlook.counts, "running": len(board.running)}
+        parts: list[RenderableType] = [_header(board), self._bars, Text(counted(counts))]
+        if board.conductor.stop_requested:
+            waiting = f"ending: waiting for {_plural(len(board.running), 'trial')}"
+            parts.append(Text(f"{waiting} (Ctrl-C again to leave at once)", style="bold yellow"))
+        parts.append(_running_table(board))
+        if outlook.best:
+            parts.append(_best_table(board, outlook))
+        return Group(*parts)
+
+
+def _bars(conductor: Conductor) -> tuple[Progress, tuple[TaskID, TaskID]]:
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), auto_refresh=False
+    )
+    search = bars.add_task("trials", total=conductor.space.budget.trials)
+    confirmation = bars.add_task("confirmation", total=1, visible=False)
+    return bars, (search, confirmation)
+
+
+def _header(board: _Board) -> Text:
+    conductor = board.conductor
+    space, minutes = conductor.space, conductor.space.budget.minutes
+    text = Text(space.name, style="bold")
+    text.append(
+        f"  {space.objective.metric} ({space.objective.mode}) on {_data_name(space.tree)}, "
+        f"{space.budget.steps:,} steps a trial, {board.slots} at a time\n",
+        style="not bold",
+    )
+    left = "no time limit" if minutes is None else f"{clock(conductor.seconds_left)} left"
+    text.append(
+        f"{clock(conductor.seconds_used)} elapsed, {left}; every trial in MLflow: gan-tune ui",
+        style="not bold dim",
+    )
+    return text
+
+
+def _data_name(tree: Mapping[str, Any]) -> str:
+    data = tree["trial"]["data"]
+    return str(data["name"] if isinstance(data, Mapping) else data)
+
+
+def _running_table(board: _Board) -> Table:
+    table = _table("running", "step", "now", "best", "time", "settings")
+    for trial in list(board.running.values())[:RUNNING_ROWS]:
+        table.add_row(
+            trial.job.name,
+            f"{trial.step:,}/{trial.job.config.steps:,}",
+            number(trial.value),
+            number(trial.best),
+            clock(board.seconds(trial)),
+            short_form(board.conductor.study.assignment(trial.job.setting)),
+        )
+    hidden = len(board.running) - RUNNING_ROWS
+    if hidden > 0:
+        table.add_row(f"and {hidden} more")
+    return table
+
+
+def _best_table(board: _Board, outlook: _Outlook) -> Table:
+    table = _table("setting", "best", "mean", "steps", "outcome", "settings")
+    for setting, settings in outlook.best:
+        outcome = setting.outcome or "running"
+        table.add_row(
+            f"{setting.number:04}",
+            number(setting.value),
+            number(outlook.means.get(setting.number)),
+            f"{setting.steps:,}",
+            Text(outcome, style=STYLES.get(outcome, "")),
+            settings,
+        )
+    return table
+
+
+def _table(*columns: str, last: str = "ellipsis") -> Table:
+    """A table without lines, figures to the right, whose last column takes what is left."""
+    table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns[:-1]:
+        text = column in ("running", "setting", "outcome", "trial", "place")
+        table.add_column(column, justify="left" if text else "right", no_wrap=True)
+    if last == "ellipsis":
+        table.add_column(columns[-1], ratio=1, no_wrap=True, overflow="ellipsis")
+    else:
+        table.add_column(columns[-1], ratio=1, overflow="fold")
+    return table
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+# ---------------------------------------------------------------- elsewhere
+
+
+class PlainLog:
+    """A watcher for files and pipes: a line for each stage and each trial that has ended."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.begun = False
+        self._stream = stream or sys.stdout
+        self._board: _Board | None = None
+        self._ending = False
+        self._best: float | None = None
+        self._ended = 0
+
+    def __enter__(self) -> PlainLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def stage(self, text: str) -> None:
+        """Say what is being done before and after the trials."""
+        self._say(text)
+
+    def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
+        """The trials begin, or go on after ``resumed`` of them."""
+        self.begun = True
+        self._board = _Board(conductor, slots, time.monotonic)
+        space, minutes = conductor.space, conductor.space.budget.minutes
+        outlook = self._board.outlook()
+        self._ended = outlook.settled
+        self._best = outlook.best[0][0].value if outlook.best else None
+        verb = f"goes on after {_plural(resumed, 'setting')}" if resumed else "begins"
+        limit = "" if minutes is None else f" in {minutes:g} min"
+        self._say(
+            f"search {space.name} {verb}: {space.budget.trials} settings of "
+            f"{space.budget.steps:,} steps{limit}, {slots} at a time"
+        )
+
+    def tick(self) -> None:
+        """Say once that the search is asked to end."""
+        board = self._board
+        if board is not None and board.conductor.stop_requested and not self._ending:
+            self._ending = True
+            waiting = _plural(len(board.running), "trial")
+            self._say(f"ending: waiting for {waiting} (Ctrl-C again to leave at once)")
+
+    def end(self) -> None:
+        """Nothing is left to be put in order."""
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """Remember what runs."""
+        if self._board is not None:
+            first = job.kind == "confirmation" and not any(
+                trial.job.kind == "confirmation" for trial in self._board.running.values()
+            )
+            self._board.started(job)
+            if first and not self._confirming:
+                self._confirming = True
+                self._say("confirmation begins: the best settings with fresh seeds")
+
+    _confirming = False
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """Remember how far it is."""
+        if self._board is not None:
+            self._board.reported(job, result)
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        """Say how a trial ended."""
+        board = self._board
+        if board is None:
+            return
+        board.ended(job)
+        objective = board.conductor.space.objective
+        what = f"trial {job.name} {ending.outcome} at step {ending.step:,}"
+        value = "" if ending.value is None else f": {objective.metric} {number(ending.value)}"
+        error = f": {ending.error}" if ending.error else ""
+        if job.kind == "search" and ending.outcome != "interrupted":
+            self._ended += 1
+        if ending.value is not None and ending.outcome in _SOUND:
+            if self._best is None or objective.better(ending.value, self._best):
+                self._best = ending.value
+            value += f" (best {number(self._best)})"
+        done = f" [{self._ended}/{board.conductor.space.budget.trials}]"
+        self._say(what + value + error + (done if job.kind == "search" else ""))
+
+    def _say(self, text: str) -> None:
+        seconds = f"{clock(self._board.conductor.seconds_used)} " if self._board else ""
+        print(seconds + text, file=self._stream, flush=True)
+
+
+def search_watcher(console: Console) -> LiveView | PlainLog:
+    """What shows a search on standard output: a live view if that is a terminal."""
+    live = sys.stdout.isatty() and not console.is_dumb_terminal
+    return LiveView(console) if live else PlainLog()
+
+
+# ---------------------------------------------------------------- at the end
+
+
+def leaderboard(rows: Sequence[Mapping[str, Any]], metric: str, *, top: int = 10) -> Table:
+    """The best settings, as `result.json` holds them."""
+    table = _table("place", "setting", "confirmed", "seeds", "search", "outcome", "settings", last="fold")
+    table.title = f"{metric}: confirmed mean ± spread, and the search's own value"
+    table.title_justify = "left"
+    for place, row in enumerate(rows[:top], 1):
+        spread = "" if row["spread"] is None else f" ± {number(row['spread'])}"
+        outcome = row["outcome"] or "interrupted"
+        table.add_row(
+            str(place),
+            f"{row['setting']:04}",
+            number(row["mean"]) + spread,
+            str(row["seeds"] or "-"),
+            number(row["value"]),
+            Text(outcome, style=STYLES.get(outcome, "")),
+            short_form(row["changes"]),
+        )
+    return table
+
+
+def verdict(result: SearchResult) -> Iterator[str]:
+    """What came of a search, line by line: the gain, the picture, and what was registered."""
+    metric, champion = result.metric, result.champion
+    if champion is None:
+        if result.finished:
+            yield "no champion: no trial ran to its end in good health"
+        return
+    mine, first = (result.test.get(f"test.{who}.{metric}") for who in ("mean", "first"))
+    if champion["setting"] == 0:
+        yield "the first setting is the champion: the search found nothing better"
+    elif mine is not None and first is not None and result.gain is not None:
+        yield (
+            f"test split: {metric} {number(mine)} against {number(first)} of the first setting, "
+            f"{result.gain:.3g} times as much ({result.mode} is better)"
+        )
+    elif f"test.{metric}" in result.test:
+        yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"
+    floor = result.test.get(f"test.floor.{metric}")
+    if floor is not None:
+        yield f"real against real: {number(floor)}"
+    if result.grid:
+        yield f"samples: {result.grid}"
+    if result.model:
+        yield f"registered: {result.model}/{result.model_version}; {_promotion(result)}"
+
+
+def _promotion(result: SearchResult) -> str:
+    promoted = "is now the champion" if result.promoted else "not the champion"
+    return f"{promoted} ({result.model_note})" if result.model_note else promoted

@@ -1,0 +1,97 @@
+"""The house: imports go down only, and the light ones stay light."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gan_tune
+
+PACKAGE = Path(gan_tune.__file__).parent
+HEAVY = ("ray", "optuna", "mlflow")
+
+
+def modules(*folders: str) -> list[str]:
+    found = []
+    for folder in folders:
+        path = PACKAGE / folder
+        files = [path.with_suffix(".py")] if not path.is_dir() else sorted(path.rglob("*.py"))
+        for file in files:
+            parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+            found.append(".".join(parts).removesuffix(".__init__"))
+    return found
+
+
+def imported_by(*names: str) -> set[str]:
+    """Which of the heavy modules, or torch, a fresh process has after importing ``names``."""
+    script = f"""
+import sys
+for name in {names!r}:
+    __import__(name)
+print(*[m for m in {(*HEAVY, "torch")!r} if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+LOWER = modules("errors", "wording", "config", "space", "gan", "metrics", "catalogue")
+
+
+def test_the_lower_floors_import_neither_ray_nor_optuna_nor_mlflow() -> None:
+    assert len(LOWER) > 30
+    assert imported_by(*LOWER) <= {"torch"}
+
+
+@pytest.mark.parametrize("folders", [("errors", "wording", "config"), ("space",)], ids=str)
+def test_config_and_space_need_no_torch(folders: tuple[str, ...]) -> None:
+    assert imported_by(*modules(*folders)) == set()
+
+
+def test_search_and_tracking_do_not_import_each_other() -> None:
+    for floor, other, allowed in (
+        ("search", "gan_tune.tracking", {"ray", "optuna"}),
+        ("tracking", "gan_tune.search", {"mlflow"}),
+    ):
+        for file in (PACKAGE / floor).glob("*.py"):
+            assert other not in file.read_text(), file
+        for file in PACKAGE.rglob("*.py"):
+            if file.parent.name != floor:
+                for name in allowed:
+                    text = file.read_text()
+                    assert f"import {name}\n" not in text, (file, name)
+                    assert f"from {name}" not in text, (file, name)
+
+
+def test_importing_the_package_is_light() -> None:
+    assert imported_by("gan_tune") == set()
+    best = 9.0
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare = time.perf_counter() - started
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import gan_tune"], check=True)
+        best = min(best, time.perf_counter() - started - bare)
+    assert best < 0.3
+
+
+def test_every_public_name_is_there() -> None:
+    for name in gan_tune.__all__:
+        assert getattr(gan_tune, name).__name__ == name
+    assert "search" in dir(gan_tune)
+    with pytest.raises(AttributeError, match="has no attribute 'seach'"):
+        _ = gan_tune.seach
+
+
+def test_the_version_is_the_installed_one() -> None:
+    try:
+        installed = importlib.metadata.version("gan-tune")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.fail("run the tests on an installed package: pip install -e '.[test]'")
+    assert installed == gan_tune.__version__
