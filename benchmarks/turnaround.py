@@ -93,9 +93,7 @@ def peer_trial(config: dict[str, Any]) -> None:
     for report in train(checked, dataset, build_judge(dataset, "selection")):
         spent = report.training_seconds + report.evaluation_seconds
         now = time.time()
-        tune.report(
-            {"value": report.best or 1e9, "spent": spent, "began": now - spent, "now": now}
-        )
+        tune.report({"value": report.best or 1e9, "spent": spent, "began": now - spent, "now": now})
 
 
 def peer(folder: Path, trials: int) -> float:
@@ -108,7 +106,9 @@ def peer(folder: Path, trials: int) -> float:
     spans: list[tuple[float, float, float]] = []
 
     class Spans(tune.Callback):
-        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any) -> None:
+        def on_trial_result(
+            self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
+        ) -> None:
             spans.append((result["began"], result["now"], result["spent"]))
 
     tune.Tuner(

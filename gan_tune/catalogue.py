@@ -77,8 +77,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         ("generator.output", "data.scale"),
         "sigmoid reaches only 0..1, but scaled data go below 0 (use tanh or linear)",
         lambda c: (
-            _output_range(c) == (0.0, 1.0)
-            and (c.data.args["scale"] != "none" or _is_points(c))
+            _output_range(c) == (0.0, 1.0) and (c.data.args["scale"] != "none" or _is_points(c))
         ),
     ),
     Incompatibility(

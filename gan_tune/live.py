@@ -41,6 +41,7 @@ BEST_ROWS = 5
 RUNNING_ROWS = 16
 OUTCOMES = ("completed", "pruned", "diverged", "collapsed", "failed", "interrupted", "running")
 """The order in which counts are shown."""
+_SOUND = ("completed", "pruned", "interrupted")
 STYLES = {
     "completed": "green",
     "pruned": "cyan",
@@ -127,7 +128,7 @@ class _Outlook:
     settled: int
     confirmed: int
     to_confirm: int
-    best: Sequence[tuple[Setting, str]]
+    best: Sequence[Setting]
     means: Mapping[int, float]
 
 
@@ -139,6 +140,7 @@ class _Board:
         self.running: dict[str, _Running] = {}
         self._outlook: _Outlook | None = None
         self._read = 0.0
+        self._short: dict[int, str] = {}
 
     def started(self, job: Job) -> None:
         self.running[job.name] = _Running(job, self._now())
@@ -153,6 +155,12 @@ class _Board:
     def seconds(self, trial: _Running) -> float:
         """How long a trial has run under this command."""
         return self._now() - trial.since
+
+    def settings(self, setting: int) -> str:
+        """A setting in short form, looked up once."""
+        if setting not in self._short:
+            self._short[setting] = short_form(self.conductor.study.assignment(setting))
+        return self._short[setting]
 
     def outlook(self) -> _Outlook:
         """What the study says, read anew once a second."""
@@ -175,14 +183,9 @@ class _Board:
             settled=sum(s.outcome is not None for s in settings),
             confirmed=sum(row.seeds for row in standings),
             to_confirm=candidates * space.confirm.seeds - spared,
-            best=[
-                (s, short_form(conductor.study.assignment(s.number))) for s in sound[:BEST_ROWS]
-            ],
+            best=sound[:BEST_ROWS],
             means={row.setting: row.mean for row in standings},
         )
-
-
-_SOUND = ("completed", "pruned", "interrupted")
 
 
 # ---------------------------------------------------------------- on a terminal
@@ -322,7 +325,7 @@ def _running_table(board: _Board) -> Table:
             number(trial.value),
             number(trial.best),
             clock(board.seconds(trial)),
-            short_form(board.conductor.study.assignment(trial.job.setting)),
+            board.settings(trial.job.setting),
         )
     hidden = len(board.running) - RUNNING_ROWS
     if hidden > 0:
@@ -332,7 +335,7 @@ def _running_table(board: _Board) -> Table:
 
 def _best_table(board: _Board, outlook: _Outlook) -> Table:
     table = _table("setting", "best", "mean", "steps", "outcome", "settings")
-    for setting, settings in outlook.best:
+    for setting in outlook.best:
         outcome = setting.outcome or "running"
         table.add_row(
             f"{setting.number:04}",
@@ -340,7 +343,7 @@ def _best_table(board: _Board, outlook: _Outlook) -> Table:
             number(outlook.means.get(setting.number)),
             f"{setting.steps:,}",
             Text(outcome, style=STYLES.get(outcome, "")),
-            settings,
+            board.settings(setting.number),
         )
     return table
 
@@ -373,6 +376,7 @@ class PlainLog:
         self._stream = stream or sys.stdout
         self._board: _Board | None = None
         self._ending = False
+        self._confirming = False
         self._best: float | None = None
         self._ended = 0
 
@@ -393,7 +397,7 @@ class PlainLog:
         space, minutes = conductor.space, conductor.space.budget.minutes
         outlook = self._board.outlook()
         self._ended = outlook.settled
-        self._best = outlook.best[0][0].value if outlook.best else None
+        self._best = outlook.best[0].value if outlook.best else None
         verb = f"goes on after {_plural(resumed, 'setting')}" if resumed else "begins"
         limit = "" if minutes is None else f" in {minutes:g} min"
         self._say(
@@ -413,17 +417,12 @@ class PlainLog:
         """Nothing is left to be put in order."""
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """Remember what runs."""
+        """Remember what runs; the first that confirms is worth a line."""
         if self._board is not None:
-            first = job.kind == "confirmation" and not any(
-                trial.job.kind == "confirmation" for trial in self._board.running.values()
-            )
             self._board.started(job)
-            if first and not self._confirming:
+            if job.kind == "confirmation" and not self._confirming:
                 self._confirming = True
                 self._say("confirmation begins: the best settings with fresh seeds")
-
-    _confirming = False
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
         """Remember how far it is."""
@@ -465,7 +464,8 @@ def search_watcher(console: Console) -> LiveView | PlainLog:
 
 def leaderboard(rows: Sequence[Mapping[str, Any]], metric: str, *, top: int = 10) -> Table:
     """The best settings, as `result.json` holds them."""
-    table = _table("place", "setting", "confirmed", "seeds", "search", "outcome", "settings", last="fold")
+    columns = ("place", "setting", "confirmed", "seeds", "search", "outcome", "settings")
+    table = _table(*columns, last="fold")
     table.title = f"{metric}: confirmed mean ± spread, and the search's own value"
     table.title_justify = "left"
     for place, row in enumerate(rows[:top], 1):
@@ -496,7 +496,7 @@ def verdict(result: SearchResult) -> Iterator[str]:
     elif mine is not None and first is not None and result.gain is not None:
         yield (
             f"test split: {metric} {number(mine)} against {number(first)} of the first setting, "
-            f"{result.gain:.3g} times as much ({result.mode} is better)"
+            f"{result.gain:.3g} times as much ({'less' if result.mode == 'min' else 'more'} is better)"
         )
     elif f"test.{metric}" in result.test:
         yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"

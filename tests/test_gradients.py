@@ -45,7 +45,9 @@ def test_small_gradients_pass_unchanged() -> None:
 
 
 def test_clipping_by_value_limits_each_component() -> None:
-    assert max(float(g.abs().max()) for g in clip_by_value(gradients(), max_value=0.1)) <= 0.1 + 1e-6
+    assert (
+        max(float(g.abs().max()) for g in clip_by_value(gradients(), max_value=0.1)) <= 0.1 + 1e-6
+    )
 
 
 # Penalties. For D(x) = w·x the gradient in x is w, so R1 = R2 = γ/2 ‖w‖² whatever the batch.

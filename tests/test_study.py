@@ -18,7 +18,8 @@ from gan_tune.space import SAMPLERS as SAMPLER_NAMES
 from gan_tune.space import SearchSpace
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
-TREE = {key: value for key, value in trial_tree().items() if key not in ("steps", "evaluations", "seed")}  # fmt: skip
+LEFT_OUT = ("steps", "evaluations", "seed")
+TREE = {key: value for key, value in trial_tree().items() if key not in LEFT_OUT}
 
 
 def space(**changes: Any) -> SearchSpace:

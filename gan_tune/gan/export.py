@@ -18,7 +18,7 @@ BATCH = 1_000
 
 
 class ExportedGenerator(nn.Module):
-    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D] in data units."""
+    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D]."""
 
     def __init__(self, network: nn.Module, scaling: Scaling) -> None:
         super().__init__()

@@ -19,7 +19,8 @@ Positive = Annotated[float, Field(gt=0)]
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm over all gradients together, a scalar."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+    return norm
 
 
 def unclipped(gradients: Sequence[Tensor]) -> list[Tensor]:

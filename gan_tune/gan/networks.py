@@ -84,7 +84,7 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         samples: Tensor = self.output(self.head(self.body(z)))
-        return samples.unflatten(1, self.shape)
+        return samples.view(-1, *self.shape)
 
 
 class MLPDiscriminator(nn.Module):

@@ -23,7 +23,7 @@ def grid(samples: Tensor, dataset: Dataset | None = None, *, columns: int = 8) -
     """Pictures [N, C, H, W] in [0, 1] as one uint8 picture [H', W', 3]."""
     enlarge = max(1, CELL // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
-    sheet = make_grid(torch.nan_to_num(tiles.cpu()), nrow=columns, padding=2, pad_value=0.5)
+    sheet: Tensor = make_grid(torch.nan_to_num(tiles.cpu()), nrow=columns, padding=2, pad_value=0.5)
     return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 

@@ -45,7 +45,10 @@ EMA_WARM_UP = 10
 class Judge(Protocol):
     """Scores samples in data space; see :mod:`gan_tune.metrics`."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """How many samples it asks for."""
+        ...
 
     def __call__(self, samples: Tensor) -> Mapping[str, float]: ...
 
@@ -103,8 +106,8 @@ def train(
         device: a torch device.
 
     Returns:
-        An iterator of reports: one at each of ``config.report_steps`` that is still ahead, the last one with its
-        outcome. Divergence ends the training at once, with a report of its own.
+        An iterator of reports: one at each of ``config.report_steps`` that is still ahead, the
+        last one with its outcome. Divergence ends the training at once, with a report of its own.
 
     Raises:
         CheckpointError: ``resume_from`` is incomplete or of another config.
@@ -334,7 +337,9 @@ class Training:
         network = self._judged()
         network.eval()
         z = self._latents(count, _generator(self.config.seed, purpose, self.device))
-        samples = torch.cat([self.scaling.undo(network(part)) for part in z.split(EVALUATION_BATCH)])
+        samples = torch.cat(
+            [self.scaling.undo(network(part)) for part in z.split(EVALUATION_BATCH)]
+        )
         network.train()
         return samples
 

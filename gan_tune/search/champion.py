@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import Judge
 from gan_tune.search.conductor import Conductor
 from gan_tune.search.confirm import Standing
@@ -97,9 +97,7 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
             job = conductor.study.job(row.setting, _best_replicate(row, conductor))
             generator = _generator(conductor, job, dataset)
             if generator is not None:
-                return Champion(
-                    job, generator, row.mean, row.spread, row.seeds, True, first_mean
-                )
+                return Champion(job, generator, row.mean, row.spread, row.seeds, True, first_mean)
     for entry in leaderboard(conductor):
         if entry.outcome == "completed" and entry.value is not None:
             job = conductor.study.job(entry.setting, 0)
@@ -118,7 +116,9 @@ def measure_on_test(
     replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`.
     """
     metric = conductor.space.objective.metric
-    figures = {f"test.{name}": v for name, v in _measure(champion.job, champion.generator, judge).items()}
+    figures = {
+        f"test.{name}": v for name, v in _measure(champion.job, champion.generator, judge).items()
+    }
     figures |= {f"test.floor.{name}": value for name, value in judge.floor.items()}
     for name, setting in (("mean", champion.job.setting), ("first", FIRST_SETTING)):
         values = []

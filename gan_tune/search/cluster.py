@@ -111,7 +111,9 @@ def _join(address: str) -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise ClusterError(f"--address: must be a running Ray cluster: {address!r}: {reason}") from None
+        raise ClusterError(
+            f"--address: must be a running Ray cluster: {address!r}: {reason}"
+        ) from None
 
 
 def _probe(address: str) -> None:
@@ -126,7 +128,9 @@ def _probe(address: str) -> None:
         with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
             pass
     except (OSError, ValueError) as error:
-        raise ClusterError(f"--address: must be a running Ray cluster: {address!r}: {error}") from None
+        raise ClusterError(
+            f"--address: must be a running Ray cluster: {address!r}: {error}"
+        ) from None
 
 
 def _check_shared(storage: Storage) -> None:

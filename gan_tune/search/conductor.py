@@ -97,9 +97,7 @@ class Conductor:
         )
         for setting, step, value in study.reports():
             rule.decide(setting, step, value)
-        self._waiting = [
-            job for job in study.unfinished() if not self._settle_from_folder(job)
-        ]
+        self._waiting = [job for job in study.unfinished() if not self._settle_from_folder(job)]
         self._recall_confirmations()
 
     # ---------------------------------------------------------------- what runs next
@@ -138,9 +136,7 @@ class Conductor:
         confirm = self.space.confirm
         if not confirm.top or not confirm.seeds:
             return
-        chosen = candidates(
-            self.study.settings(), top=confirm.top, mode=self.space.objective.mode
-        )
+        chosen = candidates(self.study.settings(), top=confirm.top, mode=self.space.objective.mode)
         if first_in_front:
             chosen.sort(key=lambda setting: setting != FIRST_SETTING)
         self.confirmation.consider(chosen)
@@ -239,7 +235,7 @@ class Conductor:
     # ---------------------------------------------------------------- taking up
 
     def _settle_from_folder(self, job: Job) -> bool:
-        """Tell the study what a killed driver had stored but not told; whether the trial is over."""
+        """Tell the study what a killed driver stored but did not tell; whether the trial is over."""
         for result, _ in read_reports(self.storage, job.name):
             if result.outcome is None or result.outcome in ENDINGS:
                 self.study.report(job.setting, result.step, result.best)
@@ -301,7 +297,9 @@ class Conductor:
 
 def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
     """A trial's stored reports in order of steps, each with the path of its picture."""
-    steps = sorted(int(name.removesuffix(".json")) for name in storage.names(f"trials/{trial}/reports"))
+    steps = sorted(
+        int(name.removesuffix(".json")) for name in storage.names(f"trials/{trial}/reports")
+    )
     return [
         (
             Result(**storage.read_json(f"trials/{trial}/reports/{step}.json")),

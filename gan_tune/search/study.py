@@ -21,12 +21,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from gan_tune.config import CollapseRule, TrialConfig
+from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.search.jobs import Job, Outcome
 from gan_tune.space import SearchSpace
 
-__all__ = ["SAMPLERS", "FIRST_SETTING", "Setting", "Study", "derived_seed"]
+__all__ = ["FIRST_SETTING", "SAMPLERS", "Setting", "Study", "derived_seed"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -235,7 +235,10 @@ def mend_journal(path: Path) -> None:
     With the torn line, Optuna could never load the journal again after the next append.
     """
     try:
-        for lock in (path.with_name(path.name + ".lock"), path.with_name(path.name + ".lock.rename")):
+        for lock in (
+            path.with_name(path.name + ".lock"),
+            path.with_name(path.name + ".lock.rename"),
+        ):
             lock.unlink(missing_ok=True)
         if not path.exists():
             return

@@ -37,7 +37,7 @@ class GanTrainable(tune.Trainable):
     kill the worker, and a cold one costs seconds.
     """
 
-    def setup(
+    def setup(  # type: ignore[override]
         self,
         config: dict[str, Any],
         *,

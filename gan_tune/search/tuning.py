@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -80,7 +79,7 @@ def run(
 
 
 class _NeverRestored:
-    """Tune pickles what it might restore a run from. We never do: the study on disk is the truth."""
+    """Tune pickles what it might restore from; we never do: the study on disk is the truth."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         return object, ()
@@ -93,10 +92,10 @@ class _Jobs(_NeverRestored, Searcher):
         super().__init__()
         self._conductor = conductor
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         job = self._conductor.next_job()
         if job is Next.DONE:
-            return Searcher.FINISHED  # type: ignore[no-any-return]
+            return Searcher.FINISHED
         return None if job is Next.WAIT else {"job": job}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
@@ -116,7 +115,7 @@ class _Decisions(_NeverRestored, FIFOScheduler):
     """Asks the conductor at each report whether a trial stops."""
 
     def __init__(self, conductor: Conductor, slots: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._conductor, self._slots = conductor, slots
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
