@@ -34,12 +34,12 @@ class Scaling:
         x = x.float().div_(255) if x.dtype == torch.uint8 else x
         if self.identity:
             return x
-        return (x - self._tensor(self.shift, x)) / self._tensor(self.factor, x)
+        return (x - self._operand(self.shift, x)) / self._operand(self.factor, x)
 
     def undo(self, x: Tensor) -> Tensor:
         """Scaled → data space; pictures are clamped to [0, 1]."""
         if not self.identity:
-            x = x * self._tensor(self.factor, x) + self._tensor(self.shift, x)
+            x = x * self._operand(self.factor, x) + self._operand(self.shift, x)
         return x.clamp(0, 1) if self.pictures else x
 
     @property
@@ -47,7 +47,9 @@ class Scaling:
         """Whether both spaces are the same."""
         return all(s == 0 for s in self.shift) and all(f == 1 for f in self.factor)
 
-    def _tensor(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+    def _operand(self, values: tuple[float, ...], like: Tensor) -> Tensor | float:
+        if len(values) == 1:
+            return values[0]  # a plain number needs no copy to the device
         return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 

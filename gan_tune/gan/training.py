@@ -128,6 +128,8 @@ class Training:
         self.dataset = dataset
         self.scaling = scaling_of(dataset, config.data.args["scale"])
         self.data = torch.tensor(dataset.train, device=self.device)
+        if dataset.kind == "points":
+            self.data = self.scaling.apply(self.data)  # pictures stay uint8, a quarter of the size
         self.batch: int = config.data.args["batch_size"]
         self.latent: int = config.generator.args["latent"]
         self.generator, self.discriminator, self._torch_rng = _build(config, dataset, self.device)
@@ -227,7 +229,8 @@ class Training:
         chosen = torch.randint(
             len(self.data), (self.batch,), generator=self._random["data"], device=self.device
         )
-        return self.scaling.apply(self.data[chosen])
+        real = self.data[chosen]
+        return self.scaling.apply(real) if self.dataset.kind == "pictures" else real
 
     def _latents(self, count: int, random: torch.Generator) -> Tensor:
         return torch.randn(count, self.latent, generator=random, device=self.device)

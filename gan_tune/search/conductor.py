@@ -235,7 +235,7 @@ class Conductor:
     # ---------------------------------------------------------------- taking up
 
     def _settle_from_folder(self, job: Job) -> bool:
-        """Tell the study what a killed driver stored but did not tell; whether the trial is over."""
+        """Tell what a killed driver stored but did not tell; whether the trial is over."""
         for result, _ in read_reports(self.storage, job.name):
             if result.outcome is None or result.outcome in ENDINGS:
                 self.study.report(job.setting, result.step, result.best)
