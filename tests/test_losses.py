@@ -65,6 +65,15 @@ def test_is_a_pure_function_of_any_batch(name: str) -> None:
         assert torch.isclose(objective(REAL, FAKE), objective(REAL.flip(0), FAKE.flip(0)))
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_undecided_discriminator_is_pulled_both_ways_alike(name: str) -> None:
+    """At the boundary, real and fake logits pull with equal force."""
+    loss = LOSSES[name]
+    real, fake = (torch.full((3, 1), loss.boundary, requires_grad=True) for _ in range(2))
+    d_real, d_fake = torch.autograd.grad(loss.discriminator(real, fake), (real, fake))
+    assert torch.allclose(d_real, -d_fake)
+
+
 def test_relativistic_losses_say_that_they_need_real_logits() -> None:
     for name, loss in LOSSES.items():
         real = REAL.clone().requires_grad_()

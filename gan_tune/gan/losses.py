@@ -25,12 +25,14 @@ class Loss:
 
     ``generator_needs_real`` is set where the generator's objective reads the real logits
     (relativistic losses); elsewhere the generator's step does not compute them and passes the
-    fake ones twice.
+    fake ones twice. ``boundary`` is the logit at which the discriminator is undecided: above it,
+    it takes a sample for real.
     """
 
     discriminator: Objective
     generator: Objective
     generator_needs_real: bool = False
+    boundary: float = 0.0
 
 
 def cross_entropy_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -71,6 +73,6 @@ def hinge_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {
     "non_saturating": Loss(cross_entropy_discriminator, non_saturating_generator),
     "minimax": Loss(cross_entropy_discriminator, minimax_generator),
-    "least_squares": Loss(least_squares_discriminator, least_squares_generator),
+    "least_squares": Loss(least_squares_discriminator, least_squares_generator, boundary=0.5),
     "hinge": Loss(hinge_discriminator, hinge_generator),
 }

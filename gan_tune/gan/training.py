@@ -188,8 +188,11 @@ class Training:
         self._figures["discriminator_logit_max"] = torch.maximum(
             real_logits.detach().abs().max(), fake_logits.detach().abs().max()
         )
-        self._figures["discriminator_accuracy_real"] = (real_logits.detach() > 0).float().mean()
-        self._figures["discriminator_accuracy_fake"] = (fake_logits.detach() < 0).float().mean()
+        for name, right in (
+            ("real", real_logits.detach() > self.loss.boundary),
+            ("fake", fake_logits.detach() < self.loss.boundary),
+        ):
+            self._figures[f"discriminator_accuracy_{name}"] = right.float().mean()
 
     def _generator_step(self, real: Tensor, fake: Tensor) -> None:
         fake_logits = self.discriminator(fake)
