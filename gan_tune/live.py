@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.status import Status
@@ -31,6 +31,7 @@ __all__ = [
     "number",
     "search_watcher",
     "short_form",
+    "table",
     "verdict",
 ]
 
@@ -39,7 +40,16 @@ READ_SECONDS = 1.0
 """The study is read at most so often: each reading looks at its journal."""
 BEST_ROWS = 5
 RUNNING_ROWS = 16
-OUTCOMES = ("completed", "pruned", "diverged", "collapsed", "failed", "interrupted", "running")
+OUTCOMES = (
+    "completed",
+    "pruned",
+    "diverged",
+    "collapsed",
+    "failed",
+    "interrupted",
+    "running",
+    "waiting",
+)
 """The order in which counts are shown."""
 _SOUND = ("completed", "pruned", "interrupted")
 STYLES = {
@@ -114,7 +124,7 @@ def _abbreviated(name: str) -> str:
 @dataclass
 class _Running:
     job: Job
-    since: float
+    since: float | None = None
     step: int = 0
     value: float | None = None
     best: float | None = None
@@ -143,18 +153,26 @@ class _Board:
         self._short: dict[int, str] = {}
 
     def started(self, job: Job) -> None:
-        self.running[job.name] = _Running(job, self._now())
+        self.running[job.name] = _Running(job)
 
     def reported(self, job: Job, result: Result) -> None:
-        trial = self.running.setdefault(job.name, _Running(job, self._now()))
+        trial = self.running.setdefault(job.name, _Running(job))
         trial.step, trial.value, trial.best = result.step, result.value, result.best
 
     def ended(self, job: Job) -> None:
         self.running.pop(job.name, None)
 
+    def active(self) -> list[_Running]:
+        """The trials that hold a slot; Tune takes some more in advance, which wait for one."""
+        trials = list(self.running.values())
+        found = [t for place, t in enumerate(trials) if place < self.slots or t.step]
+        for trial in found:
+            trial.since = trial.since if trial.since is not None else self._now()
+        return found
+
     def seconds(self, trial: _Running) -> float:
-        """How long a trial has run under this command."""
-        return self._now() - trial.since
+        """How long a trial has held its slot."""
+        return 0.0 if trial.since is None else self._now() - trial.since
 
     def settings(self, setting: int) -> str:
         """A setting in short form, looked up once."""
@@ -204,12 +222,13 @@ class LiveView:
         self._status: Status | None = None
         self._live: Live | None = None
         self._drawn = float("-inf")
+        self._ending = False
 
     def __enter__(self) -> LiveView:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.end()
+        self._clear()
 
     def stage(self, text: str) -> None:
         """Say what is being done before and after the trials."""
@@ -221,7 +240,7 @@ class LiveView:
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
         """The trials begin, or go on after ``resumed`` of them."""
-        self.end()
+        self._clear()
         self.begun = True
         self._board = _Board(conductor, slots, self._now)
         self._bars, self._bar_ids = _bars(conductor)
@@ -230,17 +249,28 @@ class LiveView:
         # A second Ctrl-C leaves at once, with nobody to bring a hidden cursor back.
         self._console.show_cursor(True)
         if resumed:
-            self._console.print(f"going on with {conductor.space.name} after {resumed} settings")
+            self._console.print(
+                f"going on with {_name(conductor)} after {_plural(resumed, 'setting')}"
+            )
         self.tick()
 
     def tick(self) -> None:
         """Draw, unless that was just done."""
-        if self._live is not None and self._now() - self._drawn >= REFRESH_SECONDS:
+        if self._live is None or self._board is None:
+            return
+        news = self._board.conductor.stop_requested and not self._ending
+        if news or self._now() - self._drawn >= REFRESH_SECONDS:
+            self._ending = self._board.conductor.stop_requested
             self._drawn = self._now()
             self._live.update(self.render(), refresh=True)
 
     def end(self) -> None:
         """The trials are through; the view goes."""
+        self._clear()
+        if self._board is not None and self._board.conductor.stop_requested:
+            self.stage("ending: completing the record")
+
+    def _clear(self) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -274,14 +304,17 @@ class LiveView:
             confirmation, completed=outlook.confirmed, total=max(1, outlook.to_confirm)
         )
         self._bars.update(confirmation, visible=outlook.to_confirm > 0)
-        counts = {**outlook.counts, "running": len(board.running)}
+        active = len(board.active())
+        counts = {**outlook.counts, "running": active, "waiting": len(board.running) - active}
         parts: list[RenderableType] = [_header(board), self._bars, Text(counted(counts))]
-        if board.conductor.stop_requested:
-            waiting = f"ending: waiting for {_plural(len(board.running), 'trial')}"
-            parts.append(Text(f"{waiting} (Ctrl-C again to leave at once)", style="bold yellow"))
         parts.append(_running_table(board))
         if outlook.best:
             parts.append(_best_table(board, outlook))
+        # Below the tables, since the terminal puts its own ^C there: in a line with room for it.
+        if board.conductor.stop_requested:
+            parts.append(Text(_waiting(active), style="bold yellow"))
+        else:
+            parts.append(Text("Ctrl-C ends it in good order", style="dim"))
         return Group(*parts)
 
 
@@ -297,7 +330,7 @@ def _bars(conductor: Conductor) -> tuple[Progress, tuple[TaskID, TaskID]]:
 def _header(board: _Board) -> Text:
     conductor = board.conductor
     space, minutes = conductor.space, conductor.space.budget.minutes
-    text = Text(space.name, style="bold")
+    text = Text(_name(conductor), style="bold")
     text.append(
         f"  {space.objective.metric} ({space.objective.mode}) on {_data_name(space.tree)}, "
         f"{space.budget.steps:,} steps a trial, {board.slots} at a time\n",
@@ -311,15 +344,22 @@ def _header(board: _Board) -> Text:
     return text
 
 
+def _name(conductor: Conductor) -> str:
+    """The search's name, which is that of its folder."""
+    return conductor.storage.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+
+
 def _data_name(tree: Mapping[str, Any]) -> str:
     data = tree["trial"]["data"]
     return str(data["name"] if isinstance(data, Mapping) else data)
 
 
 def _running_table(board: _Board) -> Table:
-    table = _table("running", "step", "now", "best", "time", "settings")
-    for trial in list(board.running.values())[:RUNNING_ROWS]:
-        table.add_row(
+    figures = ("step", "now", "best", "time")
+    rows = table("running", *figures, "settings", figures=figures, wide=True, cut=True)
+    active = board.active()
+    for trial in active[:RUNNING_ROWS]:
+        rows.add_row(
             trial.job.name,
             f"{trial.step:,}/{trial.job.config.steps:,}",
             number(trial.value),
@@ -327,17 +367,17 @@ def _running_table(board: _Board) -> Table:
             clock(board.seconds(trial)),
             board.settings(trial.job.setting),
         )
-    hidden = len(board.running) - RUNNING_ROWS
-    if hidden > 0:
-        table.add_row(f"and {hidden} more")
-    return table
+    if len(active) > RUNNING_ROWS:
+        rows.add_row(f"and {len(active) - RUNNING_ROWS} more")
+    return rows
 
 
 def _best_table(board: _Board, outlook: _Outlook) -> Table:
-    table = _table("setting", "best", "mean", "steps", "outcome", "settings")
+    figures = ("best", "mean", "steps")
+    rows = table("setting", *figures, "outcome", "settings", figures=figures, wide=True, cut=True)
     for setting in outlook.best:
         outcome = setting.outcome or "running"
-        table.add_row(
+        rows.add_row(
             f"{setting.number:04}",
             number(setting.value),
             number(outlook.means.get(setting.number)),
@@ -345,20 +385,39 @@ def _best_table(board: _Board, outlook: _Outlook) -> Table:
             Text(outcome, style=STYLES.get(outcome, "")),
             board.settings(setting.number),
         )
-    return table
+    return rows
 
 
-def _table(*columns: str, last: str = "ellipsis") -> Table:
-    """A table without lines, figures to the right, whose last column takes what is left."""
-    table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="bold")
+def table(
+    *columns: str,
+    figures: Sequence[str] = (),
+    wide: bool = False,
+    cut: bool = False,
+    title: str = "",
+) -> Table:
+    """A table without lines, its ``figures`` to the right.
+
+    Where it is ``wide`` its last column takes all that is left. What does not fit there goes on
+    below, or with ``cut`` ends in an ellipsis.
+    """
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=wide)
+    if title:
+        made.title, made.title_justify, made.title_style = title, "left", "italic"
     for column in columns[:-1]:
-        text = column in ("running", "setting", "outcome", "trial", "place")
-        table.add_column(column, justify="left" if text else "right", no_wrap=True)
-    if last == "ellipsis":
-        table.add_column(columns[-1], ratio=1, no_wrap=True, overflow="ellipsis")
-    else:
-        table.add_column(columns[-1], ratio=1, overflow="fold")
-    return table
+        justify: JustifyMethod = "right" if column in figures else "left"
+        made.add_column(column, justify=justify, no_wrap=True)
+    made.add_column(
+        columns[-1],
+        justify="right" if columns[-1] in figures else "left",
+        ratio=1 if wide else None,
+        no_wrap=cut,
+        overflow="ellipsis" if cut else "fold",
+    )
+    return made
+
+
+def _waiting(trials: int) -> str:
+    return f"ending: waiting for {_plural(trials, 'trial')} (Ctrl-C again to leave at once)"
 
 
 def _plural(count: int, word: str) -> str:
@@ -401,7 +460,7 @@ class PlainLog:
         verb = f"goes on after {_plural(resumed, 'setting')}" if resumed else "begins"
         limit = "" if minutes is None else f" in {minutes:g} min"
         self._say(
-            f"search {space.name} {verb}: {space.budget.trials} settings of "
+            f"search {_name(conductor)} {verb}: {space.budget.trials} settings of "
             f"{space.budget.steps:,} steps{limit}, {slots} at a time"
         )
 
@@ -410,8 +469,7 @@ class PlainLog:
         board = self._board
         if board is not None and board.conductor.stop_requested and not self._ending:
             self._ending = True
-            waiting = _plural(len(board.running), "trial")
-            self._say(f"ending: waiting for {waiting} (Ctrl-C again to leave at once)")
+            self._say(_waiting(len(board.active())))
 
     def end(self) -> None:
         """Nothing is left to be put in order."""
@@ -462,25 +520,33 @@ def search_watcher(console: Console) -> LiveView | PlainLog:
 # ---------------------------------------------------------------- at the end
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], metric: str, *, top: int = 10) -> Table:
+def leaderboard(found: Sequence[Mapping[str, Any]], metric: str, *, top: int = 10) -> Table:
     """The best settings, as `result.json` holds them."""
-    columns = ("place", "setting", "confirmed", "seeds", "search", "outcome", "settings")
-    table = _table(*columns, last="fold")
-    table.title = f"{metric}: confirmed mean ± spread, and the search's own value"
-    table.title_justify = "left"
-    for place, row in enumerate(rows[:top], 1):
-        spread = "" if row["spread"] is None else f" ± {number(row['spread'])}"
+    rows = table(
+        "setting",
+        "confirmed",
+        "search",
+        "outcome",
+        "settings",
+        figures=("confirmed", "search"),
+        wide=True,
+        title=f"{metric}: confirmed mean ± spread (seeds), and the search's own value",
+    )
+    for row in found[:top]:
         outcome = row["outcome"] or "interrupted"
-        table.add_row(
-            str(place),
+        rows.add_row(
             f"{row['setting']:04}",
-            number(row["mean"]) + spread,
-            str(row["seeds"] or "-"),
+            _confirmed(row),
             number(row["value"]),
             Text(outcome, style=STYLES.get(outcome, "")),
             short_form(row["changes"]),
         )
-    return table
+    return rows
+
+
+def _confirmed(row: Mapping[str, Any]) -> str:
+    spread = "" if row["spread"] is None else f" ± {number(row['spread'])}"
+    return f"{number(row['mean'])}{spread} ({row['seeds']})" if row["seeds"] else "-"
 
 
 def verdict(result: SearchResult) -> Iterator[str]:
@@ -494,9 +560,10 @@ def verdict(result: SearchResult) -> Iterator[str]:
     if champion["setting"] == 0:
         yield "the first setting is the champion: the search found nothing better"
     elif mine is not None and first is not None and result.gain is not None:
+        better = "less is better" if result.mode == "min" else "more is better"
         yield (
-            f"test split: {metric} {number(mine)} against {number(first)} of the first setting, "
-            f"{result.gain:.3g} times as much ({'less' if result.mode == 'min' else 'more'} is better)"
+            f"test split: {metric} {number(mine)}, the first setting {number(first)}: "
+            f"{result.gain:.3g} times as much ({better})"
         )
     elif f"test.{metric}" in result.test:
         yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"
@@ -506,9 +573,9 @@ def verdict(result: SearchResult) -> Iterator[str]:
     if result.grid:
         yield f"samples: {result.grid}"
     if result.model:
-        yield f"registered: {result.model}/{result.model_version}; {_promotion(result)}"
+        yield f"registered: {result.model}/{result.model_version}, {_promotion(result)}"
 
 
 def _promotion(result: SearchResult) -> str:
-    promoted = "is now the champion" if result.promoted else "not the champion"
+    promoted = "now the champion" if result.promoted else "not the champion"
     return f"{promoted} ({result.model_note})" if result.model_note else promoted

@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -818,11 +819,11 @@ class Estimate:
         return rounds * self.trial_seconds
 
 
-def estimate(space: SearchSpace, *, slots: int | None = None) -> Estimate:
+def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estimate:
     """Train a few steps of the first setting here, and multiply. Starts and writes nothing.
 
-    ``slots`` is how many trials run at a time, by default what this machine's cores (and GPUs)
-    hold.
+    As many trials at a time are assumed as this machine's cores (and GPUs) hold, and at most
+    ``max_concurrent``.
     """
     import torch
 
@@ -842,7 +843,7 @@ def estimate(space: SearchSpace, *, slots: int | None = None) -> Estimate:
         steps=space.budget.steps,
         evaluations=min(space.budget.evaluations, space.budget.steps),
         confirmations=(confirm.top + 1) * confirm.seeds if confirm.top else 0,
-        slots=slots or _slots_here(space),
+        slots=min(_slots_here(space), max_concurrent or sys.maxsize),
         step_seconds=measured.training_seconds / MEASURED_STEPS,
         evaluation_seconds=measured.evaluation_seconds,
     )
@@ -1004,7 +1005,7 @@ def _folder_status(root: Storage, name: str) -> SearchStatus:
     holder = _holder(_driver_folder(home, name))
     trials = [_trial_status(home, trial, alive=bool(holder)) for trial in home.names("trials")]
     finished = result is not None and result["finished"]
-    seconds = result["seconds"] if finished else _seconds_so_far(home, heading, bool(holder))
+    spent = [_seconds_so_far(home, heading, bool(holder)), result["seconds"] if result else None]
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",
@@ -1013,7 +1014,7 @@ def _folder_status(root: Storage, name: str) -> SearchStatus:
         mode=heading["mode"],
         trials=heading["trials"],
         minutes=heading["minutes"],
-        seconds=seconds,
+        seconds=max((seconds for seconds in spent if seconds is not None), default=None),
         rows=_best_first(trials, heading["mode"]),
         where=home.local_path("").rstrip("/"),
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlparse
+from typing import Any
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import gan_tune
@@ -22,115 +28,211 @@ __all__ = ["connected", "slots"]
 
 logger = logging.getLogger("gan_tune")
 
-CONNECT_SECONDS = 5.0
+KNOCK_SECONDS = 5.0
+"""How long an address may take to accept a connection."""
+
+JOIN_SECONDS = 60.0
+"""How long Ray may take to let a process in, once something listens at the address."""
+
+SHARED_SECONDS = 120.0
+"""How long a node may take to install what travels to it and write one file."""
+
 NOT_SENT = [
-    ".git", ".venv", "venv", "__pycache__", "*.pyc", "gan_tune_runs", "mlruns", "mlartifacts",
-    "mlflow.db*", "node_modules", "*.safetensors",
+    ".git", ".venv", "venv", ".env", "__pycache__", "*.pyc", "gan_tune_runs", "mlruns",
+    "mlartifacts", "mlflow.db*", "node_modules",
 ]  # fmt: skip
-"""What of the working folder does not travel to the nodes."""
+"""What of the working folder does not travel, beside what .gitignore and .rayignore name."""
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+"""Ray's own lines off the screen: gan-tune prints what matters."""
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where `ray job submit` leaves its runtime environment for the command it runs."""
 
 
 @contextmanager
 def connected(address: str | None, storage: Storage, *, cpus: int | None = None) -> Iterator[None]:
-    """Ray for the time of the block.
+    """Ray for the time of the block; one that runs in this process already is used as it is.
 
     Args:
-        address: of a running cluster (`HOST:PORT`, `auto`, `ray://...`); default RAY_ADDRESS;
-            without either, Ray is started on this machine for the block.
+        address: of a running cluster that this machine is a node of (`HOST:PORT`, `auto`);
+            default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine.
         storage: every node of a cluster must reach it; checked here.
         cpus: how many CPUs a Ray started here manages; default all.
 
     Raises:
-        ClusterError: nothing answers at the address within some seconds.
+        ClusterError: no cluster answers there, it refuses the token, or a node cannot run gan-tune.
         StorageError: a node does not see the storage.
     """
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    if address == "local":
-        address = None
-    _quiet_ray()
-    already = ray.is_initialized()
-    if not already:
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
+    if ray.is_initialized():
+        yield
+        return
+    if address in (None, "", "auto"):  # as Ray itself: RAY_ADDRESS says which one `auto` is
+        address = os.environ.get("RAY_ADDRESS") or address or "local"
+    try:
+        if address == "local":
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
         else:
             _join(address)
             _check_shared(storage)
-    try:
         yield
     finally:
-        if not already:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def slots(resources: Resources, limit: int | None) -> int:
     """How many trials run at a time on what the cluster has now, at least 1.
 
+    Where nothing fits yet but the cluster may grow, ``limit`` trials are to wait at a time, so that
+    an autoscaler sees them all.
+
     Raises:
-        ClusterError: no single node of a cluster that does not grow has what one trial needs.
+        ClusterError: one trial needs more than this machine has, and Ray was started here.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fitting = sum(_fits(node, resources) for node in nodes)
-    if fitting == 0:
-        best_cpu = max((node.get("CPU", 0) for node in nodes), default=0)
-        best_gpu = max((node.get("GPU", 0) for node in nodes), default=0)
-        lack = (
-            f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpu:g}, but the "
-            f"largest node has cpu: {best_cpu:g}, gpu: {best_gpu:g}"
-        )
-        if not os.environ.get("RAY_ADDRESS") and len(nodes) == 1:
-            raise ClusterError(lack)
-        logger.warning("%s; waiting for the cluster to grow", lack)
-    return max(1, min(fitting, limit) if limit else fitting)
+    if fitting:
+        return min(fitting, limit or fitting)
+    best_cpu = max((node.get("CPU", 0) for node in nodes), default=0)
+    best_gpu = max((node.get("GPU", 0) for node in nodes), default=0)
+    lack = (
+        f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpu:g}, but no node "
+        f"has that; the most there is: cpu: {best_cpu:g}, gpu: {best_gpu:g}"
+    )
+    if _started_here():
+        raise ClusterError(lack)
+    logger.warning("%s; waiting for the cluster to grow", lack)
+    return limit or 1
 
 
 def _fits(node: dict[str, float], resources: Resources) -> int:
-    by_cpu = int(node.get("CPU", 0) / resources.cpu)
-    return min(by_cpu, int(node.get("GPU", 0) / resources.gpu)) if resources.gpu else by_cpu
+    by_cpu = _whole(node.get("CPU", 0), resources.cpu)
+    if not resources.gpu:
+        return by_cpu
+    gpus = int(node.get("GPU", 0))
+    if resources.gpu > 1:
+        return min(by_cpu, gpus // int(resources.gpu))
+    return min(by_cpu, gpus * _whole(1, resources.gpu))  # a trial's share lies on one GPU
+
+
+def _whole(amount: float, share: float) -> int:
+    return int(amount / share + 1e-9)  # 0.3 / 0.1 is 2.9999999999999996
+
+
+def _started_here() -> bool:
+    """Whether this process began the cluster it is in: nobody will add a node to that one."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.is_head())
+
+
+# -------------------------------------------------------------------- joining
 
 
 def _join(address: str) -> None:
-    _probe(address)
+    _knock(address)
+    if refusal := _refusal(address):
+        raise _unreachable(address, refusal)
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            runtime_env={
-                "working_dir": os.getcwd(),
-                "py_modules": [str(Path(gan_tune.__file__).parent)],
-                "excludes": NOT_SENT,
-            },
-        )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ClusterError(
-            f"--address: must be a running Ray cluster: {address!r}: {reason}"
-        ) from None
+        ray.init(address=address, runtime_env=_travelling(), **QUIET)
+    except (RayError, OSError, RuntimeError, ValueError) as error:
+        reason = _one_line(error)
+        if size := re.search(r"Package size \((.+?)\) exceeds the maximum size of (\S+iB)", reason):
+            raise ClusterError(
+                f"working folder: at most {size[2]} of it can travel to the nodes (name in "
+                f".rayignore what need not): {os.getcwd()!r}: {size[1]}"
+            ) from None
+        raise _unreachable(address, reason) from None
 
 
-def _probe(address: str) -> None:
-    """Knock at the address first: Ray itself would try for a minute."""
+def _unreachable(address: str, reason: str) -> ClusterError:
+    return ClusterError(
+        f"--address: must be of a running Ray cluster that this machine is a node of: "
+        f"{address!r}: {reason}"
+    )
+
+
+def _knock(address: str) -> None:
+    """See that something listens at the address: Ray itself would try for two minutes."""
     if address == "auto":
         return
-    place = urlparse(address if "://" in address else f"ray://{address}")
-    try:
-        host, port = place.hostname, place.port
-        if not host or not port:
-            raise ValueError("must be HOST:PORT")
-        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
-            pass
-    except (OSError, ValueError) as error:
+    if "://" in address:
         raise ClusterError(
-            f"--address: must be a running Ray cluster: {address!r}: {error}"
-        ) from None
+            f"--address: must be HOST:PORT or auto, but got {address!r}: a search runs on a node "
+            "of the cluster; from outside, hand it over with `ray job submit`"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        if not host or not port.isdecimal():
+            raise ValueError("must be HOST:PORT")
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
+            pass
+    except (OSError, OverflowError, ValueError) as error:
+        raise _unreachable(address, _one_line(error)) from None
+
+
+def _refusal(address: str) -> str | None:
+    """Why Ray does not let a process in at the address, None if it does.
+
+    Another process tries it: Ray writes its warnings past Python to stderr, tries a wrong token for
+    20 seconds, and kills the process that waits in vain for a cluster.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", _TRIAL_JOIN, address],
+        env={name: value for name, value in os.environ.items() if name != SUBMITTED},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as joining:
+        patience = threading.Timer(JOIN_SECONDS, joining.kill)
+        patience.start()
+        try:
+            said = ""
+            for line in joining.stderr or ():
+                said = line.strip() or said
+                for sign, meaning in _SIGNS.items():
+                    if sign in line:
+                        return meaning
+            return (said or "it gives no reason") if joining.wait() else None
+        finally:
+            patience.cancel()
+            joining.kill()
+
+
+_TRIAL_JOIN = """
+import logging, sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
+
+_TOKEN = (
+    "it wants another token: set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN, "
+    "the file RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+)
+
+_SIGNS = {
+    "InvalidAuthToken": _TOKEN,
+    "no authentication token was found": _TOKEN,
+    "Failed to connect to GCS": "what listens there does not answer as Ray does",
+}
+"""What Ray prints while it goes on trying, and what that means."""
+
+
+def _travelling() -> dict[str, Any]:
+    """What the nodes get: the working folder (a user's own parts) and gan_tune itself."""
+    modules = [str(Path(gan_tune.__file__).parent)]
+    submitted = json.loads(os.environ.get(SUBMITTED, "{}")).get("runtime_env") or {}
+    if submitted:
+        # Ray refuses keys that both give; with this it takes ours, and keeps the job's others.
+        os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
+        modules += submitted.get("py_modules", [])
+    return {"working_dir": os.getcwd(), "py_modules": modules, "excludes": NOT_SENT}
+
+
+# -------------------------------------------------------------------- storage
 
 
 def _check_shared(storage: Storage) -> None:
@@ -140,28 +242,34 @@ def _check_shared(storage: Storage) -> None:
     def touch(storage: Storage, path: str) -> None:
         storage.write(path, b"here")
 
-    for node in (node for node in ray.nodes() if node["Alive"]):
-        path = f".node-{node['NodeID'][:12]}"
-        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    nodes = {f".node-{node['NodeID'][:12]}": node for node in ray.nodes() if node["Alive"]}
+    touched = {
+        path: touch.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(storage, path)
+        for path, node in nodes.items()
+    }
+    for path, reference in touched.items():
+        where = nodes[path]["NodeManagerAddress"]
         try:
-            ray.get(touch.options(scheduling_strategy=here).remote(storage, path), timeout=120)
-        except ray.exceptions.RayError as error:
-            reason = str(error).strip().split("\n")[-1]
-            raise StorageError(
-                f"storage: node {node['NodeManagerAddress']} must be able to write "
-                f"{storage.uri}: {reason}"
-            ) from None
+            ray.get(reference, timeout=SHARED_SECONDS)
+        except RayError as error:
+            raise _node_failed(where, storage, error) from None
         if storage.read(path) != b"here":
             raise StorageError(
-                f"storage: must be shared by all nodes (NFS or s3://...), but what node "
-                f"{node['NodeManagerAddress']} writes to {storage.uri} is not seen here"
+                f"storage: must be shared by all nodes (NFS or s3://...), but what node {where} "
+                f"writes to {storage.uri} is not seen here"
             )
         storage.delete(path)
 
 
-def _quiet_ray() -> None:
-    """Ray's own lines off the screen: gan-tune prints what matters."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    logging.getLogger("ray").setLevel(logging.ERROR)
+def _node_failed(where: str, storage: Storage, error: RayError) -> ClusterError | StorageError:
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    if isinstance(cause, StorageError):
+        return StorageError(f"storage: node {where} must be able to write {storage.uri}: {cause}")
+    lines = str(error).strip().split("\n")
+    return ClusterError(f"node {where} cannot run gan-tune: {lines[-1].strip()}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -6,12 +6,14 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gan_tune.errors import SearchLockedError, StorageError
 
 __all__ = ["hold"]
+
+NAME = "search.lock"
 
 
 @contextmanager
@@ -19,26 +21,37 @@ def hold(folder: Path) -> Iterator[None]:
     """Hold a search's folder while the block runs. The system frees it when the process dies.
 
     Raises:
-        SearchLockedError: a live process holds it.
-        StorageError: the folder cannot be written.
+        SearchLockedError: a live process holds it; it is named.
+        StorageError: the folder cannot be written, or its file system knows no locks.
     """
-    path = folder / "search.lock"
+    path = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        # Python opens it for this process alone: those that Ray starts may outlive this one.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise StorageError(f"storage: cannot write {path}: {error}") from None
-    with file:
+    try:
+        _take(descriptor, path)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise SearchLockedError(
-                f"{folder.name}: this search is being worked on by {holder}; wait for it, or give "
-                "another --name"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)  # nobody is named who has let go
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+        raise SearchLockedError(
+            f"{path.parent.name}: this search is being worked on by {holder}; wait for it, or "
+            "give another --name"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"storage: cannot lock {path}: {error}") from None

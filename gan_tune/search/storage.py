@@ -18,9 +18,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
@@ -29,29 +33,106 @@ from gan_tune.errors import StorageError
 
 __all__ = ["Storage", "open_storage"]
 
+GCS_PATIENCE = 10
+"""Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
+
+
+class _Files(Protocol):
+    """Whole files by their full path. Absent files raise FileNotFoundError."""
+
+    def write(self, path: str, content: bytes) -> None: ...
+    def read(self, path: str) -> bytes: ...
+    def names(self, path: str) -> list[str]: ...
+    def delete(self, path: str) -> None: ...
+
+
+class _Disk:
+    def write(self, path: str, content: bytes) -> None:
+        """Beside the target first, then in its place: a kill or a power cut tears nothing."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def read(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def names(self, path: str) -> list[str]:
+        return os.listdir(path)
+
+    def delete(self, path: str) -> None:
+        Path(path).unlink()
+
+
+class _Store:
+    """A bucket: a file is there once its upload is complete."""
+
+    def __init__(self, files: pafs.FileSystem) -> None:
+        self._files = files
+
+    def write(self, path: str, content: bytes) -> None:
+        with self._files.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def read(self, path: str) -> bytes:
+        with self._files.open_input_stream(path) as stream:
+            return bytes(stream.read())
+
+    def names(self, path: str) -> list[str]:
+        return [entry.base_name for entry in self._files.get_file_info(pafs.FileSelector(path))]
+
+    def delete(self, path: str) -> None:
+        self._files.delete_file(path)
+
 
 class Storage:
-    """Small whole files below one root; every write is all or nothing. Picklable by its URI."""
+    """Small whole files below one root; every write is all or nothing. Picklable by its location.
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    Args:
+        location: an absolute folder, or a URI that pyarrow knows (`file://`, `s3://`, `gs://`).
+        below: names of folders that lead from there to the root.
+
+    Raises:
+        StorageError: the URI cannot be understood.
+    """
+
+    def __init__(self, location: str, *below: str) -> None:
+        self._location, self._below = location, below
         try:
-            self._files, self._root = pafs.FileSystem.from_uri(uri)
+            self._files, root = _opened(location)
         except (ArrowException, OSError, ValueError) as error:
-            raise StorageError(f"storage: must be a folder or a URI: {uri!r}: {error}") from None
+            shown = _masked(location)
+            reason = _first_line(error).replace(location, shown)
+            raise StorageError(
+                f"storage: must be a folder or a URI (s3://bucket/folder): {shown!r}: {reason}"
+            ) from None
+        self._root = "/".join([root.rstrip("/"), *below])
 
-    def __reduce__(self) -> tuple[type[Storage], tuple[str]]:
-        return Storage, (self.uri,)
+    def __reduce__(self) -> tuple[type[Storage], tuple[str, ...]]:
+        return Storage, (self._location, *self._below)
+
+    @property
+    def uri(self) -> str:
+        """The root for a person to read: a path, or a URI without credentials and options."""
+        if isinstance(self._files, _Disk):
+            return self._root
+        return f"{self._location.partition('://')[0]}://{self._root}"
 
     @property
     def folder(self) -> Path | None:
         """The root as a local folder, None where it is remote."""
-        return Path(self._root) if isinstance(self._files, pafs.LocalFileSystem) else None
+        return Path(self._root) if isinstance(self._files, _Disk) else None
 
     def below(self, *parts: str) -> Storage:
         """The storage rooted at a path below this one."""
-        base, _, query = self.uri.partition("?")
-        return Storage("/".join([base.rstrip("/"), *parts]) + (f"?{query}" if query else ""))
+        return Storage(self._location, *self._below, *parts)
 
     def write(self, path: str, content: bytes) -> None:
         """Write one file, whole or not at all.
@@ -59,58 +140,72 @@ class Storage:
         Raises:
             StorageError: the disk is full, read-only, or the store does not answer.
         """
-        full = f"{self._root}/{path}"
-        try:
-            if self.folder is None:
-                with self._files.open_output_stream(full) as stream:
-                    stream.write(content)
-                return
-            target = Path(full)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-            try:
-                partial.write_bytes(content)
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
-        except (ArrowException, OSError) as error:
-            raise StorageError(f"storage: cannot write {full}: {error}") from None
+        with self._plainly("write", path):
+            self._files.write(f"{self._root}/{path}", content)
 
     def write_json(self, path: str, content: Any) -> None:
         """Write one JSON file, whole or not at all; raises as :meth:`write`."""
         self.write(path, json.dumps(content, indent=1).encode())
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, None where it is not there."""
-        try:
-            with self._files.open_input_stream(f"{self._root}/{path}") as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-        except (ArrowException, OSError) as error:
-            raise StorageError(f"storage: cannot read {self._root}/{path}: {error}") from None
+        """A file's content, None where it is not there.
+
+        Raises:
+            StorageError: it is there but cannot be read, or the store does not answer.
+        """
+        with self._plainly("read", path):
+            try:
+                return self._files.read(f"{self._root}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def read_json(self, path: str) -> Any:
-        """A JSON file's content, None where it is not there."""
+        """A JSON file's content, None where it is not there; raises as :meth:`read`."""
         content = self.read(path)
-        return None if content is None else json.loads(content)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            raise StorageError(
+                f"storage: {self.local_path(path)} must be JSON, but is damaged: {error}"
+            ) from None
 
     def names(self, path: str = "") -> list[str]:
-        """Names of the files and folders in a folder, sorted; empty where it is not there."""
-        selector = pafs.FileSelector(f"{self._root}/{path}".rstrip("/"), allow_not_found=True)
-        entries = self._files.get_file_info(selector)
-        return sorted(e.base_name for e in entries if not e.base_name.startswith("."))
+        """Names of the files and folders in a folder, sorted; empty where it is not there.
+
+        Raises:
+            StorageError: it is there but cannot be read, or the store does not answer.
+        """
+        with self._plainly("list", path):
+            try:
+                found = self._files.names(f"{self._root}/{path}".rstrip("/"))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(name for name in found if not name.startswith("."))
 
     def delete(self, path: str) -> None:
-        """Remove a file; one that is not there is fine."""
-        try:
-            self._files.delete_file(f"{self._root}/{path}")
-        except FileNotFoundError:
-            return
+        """Remove a file; one that is not there is fine.
+
+        Raises:
+            StorageError: it cannot be removed, or the store does not answer.
+        """
+        with self._plainly("delete", path):
+            try:
+                self._files.delete(f"{self._root}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return
 
     def local_path(self, path: str) -> str:
         """Where a file is, for a person to read."""
-        return f"{self._root}/{path}" if self.folder else f"{self.uri}/{path}"
+        return f"{self.uri}/{path}".rstrip("/")
+
+    @contextmanager
+    def _plainly(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (ArrowException, OSError) as error:
+            raise StorageError(
+                f"storage: cannot {verb} {self.local_path(path)}: {_first_line(error)}"
+            ) from None
 
 
 def open_storage(location: str | Path) -> Storage:
@@ -120,18 +215,52 @@ def open_storage(location: str | Path) -> Storage:
         StorageError: it cannot be written or read back.
     """
     text = str(location)
-    if "://" not in text:
-        path = Path(text).expanduser().resolve()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"storage: cannot make the folder {path}: {error}") from None
-        text = path.as_uri()
-    storage = Storage(text)
+    storage = Storage(text if "://" in text else _made(text))
     probe = f".probe-{uuid.uuid4().hex[:8]}"
     storage.write(probe, b"gan-tune")
     found = storage.read(probe)
     storage.delete(probe)
     if found != b"gan-tune":
-        raise StorageError(f"storage: what is written must be readable: {text!r}")
+        raise StorageError(
+            f"storage: what is written must read back the same, but does not: {storage.uri}"
+        )
     return storage
+
+
+def _made(text: str) -> str:
+    """The folder a person named, absolute and existing."""
+    if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+        # `s3:/bucket` is a slip of the pen; a local folder of that name would hide it.
+        raise StorageError(
+            f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
+        )
+    try:
+        path = Path(text).expanduser().resolve()
+        if path.exists() and not path.is_dir():
+            raise StorageError(f"storage: must be a folder, but is a file: {path}")
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StorageError(
+            f"storage: cannot make the folder {text!r}: {_first_line(error)}"
+        ) from None
+    return str(path)
+
+
+@lru_cache(maxsize=16)
+def _opened(location: str) -> tuple[_Files, str]:
+    """The files at a location, and the path of its root among them; one connection a process."""
+    if "://" not in location:
+        return _Disk(), location
+    if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:
+        location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
+    files, root = pafs.FileSystem.from_uri(location)
+    return (_Disk() if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
+
+
+def _masked(location: str) -> str:
+    """A URI without the credentials it may carry."""
+    return re.sub(r"(?<=://)[^/@]*@", "", location.partition("?")[0])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,522 @@
+"""Ray: a search over two nodes, what is said when there is no cluster, and the launcher's file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+import yaml
+from jsonschema import ValidationError, validate
+from mlflow import MlflowClient
+from ray.autoscaler._private import docker
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.sdk import get_docker_host_mount_location
+
+import gan_tune
+from gan_tune.errors import ClusterError
+from gan_tune.search import cluster
+from gan_tune.space import Resources
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "t0" * 16
+
+
+# -------------------------------------------------------------------- two nodes
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A cluster of two nodes with a CPU each, as two machines would be."""
+
+    address: str
+    folder: Path
+    """Where both keep what is theirs, logs among it."""
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """With token authentication; the project is neither the nodes' folder nor on their path."""
+    folder = Path(tempfile.mkdtemp(prefix="gt-", dir="/tmp"))  # short, since sockets lie in it
+    (folder / "empty").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = f"127.0.0.1:{port}"
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        started.append(_start_node(folder, "head", f"--port={port}"))
+        started.append(_start_node(folder, "node", f"--address={here}"))
+        yield Nodes(here, folder)
+    finally:
+        for process in started:
+            _kill_session(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_node(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
+    first = ["--head", "--include-dashboard=false"] if name == "head" else []
+    log = folder / f"{name}.log"
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *first, *options),
+        *("--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000"),
+        *("--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"),
+        f"--temp-dir={folder}",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder / "empty",
+            env=_environment(folder, PYTHONPATH=None),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 90
+    while b"Ray runtime started" not in log.read_bytes():
+        if process.poll() is not None or time.monotonic() > deadline:
+            _kill_session(process)
+            pytest.fail(f"ray start: {log.read_text()}")
+        time.sleep(0.1)
+    return process
+
+
+def _kill_session(leader: subprocess.Popen[bytes]) -> None:
+    """All that a `ray start` of ours has begun, and nobody else's."""
+    for pid in [pid for pid in psutil.pids() if pid != leader.pid]:
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == leader.pid:
+                os.kill(pid, signal.SIGKILL)
+    leader.kill()
+    leader.wait()
+
+
+def _environment(home: Path, **changes: str | None) -> dict[str, str]:
+    """The environment of a process that is to know no Ray but the one it is told of."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ours = {"HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    merged: dict[str, str | None] = {**kept, **ours, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _run(code: str, folder: Path, *args: str, **environment: str | None) -> tuple[str, str]:
+    """What a process in a folder says on stdout and stderr."""
+    path = str(Path(gan_tune.__file__).parents[1])
+    process = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        cwd=folder,
+        env=_environment(folder, PYTHONPATH=path, **environment),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    return process.stdout, process.stderr
+
+
+# -------------------------------------------------------------------- a search over both
+
+SPACE: dict[str, Any] = {
+    "name": "tiny",
+    "objective": {"metric": "frechet_distance", "mode": "min"},
+    "budget": {"trials": 4, "steps": 60, "evaluations": 3},
+    "search": {"sampler": "random", "seed": 1},
+    "confirm": {"top": 1, "seeds": 1},
+    "trial": {
+        "data": {"name": "digits", "batch_size": 32},
+        "generator": {"name": "my_parts:TinyGenerator", "latent": 8, "width": {"int": [8, 16]}},
+        "discriminator": {"name": "mlp", "hidden": [16]},
+        "loss": "non_saturating",
+        "generator_optimizer": {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}},
+        "discriminator_optimizer": {"name": "adam", "lr": 1e-3},
+    },
+}
+
+MY_PARTS = '''
+"""A person's own generator. Each worker notes where it is, and the first waits for the second."""
+
+import json, math, os, pathlib, time
+import gan_tune, ray, torch
+
+NOTES = pathlib.Path({notes!r})
+
+
+class TinyGenerator(torch.nn.Sequential):
+    def __init__(self, shape, latent: int = 8, width: int = 16):
+        super().__init__(
+            torch.nn.Linear(latent, width), torch.nn.ReLU(),
+            torch.nn.Linear(width, math.prod(shape)), torch.nn.Sigmoid(),
+            torch.nn.Unflatten(1, tuple(shape)),
+        )
+        if ray.is_initialized() and ray.get_runtime_context().get_actor_id():
+            node = ray.get_runtime_context().get_node_id()
+            paths = [gan_tune.__file__, __file__, os.getcwd()]
+            (NOTES / (node + ".json")).write_text(json.dumps(paths))
+            deadline = time.monotonic() + 60
+            while len(list(NOTES.glob("*.json"))) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+'''
+
+SEARCH = """
+import json, sys
+from dataclasses import asdict
+from gan_tune.service import search
+
+space, storage, address, uri = sys.argv[1:]
+result = search(json.loads(space), storage=storage, address=address, tracking_uri=uri)
+print(json.dumps(asdict(result)))
+"""
+
+
+def test_a_search_over_two_nodes(nodes: Nodes, tmp_path: Path) -> None:
+    for name in ("project", "shared", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "project" / "my_parts.py").write_text(
+        MY_PARTS.replace("{notes!r}", repr(str(tmp_path / "notes")))
+    )
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    out, err = _run(
+        SEARCH,
+        tmp_path / "project",
+        *(json.dumps(SPACE), str(tmp_path / "shared"), nodes.address, uri),
+    )
+    assert out, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["finished"], err
+
+    notes = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "notes").iterdir()}
+    assert len(notes) == 2, "both nodes must have run trials"
+    for paths in notes.values():  # all of it came by Ray, nothing from this checkout
+        assert all(Path(path).is_relative_to(nodes.folder.resolve()) for path in paths), paths
+
+    trials = _trial_outcomes(uri)
+    assert sum(result["outcomes"].values()) == 4
+    assert {f"{number:04d}" for number in range(4)} <= set(trials)
+    assert set(trials.values()) <= {"completed", "pruned", "diverged", "collapsed"}
+    searched = Counter(trials[f"{number:04d}"] for number in range(4))
+    assert searched == Counter(result["outcomes"])
+    champion = MlflowClient(uri).get_model_version_by_alias(result["model"], "champion")
+    assert int(champion.version) == result["model_version"]
+    assert [p.name for p in (tmp_path / "shared").glob(".node-*")] == []
+
+
+def _trial_outcomes(uri: str) -> dict[str, str]:
+    client = MlflowClient(uri)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = client.search_runs(experiments)
+    tags = [run.data.tags for run in runs if "gan_tune.trial" in run.data.tags]
+    assert all(run.info.status != "RUNNING" for run in runs)
+    return {each["gan_tune.trial"]: each["gan_tune.outcome"] for each in tags}
+
+
+# -------------------------------------------------------------------- joining
+
+JOIN = """
+import json, logging, os, sys, time
+import ray
+from gan_tune.errors import GanTuneError
+from gan_tune.search.cluster import connected, slots
+from gan_tune.search.storage import open_storage
+from gan_tune.space import Resources
+
+logging.basicConfig(format="%(message)s")
+address, storage, resources = sys.argv[1:]
+began = time.monotonic()
+try:
+    with connected(address or None, open_storage(storage), cpus=2):
+        print("env", json.dumps(ray.get_runtime_context().runtime_env.get("env_vars")))
+        @ray.remote
+        def loud():
+            print("loud")
+        ray.get(loud.remote())
+        for each in json.loads(resources):
+            print("slots", slots(Resources(**each), None))
+except GanTuneError as error:
+    print(type(error).__name__, error)
+print("seconds", time.monotonic() - began)
+"""
+
+
+def _join(
+    folder: Path, address: str = "", *resources: Mapping[str, float], **environment: str | None
+) -> tuple[list[str], str]:
+    """What a process prints that joins (its seconds, on the last line, checked), and its stderr."""
+    (folder / "joins").mkdir(exist_ok=True)
+    storage = str(folder / "shared")
+    out, err = _run(JOIN, folder / "joins", address, storage, json.dumps(resources), **environment)
+    lines = out.splitlines()
+    assert lines, err
+    word, seconds = lines.pop().split()
+    assert word == "seconds"
+    if lines[0].startswith("ClusterError"):
+        assert len(lines) == 1
+        assert float(seconds) < 10
+    return lines, err
+
+
+def test_a_local_ray_is_quiet_and_holds_what_it_can(tmp_path: Path) -> None:
+    no_token = {"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": None}
+    lines, err = _join(tmp_path, "local", {"cpu": 0.5}, {"cpu": 3}, **no_token)
+    assert lines == [
+        "env null",
+        "slots 4",
+        "ClusterError resources: one trial needs cpu: 3, gpu: 0, but no node has that; the most "
+        "there is: cpu: 2, gpu: 0",
+    ]
+    assert err == ""
+
+
+def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    """Also where `ray job submit` gave a working folder, too, which Ray refuses by itself."""
+    job = {"runtime_env": {"working_dir": "gcs://_ray_pkg_0.zip", "env_vars": {"A": "1"}}}
+    environment = {
+        "RAY_ADDRESS": nodes.address,
+        "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job),
+        **_large_folder(tmp_path),
+    }
+    (tmp_path / "joins" / ".rayignore").write_text("*.bin\n")
+    lines, err = _join(tmp_path, "", {"cpu": 1}, {"cpu": 1, "gpu": 0.5}, **environment)
+    assert lines == ['env {"A": "1"}', "slots 2", "slots 1"], err
+    assert err.count("\n") == 1  # a cluster that is not ours may grow
+    assert "waiting for the cluster to grow" in err
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        {"RAY_AUTH_TOKEN": "wrong" * 8},
+        {"RAY_AUTH_TOKEN": None},
+        {"RAY_AUTH_TOKEN": None, "RAY_AUTH_MODE": None},
+    ],
+    ids=["wrong", "none", "nothing set"],
+)
+def test_another_token(nodes: Nodes, tmp_path: Path, token: dict[str, str | None]) -> None:
+    lines, err = _join(tmp_path, nodes.address, **token)
+    assert lines[0].startswith("ClusterError --address: ")
+    assert "it wants another token: set RAY_AUTH_MODE=token" in lines[0]
+    assert err == ""
+
+
+def _large_folder(folder: Path) -> dict[str, str]:
+    """A working folder above Ray's limit, which an environment lowers from half a gigabyte."""
+    (folder / "joins").mkdir()
+    (folder / "joins" / "faces.bin").write_bytes(os.urandom(3 * 2**20))
+    return {"RAY_max_grpc_message_size": str(2 * 2**20)}
+
+
+def test_a_working_folder_too_large_to_travel(nodes: Nodes, tmp_path: Path) -> None:
+    lines, err = _join(tmp_path, nodes.address, **_large_folder(tmp_path))
+    assert lines[0].startswith("ClusterError working folder: at most 2.00MiB of it can travel")
+    assert err == ""
+
+
+def test_a_port_where_something_else_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lines, err = _join(tmp_path, f"127.0.0.1:{server.getsockname()[1]}")
+    assert lines[0].endswith("what listens there does not answer as Ray does")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "rule"),
+    [
+        ("127.0.0.1:1", "Connection refused"),
+        ("nowhere.invalid:6379", "nowhere.invalid"),
+        ("10.0.0.1", "must be HOST:PORT"),
+        (":6379", "must be HOST:PORT"),
+        ("host:port", "must be HOST:PORT"),
+        ("ray://127.0.0.1:10001", "ray job submit"),
+        ("http://127.0.0.1:8265", "ray job submit"),
+    ],
+)
+def test_addresses_of_no_cluster(address: str, rule: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ClusterError) as caught, cluster.connected(address, None):  # type: ignore[arg-type]
+        pass
+    assert time.monotonic() - began < 10
+    text = str(caught.value)
+    assert text.startswith("--address: ")
+    assert rule in text
+    assert address in text
+    assert "\n" not in text
+    assert not ray.is_initialized()
+
+
+def test_auto_where_there_is_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Other clusters of this machine are kept out of sight: Ray would find their processes."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    hidden = "import psutil\npsutil.process_iter = lambda *_: []\n"
+    monkeypatch.setattr(cluster, "_TRIAL_JOIN", hidden + cluster._TRIAL_JOIN)
+    with pytest.raises(ClusterError) as caught, cluster.connected("auto", None):  # type: ignore[arg-type]
+        pass
+    assert "'auto': Could not find any running Ray instance" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# -------------------------------------------------------------------- slots
+
+
+@pytest.mark.parametrize(
+    ("machines", "resources", "limit", "expected"),
+    [
+        ([{"CPU": 4}], Resources(), None, 4),
+        ([{"CPU": 4}, {"CPU": 2}], Resources(), None, 6),
+        ([{"CPU": 4}], Resources(), 3, 3),
+        ([{"CPU": 4}], Resources(), 9, 4),
+        ([{"CPU": 3}, {"CPU": 3}], Resources(cpu=2), None, 2),
+        ([{"CPU": 3}], Resources(cpu=0.1), None, 30),
+        ([{"CPU": 0}, {"CPU": 8, "GPU": 2}], Resources(gpu=0.4), None, 4),
+        ([{"CPU": 99, "GPU": 1}], Resources(gpu=0.1), None, 10),
+        ([{"CPU": 8, "GPU": 5}], Resources(gpu=2), None, 2),
+        ([{"CPU": 3, "GPU": 8}], Resources(gpu=0.5), None, 3),
+        ([{"CPU": 8}], Resources(gpu=1), None, 1),
+        ([], Resources(), 16, 16),
+    ],
+)
+def test_slots(
+    monkeypatch: pytest.MonkeyPatch,
+    machines: list[dict[str, float]],
+    resources: Resources,
+    limit: int | None,
+    expected: int,
+) -> None:
+    alive = [{"Alive": True, "Resources": machine} for machine in machines]
+    dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
+    monkeypatch.setattr(ray, "nodes", lambda: [dead, *alive])
+    assert cluster.slots(resources, limit) == expected
+
+
+# -------------------------------------------------------------------- cluster.yaml
+
+
+@pytest.fixture
+def launch() -> dict[str, Any]:
+    """cluster.yaml as Ray's launcher reads it."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    return loaded
+
+
+def _faults(launch: dict[str, Any]) -> list[str]:
+    """What about a launcher's file is open to others, or brings nobody any work."""
+    full = prepare_config(copy.deepcopy(launch))
+    node_types = full["available_node_types"]
+    head, workers = full["head_node_type"], set(node_types) - {full["head_node_type"]}
+    begin = " ".join(full["head_start_ray_commands"])
+    container = docker.docker_start_cmds(
+        *("ubuntu", full["docker"]["image"], full["file_mounts"], "x"),
+        *(full["docker"]["run_options"], full["cluster_name"], "/home/ray", "docker"),
+    )
+    path, read = "/run/gan-tune/ray_auth_token", "/run/secrets/ray_auth_token"
+    sent = get_docker_host_mount_location(full["cluster_name"])
+    text = json.dumps(full)
+    held = {
+        "the head runs trials": node_types[head]["resources"] == {"CPU": 0, "GPU": 0}
+        and "--num-cpus=0" in begin
+        and "--num-gpus=0" in begin,
+        "idle workers stay": all(node_types[name]["min_workers"] == 0 for name in workers),
+        "workers have no limit": all(
+            0 < node_types[name]["max_workers"] <= full["max_workers"] for name in workers
+        ),
+        "workers have no GPU": all(node_types[name]["resources"]["GPU"] for name in workers),
+        "the dashboard is open": "--dashboard-host=127.0.0.1" in begin and "0.0.0.0" not in text,
+        "a port is open": "IpPermissions" not in text and "GroupName" in text,
+        "no token is asked for": "--env RAY_AUTH_MODE=token " in container,
+        "the token is not read": f"--env RAY_AUTH_TOKEN_PATH={read} " in container,
+        "the token can be written": f"--volume {sent}{path}:{read}:ro " in container,
+        "the token does not travel": full["file_mounts"].get(path) == "~/.ray/auth_token",
+        "the token is in the file": "RAY_AUTH_TOKEN=" not in text,
+        "disks are in the clear": text.count('"Encrypted": true') == len(node_types),
+        "usage is reported": "RAY_USAGE_STATS_ENABLED=0" in container
+        and all("--disable-usage-stats" in full[f"{role}_start_ray_commands"][-1]
+                for role in ("head", "worker")),
+        "the head does not grow": "--autoscaling-config=~/ray_bootstrap_config.yaml" in begin,
+        "gan-tune is not installed": "gan-tune" in " ".join(full["setup_commands"]),
+    }  # fmt: skip
+    return [fault for fault, fine in held.items() if not fine]
+
+
+def test_the_launcher_takes_the_file(launch: dict[str, Any]) -> None:
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    validate(launch, json.loads(schema.read_text()))
+    validate_config(prepare_config(copy.deepcopy(launch)))
+    with pytest.raises(ValidationError):
+        validate_config(prepare_config(launch | {"workers": 3}))
+
+
+def test_the_image_is_of_the_ray_that_is_tested(launch: dict[str, Any]) -> None:
+    """The launcher wants one Ray on both sides."""
+    version = launch["docker"]["image"].partition(":")[2].split("-")[0]
+    assert version.split(".")[:2] == ray.__version__.split(".")[:2]
+
+
+def test_the_cluster_is_closed(launch: dict[str, Any]) -> None:
+    assert _faults(launch) == []
+
+
+def _weakened(launch: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    text = json.dumps(launch)
+    assert old in text
+    weaker: dict[str, Any] = json.loads(text.replace(old, new))
+    return weaker
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "the dashboard is open"),
+        ("--dashboard-host=127.0.0.1", "", "the dashboard is open"),
+        ("--num-cpus=0", "", "the head runs trials"),
+        ('"resources": {"CPU": 0', '"resources": {"CPU": 2', "the head runs trials"),
+        ("RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "no token is asked for"),
+        ("ray_auth_token:ro", "ray_auth_token", "the token can be written"),
+        ("~/.ray/auth_token", "~/token", "the token does not travel"),
+        ("RAY_AUTH_TOKEN_PATH=/run", "RAY_AUTH_TOKEN=/run", "the token is in the file"),
+        ('"GroupName": "gan-tune"', '"GroupName": "x", "IpPermissions": []', "a port is open"),
+        ('"min_workers": 0', '"min_workers": 1', "idle workers stay"),
+        ('"max_workers": 8, "resources"', '"max_workers": 9, "resources"', "workers have no limit"),
+        ('"Encrypted": true', '"Encrypted": false', "disks are in the clear"),
+        ("--disable-usage-stats", "", "usage is reported"),
+    ],
+)
+def test_each_weakness_would_be_found(
+    launch: dict[str, Any], old: str, new: str, fault: str
+) -> None:
+    assert fault in _faults(_weakened(launch, old, new))
+
+
+def test_ray_s_own_commands_would_be_open(launch: dict[str, Any]) -> None:
+    del launch["head_start_ray_commands"]
+    assert "the dashboard is open" in _faults(launch)
+
+
+def test_only_what_is_needed_travels() -> None:
+    """What the package ships is never left out, a folder of runs always."""
+    from ray._private.runtime_env.packaging import _get_excludes
+
+    package = Path(gan_tune.__file__).parent
+    left_out = _get_excludes(package, cluster.NOT_SENT)
+    files = [
+        path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert files
+    assert [path for path in files if left_out(path)] == []
+    for name in ("gan_tune_runs", "mlruns", "mlflow.db", "mlflow.db-wal", ".git", ".venv", ".env"):
+        assert left_out(package / name), name

@@ -1,0 +1,413 @@
+"""Where searches live: folders with odd names, full and read-only disks, buckets, and the lock."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pytest
+
+from gan_tune.errors import SearchLockedError, StorageError
+from gan_tune.search import storage as storage_module
+from gan_tune.search.lock import hold
+from gan_tune.search.storage import Storage, open_storage
+
+ODD_NAMES = [
+    "a b",
+    "100%",
+    "%20",
+    "a#b",
+    "a?b=c",
+    "ä☃",
+    "a;b&c",
+    "a:b",
+    "a+b",
+    "-rf",
+    "a'\"b",
+    ".x",
+]
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """`s3://KEY:SECRET@gan-tune` with options: a real S3 protocol over HTTP, in another process.
+
+    moto's server stands in for a store: neither MinIO nor any other real one can be installed from
+    the package registries.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Through the module, since the environment's scripts need not be on the path.
+    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_until(lambda: _listening(port), seconds=60)
+        files = pafs.S3FileSystem(
+            access_key="KEY",
+            secret_key="SECRET",
+            region="us-east-1",
+            scheme="http",
+            endpoint_override=f"127.0.0.1:{port}",
+            allow_bucket_creation=True,
+        )
+        files.create_dir("gan-tune")
+        yield f"s3://KEY:SECRET@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """An empty storage of each kind."""
+    if request.param == "folder":
+        return open_storage(tmp_path)
+    return open_storage(request.getfixturevalue("bucket")).below(tmp_path.name)
+
+
+def _wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _one_line_error(part: str, *, seconds: float = 20) -> Iterator[None]:
+    began = time.monotonic()
+    with pytest.raises(StorageError) as caught:
+        yield
+    assert time.monotonic() - began < seconds
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith("storage: ")
+    assert part in text
+    assert "SECRET" not in text
+
+
+# -------------------------------------------------------------------- any storage
+
+
+def test_files_read_back(storage: Storage) -> None:
+    storage.write("trials/0001/grid.png", b"\x00\xff")
+    storage.write("trials/0001/grid.png", b"new")
+    storage.write_json("result.json", {"a": [1, None]})
+    assert storage.read("trials/0001/grid.png") == b"new"
+    assert storage.read_json("result.json") == {"a": [1, None]}
+    assert storage.names() == ["result.json", "trials"]
+    assert storage.names("trials") == ["0001"]
+    assert storage.below("trials", "0001").names() == ["grid.png"]
+    assert pickle.loads(pickle.dumps(storage.below("trials"))).names("0001") == ["grid.png"]
+
+
+def test_what_is_absent(storage: Storage) -> None:
+    storage.write("file", b"")
+    assert storage.read("file") == b""
+    for path in ("nothing", "no/thing", "file/below"):
+        assert storage.read(path) is None
+        assert storage.read_json(path) is None
+        assert storage.names(path) == []
+        storage.delete(path)
+    storage.delete("file")
+    storage.delete("file")
+    assert storage.read("file") is None
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_lead_to_the_same_file(storage: Storage, name: str) -> None:
+    below = storage.below(name, "trials")
+    below.write(f"{name}.json", b"1")
+    assert storage.read(f"{name}/trials/{name}.json") == b"1"
+    assert pickle.loads(pickle.dumps(below)).read(f"{name}.json") == b"1"
+    hidden = name.startswith(".")
+    assert below.names() == ([] if hidden else [f"{name}.json"])
+
+
+def test_damaged_json_is_named(storage: Storage) -> None:
+    storage.write("a/result.json", b'{"torn')
+    with _one_line_error("a/result.json must be JSON"):
+        storage.read_json("a/result.json")
+
+
+# -------------------------------------------------------------------- folders
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    root = open_storage(tmp_path / name / "runs")
+    root.write("x", b"1")
+    assert (tmp_path / name / "runs" / "x").read_bytes() == b"1"
+    assert root.folder == tmp_path / name / "runs"
+    assert root.local_path("x") == str(tmp_path / name / "runs" / "x")
+    as_uri = Storage((tmp_path / name / "runs").as_uri())
+    assert as_uri.read("x") == b"1"
+    assert as_uri.folder == root.folder
+
+
+def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
+    root = open_storage(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    root.write("\udcfe", b"1")
+    assert root.names() == ["\udcfe"]
+
+
+def test_relative_and_home_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert open_storage("runs").folder == tmp_path / "runs"
+    assert open_storage("~/runs").folder == tmp_path / "home" / "runs"
+
+
+@pytest.mark.parametrize(
+    ("location", "part"),
+    [
+        ("", "must be a folder or a URI"),
+        ("s3:/bucket/runs", "must be a folder or a URI"),
+        ("http://127.0.0.1/runs", "must be a folder or a URI"),
+        ("hdfs://nowhere/runs", "must be a folder or a URI"),
+        ("s3:///runs", "must be a folder or a URI"),
+        ("ftp://KEY:SECRET@nowhere/runs", "must be a folder or a URI"),
+        ("~nobody-of-that-name/runs", "cannot make the folder"),
+        ("a\0b", "cannot make the folder"),
+    ],
+)
+def test_locations_that_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with _one_line_error(part):
+        open_storage(location)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with _one_line_error("must be a folder, but is a file"):
+        open_storage(tmp_path / "file")
+    with _one_line_error("cannot make the folder"):
+        open_storage(tmp_path / "file" / "runs")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
+    root = open_storage(tmp_path)
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    with _one_line_error("cannot read"):
+        root.read("x")
+    with _one_line_error("cannot write"):
+        root.write("x", b"")
+    with _one_line_error("cannot delete"):
+        root.delete("x")
+    assert root.names() == ["x"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x"]
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small file system of its own in a folder, where this process may mount one."""
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if (
+        mount is None
+        or os.geteuid() != 0
+        or subprocess.run(command, capture_output=True).returncode
+    ):
+        pytest.skip("mounting a file system needs root and the right to do so")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    with _mounted(tmp_path / "disk", "size=64k"):
+        root = open_storage(tmp_path / "disk")
+        root.write("result.json", b"old")
+        with _one_line_error("No space left"):
+            root.write("result.json", b"x" * 200_000)
+        assert root.read("result.json") == b"old"
+        assert os.listdir(tmp_path / "disk") == ["result.json"]  # nothing half-written is left
+
+
+def test_a_read_only_disk(tmp_path: Path) -> None:
+    with _mounted(tmp_path / "disk", "ro"):
+        with _one_line_error("Read-only file system"):
+            open_storage(tmp_path / "disk")
+        with _one_line_error("Read-only file system"):
+            open_storage(tmp_path / "disk" / "runs")
+        with _one_line_error("Read-only file system"), hold(tmp_path / "disk" / "search"):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root, see the mounted one")
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with _one_line_error("Permission denied"):
+        open_storage(tmp_path)
+    with _one_line_error("Permission denied"), hold(tmp_path / "search"):
+        pass
+
+
+def test_a_write_that_hits_a_limit_leaves_the_old_file(tmp_path: Path) -> None:
+    """As a full disk, but nobody needs a right to mount for it."""
+    root = open_storage(tmp_path)
+    root.write("result.json", b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with _one_line_error("File too large"):
+            root.write("result.json", b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert root.read("result.json") == b"old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+WRITER = """
+import sys
+from gan_tune.search.storage import Storage
+root = Storage(sys.argv[1])
+print("begun", flush=True)
+for turn in range(10**9):
+    root.write("file", bytes([65 + turn % 26]) * 300_000)
+"""
+
+
+def test_a_killed_writer_tears_nothing(tmp_path: Path) -> None:
+    for pause in (0.0, 0.003, 0.01, 0.05, 0.1):
+        with _python(WRITER, str(tmp_path)) as writer:
+            _wait_until((tmp_path / "file").exists)
+            time.sleep(pause)
+            writer.kill()
+        content = Storage(str(tmp_path)).read("file")
+        assert content is not None
+        assert len(content) == 300_000
+        assert len(set(content)) == 1
+    assert Storage(str(tmp_path)).names() == ["file"]  # what a kill leaves behind is hidden
+
+
+@contextmanager
+def _python(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that has said its first word."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *args],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "begun"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# -------------------------------------------------------------------- buckets
+
+
+def test_a_bucket_is_remote_and_hides_its_key(bucket: str) -> None:
+    root = open_storage(bucket)
+    assert root.folder is None
+    assert root.uri == "s3://gan-tune/runs"
+    assert root.below("a b").local_path("champion.png") == "s3://gan-tune/runs/a b/champion.png"
+
+
+def test_a_bucket_that_is_not_there(bucket: str) -> None:
+    with _one_line_error("NO_SUCH_BUCKET"):
+        open_storage(bucket.replace("@gan-tune", "@other"))
+
+
+def test_a_store_that_is_not_there() -> None:
+    with _one_line_error("NETWORK_CONNECTION"):
+        open_storage("s3://KEY:SECRET@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:1")
+
+
+def test_no_credentials(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with _one_line_error("gan-tune/runs"):
+        open_storage(bucket.replace("KEY:SECRET@", ""))
+
+
+def test_google_stores_are_not_tried_for_a_quarter_of_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_module, "GCS_PATIENCE", 1)
+    uri = "gs://anonymous@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:1"
+    with _one_line_error("gs://gan-tune/runs"):
+        open_storage(uri)
+
+
+# -------------------------------------------------------------------- the lock
+
+HOLDER = """
+import pathlib, subprocess, sys, time
+from gan_tune.search.lock import hold
+with hold(pathlib.Path(sys.argv[1])):
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_is_exclusive_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
+    """Also while a process that the holder started, as Ray's are, lives on."""
+    folder = tmp_path / "digits"
+    with _python(HOLDER, str(folder)) as holder:
+        child = int((folder / "child").read_text())
+        try:
+            with pytest.raises(SearchLockedError) as caught, hold(folder):
+                pass
+            assert str(caught.value).startswith(
+                f"digits: this search is being worked on by process {holder.pid} on "
+                f"{socket.gethostname()}"
+            )
+            holder.kill()
+            holder.wait()
+            os.kill(child, 0)  # lives
+            with hold(folder):
+                assert str(os.getpid()) in (folder / "search.lock").read_text()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_the_lock_is_let_go_and_names_nobody_then(tmp_path: Path) -> None:
+    for _ in range(2):
+        with hold(tmp_path), pytest.raises(SearchLockedError), hold(tmp_path):
+            pass
+        assert (tmp_path / "search.lock").read_text() == ""
+
+
+def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with _one_line_error("cannot write"), hold(tmp_path / "file"):
+        pass
+    (tmp_path / "search.lock").mkdir()
+    with _one_line_error("cannot write"), hold(tmp_path):
+        pass
