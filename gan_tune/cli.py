@@ -704,7 +704,8 @@ def ui(
 ) -> None:
     """Serve MLflow's pages, until Ctrl-C.
 
-    They show every trial's settings, curves and pictures, and the registered models. Where the record is kept by an MLflow server already, its address is printed instead.
+    They show every trial's settings, curves and pictures, and the registered models. Where the
+    record is kept by an MLflow server already, its address is printed instead.
 
     \b
     Example:

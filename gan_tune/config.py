@@ -293,6 +293,15 @@ class Argument:
         # Through JSON, so that strict means: no number out of text, but a tuple out of a list.
         return adapter.validate_json(text, strict=True)
 
+    def example(self) -> Any:
+        """Some value that fits, None where none of the simplest does."""
+        for value in (0.5, 1, 2, "x", [1], True):
+            try:
+                return self.check(value)
+            except ValidationError:
+                continue
+        return None
+
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the argument's values."""
         return {**_adapter(self.annotation).json_schema()}
@@ -395,10 +404,11 @@ class Catalogue:
         return Part(name=name, args=ordered)
 
     def stand_in(self, kind: str) -> Part | None:
-        """A part that needs no arguments, to stand where a faulty one was given."""
+        """A sound part of a kind, to stand where a faulty one was given."""
         for name, arguments in self.parts[kind].items():
-            if not any(argument.required for argument in arguments.values()):
-                return Part(name=name, args={a.name: a.default for a in arguments.values()})
+            args = {a.name: a.example() if a.required else a.default for a in arguments.values()}
+            if not any(args[a.name] is None for a in arguments.values() if a.required):
+                return Part(name=name, args=args)
         return None
 
     def broken_rules(

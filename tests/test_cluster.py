@@ -265,7 +265,7 @@ def _join(
     assert word == "seconds"
     if lines[0].startswith("ClusterError"):
         assert len(lines) == 1
-        assert float(seconds) < 10
+        assert float(seconds) < 20  # half of it is for slow machines
     return lines, err
 
 

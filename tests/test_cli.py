@@ -1,0 +1,757 @@
+"""The command line as a user meets it: what it prints, writes, refuses, and how it exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer
+import yaml
+from PIL import Image
+
+from gan_tune import __version__, cli, samples, service
+from gan_tune.errors import OutputError
+from gan_tune.search.lock import hold
+from gan_tune.tracking.registry import register_champion
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "gan_tune.service")
+SMALL = ["trials=3", "steps=60", "evaluations=3"]
+SEARCH = ["search", "digits", *[w for s in SMALL for w in ("--set", f"budget.{s}")]]
+SEARCH += ["--set", "confirm.seeds=1", "--set", "confirm.top=1"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "COLUMNS", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["gan-tune", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Ran(ended.value.code or 0, captured.out, captured.err)  # type: ignore[arg-type]
+
+    return call
+
+
+def process(*words: str, folder: Path, **changes: str) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    outer = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "gan_tune.cli", *words],
+        cwd=folder,
+        env=outer | {"PYTHONPATH": str(ROOT)} | changes,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A finished search: its folder, what it printed, and the options that find it."""
+
+    folder: Path
+    out: str
+    err: str
+
+    @property
+    def storage(self) -> list[str]:
+        return ["--storage", str(self.folder / "gan_tune_runs")]
+
+    @property
+    def record(self) -> list[str]:
+        return ["--tracking-uri", f"sqlite:///{self.folder}/mlflow.db"]
+
+    @property
+    def both(self) -> list[str]:
+        return [*self.storage, *self.record]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """A tiny real search, run by the command line."""
+    folder = tmp_path_factory.mktemp("searched")
+    command = process(*SEARCH, folder=folder)
+    out, err = command.communicate(timeout=240)
+    assert command.returncode == 0, out + err
+    return Searched(folder, out, err)
+
+
+@pytest.fixture(scope="module")
+def dots(searched: Searched) -> str:
+    """A registered generator of points."""
+    record = searched.record[1]
+    module = torch.nn.Linear(2, 2)
+    register_champion(
+        module,
+        latent=2,
+        model="dots",
+        run_id=None,
+        value=1.0,
+        mode="min",
+        comparable="",
+        uri=record,
+    )
+    return "dots"
+
+
+@pytest.fixture
+def space_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the shipped digits space with other values."""
+
+    def write(name: str = "mine.yaml", **changes: Any) -> Path:
+        tree = yaml.safe_load((ROOT / "search_spaces" / "digits.yaml").read_text())
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(tree | changes))
+        return path
+
+    return write
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().splitlines()
+
+
+def nothing_in(folder: Path) -> bool:
+    return not list(folder.iterdir())
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['gan-tune', '--help']\n"
+        "from gan_tune.cli import main\n"
+        "try: main()\n"
+        f"finally: print('loaded', [n for n in {HEAVY!r} if n in sys.modules])"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        ended = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seconds.append(time.perf_counter() - started)
+    assert ended.stdout.endswith("loaded []\n")
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches(name: str, run: Run) -> None:
+    ran = run(name, "--help")
+    assert ran.code == 0
+    assert f"  gan-tune {name}" in ran.out.partition("Example:")[2]
+    assert all(parameter.help for parameter in COMMANDS[name].params if parameter.name != "help")
+
+
+def test_the_list_of_commands_is_whole(run: Run) -> None:
+    out = run("--help").out
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == Ran(0, f"gan-tune {__version__}\n", "")
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    ran = run()
+    assert (ran.code, ran.err) == (0, "")
+    assert "Commands:" in ran.out
+
+
+def test_the_storage_is_the_service_s() -> None:
+    assert cli.STORAGE == service.DEFAULT_STORAGE
+
+
+# ---------------------------------------------------------------- bad input
+
+
+BAD = {
+    "no such command": (["serch"], "No such command 'serch'"),
+    "no such option": (["search", "digits", "--trails", "3"], "--trails"),
+    "missing argument": (["search"], "SPACE"),
+    "missing option": (["generate", "digits"], "--out"),
+    "a word for a number": (["search", "digits", "--trials", "many"], "--trials"),
+    "no concurrency": (["search", "digits", "--max-concurrent", "0"], "--max-concurrent"),
+    "unknown space": (["search", "digit"], "did you mean 'digits'?"),
+    "no such file": (["search", "nowhere.yaml"], "nowhere.yaml: no such file"),
+    "no trials": (["search", "digits", "--trials", "0"], "budget.trials: must be at least 1: 0"),
+    "no time": (["search", "digits", "--minutes", "0"], "budget.minutes: must be above 0"),
+    "time that is none": (["search", "digits", "--minutes", "nan"], "budget.minutes"),
+    "bad seed": (["search", "digits", "--seed", "-1"], "search.seed: must be at least 0: -1"),
+    "a name that leads away": (["search", "digits", "--name", "../x"], "name: must be letters"),
+    "a model's name": (["search", "digits", "--model", "a/b"], "model: must be letters"),
+    "no tracking store": (["search", "digits", "--tracking-uri", "runs"], "no tracking URI"),
+    "bad set": (["show", "digits", "--set", "trial.los=hinge"], "did you mean 'loss'?"),
+    "set without value": (["train", "digits", "--set", "budget.steps"], "must be PATH=VALUE"),
+    "unknown setting": (["train", "digits", "--setting", "los=hinge"], "did you mean 'loss'?"),
+    "setting without value": (["train", "digits", "--setting", "loss"], "must be NAME=VALUE"),
+    "setting off the range": (["train", "digits", "--setting", "ema=0.5"], "must be one of 0.0"),
+    "setting in vain": (
+        ["train", "digits", "--setting", "generator_optimizer.rmsprop.lr=1e-3"],
+        "is there only where generator_optimizer = rmsprop",
+    ),
+    "nothing to train": (["train"], "give a SPACE"),
+    "two things to train": (["train", "digits", "--resume", "x"], "--resume takes all"),
+    "nothing to resume": (["train", "--resume", "nowhere"], "nowhere: must be the --out folder"),
+    "no search": (["status", "nope"], "no search named 'nope'"),
+    "no champion": (["best", "nope"], "no search or model named 'nope'"),
+    "no record": (["ui"], "no record"),
+    "no model": (["generate", "nope", "--out", "x.png"], "no record"),
+    "no samples": (["generate", "nope", "-n", "0", "--out", "x.png"], "-n"),
+    "unknown kind of file": (["generate", "nope", "--out", "x.jpg"], "x.jpg: must end in .png"),
+    "no such folder": (["generate", "nope", "--out", "no/x.png"], "its folder no must exist"),
+    "schema into no folder": (["schema", "--out", "no/x.json"], "its folder no must exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_writes_nothing(case: str, run: Run, tmp_path: Path) -> None:
+    words, expected = BAD[case]
+    ran = run(*words)
+    assert ran.code == 2
+    assert len(lines(ran.err)) == 1, ran.err
+    assert ran.err.startswith("error: ")
+    assert expected in ran.err
+    assert "Traceback" not in ran.err
+    assert nothing_in(tmp_path)
+
+
+def test_all_settings_that_are_wrong_are_told(run: Run) -> None:
+    ran = run("train", "digits", "--setting", "los=hinge", "--setting", "ema=0.5")
+    assert (ran.code, len(lines(ran.err))) == (2, 2)
+
+
+def test_a_port_that_is_taken(run: Run, searched: Searched) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = run("ui", "--port", port, *searched.record)
+    assert ran.code == 2
+    assert lines(ran.err) == [
+        f"error: --port {port}: cannot listen on 127.0.0.1:{port} (Address already in use); "
+        "give another --port"
+    ]
+
+
+def test_an_unexpected_error_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*words: object, **options: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(service, "load_space", broken)
+    monkeypatch.setattr(sys, "argv", ["gan-tune", "show", "digits"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main()
+
+
+# ---------------------------------------------------------------- spaces
+
+
+def test_validate_tells_every_fault_of_every_file(
+    run: Run, space_file: Callable[..., Path]
+) -> None:
+    good, bad = space_file(), space_file("bad.yaml", budget={"steps": 0, "trials": 0}, nam="x")
+    ran = run("validate", "digits", bad, good, "nowhere.yaml")
+    assert ran.code == 2
+    assert lines(ran.out) == ["digits: ok", f"{good}: ok"]
+    found = lines(ran.err)
+    assert [line.split(": ")[1] for line in found] == [str(bad)] * 3 + ["nowhere.yaml"]
+    assert all(line.startswith("error: ") for line in found)
+
+
+def test_show(run: Run) -> None:
+    ran = run("show", "digits", "--set", "budget.trials=7")
+    assert (ran.code, ran.err) == (0, "")
+    name = "generator_optimizer.adam.lr"
+    line = next(line for line in lines(ran.out) if line.startswith(name))
+    assert re.split(r"  +", line.strip()) == [
+        name,
+        "log_uniform 0.0001 to 0.01",
+        "generator_optimizer = adam",
+    ]
+    assert "budget: 7 trials of " in ran.out
+    assert "objective: frechet_distance (min)" in ran.out
+
+
+def test_what_a_set_takes_from_start_from_is_told(run: Run) -> None:
+    ran = run("show", "digits", "--set", "trial.loss=hinge")
+    assert ran.code == 0
+    assert lines(ran.err) == [
+        "warning: start_from.0.loss: left out, since --set trial.loss decides it"
+    ]
+
+
+def test_schema(run: Run, tmp_path: Path) -> None:
+    printed = json.loads(run("schema").out)
+    assert printed["title"] == "gan-tune search space"
+    assert run("schema", "--out", "s.json").out == "s.json\n"
+    assert json.loads((tmp_path / "s.json").read_text()) == printed
+    again = run("schema", "--out", "s.json")
+    assert (again.code, again.err) == (2, "error: s.json: exists already; --force replaces it\n")
+    assert run("schema", "--out", "s.json", "--force").code == 0
+
+
+# ---------------------------------------------------------------- one trial
+
+
+STEPS = ["--steps", "30", "--set", "budget.evaluations=3", "--set", "trial.collapse.variety=0"]
+
+
+def test_train_keeps_its_trial_and_goes_on_with_it(run: Run, tmp_path: Path) -> None:
+    ran = run("train", "digits", *STEPS, "--setting", "loss=hinge", "--out", "first")
+    assert (ran.code, ran.err) == (0, "")
+    assert [line.split(":")[0] for line in lines(ran.out)] == [
+        "step 10/30", "step 20/30", "step 30/30", "kept in first",
+    ]  # fmt: skip
+    folder = tmp_path / "first"
+    assert sorted(path.name for path in (folder / "grids").iterdir()) == [
+        "10.png", "20.png", "30.png",
+    ]  # fmt: skip
+    report = json.loads((folder / "reports" / "30.json").read_text())
+    assert (report["step"], report["outcome"]) == (30, "completed")
+    assert json.loads((folder / "trial.json").read_text())["config"]["loss"] == {"name": "hinge"}
+    assert "already run to its end" in run("train", "--resume", "first").out
+    again = run("train", "digits", *STEPS, "--out", "first")
+    assert again.code == 2
+    assert again.err.startswith("error: first: must be a new or empty folder")
+
+
+def test_train_resumed_equals_one_that_ran_through(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("train", "digits", *STEPS, "--seed", 3)
+    keep = service.keep_report
+
+    def interrupted(report: Any, folder: Path) -> None:
+        keep(report, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "keep_report", interrupted)
+    ran = run("train", "digits", *STEPS, "--seed", 3, "--out", "first")
+    assert ran.code == cli.INTERRUPTED
+    assert lines(ran.out)[-1] == "to go on: gan-tune train --resume first"
+    monkeypatch.setattr(service, "keep_report", keep)
+    resumed = run("train", "--resume", "first")
+    assert lines(resumed.out)[:-1] == lines(whole.out)[1:]
+
+
+def test_train_writes_nothing_unasked(run: Run, tmp_path: Path) -> None:
+    assert run("train", "points", *STEPS).code == 0
+    assert nothing_in(tmp_path)
+
+
+def test_open_ranges_take_low_ends_or_are_drawn() -> None:
+    space = service.load_space("digits")
+    bare = replace(space, starts=())
+    low = service.first_setting(bare)
+    assert (low.generator_optimizer.args["lr"], low.loss.name) == (1e-4, "non_saturating")
+    drawn = [service.first_setting(bare, seed=seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 1e-5 <= drawn[2].generator_optimizer.args["lr"] <= 1e-2
+    first = service.first_setting(space, ["generator_optimizer.adam.lr=1e-3"])
+    assert first.generator_optimizer.args["lr"] == 1e-3
+    assert first.discriminator_optimizer.args["beta1"] == 0.9
+
+
+# ---------------------------------------------------------------- search
+
+
+def test_a_search_tells_its_story_in_plain_lines(searched: Searched) -> None:
+    assert "\x1b" not in searched.out
+    assert searched.err == ""
+    told = [line for line in lines(searched.out) if re.match(r"0:\d\d:\d\d trial 000\d ", line)]
+    assert len(told) == 3
+    for expected in (
+        "search digits begins: 3 settings of 60 steps",
+        "search digits finished after 0:0",
+        "confirmed mean ± spread (seeds)",
+        "test split: frechet_distance",
+        "registered: digits/1, now the champion",
+        "  gan-tune generate digits -n 64 --out samples.png",
+        "  gan-tune ui",
+    ):
+        assert expected in searched.out
+    grid = re.search(r"^samples: (.+)$", searched.out, re.MULTILINE)
+    assert grid is not None
+    assert Image.open(grid[1]).format == "PNG"
+
+
+def test_a_finished_search_shows_its_result(run: Run, searched: Searched) -> None:
+    ran = run(*SEARCH, *searched.both)
+    assert (ran.code, ran.err) == (0, "")
+    assert "search digits has already finished after" in ran.out
+    assert "registered: digits/1" in ran.out
+    assert f"--tracking-uri {searched.record[1]}" in lines(ran.out)[-1]
+
+
+def test_an_interrupted_search_says_how_to_go_on(
+    run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = service.load_result("digits", searched.storage[1])
+    halted = replace(result, finished=False, champion=None, name="digits-2")
+    monkeypatch.setattr(service, "search", lambda *words, **options: halted)
+    ran = run("search", "digits", "--fresh", "--trials", "3")
+    assert (ran.code, ran.err) == (cli.INTERRUPTED, "")
+    assert lines(ran.out)[-1] == "to go on: gan-tune search digits --trials 3 --name digits-2"
+
+
+def test_an_interrupt_before_the_first_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*words: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "search", interrupted)
+    ran = run("search", "digits")
+    assert (ran.code, ran.out) == (cli.INTERRUPTED, "to go on: gan-tune search digits\n")
+
+
+def test_options_are_short_for_overrides(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def watched(space: Any, **options: Any) -> None:
+        seen.update(options, space=space)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "search", watched)
+    run("search", "digits", "--trials", 5, "--minutes", 1.5, "--seed", 9, "--max-concurrent", 2)
+    assert seen["space"].budget.trials == 5
+    assert seen["space"].budget.minutes == 1.5
+    assert seen["space"].search.seed == 9
+    assert seen["max_concurrent"] == 2
+
+
+def test_a_dry_run_measures_and_starts_nothing(run: Run, tmp_path: Path) -> None:
+    ran = run(*SEARCH, "--dry-run", "--max-concurrent", 1)
+    assert (ran.code, ran.err) == (0, "")
+    assert lines(ran.out)[0] == (
+        "digits: 3 trials of 60 steps with 3 evaluations, then at most 2 to confirm"
+    )
+    assert "with 1 at a time (assumed: this machine" in ran.out
+    assert lines(ran.out)[-1] == "nothing was started"
+    assert nothing_in(tmp_path)
+
+
+def test_an_estimate_multiplies_what_it_measured() -> None:
+    measured = service.Estimate(5, 100, 4, 3, 2, 0.01, 0.5)
+    assert measured.trial_seconds == pytest.approx(3.0)
+    assert measured.seconds == pytest.approx((3 + 2) * 3.0)
+
+
+@pytest.mark.slow
+def test_a_search_is_interrupted_and_goes_on(tmp_path: Path) -> None:
+    words = [*SEARCH, "--set", "budget.steps=4000", "--name", "night"]
+    command = process(*words, folder=tmp_path)
+    assert command.stdout is not None
+    told = iter(command.stdout.readline, "")
+    assert any(" begins: " in line for line in told)
+    time.sleep(3)
+    command.send_signal(signal.SIGINT)
+    rest = command.communicate(timeout=60)[0]
+    assert command.returncode == cli.INTERRUPTED
+    assert "ending: waiting for" in rest
+    assert lines(rest)[-1].startswith("to go on: gan-tune search digits")
+    assert "night: interrupted" in process("status", "night", folder=tmp_path).communicate()[0]
+    command = process(*words, folder=tmp_path)
+    out, err = command.communicate(timeout=300)
+    assert command.returncode == 0, out + err
+    assert "search night goes on after" in out
+
+
+# ---------------------------------------------------------------- looking on
+
+
+@pytest.fixture
+def copied(searched: Searched, tmp_path: Path) -> Iterator[Path]:
+    """The search's folder as one that has no result yet, in a storage of its own."""
+    folder = tmp_path / "storage" / "digits"
+    shutil.copytree(searched.folder / "gan_tune_runs" / "digits", folder)
+    (folder / "result.json").unlink()
+    (folder / "trials" / "0000" / "outcome.json").unlink()
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+def test_status_of_a_finished_search(run: Run, searched: Searched, tmp_path: Path) -> None:
+    ran = run("status", "digits", *searched.storage)
+    assert (ran.code, ran.err) == (0, "")
+    assert lines(ran.out)[0].startswith("search digits: finished, 0:0")
+    assert lines(ran.out)[1].startswith("settings: 3 of 3 (")
+    assert re.search(r"^best frechet_distance: [\d.]+ \(min\)$", ran.out, re.MULTILINE)
+    assert nothing_in(tmp_path)
+
+
+def test_status_while_another_process_works_on_it(run: Run, copied: Path) -> None:
+    before = sorted(path for path in copied.rglob("*") if path.name != "search.lock")
+    with hold(copied):
+        ran = run("status", "digits", "--storage", copied.parent)
+    assert lines(ran.out)[0].startswith(f"search digits: running (process {os.getpid()} on ")
+    assert "running 1" in lines(ran.out)[1]
+    assert sorted(path for path in copied.rglob("*") if path.name != "search.lock") == before
+
+
+def test_status_after_its_process_has_died(run: Run, copied: Path) -> None:
+    # The number in the lock is that of a process which is younger than the lock.
+    lock = copied / "search.lock"
+    lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+    os.utime(lock, (1e9, 1e9))
+    ran = run("status", "digits", "--storage", copied.parent)
+    assert lines(ran.out)[0].startswith("search digits: interrupted, 0:0")
+    assert "interrupted 1" in lines(ran.out)[1]
+
+
+def test_status_from_mlflow_where_the_folder_is_elsewhere(run: Run, searched: Searched) -> None:
+    ran = run("status", "digits", *searched.record)
+    assert lines(ran.out)[0].startswith("search digits: finished")
+    assert lines(ran.out)[-1] == "from: MLflow experiment digits"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["status", "digit"], "no search named 'digit'"),
+        (["best", "digit"], "no search or model named 'digit'"),
+    ],
+)
+def test_unknown_searches_are_answered_with_those_there_are(
+    words: list[str], named: str, run: Run, searched: Searched, dots: str
+) -> None:
+    ran = run(*words, *searched.both)
+    assert ran.code == 2
+    assert named in ran.err
+    assert ran.err.partition("there are: ")[2].startswith("digits")
+
+
+def test_ls(run: Run, searched: Searched, dots: str) -> None:
+    ran = run("ls", *searched.both)
+    assert (ran.code, ran.err) == (0, "")
+    spaces, searches, models = (
+        ran.out.split("\n \n") if "\n \n" in ran.out else ran.out.split("\n\n")
+    )
+    assert re.search(r"^points +ring +energy_distance", spaces, re.MULTILINE)
+    assert re.search(r"^digits +finished +[\d.]+ +frechet_distance", searches, re.MULTILINE)
+    assert re.search(r"^digits +version 1 +[\d.]+ +frechet_distance +digits", models, re.MULTILINE)
+    assert re.search(r"^dots +version 1", models, re.MULTILINE)
+
+
+def test_ls_where_there_is_nothing_yet(run: Run, tmp_path: Path) -> None:
+    ran = run("ls")
+    assert (ran.code, ran.err) == (0, "")
+    assert "searches: none yet" in ran.out
+    assert "models: none yet" in ran.out
+    assert nothing_in(tmp_path)
+
+
+def test_best_of_a_search(run: Run, searched: Searched) -> None:
+    ran = run("best", "digits", *searched.both)
+    assert (ran.code, ran.err) == (0, "")
+    assert lines(ran.out)[0] == "model digits/1, the champion"
+    assert "generator_optimizer" in ran.out
+    assert "mean of 1 fresh seeds" in ran.out
+
+
+def test_best_as_json_is_nothing_but_json(run: Run, searched: Searched) -> None:
+    found = json.loads(run("best", "digits", "--json", *searched.both).out)
+    stored = service.load_result("digits", searched.storage[1])
+    assert stored.champion is not None
+    assert found["value"] == stored.champion["mean"]
+    assert found["config"] == stored.champion["config"]
+    assert found["test"] == stored.test
+    assert (found["model"], found["version"]) == ("digits", 1)
+
+
+@pytest.mark.parametrize("model", ["digits/1", "digits@champion"])
+def test_best_of_a_model(model: str, run: Run, searched: Searched) -> None:
+    found = json.loads(run("best", model, "--json", *searched.record).out)
+    stored = service.load_result("digits", searched.storage[1])
+    assert stored.champion is not None
+    assert (found["model"], found["version"], found["alias_holder"]) == ("digits", 1, True)
+    assert found["value"] == pytest.approx(stored.champion["mean"])
+    assert found["config"]["steps"] == "60"
+
+
+# ---------------------------------------------------------------- samples
+
+
+def test_generate_pictures_in_every_form(run: Run, searched: Searched, tmp_path: Path) -> None:
+    for out in ("grid.png", "array.npy", "folder", "slash/"):
+        ran = run("generate", "digits", "-n", 10, "--seed", 4, "--out", out, *searched.record)
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out == f"10 samples of digits/1 in {out}\n"
+    array = np.load(tmp_path / "array.npy", allow_pickle=False)
+    assert (array.shape, array.dtype) == ((10, 1, 8, 8), np.float32)
+    assert array.min() >= 0
+    assert array.max() <= 1
+    assert Image.open(tmp_path / "grid.png").size == (8 * 34 + 2, 2 * 34 + 2)
+    for folder in ("folder", "slash"):
+        names = sorted(path.name for path in (tmp_path / folder).iterdir())
+        assert names == [f"{i:05}.png" for i in range(10)]
+        single = np.asarray(Image.open(tmp_path / folder / "00003.png"))
+        np.testing.assert_allclose(single / 255, array[3, 0], atol=0.5 / 255 + 1e-6)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_generate_points_in_every_form(
+    run: Run, searched: Searched, dots: str, tmp_path: Path
+) -> None:
+    for out in ("plot.png", "array.npy", "table.csv"):
+        ran = run("generate", dots, "-n", 100, "--out", out, *searched.record)
+        assert (ran.code, ran.err) == (0, "")
+    array = np.load(tmp_path / "array.npy", allow_pickle=False)
+    with (tmp_path / "table.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert header == ["x0", "x1"]
+    np.testing.assert_array_equal(np.array(rows, dtype=np.float32), array)
+    assert Image.open(tmp_path / "plot.png").size == (720, 720)
+    ran = run("generate", dots, "--out", "folder", *searched.record)
+    assert (ran.code, ran.err) == (2, "error: folder: points are written as .csv, .npy or .png\n")
+
+
+def test_the_same_seed_gives_the_same_samples(run: Run, searched: Searched, tmp_path: Path) -> None:
+    contents = []
+    for model, seed in (("digits", 1), ("digits/1", 1), ("digits@champion", 2)):
+        assert (
+            run(
+                "generate", model, "--seed", seed, "--out", "a.npy", "--force", *searched.record
+            ).code
+            == 0
+        )
+        contents.append((tmp_path / "a.npy").read_bytes())
+    assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("digts", "no model named 'digts'; there are: digits, dots"),
+        ("dot", "no model named 'dot'; there are: dots, digits"),
+        ("digits/9", "model 'digits' has no version 9; its versions are: 1"),
+        ("digits@best", "model 'digits' has no alias 'best'; its versions are: 1"),
+    ],
+)
+def test_unknown_models_are_answered_with_those_there_are(
+    model: str, expected: str, run: Run, searched: Searched, dots: str, tmp_path: Path
+) -> None:
+    ran = run("generate", model, "--out", "x.png", *searched.record)
+    assert (ran.code, ran.err) == (2, f"error: {expected}\n")
+    assert nothing_in(tmp_path)
+
+
+def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("mine")
+    ran = run("generate", "any", "--out", "a.png")
+    assert (ran.code, ran.err) == (2, "error: a.png: exists already; --force replaces it\n")
+    assert (tmp_path / "a.png").read_text() == "mine"
+
+
+PICTURES = torch.linspace(0, 1, 3 * 3 * 4 * 4).reshape(3, 3, 4, 4)
+
+
+def test_a_folder_is_replaced_only_if_it_holds_nothing_but_samples(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    samples.write_samples(PICTURES, str(target))  # an empty one will do
+    with pytest.raises(OutputError, match="exists already"):
+        samples.write_samples(PICTURES, str(target))
+    samples.write_samples(PICTURES[:1], str(target), force=True)
+    assert [path.name for path in target.iterdir()] == ["00000.png"]
+    assert Image.open(target / "00000.png").mode == "RGB"
+    (target / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match="holds other files"):
+        samples.write_samples(PICTURES, str(target), force=True)
+    assert (target / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize(("name", "there"), [("a.png", "folder"), ("a", "file")])
+def test_force_does_not_turn_a_folder_into_a_file(name: str, there: str, tmp_path: Path) -> None:
+    target = tmp_path / name
+    target.mkdir() if there == "folder" else target.write_text("")
+    with pytest.raises(OutputError, match=f"is a {there} already"):
+        samples.write_samples(PICTURES, str(target), force=True)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "folder"])
+def test_a_failed_write_leaves_the_old_one_and_nothing_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples.write_samples(PICTURES, str(tmp_path / name))
+    before = sorted(tmp_path.rglob("*"))
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        samples.write_samples(PICTURES[:1], str(tmp_path / name), force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# ---------------------------------------------------------------- MLflow's pages
+
+
+def test_ui_serves_the_record_until_interrupted(searched: Searched, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = process("ui", "--port", str(port), *searched.record, folder=tmp_path)
+    try:
+        assert command.stdout is not None
+        address = f"http://127.0.0.1:{port}"
+        assert command.stdout.readline() == f"MLflow: {address} (Ctrl-C ends it)\n"
+        page = urllib.request.urlopen(address, timeout=30).read().decode()
+        assert "<title>MLflow" in page
+    finally:
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=30)
+    assert (command.returncode, out, err) == (0, "", "")
+    with socket.create_server(("127.0.0.1", port)):
+        pass  # nobody listens any more
+    assert nothing_in(tmp_path)
+
+
+def test_ui_names_the_server_that_keeps_the_record(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gan_tune.tracking import store
+
+    monkeypatch.setattr(store, "connect", lambda uri, create: "http://me:secret@mlflow:5000")
+    assert run("ui") == Ran(0, "MLflow: http://me:***@mlflow:5000\n", "")
