@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from gan_tune import __version__
-from gan_tune.errors import GanTuneError, TrackingError
+from gan_tune.errors import GanTuneError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -391,7 +391,7 @@ def _follow(config: TrialConfig, reports: Iterable[Report], folder: Path | None)
     from gan_tune import service
 
     console, report = _console(), None
-    columns = (TextColumn("steps"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not sys.stdout.isatty()
     ) as bar:
@@ -526,12 +526,7 @@ def list_all(storage: StorageOption = STORAGE, tracking_uri: TrackingOption = No
         from gan_tune import service
 
         found = service.searches(storage, tracking_uri=tracking_uri)
-        try:
-            models = service.models(tracking_uri)
-        except TrackingError:
-            if tracking_uri is not None:
-                raise
-            models = []
+        models = service.models(tracking_uri)
     _list_spaces(console)
     _list_searches(console, found)
     from gan_tune.live import number, table

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from gan_tune.search.conductor import Conductor, Ending
-    from gan_tune.search.jobs import Job, Result
-    from gan_tune.search.study import Setting
+    from gan_tune.searching.conductor import Conductor, Ending
+    from gan_tune.searching.jobs import Job, Result
+    from gan_tune.searching.study import Setting
     from gan_tune.service import SearchResult
 
 __all__ = [

@@ -43,10 +43,10 @@ from gan_tune.space.ranges import word
 from gan_tune.wording import closest
 
 if TYPE_CHECKING:
-    from gan_tune.search.champion import Champion
-    from gan_tune.search.conductor import Conductor, Ending
-    from gan_tune.search.jobs import Job, Result
-    from gan_tune.search.storage import Storage
+    from gan_tune.searching.champion import Champion
+    from gan_tune.searching.conductor import Conductor, Ending
+    from gan_tune.searching.jobs import Job, Result
+    from gan_tune.searching.storage import Storage
     from gan_tune.tracking.history import SearchInfo
     from gan_tune.tracking.recorder import Recorder
     from gan_tune.tracking.registry import Generator, ModelInfo, Registration
@@ -203,8 +203,8 @@ def search(
     Raises:
         GanTuneError: one line; nothing was started.
     """
-    from gan_tune.search.lock import hold
-    from gan_tune.search.storage import open_storage
+    from gan_tune.searching.lock import hold
+    from gan_tune.searching.storage import open_storage
     from gan_tune.tracking.store import connect
 
     if not isinstance(space, SearchSpace):
@@ -239,11 +239,11 @@ class _Search:
         self.name, self.experiment, self.model = names
 
     def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
-        from gan_tune.search import cluster
-        from gan_tune.search.conductor import Conductor
-        from gan_tune.search.stopping import SCHEDULERS
-        from gan_tune.search.study import Study
-        from gan_tune.search.tuning import Shared, run
+        from gan_tune.searching import cluster
+        from gan_tune.searching.conductor import Conductor
+        from gan_tune.searching.stopping import SCHEDULERS
+        from gan_tune.searching.study import Study
+        from gan_tune.searching.tuning import Shared, run
 
         space = self.space
         study = Study(_driver_folder(self.home, self.name) / "study.journal", space)
@@ -270,6 +270,7 @@ class _Search:
                 ),
                 observers=[_Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
+                limit=max_concurrent,
             )
             shared = Shared(self.dataset, judge, self.home, space.resources)
             self._note_heading(study.seconds_used)
@@ -314,7 +315,7 @@ class _Search:
 
     def _bring_record_up_to_date(self, recorder: Recorder, study: Any) -> None:
         """Record what an earlier command stored but could not record any more."""
-        from gan_tune.search.conductor import Ending, read_reports
+        from gan_tune.searching.conductor import Ending, read_reports
 
         recording = _Recording(recorder, self.space.objective.metric)
         for name in self.home.names("trials"):
@@ -333,7 +334,7 @@ class _Search:
     # ---------------------------------------------------------------- the end
 
     def _conclude(self, conductor: Conductor, judge: Judge, recorder: Recorder) -> SearchResult:
-        from gan_tune.search.champion import choose_champion, leaderboard, measure_on_test
+        from gan_tune.searching.champion import choose_champion, leaderboard, measure_on_test
 
         finished = not conductor.stop_requested
         rows = [asdict(row) for row in leaderboard(conductor)]
@@ -514,14 +515,19 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
 
 
 def models(tracking_uri: str | None = None) -> list[ModelInfo]:
-    """The registered generators, by name.
+    """The registered generators, by name; none where there is no record yet.
 
     Raises:
-        TrackingError: MLflow does not answer, or there is no record yet.
+        TrackingError: MLflow does not answer.
     """
     from gan_tune.tracking.registry import list_models
 
-    return list_models(tracking_uri)
+    try:
+        return list_models(tracking_uri)
+    except TrackingError:
+        if _asked_for(tracking_uri):
+            raise
+        return []
 
 
 def load_result(name: str, storage: str | Path = DEFAULT_STORAGE) -> SearchResult:
@@ -951,7 +957,7 @@ def _check_names(**names: str | None) -> None:
 
 def _look_in(storage: str | Path) -> Storage:
     """The storage as it is: nothing is made, nothing is tried."""
-    from gan_tune.search.storage import Storage
+    from gan_tune.searching.storage import Storage
 
     text = str(storage)
     return Storage(text if "://" in text else Path(text).expanduser().resolve().as_uri())
@@ -979,9 +985,14 @@ def _recorded_searches(tracking_uri: str | None) -> list[SearchInfo]:
     try:
         return history.searches(connect(tracking_uri, create=False))
     except TrackingError:
-        if tracking_uri is not None:
-            raise  # it was asked for by name
+        if _asked_for(tracking_uri):
+            raise
         return []
+
+
+def _asked_for(tracking_uri: str | None) -> bool:
+    """Whether somebody said where the record is; else it is no fault that there is none yet."""
+    return bool(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def _bare(model: str) -> str:
@@ -990,12 +1001,7 @@ def _bare(model: str) -> str:
 
 
 def _model_names(tracking_uri: str | None) -> list[str]:
-    try:
-        return [model.name for model in models(tracking_uri)]
-    except TrackingError:
-        if tracking_uri is not None:
-            raise
-        return []
+    return [model.name for model in models(tracking_uri)]
 
 
 def _folder_status(root: Storage, name: str) -> SearchStatus:
@@ -1208,7 +1214,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         return None
     result = SearchResult(**stored)
     if result.space_digest != space.digest:
-        from gan_tune.search.study import CHANGED_SPACE
+        from gan_tune.searching.study import CHANGED_SPACE
 
         raise SpaceError([CHANGED_SPACE], source=result.name)
     minutes, before = space.budget.minutes, result.minutes

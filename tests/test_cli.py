@@ -27,7 +27,7 @@ from PIL import Image
 
 from gan_tune import __version__, cli, samples, service
 from gan_tune.errors import OutputError
-from gan_tune.search.lock import hold
+from gan_tune.searching.lock import hold
 from gan_tune.tracking.registry import register_champion
 
 ROOT = Path(__file__).parents[1]
@@ -580,6 +580,16 @@ def test_ls_where_there_is_nothing_yet(run: Run, tmp_path: Path) -> None:
     assert "searches: none yet" in ran.out
     assert "models: none yet" in ran.out
     assert nothing_in(tmp_path)
+
+
+def test_a_record_that_was_asked_for_and_is_silent_is_an_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    ran = run("ls")
+    assert ran.code == 2
+    assert len(lines(ran.err)) == 1
+    assert "http://127.0.0.1:1 does not answer" in ran.err
 
 
 def test_best_of_a_search(run: Run, searched: Searched) -> None:

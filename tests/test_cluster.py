@@ -31,7 +31,7 @@ from ray.autoscaler.sdk import get_docker_host_mount_location
 
 import gan_tune
 from gan_tune.errors import ClusterError
-from gan_tune.search import cluster
+from gan_tune.searching import cluster
 from gan_tune.space import Resources
 
 ROOT = Path(__file__).parents[1]
@@ -230,8 +230,8 @@ JOIN = """
 import json, logging, os, sys, time
 import ray
 from gan_tune.errors import GanTuneError
-from gan_tune.search.cluster import connected, slots
-from gan_tune.search.storage import open_storage
+from gan_tune.searching.cluster import connected, slots
+from gan_tune.searching.storage import open_storage
 from gan_tune.space import Resources
 
 logging.basicConfig(format="%(message)s")

@@ -11,11 +11,11 @@ import pytest
 from conftest import trial_tree
 
 from gan_tune.catalogue import catalogue
-from gan_tune.search.conductor import Conductor, Ending, Next, read_reports
-from gan_tune.search.jobs import Job, Result
-from gan_tune.search.stopping import Asha, NoStopping, StoppingRule
-from gan_tune.search.storage import Storage, open_storage
-from gan_tune.search.study import Study
+from gan_tune.searching.conductor import Conductor, Ending, Next, read_reports
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.stopping import Asha, NoStopping, StoppingRule
+from gan_tune.searching.storage import Storage, open_storage
+from gan_tune.searching.study import Study
 from gan_tune.space import SearchSpace
 
 Curve = Callable[[Job, int], Result]
@@ -158,6 +158,16 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
     assert outcomes[0] == "completed"
     assert "pruned" in outcomes
     assert worker.log.ended["0005"].outcome == "pruned"
+
+
+def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    limited = Conductor(worker.study, worker.storage, NoStopping(), slots=4, limit=1)
+    job = limited.next_job()
+    assert isinstance(job, Job)
+    assert limited.next_job() is Next.WAIT
+    limited.failed(job.name, "gone")
+    assert isinstance(limited.next_job(), Job)
 
 
 def test_a_lost_worker_fails_its_trial(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from gan_tune.search.confirm import Confirmation, candidates
-from gan_tune.search.study import Setting
+from gan_tune.searching.confirm import Confirmation, candidates
+from gan_tune.searching.study import Setting
 
 
 def setting(number: int, value: float | None, outcome: str = "completed") -> Setting:

@@ -12,7 +12,7 @@ import yaml
 from gan_tune.catalogue import catalogue
 from gan_tune.cli import app
 from gan_tune.metrics import METRICS
-from gan_tune.search.jobs import Outcome
+from gan_tune.searching.jobs import Outcome
 from gan_tune.space import RANGES, SAMPLERS, SCHEDULERS, shipped_spaces
 
 ROOT = Path(__file__).parent.parent

@@ -21,10 +21,10 @@ from gan_tune.live import (
     short_form,
     verdict,
 )
-from gan_tune.search.conductor import Ending
-from gan_tune.search.confirm import Confirmation
-from gan_tune.search.jobs import Job, Result
-from gan_tune.search.study import Setting
+from gan_tune.searching.conductor import Ending
+from gan_tune.searching.confirm import Confirmation
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.study import Setting
 
 ESCAPE = "\x1b"
 CHANGES = {

@@ -26,11 +26,11 @@ from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.errors import SpaceError
 from gan_tune.metrics import build_judge
-from gan_tune.search.conductor import read_reports
-from gan_tune.search.jobs import Job, Result
-from gan_tune.search.storage import Storage, open_storage
-from gan_tune.search.study import Study
-from gan_tune.search.trainable import GanTrainable
+from gan_tune.searching.conductor import read_reports
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.storage import Storage, open_storage
+from gan_tune.searching.study import Study
+from gan_tune.searching.trainable import GanTrainable
 from gan_tune.space import SearchSpace
 
 TRIALS, EVALUATIONS = 5, 4

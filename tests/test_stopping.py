@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gan_tune.search.stopping import SCHEDULERS, Asha
+from gan_tune.searching.stopping import SCHEDULERS, Asha
 from gan_tune.space import SCHEDULERS as SCHEDULER_NAMES
 
 

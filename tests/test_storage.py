@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import SearchLockedError, StorageError
-from gan_tune.search import storage as storage_module
-from gan_tune.search.lock import hold
-from gan_tune.search.storage import Storage, open_storage
+from gan_tune.searching import storage as storage_module
+from gan_tune.searching.lock import hold
+from gan_tune.searching.storage import Storage, open_storage
 
 ODD_NAMES = [
     "a b",
@@ -286,7 +286,7 @@ def test_a_write_that_hits_a_limit_leaves_the_old_file(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from gan_tune.search.storage import Storage
+from gan_tune.searching.storage import Storage
 root = Storage(sys.argv[1])
 print("begun", flush=True)
 for turn in range(10**9):
@@ -367,7 +367,7 @@ def test_google_stores_are_not_tried_for_a_quarter_of_an_hour(
 
 HOLDER = """
 import pathlib, subprocess, sys, time
-from gan_tune.search.lock import hold
+from gan_tune.searching.lock import hold
 with hold(pathlib.Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))

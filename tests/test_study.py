@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError
-from gan_tune.search.jobs import ENDINGS
-from gan_tune.search.study import SAMPLERS, Study, mend_journal
+from gan_tune.searching.jobs import ENDINGS
+from gan_tune.searching.study import SAMPLERS, Study, mend_journal
 from gan_tune.space import SAMPLERS as SAMPLER_NAMES
 from gan_tune.space import SearchSpace
 

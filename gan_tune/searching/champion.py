@@ -11,10 +11,10 @@ from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
 from gan_tune.metrics import Judge
-from gan_tune.search.conductor import Conductor
-from gan_tune.search.confirm import Standing
-from gan_tune.search.jobs import Job
-from gan_tune.search.study import FIRST_SETTING
+from gan_tune.searching.conductor import Conductor
+from gan_tune.searching.confirm import Standing
+from gan_tune.searching.jobs import Job
+from gan_tune.searching.study import FIRST_SETTING
 
 __all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
 

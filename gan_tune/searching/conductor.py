@@ -14,11 +14,11 @@ from enum import Enum
 from typing import Any, Protocol
 
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
-from gan_tune.search.confirm import Confirmation, Standing, candidates
-from gan_tune.search.jobs import ENDINGS, Job, Outcome, Result
-from gan_tune.search.stopping import StoppingRule
-from gan_tune.search.storage import Storage
-from gan_tune.search.study import FIRST_SETTING, Study
+from gan_tune.searching.confirm import Confirmation, Standing, candidates
+from gan_tune.searching.jobs import ENDINGS, Job, Outcome, Result
+from gan_tune.searching.stopping import StoppingRule
+from gan_tune.searching.storage import Storage
+from gan_tune.searching.study import FIRST_SETTING, Study
 
 __all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports"]
 
@@ -68,6 +68,7 @@ class Conductor:
         rule: the stopping rule; it is brought up to date from the study's reports.
         observers: who hears of trials.
         slots: how many trials run at a time, to guess how long the confirmation takes.
+        limit: no more trials than this are ever handed out at a time; default no limit.
         clock: seconds, only differences count.
     """
 
@@ -79,11 +80,12 @@ class Conductor:
         *,
         observers: Sequence[Observer] = (),
         slots: int = 1,
+        limit: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.study, self.storage, self.rule = study, storage, rule
         self.space = study.space
-        self.slots = slots
+        self.slots, self._limit = slots, limit
         self._observers = observers
         self._clock = clock
         self._started = clock()
@@ -105,6 +107,8 @@ class Conductor:
     def next_job(self) -> Job | Next:
         """The job to start now, or whether to wait for running ones or to end."""
         self._remember_time()
+        if self._limit is not None and len(self._running) >= self._limit:
+            return Next.WAIT
         job = None if self.stop_requested else self._choose()
         if job is not None:
             self._start(job)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from scipy import stats
 
-from gan_tune.search.study import FIRST_SETTING, Setting
+from gan_tune.searching.study import FIRST_SETTING, Setting
 
 __all__ = ["Confirmation", "Standing", "candidates"]
 

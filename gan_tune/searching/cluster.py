@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import gan_tune
 from gan_tune.errors import ClusterError, StorageError
-from gan_tune.search.storage import Storage
+from gan_tune.searching.storage import Storage
 from gan_tune.space import Resources
 
 __all__ = ["connected", "slots"]

@@ -16,10 +16,10 @@ from ray.tune.stopper import Stopper
 
 from gan_tune.gan.data import Dataset
 from gan_tune.metrics import Judge
-from gan_tune.search.conductor import Conductor, Next
-from gan_tune.search.jobs import Job, Result
-from gan_tune.search.storage import Storage
-from gan_tune.search.trainable import GanTrainable
+from gan_tune.searching.conductor import Conductor, Next
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.storage import Storage
+from gan_tune.searching.trainable import GanTrainable
 from gan_tune.space import Resources
 
 __all__ = ["Shared", "run"]

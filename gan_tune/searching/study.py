@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
-from gan_tune.search.jobs import Job, Outcome
+from gan_tune.searching.jobs import Job, Outcome
 from gan_tune.space import SearchSpace
 
 __all__ = ["FIRST_SETTING", "SAMPLERS", "Setting", "Study", "derived_seed"]
@@ -69,7 +69,7 @@ class Study:
     """Proposes settings of a space and hears what came of them.
 
     ``path`` is the journal file; its folder must be held by this process alone (see
-    :mod:`gan_tune.search.lock`).
+    :mod:`gan_tune.searching.lock`).
 
     Raises:
         StorageError: the journal cannot be read or written, or belongs to another program.

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from ray import tune
 
-from gan_tune.errors import CheckpointError, StorageError
+from gan_tune.errors import CheckpointError
 from gan_tune.gan import pictures
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
-from gan_tune.search.jobs import Job, Result
-from gan_tune.search.storage import Storage
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.storage import Storage
 
 __all__ = ["GanTrainable"]
 
@@ -68,8 +68,6 @@ class GanTrainable(tune.Trainable):
             if self._reports is None:
                 self._reports = self._begin()
             result = self._next_result()
-        except StorageError:
-            raise
         except Exception as error:
             logger.error("trial %s failed:\n%s", self._job.name, traceback.format_exc())
             result = self._failure(error)
