@@ -68,6 +68,9 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is ther
 
 def main() -> None:
     """Run the command line: an expected error is a line on stderr for each fault, exit code 2."""
+    # A user's own parts lie in the working folder, where an installed script does not look for
+    # modules; last, so that they shadow nothing.
+    sys.path.append(os.getcwd())
     try:
         code = app(standalone_mode=False)
     except GanTuneError as error:
