@@ -740,8 +740,12 @@ def _serve(command: Sequence[str], address: str) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
+    # Its workers for background jobs have nothing to do here, but take seconds to start.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, process_group=0
+        )
         try:
             with _busy("starting MLflow's server"):
                 _wait_until_up(process, address, log)

@@ -53,6 +53,15 @@ def test_the_best_mean_wins_not_the_luckiest_seed() -> None:
     assert standings[0].seeds == 3
 
 
+def test_the_mean_decides_even_where_time_ended_before_all_seeds_were_trained() -> None:
+    confirmation = Confirmation(seeds=3, mode="min")
+    confirmation.consider([0, 1])
+    confirmation.record(0, 1, 592.0)
+    confirmation.record(1, 1, 75.0)
+    confirmation.record(0, 2, 539.0)
+    assert [row.setting for row in confirmation.standings()] == [1, 0]
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_what_is_clearly_worse_is_dropped_early_but_never_the_first_setting(mode: str) -> None:
     sign = 1.0 if mode == "min" else -1.0

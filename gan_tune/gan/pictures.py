@@ -15,13 +15,16 @@ from gan_tune.gan.data import Dataset
 __all__ = ["grid", "png", "scatter"]
 
 CELL = 32
-"""Small pictures are enlarged to about this many pixels a side, without smoothing."""
+"""Pixels a side of one picture in a trial's grids, which are many; enlarged without smoothing."""
 CANVAS = 384
 
 
-def grid(samples: Tensor, dataset: Dataset | None = None, *, columns: int = 8) -> Tensor:
-    """Pictures [N, C, H, W] in [0, 1] as one uint8 picture [H', W', 3]."""
-    enlarge = max(1, CELL // samples.shape[-1])
+def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
+    """Pictures [N, C, H, W] in [0, 1] as one uint8 picture [H', W', 3].
+
+    Small ones are enlarged to at most ``cell`` pixels a side.
+    """
+    enlarge = max(1, cell // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
     sheet: Tensor = make_grid(torch.nan_to_num(tiles.cpu()), nrow=columns, padding=2, pad_value=0.5)
     return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()

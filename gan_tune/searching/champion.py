@@ -59,9 +59,11 @@ class Champion:
 
 
 def leaderboard(conductor: Conductor) -> list[Row]:
-    """All settings, the confirmed ones first by their mean, the others by their value."""
-    standings = {row.setting: row for row in conductor.standings()}
+    """All settings: the winner, the other confirmed ones by mean, the rest by value."""
     sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
+    ranked = conductor.standings()
+    ranked[1:] = sorted(ranked[1:], key=lambda row: sign * row.mean)
+    standings = {row.setting: row for row in ranked}
     rows = []
     for setting in conductor.study.settings():
         standing = standings.get(setting.number)

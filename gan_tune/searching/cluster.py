@@ -24,7 +24,7 @@ from gan_tune.errors import ClusterError, StorageError
 from gan_tune.searching.storage import Storage
 from gan_tune.space import Resources
 
-__all__ = ["connected", "slots"]
+__all__ = ["check_address", "connected", "slots"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -67,8 +67,7 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
     if ray.is_initialized():
         yield
         return
-    if address in (None, "", "auto"):  # as Ray itself: RAY_ADDRESS says which one `auto` is
-        address = os.environ.get("RAY_ADDRESS") or address or "local"
+    address = _resolved(address)
     try:
         if address == "local":
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
@@ -128,10 +127,28 @@ def _started_here() -> bool:
 # -------------------------------------------------------------------- joining
 
 
-def _join(address: str) -> None:
+def check_address(address: str | None) -> None:
+    """See that the cluster of :func:`connected` would let this process in, before anything starts.
+
+    Raises:
+        ClusterError: no cluster answers there, or it refuses the token.
+    """
+    address = _resolved(address)
+    if address == "local" or ray.is_initialized():
+        return
     _knock(address)
     if refusal := _refusal(address):
         raise _unreachable(address, refusal)
+
+
+def _resolved(address: str | None) -> str:
+    if address in (None, "", "auto"):  # as Ray itself: RAY_ADDRESS says which one `auto` is
+        return os.environ.get("RAY_ADDRESS") or address or "local"
+    return str(address)
+
+
+def _join(address: str) -> None:
+    check_address(address)
     try:
         ray.init(address=address, runtime_env=_travelling(), **QUIET)
     except (RayError, OSError, RuntimeError, ValueError) as error:

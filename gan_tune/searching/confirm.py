@@ -102,7 +102,7 @@ class Confirmation:
             for setting, values in self._values.items()
             if values
         ]
-        return sorted(rows, key=lambda row: (row.dropped, -row.seeds, self._sign * row.mean))
+        return sorted(rows, key=lambda row: (row.dropped, self._sign * row.mean))
 
     def _cost(self, setting: int) -> float:
         values = self._values[setting].values()

@@ -1,0 +1,132 @@
+"""The best that a search has found, or a registered version of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_tune.errors import SearchNotFoundError
+from gan_tune.service.alternatives import there_are
+from gan_tune.service.places import DEFAULT_STORAGE, RESULT, look_in, search_names
+from gan_tune.service.registered import bare, load_generator, model_names, models
+from gan_tune.service.result import SearchResult, load_result
+from gan_tune.space import check_name
+
+if TYPE_CHECKING:
+    from gan_tune.tracking.registry import Generator
+
+
+@dataclass(frozen=True)
+class Best:
+    """The champion of a search, or a registered version of a model.
+
+    Attributes:
+        search: the search that found it, None where the model does not say.
+        trial: the trial that trained it.
+        model, version: what was registered, None where nothing was.
+        alias_holder: whether that version is the model's champion, None where that is not known.
+        metric, mode: the objective.
+        value: mean on the selection split.
+        spread: sample deviation over the seeds, None for fewer than two.
+        seeds: how many fresh seeds confirmed it, 0: none did.
+        first_mean: the same mean of the search's first setting.
+        test: figures of the test split.
+        decided: what the search decided, by dimension; empty where only MLflow knows the trial.
+        config: the trial config, as a tree, or as MLflow's dotted params.
+    """
+
+    search: str | None
+    trial: str | None
+    model: str | None
+    version: int | None
+    alias_holder: bool | None
+    metric: str | None
+    mode: str | None
+    value: float | None
+    spread: float | None
+    seeds: int
+    first_mean: float | None
+    test: Mapping[str, float]
+    decided: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+def best(
+    name: str, storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
+) -> Best:
+    """The best that a search has found (`NAME`), or a model's version (`NAME@alias`, `NAME/3`).
+
+    Raises:
+        SearchNotFoundError: no search or model of that name, or the search has no champion yet.
+        ModelNotFoundError: the model has no such version or alias.
+    """
+    root = look_in(storage)
+    if check_name(name) is None and root.below(name).read(RESULT) is not None:
+        return _best_of(load_result(name, storage))
+    known = model_names(tracking_uri)
+    if bare(name) in known:
+        return _best_of_model(load_generator(name, tracking_uri=tracking_uri), tracking_uri)
+    here = search_names(root)
+    if name in here:
+        raise SearchNotFoundError(
+            f"search {name!r} has no champion yet; see gan-tune status {name}"
+        )
+    there = [*here, *known]
+    raise SearchNotFoundError(f"no search or model named {name!r}; {there_are(name, there)}")
+
+
+def _best_of(result: SearchResult) -> Best:
+    champion = result.champion
+    if champion is None:
+        why = "no trial was sound" if result.finished else "it was interrupted"
+        raise SearchNotFoundError(
+            f"search {result.name!r} has no champion ({why}); see gan-tune status {result.name}"
+        )
+    rows = {row["setting"]: row for row in result.rows}
+    return Best(
+        search=result.name,
+        trial=champion["trial"],
+        model=result.model,
+        version=result.model_version,
+        alias_holder=result.promoted if result.model else None,
+        metric=result.metric,
+        mode=result.mode,
+        value=champion["mean"],
+        spread=champion["spread"],
+        seeds=champion["seeds"],
+        first_mean=result.first_mean,
+        test=result.test,
+        decided=rows[champion["setting"]]["changes"],
+        config=champion["config"],
+    )
+
+
+def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
+    from gan_tune.tracking import history
+    from gan_tune.tracking.store import connect
+
+    tags = {key.removeprefix("gan_tune."): value for key, value in generator.tags.items()}
+    search, trial = tags.get("search"), tags.get("trial")
+    params: Mapping[str, Any] = {}
+    if search is not None:
+        rows = history.leaderboard(connect(tracking_uri, create=False), search)
+        params = next((row.params for row in rows if row.trial == trial), {})
+    holder = {model.name: model.version for model in models(tracking_uri)}[generator.name]
+    return Best(
+        search=search,
+        trial=trial,
+        model=generator.name,
+        version=generator.version,
+        alias_holder=holder == generator.version,
+        metric=tags.get("objective"),
+        mode=tags.get("mode"),
+        value=float(tags["value"]) if "value" in tags else None,
+        spread=None,
+        seeds=int(tags.get("confirmed_seeds", 0)),
+        first_mean=None,
+        test={key: float(value) for key, value in tags.items() if key.startswith("test.")},
+        decided={},
+        config=params,
+    )

@@ -1,0 +1,73 @@
+"""What the record of a search is given, in the recorder's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gan_tune.metrics import Judge
+from gan_tune.space import SearchSpace
+
+if TYPE_CHECKING:
+    from gan_tune.searching.champion import Champion
+    from gan_tune.searching.conductor import Ending
+    from gan_tune.searching.jobs import Job, Result
+    from gan_tune.tracking.recorder import Recorder
+
+
+class Recording:
+    """Hands what the conductor says to the recorder."""
+
+    def __init__(self, recorder: Recorder, metric: str) -> None:
+        self._recorder, self._metric = recorder, metric
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        self._recorder.trial_started(
+            job.name,
+            setting=job.setting,
+            replicate=job.replicate,
+            kind=job.kind,
+            params=job.params,
+        )
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        seconds = {
+            "seconds.training": result.training_seconds,
+            "seconds.evaluation": result.evaluation_seconds,
+        }
+        self._recorder.reported(
+            job.name,
+            result.step,
+            {**result.scalars, **seconds},
+            timestamp_ms=result.timestamp_ms,
+            grid=grid,
+        )
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        best = {} if ending.value is None else {self._metric: ending.value}
+        self._recorder.trial_ended(job.name, ending.outcome, best=best, error=ending.error)
+
+
+def space_params(space: SearchSpace) -> dict[str, Any]:
+    blocks = {"budget": space.budget, "search": space.search, "confirm": space.confirm}
+    return {
+        f"{block}.{key}": value
+        for block, model in (*blocks.items(), ("resources", space.resources))
+        for key, value in model.model_dump().items()
+    }
+
+
+def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in row.items() if key != "changes"}
+    return plain | dict(row["changes"])
+
+
+def parent_metrics(
+    champion: Champion | None, judge: Judge, test: Mapping[str, float]
+) -> dict[str, float]:
+    figures = {f"selection.floor.{name}": value for name, value in judge.floor.items()}
+    if champion is not None:
+        figures["champion.mean"] = champion.mean
+        if champion.first_mean is not None:
+            figures["first.mean"] = champion.first_mean
+    return figures | dict(test)

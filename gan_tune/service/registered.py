@@ -1,0 +1,61 @@
+"""The registered generators."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from gan_tune.errors import ModelNotFoundError, TrackingError
+from gan_tune.service.alternatives import there_are
+
+if TYPE_CHECKING:
+    from gan_tune.tracking.registry import Generator, ModelInfo
+
+
+def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
+    """Pull a registered generator: `NAME` (its champion), `NAME@ALIAS` or `NAME/VERSION`.
+
+    Raises:
+        ModelNotFoundError: there is none; the message lists those there are.
+        TrackingError: MLflow does not answer.
+    """
+    from gan_tune.tracking.registry import load_generator as load
+
+    try:
+        return load(model, uri=tracking_uri)
+    except ModelNotFoundError:
+        name, known = bare(model), model_names(tracking_uri)
+        if name in known:
+            raise  # the message lists its versions
+        raise ModelNotFoundError(f"no model named {name!r}; {there_are(name, known)}") from None
+
+
+def models(tracking_uri: str | None = None) -> list[ModelInfo]:
+    """The registered generators, by name; none where there is no record yet.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    from gan_tune.tracking.registry import list_models
+
+    try:
+        return list_models(tracking_uri)
+    except TrackingError:
+        if asked_for(tracking_uri):
+            raise
+        return []
+
+
+def model_names(tracking_uri: str | None) -> list[str]:
+    return [model.name for model in models(tracking_uri)]
+
+
+def bare(model: str) -> str:
+    """The name in `NAME@alias` or `NAME/3`."""
+    return re.split("[@/]", model.removeprefix("models:/"))[0]
+
+
+def asked_for(tracking_uri: str | None) -> bool:
+    """Whether somebody said where the record is; else it is no fault that there is none yet."""
+    return bool(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))

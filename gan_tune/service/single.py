@@ -1,0 +1,81 @@
+"""One setting trained here and now, and the folder it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_tune.catalogue import catalogue, dataset_of
+from gan_tune.config import TrialConfig
+from gan_tune.errors import CheckpointError, OutputError
+from gan_tune.gan import pictures
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
+from gan_tune.gan.training import Report
+from gan_tune.gan.training import train as train_reports
+from gan_tune.metrics import build_judge
+from gan_tune.service.places import look_in
+
+
+def train(
+    config: TrialConfig | Mapping[str, Any],
+    *,
+    resume_from: Path | None = None,
+    device: str = "cpu",
+) -> Iterator[Report]:
+    """Train one setting here and now, with no Ray: an iterator of reports.
+
+    Raises:
+        ConfigError: the config cannot be trained; all faults at once.
+        DataError: its data are missing.
+    """
+    if not isinstance(config, TrialConfig):
+        config = TrialConfig.from_tree(config, catalogue())
+    dataset = dataset_of(config.data)
+    judge = build_judge(dataset, "selection")
+    return train_reports(config, dataset, judge, resume_from=resume_from, device=device)
+
+
+def keep_trial(config: TrialConfig, folder: Path) -> None:
+    """Begin a trial's folder, laid out as those of a search.
+
+    Raises:
+        OutputError: the folder holds something.
+        StorageError: it cannot be written.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise OutputError(
+            f"{folder}: must be a new or empty folder; a trial in it goes on with --resume {folder}"
+        )
+    look_in(folder).write_json("trial.json", {"config": config.tree()})
+
+
+def keep_report(report: Report, folder: Path) -> None:
+    """Write a report's picture, checkpoint and figures into a trial's folder.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    trial = look_in(folder)
+    trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
+    trial.write(CHECKPOINT, report.checkpoint())
+    left_out = ("grid", "_state")
+    figures = {k: v for k, v in vars(report).items() if k not in left_out}
+    trial.write_json(f"reports/{report.step}.json", figures)
+
+
+def stored_trial(folder: Path) -> TrialConfig:
+    """The config of the trial that a folder holds.
+
+    Raises:
+        CheckpointError: the folder holds no trial.
+        ConfigError: its config cannot be trained here.
+    """
+    try:
+        tree = json.loads((folder / "trial.json").read_text())["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CheckpointError(
+            f"{folder}: must be the --out folder of an earlier gan-tune train"
+        ) from None
+    return TrialConfig.from_tree(tree, catalogue())

@@ -1,0 +1,93 @@
+"""A space, and one setting of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_tune.catalogue import catalogue
+from gan_tune.config import TrialConfig
+from gan_tune.errors import Fault, SpaceError
+from gan_tune.service.stand_ins import Decided, Draws, LowEnds
+from gan_tune.space import RANGES, Dimension, SearchSpace
+from gan_tune.space.ranges import word
+from gan_tune.wording import closest
+
+
+def load_space(
+    source: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    check_data: bool = True,
+) -> SearchSpace:
+    """Load and check a space against all known parts.
+
+    Raises:
+        SpaceError: with every fault found.
+    """
+    return SearchSpace.load(source, catalogue(), overrides=overrides, check_data=check_data)
+
+
+def first_setting(
+    space: SearchSpace, given: Sequence[str] = (), *, seed: int | None = None
+) -> TrialConfig:
+    """One setting of a space: its first `start_from`, and what is ``given`` goes before that.
+
+    Args:
+        space: a checked space.
+        given: `NAME=VALUE` texts, each a dimension by its name in :meth:`SearchSpace.dimensions`.
+        seed: the trial's. What is left open is then drawn at random by it; without one it takes
+            the first option and the low end of its range (and the trial's seed is 0).
+
+    Raises:
+        SpaceError: no such dimension, or a value outside its range; all faults at once.
+    """
+    known = {dimension.name: dimension for dimension in space.dimensions()}
+    decided: dict[str, Any] = dict(space.starts[0]) if space.starts else {}
+    faults: list[Fault] = []
+    asked: list[str] = []
+    for text in given:
+        name, equals, written = text.partition("=")
+        if not equals or name not in known:
+            faults.append(Fault(f"--setting {text}", _no_such_dimension(name, equals, known)))
+            continue
+        decided[name] = _value_of(known[name], written)
+        asked.append(name)
+        rule = known[name].broken_rule(decided[name])
+        if rule is not None:
+            faults.append(Fault(f"--setting {text}", rule))
+    if faults:
+        raise SpaceError(faults, space.name)
+    rest = LowEnds() if seed is None else Draws(seed)
+    choice = Decided(decided, rest)
+    config = space.sample(choice, seed=seed or 0)
+    idle = [name for name in asked if name not in choice.used]
+    if idle:
+        rules = [f"is there only where {known[name].condition}" for name in idle]
+        raise SpaceError(
+            [Fault(f"--setting {n}", rule) for n, rule in zip(idle, rules, strict=True)], space.name
+        )
+    return config
+
+
+def _no_such_dimension(name: str, equals: str, known: Iterable[str]) -> str:
+    if not equals:
+        return "must be NAME=VALUE, such as loss=hinge"
+    near = closest(name, known)
+    hint = f"did you mean {near!r}?" if near else "gan-tune show lists them"
+    return f"the space has no such range; {hint}"
+
+
+def _value_of(dimension: Dimension, written: str) -> Any:
+    """What was written, in the dimension's own type where it is of that type."""
+    if dimension.kind == "choice":
+        return {word(option): option for option in dimension.options}.get(written, written)
+    try:
+        number = float(written)
+    except ValueError:
+        return written
+    if not math.isfinite(number):
+        return written
+    return int(number) if RANGES[dimension.kind].whole and number.is_integer() else number

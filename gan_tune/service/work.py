@@ -1,0 +1,270 @@
+"""One command's work on one search: wires the search to the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gan_tune.catalogue import dataset_of
+from gan_tune.gan import pictures
+from gan_tune.gan.export import draw
+from gan_tune.metrics import Judge, build_judge
+from gan_tune.service.interruption import interruptible
+from gan_tune.service.places import HEADING, RESULT, driver_folder
+from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
+from gan_tune.service.result import SearchResult
+from gan_tune.service.stand_ins import LowEnds
+from gan_tune.service.watching import Watcher
+from gan_tune.space import SearchSpace
+
+if TYPE_CHECKING:
+    from gan_tune.searching.champion import Champion
+    from gan_tune.searching.conductor import Conductor
+    from gan_tune.searching.storage import Storage
+    from gan_tune.tracking.recorder import Recorder
+    from gan_tune.tracking.registry import Registration
+
+GRID_SAMPLES = 64
+GRID_SEED = 0
+CHAMPION_CELL = 64
+"""Pixels a side of one picture in the champion's grid."""
+
+
+class Work:
+    """One command's work on one search."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        home: Storage,
+        uri: str,
+        names: tuple[str, str, str],
+        watcher: Watcher,
+    ) -> None:
+        self.space, self.home, self.uri, self.watcher = space, home, uri, watcher
+        self.name, self.experiment, self.model = names
+
+    def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
+        from gan_tune.searching import cluster
+        from gan_tune.searching.conductor import Conductor
+        from gan_tune.searching.stopping import SCHEDULERS
+        from gan_tune.searching.study import Study
+        from gan_tune.searching.tuning import Shared, run
+
+        space = self.space
+        study = Study(driver_folder(self.home, self.name) / "study.journal", space)
+        config = space.sample(LowEnds(), seed=0)  # the data are the same for every setting
+        self.watcher.stage("loading data and preparing the metrics")
+        self.dataset = dataset_of(config.data)
+        judge = build_judge(self.dataset, "selection")
+        with ExitStack() as stack:
+            self.watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
+            stack.enter_context(cluster.connected(address, self.home))
+            slots = cluster.slots(space.resources, max_concurrent)
+            recorder = self._open_recorder(judge)
+            stack.callback(recorder.close)
+            resumed = study.proposed()
+            self._bring_record_up_to_date(recorder, study)
+            conductor = Conductor(
+                study,
+                self.home,
+                SCHEDULERS[space.search.scheduler](
+                    steps=space.budget.steps,
+                    mode=space.objective.mode,
+                    reduction=space.search.reduction,
+                    grace=space.search.grace,
+                ),
+                observers=[Recording(recorder, space.objective.metric), self.watcher],
+                slots=slots,
+                limit=max_concurrent,
+            )
+            shared = Shared(self.dataset, judge, self.home, space.resources)
+            self._note_heading(study.seconds_used)
+            self.watcher.begin(conductor, slots, resumed)
+            try:
+                with interruptible(conductor):
+                    run(conductor, shared, slots=slots, tick=self.watcher.tick)
+            finally:
+                self.watcher.end()
+            return self._conclude(conductor, judge, recorder)
+
+    def _note_heading(self, seconds_before: float) -> None:
+        """Note for :func:`status` what the trials' folders do not tell."""
+        heading = {
+            "metric": self.space.objective.metric,
+            "mode": self.space.objective.mode,
+            "trials": self.space.budget.trials,
+            "minutes": self.space.budget.minutes,
+            "experiment": self.experiment,
+            "seconds_before": seconds_before,
+            "started_ms": int(time.time() * 1000),
+        }
+        self.home.write_json(HEADING, heading)
+
+    # ---------------------------------------------------------------- the record
+
+    def _open_recorder(self, judge: Judge) -> Recorder:
+        from gan_tune.tracking.events import DatasetInfo
+        from gan_tune.tracking.recorder import Recorder
+
+        space, data = self.space, self.dataset
+        recorder = Recorder(self.uri, experiment=self.experiment, search=self.name)
+        counts = {split: len(data.split(split)) for split in ("train", "selection", "test")}
+        recorder.open(
+            space_text=space.source,
+            space_params=space_params(space),
+            objective=space.objective,
+            tags={"gan_tune.metric_version": judge.versions[space.objective.metric]},
+            dataset=DatasetInfo(data.name, data.digest, data.name, counts),
+        )
+        return recorder
+
+    def _bring_record_up_to_date(self, recorder: Recorder, study: Any) -> None:
+        """Record what an earlier command stored but could not record any more."""
+        from gan_tune.searching.conductor import Ending, read_reports
+
+        recording = Recording(recorder, self.space.objective.metric)
+        for name in self.home.names("trials"):
+            stored = self.home.read_json(f"trials/{name}/outcome.json")
+            described = self.home.read_json(f"trials/{name}/trial.json")
+            if stored is None or described is None:
+                continue
+            if recorder.recorded_outcome(name) == stored["outcome"]:
+                continue
+            job = study.job(described["setting"], described["replicate"])
+            recording.trial_started(job, resumed=True)
+            for result, grid in read_reports(self.home, name):
+                recording.trial_reported(job, result, self.home.read(grid))
+            recording.trial_ended(job, Ending(**stored))
+
+    # ---------------------------------------------------------------- the end
+
+    def _conclude(self, conductor: Conductor, judge: Judge, recorder: Recorder) -> SearchResult:
+        from gan_tune.searching.champion import choose_champion, leaderboard, measure_on_test
+
+        finished = not conductor.stop_requested
+        rows = [asdict(row) for row in leaderboard(conductor)]
+        champion = choose_champion(conductor, self.dataset) if finished else None
+        test: dict[str, float] = {}
+        registration = grid = None
+        if champion is not None:
+            self.watcher.stage("measuring the champion on the test split")
+            test = measure_on_test(
+                conductor, champion, self.dataset, build_judge(self.dataset, "test")
+            )
+            grid = self._champion_grid(champion)
+            self.home.write("champion.png", grid)
+            self.watcher.stage("registering the champion")
+            registration = self._register(champion, judge, recorder, test, grid)
+        figures = {"champion.png": grid} if grid else {}
+        recorder.finished(
+            "completed" if finished else "interrupted",
+            leaderboard=[flat_row(row) for row in rows],
+            figures=figures,
+            metrics=parent_metrics(champion, judge, test),
+            tags={"gan_tune.finished": str(finished).lower()},
+        )
+        recorder.flush(timeout=120)
+        result = self._result(conductor, finished, rows, champion, test, registration, recorder)
+        self.home.write_json("leaderboard.json", rows)
+        self.home.write_json(RESULT, asdict(result))
+        # As a later call reads it back: tuples have become lists.
+        return SearchResult(**self.home.read_json(RESULT))
+
+    def _champion_grid(self, champion: Champion) -> bytes:
+        latent = champion.job.config.generator.args["latent"]
+        points = self.dataset.kind == "points"
+        count = len(self.dataset.selection) if points else GRID_SAMPLES
+        samples = draw(champion.generator, count, latent=latent, seed=GRID_SEED)
+        if points:
+            return pictures.png(pictures.scatter(samples, self.dataset))
+        return pictures.png(pictures.grid(samples, cell=CHAMPION_CELL))
+
+    def _register(
+        self,
+        champion: Champion,
+        judge: Judge,
+        recorder: Recorder,
+        test: Mapping[str, float],
+        grid: bytes,
+    ) -> Registration:
+        from gan_tune.tracking.registry import register_champion
+
+        metric, mode = self.space.objective.metric, self.space.objective.mode
+        recorder.flush(timeout=120)
+        return register_champion(
+            champion.generator,
+            latent=champion.job.config.generator.args["latent"],
+            model=self.model,
+            run_id=recorder.run_id(champion.job.name),
+            value=champion.mean,
+            mode=mode,
+            comparable=f"{judge.comparable(metric)}/{mode}/{self.dataset.digest}",
+            tags={
+                "gan_tune.search": self.name,
+                "gan_tune.trial": champion.job.name,
+                "gan_tune.objective": metric,
+                "gan_tune.kind_of_data": self.dataset.kind,
+                "gan_tune.confirmed_seeds": str(champion.seeds),
+                **{f"gan_tune.{name}": f"{value:.6g}" for name, value in test.items()},
+            },
+            files={"champion.png": grid},
+            uri=self.uri,
+        )
+
+    def _result(
+        self,
+        conductor: Conductor,
+        finished: bool,
+        rows: list[dict[str, Any]],
+        champion: Champion | None,
+        test: Mapping[str, float],
+        registration: Registration | None,
+        recorder: Recorder,
+    ) -> SearchResult:
+        from gan_tune.tracking.store import masked
+
+        outcomes: dict[str, int] = {}
+        for row in rows:
+            outcome = row["outcome"] or "interrupted"
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        return SearchResult(
+            name=self.name,
+            finished=finished,
+            metric=self.space.objective.metric,
+            mode=self.space.objective.mode,
+            trials=self.space.budget.trials,
+            minutes=self.space.budget.minutes,
+            outcomes=outcomes,
+            rows=rows,
+            champion=_champion_figures(champion),
+            first_mean=champion.first_mean if champion else None,
+            test=test,
+            model=registration.name if registration else None,
+            model_version=registration.version if registration else None,
+            promoted=registration.promoted if registration else False,
+            model_note=registration.reason if registration else "",
+            grid=self.home.local_path("champion.png") if champion else None,
+            tracking_uri=masked(self.uri),  # the file may be read by others
+            experiment=self.experiment,
+            run_id=recorder.parent_run_id,
+            seconds=conductor.seconds_used,
+            space_digest=self.space.digest,
+        )
+
+
+def _champion_figures(champion: Champion | None) -> dict[str, Any] | None:
+    if champion is None:
+        return None
+    return {
+        "trial": champion.job.name,
+        "setting": champion.job.setting,
+        "mean": champion.mean,
+        "spread": champion.spread if champion.seeds > 1 else None,
+        "seeds": champion.seeds,
+        "confirmed": champion.confirmed,
+        "config": champion.job.config.tree(),
+    }
