@@ -14,8 +14,10 @@ from gan_tune.gan.data import Dataset
 
 __all__ = ["grid", "png", "scatter"]
 
-CELL = 32
-"""Pixels a side of one picture in a trial's grids, which are many; enlarged without smoothing."""
+CELL = 64
+"""Small pictures are enlarged to at most so many pixels a side, without smoothing."""
+SMALL_CELL = 32
+"""The same for trials' grids, of which there are many."""
 CANVAS = 384
 
 

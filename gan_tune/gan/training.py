@@ -276,7 +276,7 @@ class Training:
             best=self.best,
             improved=improved,
             outcome=self.outcome,
-            grid=pictures.grid(self.sample(GRID_SAMPLES, "grid"))
+            grid=pictures.grid(self.sample(GRID_SAMPLES, "grid"), cell=pictures.SMALL_CELL)
             if self.dataset.kind == "pictures"
             else pictures.scatter(samples, self.dataset),
             training_seconds=trained - started,

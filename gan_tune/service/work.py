@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 GRID_SAMPLES = 64
 GRID_SEED = 0
-CHAMPION_CELL = 64
-"""Pixels a side of one picture in the champion's grid."""
 
 
 class Work:
@@ -181,7 +179,7 @@ class Work:
         samples = draw(champion.generator, count, latent=latent, seed=GRID_SEED)
         if points:
             return pictures.png(pictures.scatter(samples, self.dataset))
-        return pictures.png(pictures.grid(samples, cell=CHAMPION_CELL))
+        return pictures.png(pictures.grid(samples))
 
     def _register(
         self,
