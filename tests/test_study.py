@@ -145,6 +145,7 @@ def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:Argument ``group`` is an experimental feature")
 def test_every_sampler_of_a_space_file_is_built_here(tmp_path: Path) -> None:
     assert SAMPLERS.keys() == SAMPLER_NAMES.keys()
     for name, build in SAMPLERS.items():
