@@ -201,6 +201,8 @@ def search(
         _say_how_to_go_on(result.name)
         raise typer.Exit(INTERRUPTED)
     _show_next_steps(result, storage, tracking_uri)
+    if result.champion is None:
+        raise typer.Exit(1)  # so that `gan-tune search ... && gan-tune generate ...` stops here
 
 
 def _show_estimate(space: SearchSpace, measured: Estimate) -> None:

@@ -554,7 +554,10 @@ def verdict(result: SearchResult) -> Iterator[str]:
     metric, champion = result.metric, result.champion
     if champion is None:
         if result.finished:
-            yield "no champion: no trial ran to its end in good health"
+            yield (
+                "no champion: no trial ran to its end in good health; where most diverged, lower "
+                "the learning rates, clip the gradients, or see `divergence` in the README"
+            )
         return
     mine, first = (result.test.get(f"test.{who}.{metric}") for who in ("mean", "first"))
     if champion["setting"] == 0:

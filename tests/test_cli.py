@@ -632,7 +632,7 @@ def test_generate_pictures_in_every_form(run: Run, searched: Searched, tmp_path:
     assert (array.shape, array.dtype) == ((10, 1, 8, 8), np.float32)
     assert array.min() >= 0
     assert array.max() <= 1
-    assert Image.open(tmp_path / "grid.png").size == (8 * 34 + 2, 2 * 34 + 2)
+    assert Image.open(tmp_path / "grid.png").size == (8 * 66 + 2, 2 * 66 + 2)
     for folder in ("folder", "slash"):
         names = sorted(path.name for path in (tmp_path / folder).iterdir())
         assert names == [f"{i:05}.png" for i in range(10)]

@@ -28,6 +28,7 @@ from torch import nn
 
 from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError, TrackingError
+from gan_tune.tracking import store
 from gan_tune.tracking.events import STATUS
 from gan_tune.tracking.history import leaderboard, searches
 from gan_tune.tracking.projection import MAX_BYTES, batches, metric_value, param_text
@@ -585,3 +586,22 @@ def test_close_tells_what_a_dead_server_did_not_get(
     assert recorder.close(timeout=1) == 4
     assert time.monotonic() - begun < 3
     assert "4 events of search 'lost' did not reach MLflow" in caplog.text
+
+
+def test_a_store_that_cannot_be_made_whole_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills while the store is created: the next command starts from nothing."""
+    path = tmp_path / "mlflow.db"
+
+    def full(uri: str) -> Any:
+        Path(uri.removeprefix("sqlite:///")).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "client", full)
+        with pytest.raises(TrackingError, match="cannot be created"):
+            store.connect(f"sqlite:///{path}")
+    assert list(tmp_path.iterdir()) == []
+    assert store.connect(f"sqlite:///{path}") == f"sqlite:///{path}"
+    assert [file.name for file in tmp_path.iterdir() if "mlflow" in file.name] == ["mlflow.db"]

@@ -192,6 +192,34 @@ def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     assert failed[0].data.tags["gan_tune.error"] == "ValueError: this generator"
 
 
+class Disturbed:
+    """A watcher during whose last stage something goes wrong."""
+
+    def stage(self, text: str) -> None:
+        if text.startswith("registering"):
+            raise KeyboardInterrupt
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+
+def test_a_search_disturbed_at_its_very_end_leaves_nothing_running_and_is_concluded_later(
+    tmp_path: Path, local_ray: None
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(name="disturbed", confirm={"top": 1, "seeds": 1})
+    options: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": uri}
+    with pytest.raises(KeyboardInterrupt):
+        service.search(tree, watcher=Disturbed(), **options)
+    runs = Finished(tmp_path, uri, None).runs()  # type: ignore[arg-type]
+    assert "RUNNING" not in {run.info.status for run in runs}
+    result = service.search(tree, **options)
+    assert result.finished
+    assert result.promoted
+    again = Finished(tmp_path, uri, result).runs()
+    assert len(again) == len(runs), "no trial was run again"
+
+
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     """On one worker: nothing of a trial is left for the next."""
     space = SearchSpace.load(space_tree(), catalogue())

@@ -124,25 +124,25 @@ class Conductor:
         return self._next_confirmation()
 
     def _next_confirmation(self) -> Job | None:
-        """The next replicate to confirm; while search trials still run, what is likely to be one.
+        """The next replicate to confirm; while search trials still run, the first setting's only.
 
-        So no slot idles until the last of them has ended.
+        Those are needed whatever comes, so no slot idles until the last search trial has ended.
         """
         # A replicate is started only if it can be expected to end in time.
         if self.seconds_left < max(self._trial_seconds, default=0.0):
             return None
         searching = any(running.job.kind == "search" for running in self._running.values())
-        self._consider(first_in_front=searching)
+        self._consider(first_only=searching)
         chosen = self.confirmation.next()
         return None if chosen is None else self.study.job(*chosen)
 
-    def _consider(self, *, first_in_front: bool = False) -> None:
+    def _consider(self, *, first_only: bool = False) -> None:
         confirm = self.space.confirm
         if not confirm.top or not confirm.seeds:
             return
         chosen = candidates(self.study.settings(), top=confirm.top, mode=self.space.objective.mode)
-        if first_in_front:
-            chosen.sort(key=lambda setting: setting != FIRST_SETTING)
+        if first_only:
+            chosen = [setting for setting in chosen if setting == FIRST_SETTING]
         self.confirmation.consider(chosen)
 
     def _recall_confirmations(self) -> None:

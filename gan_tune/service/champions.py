@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.errors import SearchNotFoundError
+from gan_tune.errors import SearchNotFoundError, TrackingError
 from gan_tune.service.alternatives import there_are
 from gan_tune.service.places import DEFAULT_STORAGE, RESULT, look_in, search_names
 from gan_tune.service.registered import bare, load_generator, model_names, models
@@ -64,7 +64,7 @@ def best(
     """
     root = look_in(storage)
     if check_name(name) is None and root.below(name).read(RESULT) is not None:
-        return _best_of(load_result(name, storage))
+        return _best_of(load_result(name, storage), tracking_uri)
     known = model_names(tracking_uri)
     if bare(name) in known:
         return _best_of_model(load_generator(name, tracking_uri=tracking_uri), tracking_uri)
@@ -77,7 +77,16 @@ def best(
     raise SearchNotFoundError(f"no search or model named {name!r}; {there_are(name, there)}")
 
 
-def _best_of(result: SearchResult) -> Best:
+def _holds_alias(result: SearchResult, tracking_uri: str | None) -> bool | None:
+    """Whether a search's version is the champion now; None where MLflow is not there to ask."""
+    try:
+        holders = {model.name: model.version for model in models(tracking_uri)}
+    except TrackingError:
+        return None
+    return holders.get(result.model or "") == result.model_version if result.model else None
+
+
+def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
     champion = result.champion
     if champion is None:
         why = "no trial was sound" if result.finished else "it was interrupted"
@@ -90,7 +99,7 @@ def _best_of(result: SearchResult) -> Best:
         trial=champion["trial"],
         model=result.model,
         version=result.model_version,
-        alias_holder=result.promoted if result.model else None,
+        alias_holder=_holds_alias(result, tracking_uri),
         metric=result.metric,
         mode=result.mode,
         value=champion["mean"],

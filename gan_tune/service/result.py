@@ -58,7 +58,10 @@ class SearchResult:
 
     @property
     def gain(self) -> float | None:
-        """The champion's mean on the test split over the first setting's (None without both)."""
+        """The champion's mean on the test split over the first setting's (None without both).
+
+        Below 1 is a gain where less is better (``mode`` min), above 1 where more is.
+        """
         mine = self.test.get(f"test.mean.{self.metric}")
         first = self.test.get(f"test.first.{self.metric}")
         return None if mine is None or not first else mine / first

@@ -64,6 +64,7 @@ class Work:
             slots = cluster.slots(space.resources, max_concurrent)
             recorder = self._open_recorder(judge)
             stack.callback(recorder.close)
+            stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
             resumed = study.proposed()
             self._bring_record_up_to_date(recorder, study)
             conductor = Conductor(
@@ -82,12 +83,13 @@ class Work:
             shared = Shared(self.dataset, judge, self.home, space.resources)
             self._note_heading(study.seconds_used)
             self.watcher.begin(conductor, slots, resumed)
-            try:
-                with interruptible(conductor):
+            with interruptible(conductor):
+                try:
                     run(conductor, shared, slots=slots, tick=self.watcher.tick)
-            finally:
-                self.watcher.end()
-            return self._conclude(conductor, judge, recorder)
+                finally:
+                    self.watcher.end()
+                # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
+                return self._conclude(conductor, judge, recorder)
 
     def _note_heading(self, seconds_before: float) -> None:
         """Note for :func:`status` what the trials' folders do not tell."""

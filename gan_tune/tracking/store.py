@@ -64,14 +64,14 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
         TrackingError: no such store, or no answer within 10 seconds.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    patience = PATIENCE
     if uri.startswith("sqlite:"):
         path = _sqlite_path(uri)
         _, mark, options = uri.partition("?")
         uri = f"sqlite:///{path}{mark}{options}"
         if not create and not path.is_file():
             raise TrackingError(f"no record at {uri}: no such file; check --tracking-uri")
-        patience = _CREATION if _check_sqlite(path, uri) else PATIENCE
+        if _check_sqlite(path, uri):
+            _create_sqlite(path, f"{mark}{options}")
     elif "://" not in uri and not uri.startswith("databricks"):
         raise TrackingError(
             f"{uri!r} is no tracking URI: a file is written sqlite:///{uri}, "
@@ -82,7 +82,7 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
             f"{uri!r} cannot be used: MLflow has given up stores of plain files; "
             "write sqlite:///FILE.db"
         )
-    _within(patience, uri, lambda: client(uri).search_experiments(max_results=1))
+    _within(PATIENCE, uri, lambda: client(uri).search_experiments(max_results=1))
     return uri
 
 
@@ -205,6 +205,24 @@ def _check_sqlite(path: Path, uri: str) -> bool:
             "check the path and its permissions, or give another --tracking-uri"
         ) from error
     return new
+
+
+def _create_sqlite(path: Path, options: str) -> None:
+    """Make a new store whole or not at all: one that a full disk cut short never opens again."""
+    begun = path.with_name(f".{path.name}.{os.getpid()}")
+    uri = f"sqlite:///{begun}{options}"
+    try:
+        _within(_CREATION, uri, lambda: client(uri).search_experiments(max_results=1))
+        os.replace(begun, path)
+    except (OSError, TrackingError) as error:
+        path.unlink(missing_ok=True)  # empty: it was made to see whether it can be
+        raise TrackingError(
+            f"the MLflow store {path} cannot be created ({first_line(error)}); "
+            "check that there is space, or give another --tracking-uri"
+        ) from error
+    finally:
+        for leftover in path.parent.glob(f"{begun.name}*"):
+            leftover.unlink(missing_ok=True)
 
 
 def _within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
