@@ -208,6 +208,22 @@ def test_what_was_stored_but_not_told_is_told_on_the_next_start(tmp_path: Path) 
     assert again.study.optuna_study.trials[0].intermediate_values == {20: pytest.approx(9.98)}
 
 
+def test_reports_that_nobody_heard_are_told_when_their_trial_goes_on(tmp_path: Path) -> None:
+    """The worker outlived the driver by some reports and its last checkpoint."""
+    worker = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
+    worker.run(steady, reports=1)
+    for step in STEPS[1:]:
+        stored = steady(worker.conductor.running[0], step)
+        worker.storage.write_json(f"trials/0000/reports/{step}.json", vars(stored))
+    later = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
+    job = later.conductor.next_job()
+    assert isinstance(job, Job)
+    assert later.log.reported == [("0000", step) for step in STEPS]
+    assert later.conductor.reported("0000", steady(job, 100)), "the end, heard a second time"
+    assert later.log.ended["0000"].outcome == "completed"
+    assert [step for _, step, _ in later.study.reports()] == list(STEPS)
+
+
 def test_a_stop_interrupts_at_the_next_report_and_the_trial_stays_open(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     worker.run(steady, reports=4)

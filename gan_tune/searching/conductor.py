@@ -97,9 +97,9 @@ class Conductor:
         self.confirmation = Confirmation(
             seeds=self.space.confirm.seeds, mode=self.space.objective.mode
         )
+        self._waiting = [job for job in study.unfinished() if not self._settle_from_folder(job)]
         for setting, step, value in study.reports():
             rule.decide(setting, step, value)
-        self._waiting = [job for job in study.unfinished() if not self._settle_from_folder(job)]
         self._recall_confirmations()
 
     # ---------------------------------------------------------------- what runs next
@@ -156,11 +156,13 @@ class Conductor:
                 self.confirmation.record(setting, replicate, ending.value)
 
     def _start(self, job: Job) -> None:
-        known = {result.step for result, _ in read_reports(self.storage, job.name)}
+        stored = read_reports(self.storage, job.name)
         self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
-        self._running[job.name] = _Running(job)
+        running = self._running[job.name] = _Running(job)
         for observer in self._observers:
-            observer.trial_started(job, resumed=bool(known))
+            observer.trial_started(job, resumed=bool(stored))
+        for result, _ in stored:  # a killed driver may have told nobody of them
+            self._take_in(running, result)
 
     # ---------------------------------------------------------------- what is heard
 
@@ -192,10 +194,10 @@ class Conductor:
     def _take_in(self, running: _Running, result: Result) -> None:
         job = running.job
         running.best = result.best
-        running.seconds += result.training_seconds + result.evaluation_seconds
         if result.step in running.steps:
             return
         running.steps.add(result.step)
+        running.seconds += result.training_seconds + result.evaluation_seconds
         if result.outcome != "failed":
             if job.kind == "search":
                 self.study.report(job.setting, result.step, result.best)
