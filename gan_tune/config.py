@@ -59,8 +59,10 @@ Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 """Plain values as they are meant: text is no number, and `true` is not 1."""
 
-BOTH_CLIPS = ("generator_gradient_clip", "discriminator_gradient_clip")
-"""The fields that `gradient_clip` stands for."""
+BOTH: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {name: (f"generator_{name}", f"discriminator_{name}") for name in ("gradient", "gradient_clip", "schedule")}
+)
+"""Word for both networks → the two fields that it stands for."""
 
 PART_FIELDS: Mapping[str, str] = MappingProxyType(
     {
@@ -70,8 +72,16 @@ PART_FIELDS: Mapping[str, str] = MappingProxyType(
         "loss": "loss",
         "generator_optimizer": "optimizer",
         "discriminator_optimizer": "optimizer",
+        "generator_gradient": "gradient",
+        "discriminator_gradient": "gradient",
         "generator_gradient_clip": "gradient_clip",
         "discriminator_gradient_clip": "gradient_clip",
+        "generator_schedule": "schedule",
+        "discriminator_schedule": "schedule",
+        "augment": "augment",
+        "encoder": "encoder",
+        "sparsity": "sparsity",
+        "update": "update",
     }
 )
 """Field of a trial config → kind of part that stands there. `penalties` is a list of parts."""
@@ -124,6 +134,27 @@ class DivergenceRule(_Frozen):
     )
 
 
+class Block(_Frozen):
+    """A block schedule: so many steps of both players, then so many of the generator alone."""
+
+    both: Whole = Field(1, ge=1, description="Generator steps with discriminator steps before each")
+    generator: Whole = Field(0, ge=0, description="Generator steps that follow on their own")
+
+
+class InstanceNoise(_Frozen):
+    """Normal noise on all that the discriminator sees (Sønderby et al. 2017), fading linearly."""
+
+    std: Number = Field(0.0, ge=0, description="Deviation at the start, in scaled units; 0: off")
+    until: Number = Field(1.0, gt=0, le=1, description="Share of the training where it is gone")
+
+
+class Lookahead(_Frozen):
+    """Both players' weights are pulled back to slow averages (Chavdarova et al. 2021)."""
+
+    every: Whole = Field(0, ge=0, description="Generator steps between two pulls; 0: off")
+    alpha: Number = Field(0.5, gt=0, le=1, description="Share of the way that the averages follow")
+
+
 class Part(BaseModel):
     """A named building block with all its arguments resolved, defaults included."""
 
@@ -147,8 +178,25 @@ class TrialConfig(_Frozen):
     penalties: tuple[Part, ...] = ()
     generator_optimizer: Part
     discriminator_optimizer: Part
+    generator_gradient: Part = Part(name="backprop")
+    discriminator_gradient: Part = Part(name="backprop")
     generator_gradient_clip: Part = Part(name="none")
     discriminator_gradient_clip: Part = Part(name="none")
+    generator_schedule: Part = Part(name="constant", args={"warm_up": 0})
+    discriminator_schedule: Part = Part(name="constant", args={"warm_up": 0})
+    update: Part = Part(name="alternating")
+    block: Block = Block()
+    lookahead: Lookahead = Lookahead()
+    weight_clip: Number = Field(
+        0.0, ge=0, description="Largest |weight| of the discriminator after each step; 0: no limit"
+    )
+    augment: Part = Part(name="none")
+    instance_noise: InstanceNoise = InstanceNoise()
+    encoder: Part = Part(name="none")
+    reconstruction_weight: Number = Field(
+        1.0, ge=0, description="Weight of the reconstruction error, where there is an encoder"
+    )
+    sparsity: Part = Part(name="none")
     ema: Number = Field(
         0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off"
     )
@@ -162,9 +210,17 @@ class TrialConfig(_Frozen):
         False, description="Deterministic GPU kernels: slower there; a CPU always is"
     )
     objective: Objective = Objective()
+    measure: tuple[str, ...] = Field(
+        (), description="Costly metrics to record beside the objective"
+    )
     steps: Whole = Field(ge=1, description="Generator steps in all")
     evaluations: Whole = Field(10, ge=1, description="Reports, evenly spread over the steps")
     seed: Whole = Field(0, ge=0, description="Seed of everything random in the trial")
+
+    @property
+    def wanted_metrics(self) -> tuple[str, ...]:
+        """The metrics to compute though they be costly: the objective's, and those to `measure`."""
+        return (self.objective.metric, *self.measure)
 
     @property
     def report_steps(self) -> tuple[int, ...]:
@@ -202,7 +258,7 @@ class TrialConfig(_Frozen):
     ) -> TrialConfig:
         """Resolve and check a tree of plain values.
 
-        A part may be given by its name alone, and `gradient_clip` stands for both networks'.
+        A part may be given by its name alone, and a word of :data:`BOTH` for both networks.
         The parts are then built once (on no real memory) to see that they fit each other;
         ``build=False`` leaves that out, for trees of a space that was checked.
 
@@ -230,8 +286,8 @@ class TrialConfig(_Frozen):
         So one faulty field does not hide what is wrong with the others.
         """
         faults: list[Fault] = []
-        fields = _spread_gradient_clip(tree, faults)
-        names = [*cls.model_fields, "gradient_clip"]
+        fields = _spread(tree, faults)
+        names = [*cls.model_fields, *BOTH]
         faults += [unknown_key(key, names, fields[key]) for key in fields if key not in names]
         known = {key: value for key, value in fields.items() if key in cls.model_fields}
         for name, kind in PART_FIELDS.items():
@@ -322,7 +378,7 @@ class Incompatibility:
     def touches(self) -> frozenset[str]:
         """The fields of a trial config that the rule looks at."""
         heads = {place.split(".")[0] for place in self.fields}
-        return frozenset(heads | set(BOTH_CLIPS) if "gradient_clip" in heads else heads)
+        return frozenset(heads.union(*(BOTH[head] for head in heads if head in BOTH)))
 
     def fault(self) -> Fault:
         """The rule as a fault of a trial config."""
@@ -333,6 +389,8 @@ class Incompatibility:
 class Catalogue:
     """All parts by kind and name, with the rules that span several of them.
 
+    - What breaks one of the ``incompatibilities`` is refused; what goes against the ``advice`` is
+      allowed with a warning.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
       with the rule that was broken.
     - ``build(config)`` constructs a config's networks without memory and returns what does not
@@ -345,6 +403,7 @@ class Catalogue:
 
     parts: Mapping[str, Mapping[str, Mapping[str, Argument]]]
     incompatibilities: Sequence[Incompatibility] = ()
+    advice: Sequence[Incompatibility] = ()
     load: Callable[[str, str], Mapping[str, Argument]] | None = None
     build: Callable[[TrialConfig], Sequence[Fault]] = field(default=lambda config: ())
     check_objective: Callable[[Objective, Part], str | None] = field(
@@ -463,15 +522,18 @@ def _field(fault: Fault) -> str:
 
 
 def _as_written(faults: Iterable[Fault], tree: Mapping[str, Any]) -> list[Fault]:
-    # What `gradient_clip` was spread to is reported once, where it was written.
-    if "gradient_clip" not in tree:
-        return list(faults)
-    spread = [name for name in BOTH_CLIPS if name not in tree]
+    # What a word for both was spread to is reported once, where it was written.
+    word_of = {
+        name: word
+        for word, names in BOTH.items()
+        if word in tree
+        for name in names
+        if name not in tree
+    }
     written = []
     for fault in faults:
         head, *rest = fault.path.split(".")
-        path = ".".join(["gradient_clip", *rest]) if head in spread else fault.path
-        written.append(replace(fault, path=path))
+        written.append(replace(fault, path=".".join([word_of.get(head, head), *rest])))
     return list(dict.fromkeys(written))
 
 
@@ -488,15 +550,16 @@ def _with_stand_ins(
     return {"steps": 1, **sound} if "steps" in broken else sound
 
 
-def _spread_gradient_clip(tree: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+def _spread(tree: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+    """The tree with each word for both networks written out for each."""
     fields = dict(tree)
-    if "gradient_clip" in fields:
-        both = fields.pop("gradient_clip")
-        for name in BOTH_CLIPS:
+    for word, names in BOTH.items():
+        if word not in fields:
+            continue
+        both = fields.pop(word)
+        for name in names:
             if name in fields:
-                faults.append(
-                    Fault(name, "must not stand beside gradient_clip", shown(fields[name]))
-                )
+                faults.append(Fault(name, f"must not stand beside {word}", shown(fields[name])))
             else:
                 fields[name] = both
     return fields

@@ -35,12 +35,13 @@ class Next(Enum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended: its outcome, best value, last step, and the error that failed it."""
+    """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms."""
 
     outcome: Outcome
     value: float | None
     step: int
     error: str | None = None
+    symptoms: Sequence[str] = ()
 
 
 class Observer(Protocol):
@@ -175,7 +176,8 @@ class Conductor:
         outcome = result.outcome or self._verdict(running.job, result)
         if outcome is None:
             return False
-        self._end(running, Ending(outcome, result.best, result.step, result.error))
+        ending = Ending(outcome, result.best, result.step, result.error, result.symptoms)
+        self._end(running, ending)
         return True
 
     def failed(self, name: str, error: str) -> None:

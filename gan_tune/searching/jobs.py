@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class Result:
         timestamp_ms: the worker's clock, milliseconds since 1970.
         training_seconds, evaluation_seconds: spent since the last report.
         error: the exception that failed the trial, one line.
+        symptoms: what training shows so far, names out of `gan_tune.gan.symptoms`.
     """
 
     step: int
@@ -59,3 +60,4 @@ class Result:
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     error: str | None = None
+    symptoms: Sequence[str] = ()

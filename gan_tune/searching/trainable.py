@@ -106,6 +106,7 @@ class GanTrainable(tune.Trainable):
             timestamp_ms=int(time.time() * 1000),
             training_seconds=report.training_seconds,
             evaluation_seconds=report.evaluation_seconds,
+            symptoms=report.symptoms,
         )
         self._last_step = report.step
         self._store(report, result)

@@ -45,7 +45,9 @@ class Recording:
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
         best = {} if ending.value is None else {self._metric: ending.value}
-        self._recorder.trial_ended(job.name, ending.outcome, best=best, error=ending.error)
+        self._recorder.trial_ended(
+            job.name, ending.outcome, best=best, error=ending.error, symptoms=ending.symptoms
+        )
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:

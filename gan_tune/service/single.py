@@ -33,7 +33,7 @@ def train(
     if not isinstance(config, TrialConfig):
         config = TrialConfig.from_tree(config, catalogue())
     dataset = dataset_of(config.data)
-    judge = build_judge(dataset, "selection")
+    judge = build_judge(dataset, "selection", extra=config.wanted_metrics)
     return train_reports(config, dataset, judge, resume_from=resume_from, device=device)
 
 

@@ -57,7 +57,7 @@ class Work:
         config = space.sample(LowEnds(), seed=0)  # the data are the same for every setting
         self.watcher.stage("loading data and preparing the metrics")
         self.dataset = dataset_of(config.data)
-        judge = build_judge(self.dataset, "selection")
+        judge = build_judge(self.dataset, "selection", extra=config.wanted_metrics)
         with ExitStack() as stack:
             self.watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
             stack.enter_context(cluster.connected(address, self.home))
@@ -153,7 +153,7 @@ class Work:
         if champion is not None:
             self.watcher.stage("measuring the champion on the test split")
             test = measure_on_test(
-                conductor, champion, self.dataset, build_judge(self.dataset, "test")
+                conductor, champion, self.dataset, build_judge(self.dataset, "test", extra=judge.names)
             )
             grid = self._champion_grid(champion)
             self.home.write("champion.png", grid)

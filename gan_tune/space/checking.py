@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gan_tune.config import (
-    BOTH_CLIPS,
+    BOTH,
     Catalogue,
     Draft,
     Incompatibility,
@@ -81,8 +81,7 @@ class SpaceCheck:
         if draft.config is None:
             return []
         tree = draft.config.tree()
-        if "gradient_clip" in {place[0] for place, _ in match.extra}:
-            tree["gradient_clip"] = tree[BOTH_CLIPS[0]]
+        tree |= {word: tree[names[0]] for word, names in BOTH.items()}
         mismatches = []
         for place, given in match.extra:
             if place[0] not in draft.broken:
@@ -119,10 +118,25 @@ class SpaceCheck:
 
     # ---- in pairs -------------------------------------------------------------------------
 
+    def advice(self) -> list[str]:
+        """What the literature advises against, one sentence for each rule some setting goes against.
+
+        Only for a space without faults.
+        """
+        return [
+            f"{rule.fields[0]}: {rule.reason}" for rule, _ in self._clashes(self.catalogue.advice)
+        ]
+
     def _clash_faults(self) -> list[Fault]:
         """One fault for each rule that some setting breaks."""
-        open_rules = list(self.catalogue.incompatibilities)
-        found: list[Fault] = []
+        rules = self.catalogue.incompatibilities
+        return [self._clash_fault(rule, values) for rule, values in self._clashes(rules)]
+
+    def _clashes(
+        self, declared: Sequence[Incompatibility]
+    ) -> Iterator[tuple[Incompatibility, dict[str, Scalar]]]:
+        """Each rule that some setting runs into, once, with values that make it do so."""
+        open_rules = list(declared)
         for tried in itertools.chain(self._singles(), self._pairs()):
             rules = [rule for rule in open_rules if _concerns(rule, tried)]
             values = _assignment(tried)
@@ -130,8 +144,7 @@ class SpaceCheck:
                 continue
             for rule in self._broken(rules, values):
                 open_rules.remove(rule)
-                found.append(self._clash_fault(rule, values))
-        return found
+                yield rule, values
 
     def _pairs(self) -> Iterator[Tried]:
         for one, other in itertools.combinations(self.dimensions, 2):
@@ -249,8 +262,7 @@ def _assignment(tried: Tried) -> dict[str, Scalar] | None:
 
 def _concerns(rule: Incompatibility, tried: Tried) -> bool:
     fields = {"", *rule.touches}
-    if not fields.isdisjoint(BOTH_CLIPS):
-        fields.add("gradient_clip")
+    fields |= {word for word, names in BOTH.items() if not fields.isdisjoint(names)}
     return all(dimension.field in fields for dimension, _ in tried)
 
 
@@ -261,7 +273,7 @@ def _build_once(
     known: dict[str, Sequence[Fault]] = {}
 
     def build_once(config: TrialConfig) -> Sequence[Fault]:
-        parts = [config.data, config.generator, config.discriminator, config.loss]
+        parts = [config.data, config.generator, config.discriminator, config.encoder, config.loss]
         shapes = [_without_reals(part.tree()) for part in (*parts, *config.penalties)]
         key = json.dumps(shapes, sort_keys=True, default=str)
         if key not in known:

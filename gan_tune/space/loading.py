@@ -56,6 +56,8 @@ class Loading:
             for i, entry in enumerate(entries):
                 if isinstance(entry, Mapping):
                     faults += self._start_faults(f"start_from.{i}", entry, check)
+        if not faults:
+            self.warnings += check.advice()
         return faults
 
     def _fixed(self) -> dict[str, Any]:

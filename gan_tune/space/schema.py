@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gan_tune.config import BOTH_CLIPS, PART_FIELDS, Argument, Catalogue, TrialConfig
+from gan_tune.config import BOTH, PART_FIELDS, Argument, Catalogue, TrialConfig
 from gan_tune.space.blocks import SpaceFile
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.ranges import RANGES
@@ -41,7 +41,7 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
 def _define_trial(definitions: Schema) -> None:
     trial = TrialConfig.model_json_schema()
     definitions |= {key: value for key, value in trial["$defs"].items() if key != "Part"}
-    for name in ("CollapseRule", "DivergenceRule"):
+    for name in ("Block", "CollapseRule", "DivergenceRule", "InstanceNoise", "Lookahead"):
         _loosen(name, definitions)
     fields: Schema = {}
     for name, schema in trial["properties"].items():
@@ -51,10 +51,9 @@ def _define_trial(definitions: Schema) -> None:
             fields[name] = _ref("penalties")
         elif name not in ELSEWHERE:
             fields[name] = schema if "$ref" in schema else _or_range(schema, name, definitions)
-    fields["gradient_clip"] = {
-        **_ref("gradient_clip"),
-        "description": "Gradient clipping of both networks",
-    }
+    for word in BOTH:
+        text = f"The {word.replace('_', ' ')} of both networks"
+        fields[word] = {**_ref(word), "description": text}
     definitions["penalties"] = {
         "anyOf": [{"type": "array", "items": _ref("penalty")}, _choice_of("penalties")]
     }
@@ -65,7 +64,7 @@ def _define_trial(definitions: Schema) -> None:
         **_mapping({key: value for key, value in several.items() if key != "label"}),
         "anyOf": [{"required": ["choice", "data"]}, {"required": required}],
     }
-    names = [*fields, "choice", *BOTH_CLIPS]
+    names = [*fields, "choice"]
     definitions["start"] = {"type": "object", "propertyNames": {"enum": sorted(set(names))}}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gan_tune.config import BOTH_CLIPS
+from gan_tune.config import BOTH
 from gan_tune.space.ranges import (
     Branch,
     Chooser,
@@ -65,9 +65,10 @@ def match_entry(root: Branch, entry: Mapping[str, Any]) -> Match:
     for option in chooser.options if chooser else ():
         assert isinstance(option.node, Branch)
         known |= set(option.node.items)
-    if "gradient_clip" in given and "gradient_clip" not in known and known & set(BOTH_CLIPS):
-        both = given.pop("gradient_clip")
-        given = {**dict.fromkeys(BOTH_CLIPS, both), **given}
+    for word, names in BOTH.items():
+        if word in given and word not in known and known & set(names):
+            both = given.pop(word)
+            given = {**dict.fromkeys(names, both), **given}
     return _match_fields(root, given)
 
 

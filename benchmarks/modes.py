@@ -1,0 +1,112 @@
+"""Modes: the champion of a search over 2-D mixtures, trained again with ten fresh seeds.
+
+For `ring` (8 Gaussians) and `grid` (25), after PacGAN's protocol (Lin et al. 2018), but stricter: a
+mode is covered with a quarter of its share of the samples (there: with one sample), and each
+mode's width counts, too. All figures are of the test split, by the generator that was best on the
+selection split.
+
+    python benchmarks/modes.py ring grid [--minutes 15] [--seeds 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+WORKERS = 2
+FIRST_SEED = 1_000_000
+FIGURES = (
+    "modes_covered",
+    "high_quality_share",
+    "sigma_ratio_min",
+    "sigma_ratio_max",
+    "reverse_kl",
+    "energy_distance",
+)
+
+
+def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
+    """The champion's config, as a tree, of a search of at most so many minutes."""
+    from gan_tune import service
+    from gan_tune.searching.storage import open_storage
+
+    space = service.load_space(
+        "points",
+        [
+            f"trial.data.name={data}",
+            f"budget.minutes={minutes}",
+            "budget.trials=400",
+            f"name={data}",
+        ],
+    )
+    result = service.search(
+        space, storage=folder / "runs", tracking_uri=f"sqlite:///{folder / 'mlflow.db'}"
+    )
+    assert result.champion is not None, result
+    trial = f"trials/{result.champion['setting']:04d}/trial.json"
+    stored = open_storage(folder / "runs" / data).read_json(trial)
+    print(f"\n{data}: {sum(result.outcomes.values())} trials in {result.seconds / 60:.1f} min")
+    for row in result.rows[:1]:
+        print("  " + ", ".join(f"{k}={v}" for k, v in row["changes"].items()))
+    assert stored is not None
+    return dict(stored["config"])
+
+
+def trained_again(tree: dict[str, Any], seed: int) -> dict[str, float]:
+    """The test figures of one fresh seed."""
+    import torch
+
+    from gan_tune.catalogue import catalogue, dataset_of
+    from gan_tune.config import TrialConfig
+    from gan_tune.gan.export import best_generator, draw
+    from gan_tune.gan.training import train
+    from gan_tune.metrics import build_judge
+
+    torch.set_num_threads(1)
+    config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
+    dataset = dataset_of(config.data)
+    state = b""
+    for report in train(config, dataset, build_judge(dataset, "selection")):
+        if report.outcome is not None:
+            state = report.checkpoint()
+    judge = build_judge(dataset, "test")
+    generator = best_generator(config, dataset, state)
+    latent = config.generator.args["latent"]
+    return judge(draw(generator, judge.count, latent=latent, seed=seed))
+
+
+def table(data: str, rows: list[dict[str, float]]) -> None:
+    """One line a seed, and the means."""
+    print(f"\n| {data}, seed | " + " | ".join(FIGURES) + " |")
+    print("|---" * (len(FIGURES) + 1) + "|")
+    for i, row in enumerate(rows):
+        print(f"| {i} | " + " | ".join(f"{row[name]:.4g}" for name in FIGURES) + " |")
+    means = [fmean(row[name] for row in rows) for name in FIGURES]
+    print("| mean | " + " | ".join(f"{mean:.4g}" for mean in means) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", nargs="+", choices=["ring", "grid"])
+    parser.add_argument("--minutes", type=float, default=15.0, help="of each search")
+    parser.add_argument("--seeds", type=int, default=10)
+    options = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
+    for data in options.data:
+        with tempfile.TemporaryDirectory() as folder:
+            tree = searched(data, options.minutes, Path(folder))
+        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+        with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+            rows = list(pool.map(trained_again, [tree] * len(seeds), seeds))
+        table(data, rows)
+
+
+if __name__ == "__main__":
+    main()

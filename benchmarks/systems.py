@@ -1,0 +1,48 @@
+"""The shipped searches, one after the other: the source's settings against the champion's.
+
+    python benchmarks/systems.py [digits mlp ...] [--storage FOLDER]
+
+Both sides are means over the confirmation seeds, on the test split, at equal steps. A search that
+is finished in the storage is read and not run again, so a break-off costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+from gan_tune import service
+
+SPACES = ("digits", "mlp", "sparse_autoencoder", "zeroth_order", "conv", "points")
+
+
+def line(name: str, storage: Path) -> str:
+    """One row of the table."""
+    uri = f"sqlite:///{storage / 'mlflow.db'}"
+    result = service.search(service.load_space(name), storage=storage / "runs", tracking_uri=uri)
+    first = result.test[f"test.first.{result.metric}"]
+    champion = result.test[f"test.mean.{result.metric}"]
+    floor = result.test.get(f"test.floor.{result.metric}")
+    return (
+        f"| `{name}` | {sum(result.outcomes.values())} | {result.seconds / 60:.1f} | "
+        f"{result.metric} | {first:.4g} | {champion:.4g} | {champion / first:.3f} | {floor:.3g} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("spaces", nargs="*", default=SPACES)
+    parser.add_argument("--storage", type=Path, default=Path("systems"))
+    options = parser.parse_args()
+    options.storage.mkdir(exist_ok=True)
+    print(f"{platform.machine()}, {os.cpu_count()} cores\n")
+    print("| space | trials | minutes | metric | source's settings | champion | ratio | real |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for name in options.spaces:
+        print(line(name, options.storage), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The data part of a trial: a data set's own arguments, and how training reads it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gan_tune.config import Argument, Part
+from gan_tune.gan.data import Dataset, load_dataset
+from gan_tune.gan.scaling import Scale
+
+__all__ = ["TRAINING_ARGUMENTS", "dataset_of", "own_arguments"]
+
+BATCH_SIZE = Argument("batch_size", Annotated[int, Field(ge=2, le=65536)], False, 64)
+SCALE = Argument("scale", Scale, False, "none")
+TRAINING_ARGUMENTS = {argument.name: argument for argument in (BATCH_SIZE, SCALE)}
+"""What every data part takes beside its data set's own arguments: how training reads the data."""
+
+
+def own_arguments(part: Part) -> dict[str, Any]:
+    """A data part's arguments without those that only concern training."""
+    return {key: value for key, value in part.args.items() if key not in TRAINING_ARGUMENTS}
+
+
+def dataset_of(part: Part) -> Dataset:
+    """The data set a data part names.
+
+    The last few are kept, so that checking a space and then searching it loads the data once.
+
+    Raises:
+        DataError: missing, damaged, or not fitting.
+    """
+    return _load(part.name, tuple(own_arguments(part).items()))
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, args: tuple[tuple[str, Any], ...]) -> Dataset:
+    return load_dataset(name, **dict(args))

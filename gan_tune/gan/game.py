@@ -1,0 +1,455 @@
+"""The game of the two players: their networks, objectives, gradients and steps.
+
+Everything of a trial that moves while it trains, and nothing that judges it. Several trials of one
+shape could be trained as one: all parts are pure functions of tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_tune.config import Part, TrialConfig
+from gan_tune.gan import checkpoint
+from gan_tune.gan.augment import AUGMENTS, instance_noise, noise_level
+from gan_tune.gan.data import Dataset
+from gan_tune.gan.estimators import ESTIMATORS
+from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, was_clipped
+from gan_tune.gan.losses import LOSSES
+from gan_tune.gan.networks import build_network, has_batch_norm
+from gan_tune.gan.optimizers import OPTIMIZERS
+from gan_tune.gan.penalties import PENALTIES, applies_to
+from gan_tune.gan.randomness import global_generators, global_state, seeded, seeded_globals
+from gan_tune.gan.residence import resident
+from gan_tune.gan.scaling import scaling_of
+from gan_tune.gan.schedules import SCHEDULES
+from gan_tune.gan.sparsity import SPARSITIES
+from gan_tune.gan.updates import UPDATES
+
+__all__ = ["PLAYERS", "Game", "Player", "Round"]
+
+Player = Literal["generator", "discriminator"]
+PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
+
+EVALUATION_BATCH = 2_000
+EMA_WARM_UP = 10
+"""The average follows the weights closely at first: decay ≤ (1 + t) / (10 + t) at step t."""
+
+Network = Callable[[Tensor], Tensor]
+Gradients = Sequence[Tensor]
+
+
+class Round(NamedTuple):
+    """One batch of each side, scaled: x and G(z), [batch, *shape], with z [batch, latent].
+
+    ``activations`` are the generator's hidden ones while it drew G(z), where a penalty reads them.
+    """
+
+    real: Tensor
+    z: Tensor
+    fake: Tensor
+    activations: Sequence[Tensor]
+
+
+class Game:
+    """Two networks that train against each other, and an encoder where there is one.
+
+    ``figures`` are scalars of the last step; ``sums`` are totals since :meth:`begin_window`, over
+    ``window`` steps of each player.
+    """
+
+    def __init__(self, config: TrialConfig, dataset: Dataset, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.scaling = scaling_of(dataset, config.data.args["scale"])
+        self._data = resident(dataset, device)
+        self.batch: int = config.data.args["batch_size"]
+        self.latent: int = config.generator.args["latent"]
+        self._build(dataset)
+        self.step = 0
+        self._d_steps = 0
+        self.figures: dict[str, Tensor] = {}
+        self.begin_window()
+
+        self.parameters: dict[Player, list[nn.Parameter]] = {
+            "generator": _trainable(self.generator, self.encoder),
+            "discriminator": _trainable(self.discriminator),
+        }
+        parts = {
+            "generator": (
+                config.generator_optimizer,
+                config.generator_gradient,
+                config.generator_gradient_clip,
+                config.generator_schedule,
+            ),
+            "discriminator": (
+                config.discriminator_optimizer,
+                config.discriminator_gradient,
+                config.discriminator_gradient_clip,
+                config.discriminator_schedule,
+            ),
+        }
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._estimators: dict[str, Callable[..., Gradients]] = {}
+        self._clips: dict[str, Callable[..., Gradients]] = {}
+        self._schedules: dict[str, Callable[[int, int], float]] = {}
+        for player in PLAYERS:
+            optimizer, gradient, clip, schedule = parts[player]
+            self._optimizers[player] = _made(OPTIMIZERS, optimizer)(self.parameters[player])
+            self._estimators[player] = _made(ESTIMATORS, gradient)
+            self._clips[player] = _made(GRADIENT_CLIPS, clip)
+            self._schedules[player] = _made(SCHEDULES, schedule)
+        self._rates = {player: parts[player][0].args["lr"] for player in PLAYERS}
+        self._loss = _made(LOSSES, config.loss)()
+        self._sparsity = _made(SPARSITIES, config.sparsity)()
+        self._augment = _made(AUGMENTS, config.augment)
+        self._update = UPDATES[config.update.name]
+        # One pass over real and fake together is cheaper, but would mix their batch statistics.
+        self._joint = not has_batch_norm(self.discriminator)
+        self._random = {
+            name: seeded(config.seed, name, device)
+            for name in ("data", "latent", "view", "penalty", "gradient")
+        }
+        self._slow = self._fast_weights() if config.lookahead.every else []
+
+    def _build(self, dataset: Dataset) -> None:
+        """The networks, initialised from the trial's seed, and the generators' state after it."""
+        config, device = self.config, self.device
+
+        def built(role: str, part: Part) -> nn.Module:
+            # On the CPU first, so that every device starts from the same weights.
+            return build_network(
+                role, dataset.shape, name=part.name, args=part.args, code=self.latent
+            ).to(device)
+
+        with seeded_globals(config.seed, "networks", device):
+            self.generator = built("generator", config.generator)
+            self.discriminator = built("discriminator", config.discriminator)
+            self.encoder = None
+            if config.encoder.name != "none":
+                self.encoder = built("encoder", config.encoder)
+            self._globals = global_state(device)
+        self.average: nn.Module | None = None
+        if config.ema:
+            with seeded_globals(config.seed, "networks", device):
+                self.average = built("generator", config.generator)
+        self._activations: list[Tensor] = []
+        if any(PENALTIES[part.name].of == "activations" for part in config.penalties):
+            for layer in _hidden_activations(self.generator):
+                layer.register_forward_hook(lambda *call: self._activations.append(call[2]))
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks by name."""
+        found = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "encoder": self.encoder,
+            "average": self.average,
+        }
+        return {name: network for name, network in found.items() if network is not None}
+
+    # ---------------------------------------------------------------- one step
+
+    def train_step(self) -> None:
+        """One step of the generator, after those of the discriminator that are due."""
+        self._update(self, self.config.d_steps if self._discriminator_is_due() else 0)
+        self.step += 1
+        self.window += 1
+        every = self.config.lookahead.every
+        if every and self.step % every == 0:
+            self._look_back()
+        if self.average is not None:
+            self._follow()
+
+    def _discriminator_is_due(self) -> bool:
+        block = self.config.block
+        return self.step % (block.both + block.generator) < block.both
+
+    def draw(self) -> Round:
+        """A batch of real data, and one of the generator's with its graph."""
+        chosen = torch.randint(
+            len(self._data), (self.batch,), generator=self._random["data"], device=self.device
+        )
+        real = self.scaling.apply(self._data.batch(chosen))
+        z = torch.randn(self.batch, self.latent, generator=self._random["latent"], device=self.device)
+        self._activations.clear()
+        return Round(real, z, self.generator(z), list(self._activations))
+
+    def gradients(self, player: Player, batch: Round) -> Gradients:
+        """∇ of a player's objective, by the player's own rule of estimation."""
+        objective = getattr(self, f"_{player}_objective")(batch)
+        estimate = self._estimators[player]
+        if estimate is not ESTIMATORS["backprop"]:
+            objective(getattr(self, player))  # for the figures: copies of the network leave none
+        return estimate(
+            objective, getattr(self, player), self.parameters[player], self._random["gradient"]
+        )
+
+    def descend(self, player: Player, gradients: Gradients) -> None:
+        """Clip, schedule and apply a player's gradients."""
+        parameters, optimizer = self.parameters[player], self._optimizers[player]
+        norm = total_norm(gradients)
+        clipped = self._clips[player](gradients, parameters)
+        self.figures[f"{player}_gradient_norm"] = norm
+        self._add(f"{player}_gradient_norm", norm)
+        self._add(f"{player}_clipped_share", was_clipped(gradients, clipped))
+        peak = self.peaks.get(player)
+        self.peaks[player] = norm if peak is None else torch.maximum(peak, norm)
+        rate = self._rates[player] * self._schedules[player](self.step, self.config.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for parameter, gradient in zip(parameters, clipped, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        if player == "discriminator":
+            self._d_steps += 1
+            if limit := self.config.weight_clip:
+                with torch.no_grad():
+                    torch._foreach_clamp_min_(parameters, -limit)
+                    torch._foreach_clamp_max_(parameters, limit)
+
+    @contextmanager
+    def extrapolated(self) -> Iterator[None]:
+        """Come back to the present weights of both players when the block ends."""
+        before = [p.detach().clone() for p in self._weights()]
+        yield
+        with torch.no_grad():
+            torch._foreach_copy_(self._weights(), before)
+
+    # ---------------------------------------------------------------- the objectives
+
+    def _discriminator_objective(self, batch: Round) -> Callable[[Network], Tensor]:
+        real, fake = self._view(batch.real), self._view(batch.fake.detach())
+
+        def objective(discriminator: Network) -> Tensor:
+            real_logits, fake_logits = self._logits(discriminator, real, fake)
+            loss = self._loss.discriminator(real_logits, fake_logits)
+            loss = loss + self._discriminator_penalties(discriminator, real, fake)
+            if discriminator is self.discriminator:
+                self._note_discriminator(loss, real_logits, fake_logits)
+            return loss
+
+        return objective
+
+    def _generator_objective(self, batch: Round) -> Callable[[Network], Tensor]:
+        def objective(generator: Network) -> Tensor:
+            # What the generator has drawn for the discriminator serves here, too.
+            own = generator is self.generator
+            fake = self._view(batch.fake if own else generator(batch.z))
+            if self._loss.generator_needs_real:
+                loss = self._loss.generator(
+                    *self._logits(self.discriminator, self._view(batch.real), fake)
+                )
+            else:
+                fake_logits = self.discriminator(fake)
+                loss = self._loss.generator(fake_logits, fake_logits)
+            if own:
+                self.figures["generator_loss"] = loss.detach()
+            return loss + self._generator_penalties(batch)
+
+        return objective
+
+    def _logits(self, network: Network, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        if not self._joint:
+            return network(real), network(fake)
+        logits = network(torch.cat((real, fake)))
+        return logits[: len(real)], logits[len(real) :]
+
+    def _discriminator_penalties(self, network: Network, real: Tensor, fake: Tensor) -> Any:
+        total: Any = 0.0
+        for penalty, args in self._penalties_of("discriminator"):
+            if penalty.of == "weights":
+                total = total + penalty.function(self.parameters["discriminator"], **args)
+                continue
+            every = args.pop("every")
+            if self._d_steps % every == 0:
+                args["weight"] = args["weight"] * every
+                total = total + penalty.function(
+                    network, real, fake, self._random["penalty"], **args
+                )
+        return total
+
+    def _generator_penalties(self, batch: Round) -> Any:
+        total: Any = 0.0
+        for penalty, args in self._penalties_of("generator"):
+            of = self.parameters["generator"] if penalty.of == "weights" else batch.activations
+            total = total + penalty.function(of, **args)
+        return total + self._autoencoding(batch.real)
+
+    def _penalties_of(self, player: Player) -> Iterator[tuple[Any, dict[str, Any]]]:
+        for part in self.config.penalties:
+            penalty, args = PENALTIES[part.name], dict(part.args)
+            if applies_to(penalty, args, player):
+                yield penalty, args
+
+    def _autoencoding(self, real: Tensor) -> Any:
+        """w_rec · E(x − G(T(E(x))))² + Omega(E(x)), where there is an encoder."""
+        if self.encoder is None:
+            return 0.0
+        code = self.encoder(real)
+        error = (self.generator(self._sparsity.transform(code)) - real).square().mean()
+        penalty = self._sparsity.penalty(code)
+        self.figures["training_reconstruction_error"] = error.detach()
+        self.figures["sparsity_penalty"] = torch.as_tensor(penalty).detach()
+        return self.config.reconstruction_weight * error + penalty
+
+    def _view(self, samples: Tensor) -> Tensor:
+        """What the discriminator sees of samples: augmented and noisy, where it is asked for."""
+        noise = self.config.instance_noise
+        samples = self._augment(samples, self._random["view"])
+        std = noise_level(self.step, self.config.steps, std=noise.std, until=noise.until)
+        return instance_noise(samples, self._random["view"], std=std) if std else samples
+
+    # ---------------------------------------------------------------- figures
+
+    def begin_window(self) -> None:
+        """Start to sum anew, as after each report."""
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.peaks: dict[str, Tensor] = {}
+        self.window = 0
+
+    def means(self) -> dict[str, float]:
+        """Means over the window, and each player's largest gradient norm in it."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        peaks = {f"{player}_gradient_norm_max": float(peak) for player, peak in self.peaks.items()}
+        return means | peaks
+
+    def _note_discriminator(self, loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> None:
+        real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+        self.figures["discriminator_loss"] = loss.detach()
+        self.figures["discriminator_logit_max"] = torch.maximum(
+            real_logits.abs().max(), fake_logits.abs().max()
+        )
+        boundary = self._loss.boundary
+        if boundary is None:  # only differences count: is each real logit above its fake one?
+            right_real = right_fake = real_logits > fake_logits
+        else:
+            right_real, right_fake = real_logits > boundary, fake_logits < boundary
+        self._add("discriminator_accuracy_real", right_real.float().mean())
+        self._add("discriminator_accuracy_fake", right_fake.float().mean())
+
+    def _add(self, name: str, figure: Tensor) -> None:
+        self.sums[name] = self.sums[name] + figure if name in self.sums else figure
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    # ---------------------------------------------------------------- averages of weights
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        assert self.average is not None
+        decay = min(self.config.ema, (1 + self.step) / (EMA_WARM_UP + self.step))
+        torch._foreach_lerp_(
+            list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
+        )
+
+    @torch.no_grad()
+    def _look_back(self) -> None:
+        """Lookahead: slow ← slow + α (fast − slow), and both players go on from there."""
+        torch._foreach_lerp_(self._slow, self._weights(), self.config.lookahead.alpha)
+        torch._foreach_copy_(self._weights(), self._slow)
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [p for player in PLAYERS for p in self.parameters[player]]
+
+    def _fast_weights(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self._weights()]
+
+    def encode(self, real: Tensor) -> Tensor:
+        """Codes [N, code] of scaled samples, as the generator gets them."""
+        assert self.encoder is not None
+        code: Tensor = self._sparsity.transform(self.encoder(real))
+        return code
+
+    def reconstruct(self, real: Tensor) -> Tensor:
+        """G(T(E(x))) in data space."""
+        return self.scaling.undo(self.judged()(self.encode(real)))
+
+    def evaluated(self, function: Network) -> Network:
+        """A function of samples in data space that runs the networks in eval mode, without graph."""
+
+        def call(samples: Tensor) -> Tensor:
+            for network in self.networks.values():
+                network.eval()
+            with torch.no_grad():
+                parts = samples.to(self.device).split(EVALUATION_BATCH)
+                result = torch.cat([function(self.scaling.apply(part)) for part in parts])
+            for network in self.networks.values():
+                network.train()
+            return result
+
+        return call
+
+    def judged(self) -> nn.Module:
+        """The generator that is judged, drawn, kept and exported: the average where it is on."""
+        if self.average is None:
+            return self.generator
+        for mine, its in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mine.copy_(its)
+        return self.average
+
+    # ---------------------------------------------------------------- state
+
+    @contextmanager
+    def own_random_state(self) -> Iterator[None]:
+        """Run with the trial's own state of torch's global generators, and its kernels."""
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(self.config.deterministic)
+        try:
+            with global_generators(self._globals, self.device):
+                yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state, by name; valid until the next step."""
+        tensors = {
+            f"{name}/{key}": tensor
+            for name, network in self.networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+        tensors |= {f"random/{name}": random.get_state() for name, random in self._random.items()}
+        tensors |= {f"torch/{name}": state for name, state in self._globals.items()}
+        tensors |= {f"figures/{name}": tensor for name, tensor in self.figures.items()}
+        tensors |= {f"slow/{i}": tensor for i, tensor in enumerate(self._slow)}
+        for name, optimizer in self._optimizers.items():
+            tensors |= checkpoint.optimizer_tensors(optimizer, f"{name}_optimizer")
+        return tensors
+
+    def scalars(self) -> dict[str, int]:
+        """The rest of the state."""
+        return {"step": self.step, "d_steps": self._d_steps}
+
+    def load(self, saved: checkpoint.Checkpoint) -> None:
+        """Take up a state."""
+        for name, network in self.networks.items():
+            network.load_state_dict(saved.under(name))
+        for name, random in self._random.items():
+            random.set_state(saved.tensors[f"random/{name}"])
+        self._globals = saved.under("torch")
+        self.figures = {k: v.to(self.device) for k, v in saved.under("figures").items()}
+        self._slow = [saved.tensors[f"slow/{i}"].to(self.device) for i in range(len(self._slow))]
+        for name, optimizer in self._optimizers.items():
+            checkpoint.load_optimizer(optimizer, saved.under(f"{name}_optimizer"))
+        self.step, self._d_steps = saved.scalars["step"], saved.scalars["d_steps"]
+
+
+def _made(parts: Mapping[str, Callable[..., Any]], part: Part) -> Callable[..., Any]:
+    function = parts[part.name]
+    return partial(function, **part.args) if part.args else function
+
+
+def _trainable(*networks: nn.Module | None) -> list[nn.Parameter]:
+    return [p for net in networks if net is not None for p in net.parameters() if p.requires_grad]
+
+
+def _hidden_activations(network: nn.Module) -> list[nn.Module]:
+    """The activation layers of a network but its last, which is the output's."""
+    kinds = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.SiLU, nn.GELU)
+    output = getattr(network, "output", None)
+    return [layer for layer in network.modules() if isinstance(layer, kinds) and layer is not output]

@@ -1,0 +1,102 @@
+"""Troubles of adversarial training, told from the figures of a trial's reports.
+
+Each symptom is a pure function of the trial's history: one :class:`Vitals` a report, oldest first.
+The thresholds are rules of thumb, stated here and in the README; a symptom is a hint for people, it
+stops nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+__all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "symptoms", "vanishing"]
+
+VANISHING = 1e-3
+"""Share of its largest mean under which the generator's mean gradient norm has vanished."""
+EXPLODING = 50.0
+"""Times its mean over the reports before that a gradient norm may reach."""
+DOMINATED = 0.99
+"""Accuracy on real and on fake samples beyond which the discriminator dominates."""
+SWING = 1.5
+"""Least ratio between a value and the next turning point for the way to be a swing."""
+SWINGS = 4
+"""So many swings make an oscillation."""
+
+
+class Vitals(NamedTuple):
+    """What one report says of the training since the last one.
+
+    Means (and largest values) of both players' gradient norms before clipping, the
+    discriminator's mean accuracy on real and on fake samples, and the objective, all of them
+    possibly NaN.
+    """
+
+    generator_norm: float
+    generator_norm_max: float
+    discriminator_norm: float
+    discriminator_norm_max: float
+    accuracy_real: float
+    accuracy_fake: float
+    value: float
+
+
+def vanishing(history: Sequence[Vitals]) -> bool:
+    """The generator hears nothing any more: ‖g‖ fell under a thousandth of what it was.
+
+    The saturating loss does this where the discriminator wins (Arjovsky and Bottou 2017).
+    """
+    means = [vitals.generator_norm for vitals in history if math.isfinite(vitals.generator_norm)]
+    return bool(means) and means[-1] < VANISHING * max(means)
+
+
+def exploding(history: Sequence[Vitals]) -> bool:
+    """A gradient norm that is not finite, or leapt to 50 times its mean before."""
+    return _leaps(
+        [(vitals.generator_norm, vitals.generator_norm_max) for vitals in history]
+    ) or _leaps([(vitals.discriminator_norm, vitals.discriminator_norm_max) for vitals in history])
+
+
+def _leaps(norms: Sequence[tuple[float, float]]) -> bool:
+    totals = itertools.accumulate(mean for mean, _ in norms)
+    leap = any(
+        peak > EXPLODING * total / reports
+        for reports, (total, (_, peak)) in enumerate(zip(totals, norms[1:], strict=False), 1)
+    )
+    return leap or not all(math.isfinite(peak) for _, peak in norms)
+
+
+def dominated(history: Sequence[Vitals]) -> bool:
+    """The discriminator told real from fake almost perfectly in over half of the reports."""
+    won = [min(vitals.accuracy_real, vitals.accuracy_fake) > DOMINATED for vitals in history]
+    return sum(won) > len(won) / 2
+
+
+def oscillating(history: Sequence[Vitals]) -> bool:
+    """The objective went up and down again and again by half of itself and more."""
+    values = [abs(vitals.value) for vitals in history if math.isfinite(vitals.value)]
+    if not values:
+        return False
+    swings, falling, extreme = 0, True, values[0]
+    for value in values:
+        turned = value > SWING * extreme if falling else value * SWING < extreme
+        if turned:
+            swings, falling = swings + 1, not falling
+        if turned or (value < extreme) == falling:
+            extreme = value
+    return swings >= SWINGS
+
+
+SYMPTOMS: dict[str, Callable[[Sequence[Vitals]], bool]] = {
+    "vanishing": vanishing,
+    "exploding": exploding,
+    "oscillating": oscillating,
+    "dominated": dominated,
+}
+
+
+def symptoms(history: Sequence[Vitals]) -> tuple[str, ...]:
+    """The names of the symptoms that a history shows."""
+    return tuple(name for name, shows in SYMPTOMS.items() if shows(history))

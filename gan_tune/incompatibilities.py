@@ -1,0 +1,208 @@
+"""Parts that make no sound trial together, and combinations that the literature advises against.
+
+A search space that can sample the former is refused when it is checked; the latter is allowed with
+a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gan_tune.config import Incompatibility, TrialConfig
+from gan_tune.data_part import dataset_of
+from gan_tune.errors import DataError
+from gan_tune.gan.penalties import PENALTIES
+
+__all__ = ["ADVICE", "INCOMPATIBILITIES"]
+
+GRADIENT_PENALTIES = frozenset(
+    name for name, penalty in PENALTIES.items() if penalty.of == "discriminator"
+)
+
+
+def _penalised(config: TrialConfig) -> bool:
+    """Whether a penalty looks at the discriminator's slope."""
+    return any(part.name in GRADIENT_PENALTIES for part in config.penalties)
+
+
+def _on_activations(config: TrialConfig) -> bool:
+    return any(PENALTIES[p.name].of == "activations" for p in config.penalties if p.name in PENALTIES)
+
+
+def _norm(config: TrialConfig, player: str) -> str:
+    return str(getattr(config, player).args.get("norm", "none"))
+
+
+def _estimated(config: TrialConfig, player: str) -> bool:
+    return bool(getattr(config, f"{player}_gradient").name != "backprop")
+
+
+def _is_points(config: TrialConfig) -> bool:
+    try:
+        return dataset_of(config.data).kind == "points"
+    except DataError:
+        return False  # missing data is a fault of its own
+
+
+def _output(config: TrialConfig) -> str:
+    return str(config.generator.args.get("output"))
+
+
+def _lazy(config: TrialConfig) -> bool:
+    return any(part.args.get("every", 1) > 1 for part in config.penalties)
+
+
+def _k_exceeds_code(config: TrialConfig) -> bool:
+    latent = config.generator.args.get("latent")
+    k = config.sparsity.args.get("k")
+    return isinstance(latent, int) and isinstance(k, int) and k > latent
+
+
+def _rule(
+    one: str, other: str, reason: str, clash: Callable[[TrialConfig], bool]
+) -> Incompatibility:
+    return Incompatibility((one, other), reason, clash)
+
+
+def _estimates(player: str) -> tuple[Incompatibility, ...]:
+    gradient, norm = f"{player}_gradient", f"{player}.norm"
+    return (
+        _rule(
+            gradient,
+            norm,
+            f"{norm} changes the network at each pass, and an estimate passes many copies through",
+            lambda c: _estimated(c, player) and _norm(c, player) in ("batch", "spectral"),
+        ),
+    )
+
+
+INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
+    _rule(
+        "generator.output",
+        "data.scale",
+        "sigmoid reaches only 0..1, but scaled data go below 0 (use tanh or linear)",
+        lambda c: (
+            _output(c) == "sigmoid" and (c.data.args["scale"] != "none" or _is_points(c))
+        ),
+    ),
+    _rule(
+        "generator.output",
+        "data.scale",
+        "tanh reaches only -1..1, but standardised data go beyond (use linear, or symmetric)",
+        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "standard",
+    ),
+    _rule(
+        "generator.output",
+        "data.scale",
+        "tanh reaches only -1..1, but unscaled points go beyond (use linear, or symmetric)",
+        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "none" and _is_points(c),
+    ),
+    _rule(
+        "discriminator.norm",
+        "penalties",
+        "batch norm ties a sample's gradient to the others in its batch, which a gradient penalty "
+        "takes one by one (use none or spectral)",
+        lambda c: _norm(c, "discriminator") == "batch" and _penalised(c),
+    ),
+    _rule(
+        "discriminator.norm",
+        "loss",
+        "batch norm takes real and fake apart, and relativistic logits are compared in pairs "
+        "(use none or spectral)",
+        lambda c: _norm(c, "discriminator") == "batch" and c.loss.name == "relativistic",
+    ),
+    _rule(
+        "penalties",
+        "data",
+        "a lazy penalty (every > 1) does not hold small 2-D games together (use every: 1)",
+        lambda c: _lazy(c) and _is_points(c),
+    ),
+    _rule(
+        "augment",
+        "data",
+        "points have no pixels to change (use instance_noise)",
+        lambda c: c.augment.name != "none" and _is_points(c),
+    ),
+    _rule(
+        "sparsity.k",
+        "generator.latent",
+        "k must be at most the code's size, which is the generator's latent",
+        _k_exceeds_code,
+    ),
+    _rule(
+        "sparsity",
+        "encoder",
+        "there is no code to be sparse without an encoder",
+        lambda c: c.sparsity.name != "none" and c.encoder.name == "none",
+    ),
+    *_estimates("generator"),
+    *_estimates("discriminator"),
+    _rule(
+        "discriminator_gradient",
+        "penalties",
+        "a gradient penalty needs backprop",
+        lambda c: _estimated(c, "discriminator") and _penalised(c),
+    ),
+    _rule(
+        "generator_gradient",
+        "penalties",
+        "a penalty on hidden activations needs backprop",
+        lambda c: _estimated(c, "generator") and _on_activations(c),
+    ),
+    _rule(
+        "generator_gradient",
+        "encoder",
+        "an autoencoder needs backprop",
+        lambda c: _estimated(c, "generator") and c.encoder.name != "none",
+    ),
+    _rule(
+        "generator_gradient",
+        "augment",
+        "each perturbed copy would be augmented in another way",
+        lambda c: _estimated(c, "generator") and c.augment.name != "none",
+    ),
+    _rule(
+        "generator_gradient",
+        "instance_noise",
+        "each perturbed copy would get noise of its own",
+        lambda c: _estimated(c, "generator") and c.instance_noise.std > 0,
+    ),
+)
+
+ADVICE: tuple[Incompatibility, ...] = (
+    _rule(
+        "loss",
+        "penalties",
+        "wasserstein wants a critic of bounded slope: weight_clip, a gradient penalty or spectral "
+        "norm (Arjovsky et al. 2017)",
+        lambda c: (
+            c.loss.name == "wasserstein"
+            and not c.weight_clip
+            and not _penalised(c)
+            and _norm(c, "discriminator") != "spectral"
+        ),
+    ),
+    _rule(
+        "weight_clip",
+        "penalties",
+        "a gradient penalty replaces weight clipping (Gulrajani et al. 2017)",
+        lambda c: bool(c.weight_clip) and _penalised(c),
+    ),
+    _rule(
+        "weight_clip",
+        "discriminator.norm",
+        "spectral norm divides by the largest singular value, whatever the clipped weights are",
+        lambda c: bool(c.weight_clip) and _norm(c, "discriminator") == "spectral",
+    ),
+    _rule(
+        "loss",
+        "discriminator_optimizer.beta1",
+        "Adam's momentum makes a weight-clipped critic unstable (Arjovsky et al. 2017, section 4; "
+        "use rmsprop or beta1: 0)",
+        lambda c: (
+            c.loss.name == "wasserstein"
+            and bool(c.weight_clip)
+            and c.discriminator_optimizer.args.get("beta1", 0) > 0.5
+        ),
+    ),
+)
