@@ -9,7 +9,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.data import Dataset
-from gan_tune.gan.networks import build_network
+from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.scaling import Scaling, scaling_of
 
 __all__ = ["ExportedGenerator", "best_generator", "draw"]
@@ -48,7 +48,8 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
         network = build_network("generator", dataset.shape, name=part.name, args=part.args)
     network = network.to_empty(device="cpu")
     network.load_state_dict(weights)
-    return ExportedGenerator(network, scaling_of(dataset, config.data.args["scale"])).eval()
+    plain = without_parametrizations(network)  # torch.export cannot take the others
+    return ExportedGenerator(plain, scaling_of(dataset, config.data.args["scale"])).eval()
 
 
 @torch.no_grad()

@@ -1,0 +1,106 @@
+"""Networks of linear layers, for samples of any shape."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from gan_tune.gan.networks.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    Activation,
+    Output,
+    Width,
+    Widths,
+)
+from gan_tune.gan.networks.norms import NORMS, Norm
+
+__all__ = ["MLPDiscriminator", "MLPEncoder", "MLPGenerator"]
+
+
+def _stack(inputs: int, widths: tuple[int, ...], activation: str, norm: str) -> nn.Sequential:
+    """Linear → norm → activation for each width; the layers' names count from 0."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i, width in enumerate(widths):
+        layers[f"linear{i}"] = nn.Linear(inputs, width)
+        layers[f"norm{i}"] = NORMS[norm].units(width)
+        layers[f"activation{i}"] = ACTIVATIONS[activation]()
+        inputs = width
+    return nn.Sequential(layers)
+
+
+class MLPGenerator(nn.Module):
+    """Latents [batch, latent] → hidden layers → samples [batch, *shape]."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        latent: Width = 100,
+        hidden: Widths = (128, 256),
+        activation: Activation = "leaky_relu",
+        norm: Norm = "none",
+        output: Output = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.body = _stack(latent, tuple(hidden), activation, norm)
+        self.head = nn.Linear(([latent, *hidden])[-1], math.prod(shape))
+        self.output = OUTPUTS[output]()
+        NORMS[norm].weights(self.body)
+
+    def forward(self, z: Tensor) -> Tensor:
+        samples: Tensor = self.output(self.head(self.body(z)))
+        return samples.view(-1, *self.shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Samples [batch, *shape] → hidden layers → logits [batch, 1]."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        hidden: Widths = (256, 128),
+        activation: Activation = "leaky_relu",
+        norm: Norm = "none",
+    ) -> None:
+        super().__init__()
+        inputs = math.prod(shape)
+        self.body = _stack(inputs, tuple(hidden), activation, norm)
+        self.head = nn.Linear(([inputs, *hidden])[-1], 1)
+        NORMS[norm].weights(self)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads of samples [batch, *shape]: [batch, features]."""
+        features: Tensor = self.body(x.flatten(1))
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+class MLPEncoder(nn.Module):
+    """Samples [batch, *shape] → hidden layers → codes [batch, code], not limited in range."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        code: int,
+        *,
+        hidden: Widths = (128, 64),
+        activation: Activation = "leaky_relu",
+        norm: Norm = "none",
+    ) -> None:
+        super().__init__()
+        inputs = math.prod(shape)
+        self.body = _stack(inputs, tuple(hidden), activation, norm)
+        self.head = nn.Linear(([inputs, *hidden])[-1], code)
+        NORMS[norm].weights(self.body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes: Tensor = self.head(self.body(x.flatten(1)))
+        return codes

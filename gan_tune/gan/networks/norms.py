@@ -1,0 +1,87 @@
+"""Normalisation: of what a hidden layer puts out (batch norm), or of its weights (spectral norm).
+
+Spectral norm (Miyato et al. 2018, equation 8) divides a weight W by an estimate of its largest
+singular value σ(W), one step of power iteration at each forward pass in training; a convolution's
+weight is read as the matrix [outputs, everything else]. Every layer of a discriminator has it, so
+that the logit is Lipschitz; generators and encoders leave the last layer plain, since the data, or
+the code, decide its scale.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
+
+__all__ = ["NORMS", "Norm", "Normalisation", "has_batch_norm", "without_parametrizations"]
+
+Norm = Literal["none", "batch", "spectral"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a norm does to a network.
+
+    Attributes:
+        units: width → layer over hidden units [batch, width].
+        maps: width → layer over feature maps [batch, width, height, width].
+        weights: normalises the weights of all layers below a module, which are initialised by then.
+        bias: whether the convolution before it has a bias; batch norm brings its own.
+    """
+
+    units: Callable[[int], nn.Module]
+    maps: Callable[[int], nn.Module]
+    weights: Callable[[nn.Module], object]
+    bias: bool
+
+
+def _nothing(width: int) -> nn.Module:
+    return nn.Identity()
+
+
+def _as_they_are(module: nn.Module) -> None:
+    return None
+
+
+def _spectral(module: nn.Module) -> None:
+    for layer in list(module.modules()):  # a list: each norm adds modules of its own
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            spectral_norm(layer)
+
+
+NORMS: dict[str, Normalisation] = {
+    "none": Normalisation(_nothing, _nothing, _as_they_are, bias=True),
+    "batch": Normalisation(nn.BatchNorm1d, nn.BatchNorm2d, _as_they_are, bias=False),
+    "spectral": Normalisation(_nothing, _nothing, _spectral, bias=True),
+}
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether a network's output for one sample depends on the others in its batch."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
+
+
+@torch.no_grad()
+def without_parametrizations(network: nn.Module) -> nn.Module:
+    """A copy in eval mode whose parametrised weights are plain ones of the same values.
+
+    In eval mode it computes what ``network`` does, which itself stays as it is.
+    """
+    plain = copy.deepcopy(network).eval()
+    for module in list(plain.modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        # Not by `remove_parametrizations`: it takes the weight off the module's class, which a
+        # deep copy shares with the original.
+        weights = {name: getattr(module, name).clone() for name in module.parametrizations}  # type: ignore[union-attr]
+        module.__class__ = parametrize.type_before_parametrizations(module)
+        del module.parametrizations
+        for name, weight in weights.items():
+            module.register_parameter(name, nn.Parameter(weight))
+    return plain
