@@ -42,6 +42,7 @@ __all__ = [
     "FeatureExtractor",
     "PrincipalFeatures",
     "build_extractor",
+    "exact_convolutions",
     "save_weights",
     "shipped_record",
 ]
@@ -101,7 +102,7 @@ class ClassifierFeatures:
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         network = self._network(samples.device)
-        with torch.inference_mode(), _exact_convolutions(samples.device):
+        with torch.inference_mode(), exact_convolutions(samples.device):
             chunks = [network.features(chunk.float()) for chunk in torch.split(samples, CHUNK)]
             return torch.cat(chunks).cpu().numpy().astype(np.float64)
 
@@ -193,7 +194,7 @@ def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
 
 
 @contextlib.contextmanager
-def _exact_convolutions(device: torch.device) -> Iterator[None]:
+def exact_convolutions(device: torch.device) -> Iterator[None]:
     """On a GPU, convolve in full float32 by deterministic kernels, whatever the trial asked for."""
     if device.type != "cuda":
         yield

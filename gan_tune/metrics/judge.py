@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_tune.gan.data import Dataset, Kind, Split
+from gan_tune.metrics.evidence import Generated, Models, Real, as_samples, choose
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
-from gan_tune.metrics.matrix import FloatMatrix
-from gan_tune.metrics.metric import METRICS, metric_names
+from gan_tune.metrics.metric import COMPARISONS, METRICS, metric_names
 
 __all__ = ["Judge", "build_judge"]
 
 MAX_COUNT = 10_000
+NO_MODELS = Models()
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,101 +26,134 @@ class Judge:
     """Judges samples against one split of a data set. Made by :func:`build_judge`.
 
     Plain arrays throughout, so it pickles, and small: workers get a copy of their own or share
-    one. ``count`` is how many samples it asks for: as many as it compares them with. ``floor`` is
+    one. ``count`` is how many samples it asks for: as many as it compares them with. ``names`` are
+    the metrics it computes, those of a trial's networks only where it is given them. ``floor`` is
     what each distance comes to between real samples and real ones: what no generator can be
-    expected to beat. ``references`` are what each metric compares with.
+    expected to beat. ``references`` are what each of :data:`COMPARISONS` compares with,
+    ``features`` the identities of the features it compares.
     """
 
     split: Split
     kind: Kind
     shape: tuple[int, ...]
     count: int
+    names: tuple[str, ...]
     extractor: FeatureExtractor
     references: dict[str, Any] = field(repr=False)
+    features: dict[str, str]
     floor: dict[str, float]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics it computes."""
-        return tuple(self.references)
-
-    @property
     def versions(self) -> dict[str, str]:
-        """What each metric's numbers stand for: `metric/extractor/split/count`."""
-        tail = f"{self.extractor.identity}/{self.split}/{self.count}"
-        return {name: f"{name}/{tail}" for name in self.names}
+        """What each metric's numbers stand for: `metric/features/split/count`.
+
+        The count is that of the samples the metric sees, which may be fewer than ``count``.
+        """
+        return {
+            name: "/".join((name, self._features(name), self.split, str(self._used(name))))
+            for name in self.names
+        }
 
     def comparable(self, metric: str) -> str:
         """The version without the split: numbers of equal ones may be compared across searches."""
-        return f"{metric}/{self.extractor.identity}/{self.count}"
+        return f"{metric}/{self._features(metric)}/{self._used(metric)}"
 
-    def __call__(self, samples: Tensor) -> dict[str, float]:
+    def __call__(self, samples: Tensor, models: Models = NO_MODELS) -> dict[str, float]:
         """All metrics of ``count`` samples, computed in float64.
 
         Pictures are [N, C, H, W] in [0, 1] (what lies outside is cut off, as in a saved picture),
-        points [N, D]; on any device. Where a value is not finite, every metric is NaN.
+        points [N, D]; on any device. Metrics of networks that ``models`` has not are left out.
+        Where a sample is not finite, every metric is NaN.
 
         Raises:
             ValueError: another number or shape of samples.
+            DataError: what FID needs is missing on this machine.
         """
         wanted = (self.count, *self.shape)
         if tuple(samples.shape) != wanted:
             raise ValueError(f"samples must be {list(wanted)}: {list(samples.shape)}")
+        names = [name for name in self.names if _computable(name, models)]
         # Plain strides, since unlike ones take unlike kernels, which round otherwise.
         samples = samples.detach().flatten().view(wanted)
         if not bool(torch.isfinite(samples).all()):
-            return dict.fromkeys(self.names, math.nan)
+            return dict.fromkeys(names, math.nan)
         if self.kind == "pictures":
             samples = samples.clamp(0, 1)
-        features = self.extractor(samples)
-        return {
-            name: METRICS[name].measure(reference, features)
-            for name, reference in self.references.items()
-        }
+        generated = Generated(samples, self.extractor(samples), models)
+        return _measure(names, self.references, generated)
+
+    def _features(self, metric: str) -> str:
+        return self.features[METRICS[metric].comparison]
+
+    def _used(self, metric: str) -> int:
+        return COMPARISONS[METRICS[metric].comparison].used(self.count)
 
 
-def build_judge(dataset: Dataset, split: Literal["selection", "test"]) -> Judge:
+def build_judge(
+    dataset: Dataset, split: Literal["selection", "test"], *, extra: Sequence[str] = ()
+) -> Judge:
     """The judge that compares with one split, everything about the real samples computed.
 
-    Selection and test judges ask for equally many samples: the size of the smaller of the two
-    splits, 10,000 at most.
+    It computes every metric of the data set that is not costly, and the costly ones in ``extra``
+    (which may name others too). Selection and test judges ask for equally many samples: the size of
+    the smaller of the two splits, 10,000 at most.
 
     Raises:
-        DataError: the features need a classifier that cannot be stored.
+        ValueError: ``extra`` names what does not apply to the data set.
+        DataError: the features need a classifier that cannot be stored; a metric in ``extra`` needs
+            what this machine or the data set has not.
     """
+    applicable = metric_names(dataset)
+    if unknown := [name for name in extra if name not in applicable]:
+        raise ValueError(f"metrics for {dataset.name} must be of {applicable}: {unknown}")
+    names = tuple(name for name in applicable if name in extra or not METRICS[name].costly)
     count = min(len(dataset.selection), len(dataset.test), MAX_COUNT)
     extractor = build_extractor(dataset)
-    real = extractor(_as_samples(_draw(dataset.split(split), count)))
-    others = extractor(_as_samples(_draw(dataset.train, count)))
-    names = metric_names(dataset)
-    references = {name: METRICS[name].prepare(real, dataset.mixture) for name in names}
+    real = _draw(dataset, split, count, extractor)
+    # Metrics that share a limit share the very samples, so that these are sent and stored once.
+    limited = {used: real.at_most(used) for used in {c.used(count) for c in COMPARISONS.values()}}
+    references, features = {}, {}
+    for key in dict.fromkeys(METRICS[name].comparison for name in names):
+        comparison = COMPARISONS[key]
+        references[key] = comparison.prepare(limited[comparison.used(count)])
+        of_its_own = comparison.features
+        features[key] = of_its_own(references[key]) if of_its_own else extractor.identity
+    others = _draw(dataset, "train", count, extractor)
+    distances = [name for name in names if METRICS[name].distance]
+    generated = Generated(as_samples(torch.tensor(others.samples)), others.features)
     return Judge(
         split=split,
         kind=dataset.kind,
         shape=dataset.shape,
         count=count,
+        names=names,
         extractor=extractor,
         references=references,
-        floor=_floor(references, others),
+        features=features,
+        floor=_measure(distances, references, generated),
     )
 
 
-def _floor(references: dict[str, Any], others: FloatMatrix) -> dict[str, float]:
-    return {
-        name: METRICS[name].measure(reference, others)
-        for name, reference in references.items()
-        if METRICS[name].distance
-    }
+def _computable(name: str, models: Models) -> bool:
+    model = METRICS[name].model
+    return model is None or models.get(model) is not None
 
 
-def _draw(samples: NDArray[Any], count: int) -> NDArray[Any]:
-    """``count`` of the samples, the same ones each time; some twice where there are too few."""
-    if len(samples) == count:
-        return samples
-    random = np.random.RandomState(0)
-    return samples[random.choice(len(samples), count, replace=len(samples) < count)]
+def _measure(
+    names: Sequence[str], references: dict[str, Any], generated: Generated
+) -> dict[str, float]:
+    compared = {}
+    for key in dict.fromkeys(METRICS[name].comparison for name in names):
+        comparison = COMPARISONS[key]
+        seen = generated.at_most(comparison.used(len(generated.samples)))
+        compared[key] = comparison.compare(references[key], seen)
+    return {name: METRICS[name].figure(compared[METRICS[name].comparison]) for name in names}
 
 
-def _as_samples(real: NDArray[Any]) -> Tensor:
-    tensor = torch.tensor(real)
-    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+def _draw(dataset: Dataset, split: Split, count: int, extractor: FeatureExtractor) -> Real:
+    """``count`` of a split's samples, the same ones each time; some twice if there are too few."""
+    samples = dataset.split(split)
+    if len(samples) != count:
+        samples = samples[choose(len(samples), count)]
+    features = extractor(as_samples(torch.tensor(samples)))
+    return Real(dataset, split, samples, features)

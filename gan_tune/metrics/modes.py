@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
+from scipy.special import rel_entr
 
 from gan_tune.gan.data import Mixture
 from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
@@ -18,6 +19,7 @@ __all__ = [
     "covered_modes",
     "high_quality_share",
     "modes_covered",
+    "reverse_kl",
     "sigma_ratio",
     "sigma_ratio_max",
     "sigma_ratio_min",
@@ -103,3 +105,19 @@ def sigma_ratio_max(mixture: Mixture, fake: Samples) -> float:
     """Largest :func:`sigma_ratio` over the covered modes; 0 where no mode is covered."""
     ratios = sigma_ratio(mixture, fake)
     return float(np.nanmax(ratios)) if np.isfinite(ratios).any() else 0.0
+
+
+def reverse_kl(mixture: Mixture, fake: Samples) -> float:
+    """KL(q || p) of the shares q of samples [N, 2] over the M modes to the truth p = 1 / M, in nats.
+
+    Every sample counts for its nearest mode, however far away (what is near enough is
+    :func:`high_quality_share`'s concern; the code published with PacGAN counts within 3 sigma
+    only). It is sum_m q_m log(M q_m), where a mode without samples adds 0: finite, from 0 for equal
+    shares to log M for a single mode.
+
+    Source: Srivastava et al., VEEGAN, 2017; Lin et al., PacGAN, 2018, section 4.1.
+    """
+    modes = len(mixture.modes)
+    nearest = assign_modes(mixture, fake).nearest
+    shares = np.bincount(nearest, minlength=modes) / len(nearest)
+    return max(0.0, float(rel_entr(shares, 1 / modes).sum()))
