@@ -1,0 +1,22 @@
+"""Gradients of a player's objective, by backpropagation or from values of the objective alone."""
+
+from gan_tune.gan.estimators.estimators import (
+    ESTIMATORS,
+    backprop,
+    central_difference,
+    estimator_refuses,
+    forward_difference,
+    random_directions,
+)
+from gan_tune.gan.estimators.perturbed import Network, Objective
+
+__all__ = [
+    "ESTIMATORS",
+    "Network",
+    "Objective",
+    "backprop",
+    "central_difference",
+    "estimator_refuses",
+    "forward_difference",
+    "random_directions",
+]

@@ -1,0 +1,134 @@
+"""Gradient estimators by name: pure functions of an objective and a network.
+
+Each returns the gradient of L(w) = objective(network) as a list of tensors, in the order and the
+shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``random`` is the source of
+every draw, on the network's device. All but ``backprop`` read nothing of the objective but its
+values, so it need not be differentiable; :func:`estimator_refuses` says which networks they cannot
+serve.
+
+ε weighs the error of the difference (of order ε, or ε² where both sides are taken) against the
+rounding of the values, some 1e-7·L/ε in float32: there the best is near 1e-3, the default. Half
+precision has no ε that serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gan_tune.gan.estimators.perturbed import (
+    Objective,
+    coordinate_losses,
+    direction_losses,
+    directions_per_chunk,
+    parameters,
+)
+
+__all__ = [
+    "ESTIMATORS",
+    "backprop",
+    "central_difference",
+    "estimator_refuses",
+    "forward_difference",
+    "random_directions",
+]
+
+Step = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=2**20)]
+
+
+def backprop(objective: Objective, network: nn.Module, random: torch.Generator) -> list[Tensor]:
+    """∇L(w), by reverse-mode differentiation. The one estimator that is exact."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return list(torch.autograd.grad(objective(network), trained, materialize_grads=True))
+
+
+@torch.no_grad()
+def forward_difference(
+    objective: Objective, network: nn.Module, random: torch.Generator, *, epsilon: Step = 1e-3
+) -> list[Tensor]:
+    """(L(w + ε e_i) − L(w)) / ε for every coordinate i; its error is of order ε."""
+    base = objective(network)
+    ahead = coordinate_losses(objective, network, step=epsilon)
+    return [(a - base) / epsilon for a in ahead]
+
+
+@torch.no_grad()
+def central_difference(
+    objective: Objective, network: nn.Module, random: torch.Generator, *, epsilon: Step = 1e-3
+) -> list[Tensor]:
+    """(L(w + ε e_i) − L(w − ε e_i)) / 2ε for every coordinate i; its error is of order ε²."""
+    ahead = coordinate_losses(objective, network, step=epsilon)
+    behind = coordinate_losses(objective, network, step=-epsilon)
+    return [(a - b) / (2 * epsilon) for a, b in zip(ahead, behind, strict=True)]
+
+
+@torch.no_grad()
+def random_directions(
+    objective: Objective,
+    network: nn.Module,
+    random: torch.Generator,
+    *,
+    directions: Count = 64,
+    epsilon: Step = 1e-3,
+) -> list[Tensor]:
+    """Mean over m directions u ~ N(0, I) of (L(w + εu) − L(w − εu)) / 2ε · u.
+
+    Unbiased up to order ε², and noisy: among n coordinates its expected cosine to the gradient is
+    about sqrt(m / (m + n)). Source: Nesterov and Spokoiny 2017, Random gradient-free minimization
+    of convex functions; as simultaneous perturbation (SPSA), Spall 1992.
+    """
+    w = parameters(network)
+    chunk = directions_per_chunk(objective, network)
+    total = {name: torch.zeros_like(p) for name, p in w.items()}
+    for start in range(0, directions, chunk):
+        count = min(chunk, directions - start)
+        u = {
+            name: torch.randn(count, *p.shape, generator=random, dtype=p.dtype, device=p.device)
+            for name, p in w.items()
+        }
+        ahead = direction_losses(objective, network, u, step=epsilon)
+        behind = direction_losses(objective, network, u, step=-epsilon)
+        slopes = (ahead - behind) / (2 * epsilon)
+        for name in w:
+            total[name] += torch.einsum("c,c...->...", slopes, u[name])
+    return [t / directions for t in total.values()]
+
+
+ESTIMATORS: dict[str, Callable[..., list[Tensor]]] = {
+    "backprop": backprop,
+    "forward_difference": forward_difference,
+    "central_difference": central_difference,
+    "random_directions": random_directions,
+}
+
+CHANGING: tuple[tuple[str, Callable[[nn.Module], bool]], ...] = (
+    (
+        "batch statistics, whose running averages change in each forward pass",
+        lambda m: isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats,
+    ),
+    (
+        "spectral norm, whose power iteration goes on in each forward pass",
+        lambda m: isinstance(m, nn.utils.parametrizations._SpectralNorm)
+        or any(isinstance(h, nn.utils.spectral_norm.SpectralNorm) for h in m._forward_pre_hooks.values()),
+    ),
+    ("dropout, which draws anew in each forward pass", lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0),
+)
+
+
+def estimator_refuses(network: nn.Module) -> str | None:
+    """Why differences of values cannot estimate this network's gradient; None where they can.
+
+    They compare the values of perturbed copies, so that the network must be a fixed function of
+    its weights and its input, in float32 or better. ``backprop`` has no such need.
+    """
+    if any(p.dtype in (torch.float16, torch.bfloat16) for p in network.parameters()):
+        return "half precision has no step that serves a difference"
+    for what, found in CHANGING:
+        if any(found(m) for m in network.modules()):
+            return f"differences of values cannot be taken through {what}"
+    return None
