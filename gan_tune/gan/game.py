@@ -19,7 +19,7 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS, instance_noise, noise_level
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import ESTIMATORS
-from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, was_clipped
+from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, unclipped, was_clipped
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import build_network, has_batch_norm
 from gan_tune.gan.optimizers import OPTIMIZERS
@@ -75,10 +75,11 @@ class Game:
         self.figures: dict[str, Tensor] = {}
         self.begin_window()
 
-        self.parameters: dict[Player, list[nn.Parameter]] = {
-            "generator": _trainable(self.generator, self.encoder),
-            "discriminator": _trainable(self.discriminator),
+        self._players: dict[Player, nn.Module] = {
+            "generator": WithEncoder(self.generator, self.encoder) if self.encoder else self.generator,
+            "discriminator": self.discriminator,
         }
+        self.parameters = {player: _trainable(net) for player, net in self._players.items()}
         parts = {
             "generator": (
                 config.generator_optimizer,
@@ -183,12 +184,11 @@ class Game:
     def gradients(self, player: Player, batch: Round) -> Gradients:
         """∇ of a player's objective, by the player's own rule of estimation."""
         objective = getattr(self, f"_{player}_objective")(batch)
-        estimate = self._estimators[player]
+        network, estimate = self._players[player], self._estimators[player]
         if estimate is not ESTIMATORS["backprop"]:
-            objective(getattr(self, player))  # for the figures: copies of the network leave none
-        return estimate(
-            objective, getattr(self, player), self.parameters[player], self._random["gradient"]
-        )
+            with torch.no_grad():
+                objective(network)  # for the figures: perturbed copies leave none
+        return estimate(objective, network, self._random["gradient"])
 
     def descend(self, player: Player, gradients: Gradients) -> None:
         """Clip, schedule and apply a player's gradients."""
@@ -197,7 +197,8 @@ class Game:
         clipped = self._clips[player](gradients, parameters)
         self.figures[f"{player}_gradient_norm"] = norm
         self._add(f"{player}_gradient_norm", norm)
-        self._add(f"{player}_clipped_share", was_clipped(gradients, clipped))
+        if self._clips[player] is not unclipped:
+            self._add(f"{player}_clipped_share", was_clipped(gradients, clipped))
         peak = self.peaks.get(player)
         self.peaks[player] = norm if peak is None else torch.maximum(peak, norm)
         rate = self._rates[player] * self._schedules[player](self.step, self.config.steps)
@@ -239,7 +240,7 @@ class Game:
     def _generator_objective(self, batch: Round) -> Callable[[Network], Tensor]:
         def objective(generator: Network) -> Tensor:
             # What the generator has drawn for the discriminator serves here, too.
-            own = generator is self.generator
+            own = generator is self._players["generator"]
             fake = self._view(batch.fake if own else generator(batch.z))
             if self._loss.generator_needs_real:
                 loss = self._loss.generator(
@@ -439,13 +440,25 @@ class Game:
         self.step, self._d_steps = saved.scalars["step"], saved.scalars["d_steps"]
 
 
+class WithEncoder(nn.Module):
+    """A generator whose player trains the encoder as well."""
+
+    def __init__(self, generator: nn.Module, encoder: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.encoder = generator, encoder
+
+    def forward(self, z: Tensor) -> Tensor:
+        samples: Tensor = self.generator(z)
+        return samples
+
+
 def _made(parts: Mapping[str, Callable[..., Any]], part: Part) -> Callable[..., Any]:
     function = parts[part.name]
     return partial(function, **part.args) if part.args else function
 
 
-def _trainable(*networks: nn.Module | None) -> list[nn.Parameter]:
-    return [p for net in networks if net is not None for p in net.parameters() if p.requires_grad]
+def _trainable(network: nn.Module) -> list[nn.Parameter]:
+    return [p for p in network.parameters() if p.requires_grad]
 
 
 def _hidden_activations(network: nn.Module) -> list[nn.Module]:

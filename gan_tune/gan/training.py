@@ -23,7 +23,7 @@ from gan_tune.gan.data import Dataset
 from gan_tune.gan.game import PLAYERS, Game
 from gan_tune.gan.randomness import seeded
 from gan_tune.gan.symptoms import Vitals, symptoms
-from gan_tune.metrics.models import Models
+from gan_tune.metrics.evidence import Models
 
 __all__ = ["Judge", "Report", "Training", "train"]
 
