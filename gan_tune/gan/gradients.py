@@ -1,6 +1,7 @@
 """Gradient rules: what happens to a network's gradients between autograd and the optimizer.
 
-Each is a pure function of a list of gradients (any shapes) that returns the new list.
+Each is a pure function of a list of gradients (any shapes) and of the parameters they belong to,
+in the same order, that returns the new list. The knobs may be tensors.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-__all__ = ["GRADIENT_CLIPS", "clip_by_norm", "clip_by_value", "total_norm", "unclipped"]
+__all__ = [
+    "GRADIENT_CLIPS",
+    "clip_adaptively",
+    "clip_by_norm",
+    "clip_by_value",
+    "normalise",
+    "total_norm",
+    "unclipped",
+    "was_clipped",
+]
 
 Positive = Annotated[float, Field(gt=0)]
+
+VANISHING = 1e-12
+"""Norms below this count as this, so that a gradient of zero stays zero."""
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
@@ -23,24 +36,77 @@ def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     return norm
 
 
-def unclipped(gradients: Sequence[Tensor]) -> list[Tensor]:
+def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """1 where a rule changed any component of the gradients, else 0: a scalar of their dtype.
+
+    For the rule "none" it is not worth its pass over the gradients.
+    """
+    differences = torch._foreach_sub(list(after), list(before))
+    largest = torch.stack(torch._foreach_norm(differences, float("inf"))).max()
+    return (largest != 0).to(largest.dtype)
+
+
+def unclipped(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     """The gradients as they are."""
     return list(gradients)
 
 
-def clip_by_norm(gradients: Sequence[Tensor], *, max_norm: Positive) -> list[Tensor]:
+def clip_by_norm(
+    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, max_norm: Positive
+) -> list[Tensor]:
     """g · min(1, max_norm / ‖g‖), ‖g‖ over all gradients together (Pascanu et al. 2013)."""
-    scale = (max_norm / (total_norm(gradients) + 1e-12)).clamp(max=1.0)
+    scale = (max_norm / (total_norm(gradients) + VANISHING)).clamp(max=1.0)
     return list(torch._foreach_mul(list(gradients), scale))
 
 
-def clip_by_value(gradients: Sequence[Tensor], *, max_value: Positive) -> list[Tensor]:
+def clip_by_value(
+    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, max_value: Positive
+) -> list[Tensor]:
     """Each component limited to [−max_value, max_value]."""
     return [g.clamp(-max_value, max_value) for g in gradients]
+
+
+def clip_adaptively(
+    gradients: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    *,
+    clipping: Positive = 0.01,
+    eps: Positive = 1e-3,
+) -> list[Tensor]:
+    """Unit by unit, g · min(1, clipping · max(‖w‖, eps) / ‖g‖).
+
+    Adaptive gradient clipping, AGC (Brock et al. 2021, equation 3). A unit is a row of a matrix, a
+    map of a convolution (dimension 0), a whole vector. All layers are clipped, the last one too,
+    which the paper leaves out in a classifier.
+    """
+    return [
+        g * (clipping * _unit_norm(w.detach()).clamp(min=eps) / _unit_norm(g)).clamp(max=1.0)
+        for g, w in zip(gradients, parameters, strict=True)
+    ]
+
+
+def _unit_norm(x: Tensor) -> Tensor:
+    """Norm of each unit of a parameter, of a shape that broadcasts against it; at least tiny."""
+    dims = tuple(range(1, x.ndim)) or None
+    norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
+    return norm.clamp(min=VANISHING)
+
+
+def normalise(
+    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, scale: Positive = 1.0
+) -> list[Tensor]:
+    """scale · g / ‖g‖, ‖g‖ over all gradients together: only the direction is left.
+
+    Short gradients are lengthened too, so it answers vanishing as well as exploding ones.
+    """
+    factor = scale / total_norm(gradients).clamp(min=VANISHING)
+    return list(torch._foreach_mul(list(gradients), factor))
 
 
 GRADIENT_CLIPS: dict[str, Callable[..., list[Tensor]]] = {
     "none": unclipped,
     "norm": clip_by_norm,
     "value": clip_by_value,
+    "adaptive": clip_adaptively,
+    "normalise": normalise,
 }

@@ -7,15 +7,20 @@ fake, discriminator before generator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 __all__ = ["LOSSES", "Loss"]
 
+Smoothing = Annotated[float, Field(ge=0, lt=0.5)]
 Objective = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -23,21 +28,36 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 class Loss:
     """The two players' objectives, each of (real_logits, fake_logits).
 
-    ``generator_needs_real`` is set where the generator's objective reads the real logits
-    (relativistic losses); elsewhere the generator's step does not compute them and passes the
-    fake ones twice. ``boundary`` is the logit at which the discriminator is undecided: above it,
-    it takes a sample for real.
+    Attributes:
+        discriminator, generator: what each player minimises, a scalar.
+        generator_needs_real: the generator's objective reads the real logits; elsewhere its step
+            does not compute them and passes the fake ones twice.
+        boundary: the logit at which the discriminator is undecided, that is where real and fake
+            samples pull it with equal force; above it, it takes a sample for real. None where
+            logits mean something only as differences: then the discriminator is right about a
+            pair where D(x) > D(G(z)).
+        relativistic: the objectives compare real and fake logits pair by pair, so both batches
+            must be of one size.
     """
 
     discriminator: Objective
     generator: Objective
     generator_needs_real: bool = False
-    boundary: float = 0.0
+    boundary: float | Tensor | None = 0.0
+    relativistic: bool = False
 
 
-def cross_entropy_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """softplus(−D(x)) + softplus(D(G(z))): cross-entropy on logits (Goodfellow et al. 2014)."""
-    return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+def cross_entropy_discriminator(
+    real_logits: Tensor, fake_logits: Tensor, *, smoothing: float | Tensor = 0.0
+) -> Tensor:
+    """softplus(−D(x)) + s D(x) + softplus(D(G(z))): cross-entropy on logits.
+
+    (Goodfellow et al. 2014, where s = 0.) Real samples have the target 1 − s instead of 1, fake
+    ones stay at 0: one-sided label smoothing (Salimans et al. 2016, section 3.4).
+    """
+    # (1 − s) softplus(−d) + s softplus(d) = softplus(−d) + s d
+    real = softplus(-real_logits) + smoothing * real_logits
+    return real.mean() + softplus(fake_logits).mean()
 
 
 def non_saturating_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -50,9 +70,11 @@ def minimax_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return -softplus(fake_logits).mean()
 
 
-def least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """½ (D(x) − 1)² + ½ D(G(z))² (Mao et al. 2017, equation 9)."""
-    return 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
+def least_squares_discriminator(
+    real_logits: Tensor, fake_logits: Tensor, *, smoothing: float | Tensor = 0.0
+) -> Tensor:
+    """½ (D(x) − (1 − s))² + ½ D(G(z))² (Mao et al. 2017, equation 9, where s = 0)."""
+    return 0.5 * ((real_logits - (1 - smoothing)).square().mean() + fake_logits.square().mean())
 
 
 def least_squares_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -65,14 +87,92 @@ def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
 
 
-def hinge_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """−D(G(z)) (Lim and Ye 2017)."""
+def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """−D(x) + D(G(z)): minus the estimate of the distance (Arjovsky et al. 2017, equation 3)."""
+    return fake_logits.mean() - real_logits.mean()
+
+
+def critic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """−D(G(z)) (Lim and Ye 2017; Arjovsky et al. 2017)."""
     return -torch.mean(fake_logits)
 
 
-LOSSES: dict[str, Loss] = {
-    "non_saturating": Loss(cross_entropy_discriminator, non_saturating_generator),
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator),
-    "least_squares": Loss(least_squares_discriminator, least_squares_generator, boundary=0.5),
-    "hinge": Loss(hinge_discriminator, hinge_generator),
+def relativistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """softplus(−(D(x) − D(G(z)))), pair by pair (Jolicoeur-Martineau 2018, RSGAN)."""
+    return softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """softplus(−(D(G(z)) − D(x))), pair by pair (Jolicoeur-Martineau 2018, RSGAN)."""
+    return softplus(real_logits - fake_logits).mean()
+
+
+def _undecided_logit(smoothing: float | Tensor) -> float | Tensor:
+    """log((1 − s) / (1 + s)), where σ(d) = (1 − s)/2: half way between the targets."""
+    if isinstance(smoothing, Tensor):
+        return -2 * smoothing.atanh()
+    return -2 * math.atanh(smoothing)
+
+
+def non_saturating(*, label_smoothing: Smoothing = 0.0) -> Loss:
+    """Cross-entropy for D, −log σ(D(G(z))) for G."""
+    return Loss(
+        partial(cross_entropy_discriminator, smoothing=label_smoothing),
+        non_saturating_generator,
+        boundary=_undecided_logit(label_smoothing),
+    )
+
+
+def minimax(*, label_smoothing: Smoothing = 0.0) -> Loss:
+    """Cross-entropy for D, its negative (as far as G can change it) for G."""
+    return Loss(
+        partial(cross_entropy_discriminator, smoothing=label_smoothing),
+        minimax_generator,
+        boundary=_undecided_logit(label_smoothing),
+    )
+
+
+def least_squares(*, label_smoothing: Smoothing = 0.0) -> Loss:
+    """LSGAN with the targets 0 and 1; smoothing lowers D's target for real samples only."""
+    return Loss(
+        partial(least_squares_discriminator, smoothing=label_smoothing),
+        least_squares_generator,
+        boundary=0.5 * (1 - label_smoothing),
+    )
+
+
+def wasserstein() -> Loss:
+    """WGAN. The critic must be kept Lipschitz: by a gradient penalty, or by clipped weights.
+
+    A constant added to the critic changes neither objective, so no logit is a boundary.
+    """
+    return Loss(wasserstein_discriminator, critic_generator, boundary=None)
+
+
+def hinge() -> Loss:
+    """The hinge loss: a critic whose logits beyond ±1 pull no more."""
+    return Loss(hinge_discriminator, critic_generator)
+
+
+def relativistic() -> Loss:
+    """RpGAN: is this real sample more real than that fake one? With R1 and R2 it is R3GAN's loss.
+
+    (Jolicoeur-Martineau 2018; Huang et al. 2024.)
+    """
+    return Loss(
+        relativistic_discriminator,
+        relativistic_generator,
+        generator_needs_real=True,
+        boundary=None,
+        relativistic=True,
+    )
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "non_saturating": non_saturating,
+    "minimax": minimax,
+    "least_squares": least_squares,
+    "wasserstein": wasserstein,
+    "hinge": hinge,
+    "relativistic": relativistic,
 }

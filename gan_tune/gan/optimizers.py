@@ -1,4 +1,4 @@
-"""Optimizers by name: thin, fully annotated fronts of torch's own.
+"""Optimizers by name: thin, fully annotated fronts of torch's own, and the subgradient method.
 
 The fused or foreach kernels are chosen because a GAN's networks are small: one launch per step
 instead of one per parameter.
@@ -13,7 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-__all__ = ["OPTIMIZERS", "adam", "rmsprop", "sgd"]
+from gan_tune.gan.gradients import normalise
+
+__all__ = ["OPTIMIZERS", "Subgradient", "adam", "adamw", "rmsprop", "sgd", "subgradient"]
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -31,6 +33,21 @@ def adam(
 ) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015). ``weight_decay`` is L2, added to the gradient."""
     return torch.optim.Adam(
+        parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, fused=True
+    )
+
+
+def adamw(
+    parameters: Iterable[Tensor],
+    *,
+    lr: Rate,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    weight_decay: Size = 0.01,
+) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019): weights decay by lr · ``weight_decay`` a step."""
+    return torch.optim.AdamW(
         parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, fused=True
     )
 
@@ -75,8 +92,45 @@ def sgd(
     )
 
 
+class Subgradient(torch.optim.Optimizer):
+    """w ← w − α g / ‖g‖, ‖g‖ over a whole parameter group; w ← w − α g if not ``normalised``.
+
+    The subgradient method (Shor 1985; Boyd, Xiao and Mutapcic, "Subgradient methods", 2003). It
+    converges for steps that vanish but sum to infinity, as α_t = α_0 / √t: ``lr`` is α_0, and the
+    schedule ``inverse_sqrt`` does the rest. It is no descent method, so the best iterate counts,
+    not the last. It keeps no state.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float, normalised: bool = True) -> None:
+        super().__init__(parameters, {"lr": lr, "normalised": normalised})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move all parameters that have a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            moved = [p for p in group["params"] if p.grad is not None]
+            directions = [p.grad for p in moved]
+            if group["normalised"]:
+                directions = normalise(directions, moved)
+            torch._foreach_sub_(moved, torch._foreach_mul(directions, group["lr"]))
+        return loss
+
+
+def subgradient(
+    parameters: Iterable[Tensor], *, lr: Rate, normalised: bool = True
+) -> torch.optim.Optimizer:
+    """The subgradient method. Normalised, ``lr`` is the length of a step over all parameters."""
+    return Subgradient(parameters, lr=lr, normalised=normalised)
+
+
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": adam,
+    "adamw": adamw,
     "rmsprop": rmsprop,
     "sgd": sgd,
+    "subgradient": subgradient,
 }

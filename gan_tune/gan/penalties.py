@@ -1,12 +1,13 @@
 """Penalties added to a player's objective: pure functions, combined freely with any loss.
 
-Two kinds: a *discriminator penalty* sees D as a function and a batch of each side; a *weight
-penalty* sees a network's parameters. The weight may be a tensor, so that trials can be stacked.
+Three kinds: a *discriminator penalty* sees D as a function and a batch of each side, a *weight
+penalty* a network's parameters, an *activation penalty* the generator's hidden activations. The
+weight, the target and the noise may be tensors, so that trials can be stacked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,39 +15,131 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-__all__ = ["PENALTIES", "Penalty", "l1", "l2", "r1", "r2"]
+from gan_tune.gan.sparsity import Target, activity_divergence, mean_magnitude
+
+__all__ = [
+    "EVERY",
+    "PENALTIES",
+    "Penalty",
+    "activation_kl",
+    "activation_l1",
+    "applies_to",
+    "dragan",
+    "gradient_penalty",
+    "l1",
+    "l2",
+    "r1",
+    "r2",
+]
+
+EVERY = Annotated[int, Field(ge=1, le=1000)]
+"""Lazy regularisation (Karras et al. 2020, appendix B), an argument that stands beside those of any
+discriminator penalty: it is computed at each k-th D step only, k times as heavy. Training does
+that, so the functions below know nothing of it."""
 
 Weight = Annotated[float, Field(ge=0)]
+Size = Annotated[float, Field(ge=0)]
 Network = Literal["both", "generator", "discriminator"]
+Discriminator = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty and what it is a function of."""
+    """A penalty and what it is a function of.
+
+    - "discriminator": ``function(discriminator, real, fake, random, *, weight, ...)`` with batches
+      real and fake [batch, *shape] and a generator of randomness on their device.
+    - "weights": ``function(parameters, *, weight, network)``.
+    - "activations": ``function(activations, *, weight, ...)`` with one tensor
+      [batch, units, ...] for each hidden layer of the generator.
+
+    All return a scalar.
+    """
 
     function: Callable[..., Tensor]
-    of: Literal["discriminator", "weights"]
+    of: Literal["discriminator", "weights", "activations"]
 
 
-def _squared_gradient(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """E‖∇D(x)‖² over a batch x [batch, ...], differentiable in D's parameters."""
+def _gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """∇D(x) [batch, coordinates] for a batch x [batch, ...], differentiable in D's parameters."""
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
-    return gradient.flatten(1).square().sum(1).mean()
+    return gradient.flatten(1)
+
+
+def _squared_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """E‖∇D(x)‖² over a batch x [batch, ...]."""
+    return _gradient(discriminator, x).square().sum(1).mean()
+
+
+def _slope_error(discriminator: Discriminator, x: Tensor, target: float | Tensor) -> Tensor:
+    """E(‖∇D(x)‖ − target)² over a batch x [batch, ...]."""
+    # vector_norm, unlike the root of a sum, has a finite derivative (0) where D is flat.
+    slope: Tensor = torch.linalg.vector_norm(_gradient(discriminator, x), dim=1)
+    return (slope - target).square().mean()
 
 
 def r1(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, weight: Weight
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    random: torch.Generator,
+    *,
+    weight: Weight,
 ) -> Tensor:
     """(γ/2) E‖∇D(x)‖² on real data (Mescheder et al. 2018, equation 9); ``weight`` is γ ≥ 0."""
     return 0.5 * weight * _squared_gradient(discriminator, real)
 
 
 def r2(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, weight: Weight
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    random: torch.Generator,
+    *,
+    weight: Weight,
 ) -> Tensor:
     """(γ/2) E‖∇D(G(z))‖² on generated data (Mescheder et al. 2018); ``weight`` is γ ≥ 0."""
     return 0.5 * weight * _squared_gradient(discriminator, fake)
+
+
+def gradient_penalty(
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    random: torch.Generator,
+    *,
+    weight: Weight,
+    target: Size = 1.0,
+) -> Tensor:
+    """λ E(‖∇D(x̂)‖ − target)², x̂ uniform between x and G(z) (Gulrajani et al. 2017, equation 3).
+
+    ``weight`` is λ, 10 in the paper; ``target`` 0 gives the zero-centred variant.
+    """
+    share = torch.rand(
+        len(real), *[1] * (real.ndim - 1), generator=random, device=real.device, dtype=real.dtype
+    )
+    return weight * _slope_error(discriminator, torch.lerp(fake, real, share), target)
+
+
+def dragan(
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    random: torch.Generator,
+    *,
+    weight: Weight,
+    target: Size = 1.0,
+    noise: Size = 0.5,
+) -> Tensor:
+    """λ E(‖∇D(x + δ)‖ − target)², δ ~ N(0, (noise · s)²), s the batch's deviation over all values.
+
+    (Kodali et al. 2017, equation 4, with c relative to the data as in the authors' code, whose
+    noise is uniform.) ``weight`` is λ, 10 in the paper.
+    """
+    delta = torch.randn(real.shape, generator=random, device=real.device, dtype=real.dtype)
+    perturbed = real + noise * real.std(correction=0) * delta
+    return weight * _slope_error(discriminator, perturbed, target)
 
 
 def l1(parameters: Iterable[Tensor], *, weight: Weight, network: Network = "both") -> Tensor:
@@ -59,16 +152,36 @@ def l2(parameters: Iterable[Tensor], *, weight: Weight, network: Network = "both
     return 0.5 * weight * torch.stack([p.square().sum() for p in parameters]).sum()
 
 
+def activation_l1(activations: Sequence[Tensor], *, weight: Weight) -> Tensor:
+    """weight · Σ over hidden layers of mean |h|: sparse features in the generator."""
+    return weight * torch.stack([mean_magnitude(h) for h in activations]).sum()
+
+
+def activation_kl(
+    activations: Sequence[Tensor], *, weight: Weight, target: Target = 0.05
+) -> Tensor:
+    """weight · Σ over hidden units of KL(target ‖ mean σ(h)): each unit is seldom active.
+
+    The activations are taken as they are; those of a ReLU never go below 0, so σ(h) ≥ ½ and the
+    target cannot be met: there it only pulls toward 0.
+    """
+    return weight * torch.stack([activity_divergence(h, target) for h in activations]).sum()
+
+
 PENALTIES: dict[str, Penalty] = {
     "l1": Penalty(l1, of="weights"),
     "l2": Penalty(l2, of="weights"),
     "r1": Penalty(r1, of="discriminator"),
     "r2": Penalty(r2, of="discriminator"),
+    "gradient_penalty": Penalty(gradient_penalty, of="discriminator"),
+    "dragan": Penalty(dragan, of="discriminator"),
+    "activation_l1": Penalty(activation_l1, of="activations"),
+    "activation_kl": Penalty(activation_kl, of="activations"),
 }
 
 
 def applies_to(penalty: Penalty, args: dict[str, Any], player: str) -> bool:
     """Whether a penalty with these arguments enters the objective of ``player``."""
-    if penalty.of == "discriminator":
-        return player == "discriminator"
-    return args.get("network", "both") in ("both", player)
+    if penalty.of == "weights":
+        return args.get("network", "both") in ("both", player)
+    return player == ("discriminator" if penalty.of == "discriminator" else "generator")

@@ -1,0 +1,78 @@
+"""Learning-rate schedules: pure functions of the step, so nothing needs to be restored.
+
+Each gives the factor on the learning rate, in (0, 1], at a step counted from 0 of a training of
+``steps``. The rate first climbs linearly over ``warm_up`` steps; the decay starts from the full
+rate thereafter. Its far end would be reached at step ``steps``, one past the last, so that no step
+is lost to a rate of zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+__all__ = ["SCHEDULES", "constant", "cosine", "inverse_sqrt", "linear"]
+
+Steps = Annotated[int, Field(ge=0)]
+Start = Annotated[float, Field(ge=0, lt=1)]
+End = Annotated[float, Field(ge=0, le=1)]
+Time = Annotated[float, Field(gt=0)]
+
+
+def _climb(step: int, warm_up: int) -> float:
+    """1/(w + 1), 2/(w + 1), ... for the first w steps, then 1."""
+    return min(1.0, (step + 1) / (warm_up + 1))
+
+
+def _progress(step: int, steps: int, *, warm_up: int, start: float) -> float:
+    """Share of the decay that is done, in [0, 1)."""
+    begin = max(warm_up, start * steps)
+    return (step - begin) / (steps - begin) if step > begin else 0.0
+
+
+def constant(step: int, steps: int, *, warm_up: Steps = 0) -> float:
+    """1 after the warm-up."""
+    return _climb(step, warm_up)
+
+
+def linear(
+    step: int, steps: int, *, warm_up: Steps = 0, start: Start = 0.0, end: End = 0.0
+) -> float:
+    """From 1 down to ``end`` in a straight line.
+
+    ``start`` is the share of the training that goes by at the full rate before (CycleGAN: 0.5).
+    """
+    p = _progress(step, steps, warm_up=warm_up, start=start)
+    return _climb(step, warm_up) * (1 - (1 - end) * p)
+
+
+def cosine(
+    step: int, steps: int, *, warm_up: Steps = 0, start: Start = 0.0, end: End = 0.0
+) -> float:
+    """From 1 down to ``end`` along half a cosine (Loshchilov and Hutter 2017, without restarts).
+
+    ``start`` is the share of the training that goes by at the full rate before.
+    """
+    p = _progress(step, steps, warm_up=warm_up, start=start)
+    return _climb(step, warm_up) * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * p)))
+
+
+def inverse_sqrt(step: int, steps: int, *, warm_up: Steps = 0, scale: Time = 1.0) -> float:
+    """1/√(1 + t/scale), t the steps since the warm-up: the step sizes of the subgradient method.
+
+    ``scale`` is a time in steps: after three times as many, half the rate is left. With 1 it is
+    the textbook's 1/√t for t = 1, 2, ...
+    """
+    t = max(0, step - warm_up)
+    return _climb(step, warm_up) * float((1 + t / scale) ** -0.5)
+
+
+SCHEDULES: dict[str, Callable[..., float]] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "inverse_sqrt": inverse_sqrt,
+}

@@ -1,0 +1,102 @@
+"""Sparsity of a code h [batch, units]: what is done to it before decoding, and what it costs.
+
+An autoencoder that shares the generator as its decoder minimises
+reconstruction error + penalty(h), where the decoder is given transform(h). A weight or a target may
+be a tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+__all__ = ["SPARSITIES", "Sparsity", "activity_divergence", "keep_largest", "mean_magnitude"]
+
+Weight = Annotated[float, Field(ge=0)]
+Target = Annotated[float, Field(gt=0, lt=1)]
+Units = Annotated[int, Field(ge=1)]
+
+
+def mean_magnitude(h: Tensor) -> Tensor:
+    """mean |h| over batch and units, a scalar."""
+    return h.abs().mean()
+
+
+def activity_divergence(h: Tensor, target: float | Tensor) -> Tensor:
+    """Σ_j KL(ρ ‖ ρ̂_j) with ρ̂_j = mean over the batch of σ(h_j), ρ = ``target`` (Ng 2011).
+
+    A unit is an entry of dimension 1: for maps [batch, units, H, W] the mean runs over the places
+    too. Computed from log σ(±h), so that it stays finite and pulls even where every σ(h_j)
+    rounds to 0 or 1.
+    """
+    by_unit = h.transpose(0, 1).flatten(1)
+    log_count = math.log(by_unit.shape[1])
+    log_active = logsigmoid(by_unit).logsumexp(1) - log_count
+    log_idle = logsigmoid(-by_unit).logsumexp(1) - log_count
+    rho = torch.as_tensor(target, dtype=h.dtype)
+    entropy = torch.special.entr(rho) + torch.special.entr(1 - rho)
+    divergence: Tensor = -(rho * log_active + (1 - rho) * log_idle + entropy).sum()
+    return divergence
+
+
+def keep_largest(h: Tensor, k: int) -> Tensor:
+    """Each sample's k entries of largest |h|, the others 0 (Makhzani and Frey 2013)."""
+    kept = h.abs().topk(min(k, h.shape[1]), dim=1).indices
+    return h * torch.zeros_like(h).scatter(1, kept, 1.0)
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """How codes are made sparse.
+
+    Attributes:
+        transform: codes [batch, units] → the codes that are decoded, of the same shape.
+        penalty: codes, as the encoder gave them → a scalar for the autoencoder to minimise.
+    """
+
+    transform: Callable[[Tensor], Tensor]
+    penalty: Callable[[Tensor], Tensor]
+
+
+def _unchanged(h: Tensor) -> Tensor:
+    return h
+
+
+def _free(h: Tensor) -> Tensor:
+    return h.new_zeros(())
+
+
+def none() -> Sparsity:
+    """A dense code."""
+    return Sparsity(_unchanged, _free)
+
+
+def l1(*, weight: Weight) -> Sparsity:
+    """weight · mean |h|."""
+    return Sparsity(_unchanged, lambda h: weight * mean_magnitude(h))
+
+
+def kl(*, weight: Weight, target: Target = 0.05) -> Sparsity:
+    """weight · Σ_j KL(target ‖ mean over the batch of σ(h_j)): each unit is seldom active."""
+    return Sparsity(_unchanged, lambda h: weight * activity_divergence(h, target))
+
+
+def k_sparse(*, k: Units) -> Sparsity:
+    """Only each sample's ``k`` largest |h| are decoded (all, where the code has no more)."""
+    return Sparsity(partial(keep_largest, k=k), _free)
+
+
+SPARSITIES: dict[str, Callable[..., Sparsity]] = {
+    "none": none,
+    "l1": l1,
+    "kl": kl,
+    "k_sparse": k_sparse,
+}

@@ -1,0 +1,155 @@
+"""Augmentations and instance noise: pure, differentiable, and what their papers say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_tune.gan.augment import AUGMENTS, diffaugment, instance_noise, noise_level
+
+POLICIES = ("color", "translation", "cutout")
+VARIANTS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    **AUGMENTS,
+    **{
+        policy: lambda x, random, policy=policy: diffaugment(x, random, policy=(policy,))
+        for policy in POLICIES
+    },
+    "instance noise": lambda x, random: instance_noise(x, random, std=0.1),
+}
+
+
+def pictures(batch: int = 6, channels: int = 1, height: int = 8, width: int = 12) -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    shape = (batch, channels, height, width)
+    return torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1
+
+
+def generator(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_keeps_shape_and_type_and_draws_from_the_given_generator_only(
+    name: str, channels: int
+) -> None:
+    outer = torch.get_rng_state()
+    for x in (pictures(channels=channels), pictures(channels=channels).float()):
+        given = x.clone()
+        result = VARIANTS[name](x, generator())
+        assert result.shape == x.shape
+        assert result.dtype == x.dtype
+        assert torch.equal(result, VARIANTS[name](x, generator()))
+        assert torch.equal(x, given)
+        if name != "none":
+            assert not torch.equal(result, x)
+            assert not torch.equal(result, VARIANTS[name](x, generator(2)))
+    assert torch.equal(outer, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_gradient_flows_through(name: str) -> None:
+    x = pictures(batch=2, channels=3, height=4, width=4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: VARIANTS[name](x, generator()), x)
+    (gradient,) = torch.autograd.grad(VARIANTS[name](x, generator()).square().sum(), x)
+    assert bool((gradient != 0).any())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colors_are_kept_on_average(channels: int) -> None:
+    """Each change is centred, so the mean over many draws is the picture itself."""
+    x = pictures(batch=1, channels=channels)
+    drawn = diffaugment(x.expand(20_000, -1, -1, -1), generator(), policy=("color",))
+    assert torch.allclose(drawn.mean(0), x[0], atol=0.03)
+
+
+def test_colors_keep_a_grey_picture_grey() -> None:
+    x = pictures(channels=1).expand(-1, 3, -1, -1)
+    red, green, blue = diffaugment(x, generator(), policy=("color",)).unbind(1)
+    assert torch.allclose(red, green)
+    assert torch.allclose(green, blue)
+
+
+def shifted(x: Tensor, down: int, right: int) -> Tensor:
+    """One picture [channels, H, W] moved over a ground of zeros, pixel by pixel."""
+    result = torch.zeros_like(x)
+    _, height, width = x.shape
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                result[:, row, column] = x[:, row - down, column - right]
+    return result
+
+
+def test_a_translation_shifts_by_up_to_its_share() -> None:
+    """8 × 12 pixels and a share of 1/4: by −2..2 and −3..3, all of them drawn."""
+    x = pictures(batch=1, channels=3)
+    moved = diffaugment(
+        x.expand(1000, -1, -1, -1), generator(), policy=("translation",), translation=0.25
+    )
+    candidates = torch.stack([shifted(x[0], d, r) for d in range(-2, 3) for r in range(-3, 4)])
+    same = (moved[:, None] == candidates[None]).flatten(2).all(2)
+    assert bool((same.sum(1) == 1).all())
+    assert bool(same.any(0).all())
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_cutout_blanks_a_box(size: int) -> None:
+    """Its rows and columns are contiguous; the whole box fits in just where it is not cut off."""
+    x = pictures(batch=1, channels=2, height=size, width=size).abs() + 1
+    results = diffaugment(x.expand(400, -1, -1, -1), generator(), policy=("cutout",), cutout=0.5)
+    blank = (results == 0).all(1)
+    assert torch.equal(results, torch.where(blank[:, None], 0.0, x))
+    rows, columns = blank.any(2), blank.any(1)
+    assert torch.equal(blank, rows[:, :, None] & columns[:, None, :])
+    length = int(0.5 * size + 0.5)
+    for side in (rows, columns):
+        ends = side.int().diff(dim=1).abs().sum(1) + side[:, 0].int() + side[:, -1].int()
+        assert bool((ends == 2).all())
+        assert int(side.sum(1).max()) == length
+        assert bool(side.any(0).all())
+
+
+def test_shares_of_nothing_change_nothing() -> None:
+    x = pictures()
+    assert torch.equal(
+        diffaugment(x, generator(), policy=POLICIES[1:], translation=0.0, cutout=0.0), x
+    )
+
+
+def test_policies_are_applied_in_the_order_given() -> None:
+    x, random, other = pictures(), generator(), generator()
+    by_hand = diffaugment(x, random, policy=("cutout",))
+    by_hand = diffaugment(by_hand, random, policy=("color",))
+    assert torch.equal(diffaugment(x, other, policy=("cutout", "color")), by_hand)
+
+
+def test_the_shares_may_be_tensors() -> None:
+    x = pictures()
+    knobs = {"translation": 0.25, "cutout": 0.3}
+    stacked = {name: torch.tensor(value) for name, value in knobs.items()}
+    assert torch.equal(diffaugment(x, generator(), **knobs), diffaugment(x, generator(), **stacked))
+
+
+@pytest.mark.parametrize("shape", [(4000, 2), (50, 3, 8, 8)])
+def test_instance_noise_adds_its_deviation_to_samples_of_any_shape(shape: tuple[int, ...]) -> None:
+    x = torch.full(shape, 3.0)
+    noise = instance_noise(x, generator(), std=0.2) - x
+    assert noise.std().item() == pytest.approx(0.2, rel=0.05)
+    assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
+    assert torch.equal(instance_noise(x, generator(), std=0.0), x)
+
+
+@pytest.mark.parametrize("until", [0.25, 1.0])
+def test_the_noise_fades_in_a_line(until: float) -> None:
+    levels = [noise_level(t, 100, std=0.4, until=until) for t in range(101)]
+    end = int(100 * until)
+    assert levels[0] == 0.4
+    assert levels[: end + 1] == pytest.approx([0.4 * (1 - t / end) for t in range(end + 1)])
+    assert all(level == 0 for level in levels[end:])
+    assert float(noise_level(10, 100, std=torch.tensor(0.4), until=until)) == pytest.approx(
+        levels[10]
+    )

@@ -1,0 +1,108 @@
+"""Optimizers: every entry of OPTIMIZERS, and the subgradient method's theory."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gan_tune.gan.gradients import total_norm
+from gan_tune.gan.optimizers import OPTIMIZERS, adamw, sgd, subgradient
+from gan_tune.gan.schedules import inverse_sqrt
+
+
+def weights() -> list[nn.Parameter]:
+    return [nn.Parameter(torch.tensor([2.0, -3.0])), nn.Parameter(torch.tensor([[0.5]]))]
+
+
+def give_gradients(parameters: list[nn.Parameter], seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    for p in parameters:
+        p.grad = torch.randn(p.shape, generator=random, dtype=p.dtype)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_goes_downhill(name: str) -> None:
+    parameters = weights()
+    optimizer = OPTIMIZERS[name](parameters, lr=1e-3)
+    before = [p.detach().clone() for p in parameters]
+    give_gradients(parameters, seed=0)
+    optimizer.step()
+    slope = sum(
+        float(((p.detach() - b) * p.grad).sum()) for p, b in zip(parameters, before, strict=True)
+    )
+    assert slope < 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_restored_from_its_state_goes_on_alike(name: str) -> None:
+    straight, interrupted = weights(), weights()
+    optimizer = OPTIMIZERS[name](straight, lr=0.1)
+    other = OPTIMIZERS[name](interrupted, lr=0.1)
+    for seed in range(6):
+        if seed == 3:
+            state = other.state_dict()
+            other = OPTIMIZERS[name](interrupted, lr=0.1)
+            other.load_state_dict(state)
+        for parameters, steps in ((straight, optimizer), (interrupted, other)):
+            give_gradients(parameters, seed)
+            steps.step()
+    assert all(torch.equal(a, b) for a, b in zip(straight, interrupted, strict=True))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_normalised_subgradient_step_has_the_length_of_the_rate(size: float) -> None:
+    parameters = [nn.Parameter(torch.zeros(s, dtype=torch.float64)) for s in ((7, 3), (3,))]
+    give_gradients(parameters, seed=1)
+    for p in parameters:
+        p.grad *= size
+    subgradient(parameters, lr=0.25).step()
+    assert total_norm([p.detach() for p in parameters]).item() == pytest.approx(0.25, rel=1e-12)
+
+
+def test_an_unnormalised_subgradient_step_is_plain_descent() -> None:
+    mine, plain = weights(), weights()
+    for parameters, optimizer in (
+        (mine, subgradient(mine, lr=0.1, normalised=False)),
+        (plain, sgd(plain, lr=0.1)),
+    ):
+        give_gradients(parameters, seed=2)
+        optimizer.step()
+    assert all(torch.allclose(a, b) for a, b in zip(mine, plain, strict=True))
+
+
+def test_no_subgradient_no_step() -> None:
+    parameters = weights()
+    for p in parameters:
+        p.grad = torch.zeros_like(p)
+    subgradient(parameters, lr=0.1).step()
+    assert all(torch.equal(p, w) for p, w in zip(parameters, weights(), strict=True))
+
+
+def test_the_subgradient_method_keeps_its_textbook_bound() -> None:
+    """min f − f* ≤ G (R² + Σα²) / 2Σα for f(w) = |w₁| + 3|w₂|, which has no gradient at 0."""
+    w = nn.Parameter(torch.tensor([2.0, -1.0], dtype=torch.float64))
+    slopes = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    distance, steepest = float(w.detach().norm()), float(slopes.norm())
+    optimizer = subgradient([w], lr=0.5)
+    (group,) = optimizer.param_groups
+    rates, best = [], math.inf
+    for step in range(300):
+        best = min(best, float((slopes * w.detach().abs()).sum()))
+        group["lr"] = 0.5 * inverse_sqrt(step, 300)
+        rates.append(group["lr"])
+        w.grad = slopes * w.detach().sign()
+        optimizer.step()
+    bound = steepest * (distance**2 + sum(r * r for r in rates)) / (2 * sum(rates))
+    assert best <= bound < 1
+
+
+def test_adamw_decays_weights_apart_from_the_gradient() -> None:
+    parameters = weights()
+    for p in parameters:
+        p.grad = torch.zeros_like(p)
+    adamw(parameters, lr=0.1, weight_decay=0.2).step()
+    for p, w in zip(parameters, weights(), strict=True):
+        assert torch.allclose(p, w * (1 - 0.1 * 0.2))

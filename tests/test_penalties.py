@@ -1,0 +1,186 @@
+"""Penalties: every entry of PENALTIES, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_tune.gan.penalties import (
+    PENALTIES,
+    activation_kl,
+    activation_l1,
+    applies_to,
+    dragan,
+    gradient_penalty,
+    l1,
+    l2,
+    r1,
+    r2,
+)
+
+
+def of_kind(kind: str) -> list[str]:
+    return [name for name, penalty in PENALTIES.items() if penalty.of == kind]
+
+
+DISCRIMINATOR = of_kind("discriminator")
+SLOPE_ERRORS = [gradient_penalty, dragan]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=random, dtype=torch.float64)
+
+
+def generator(seed: int = 5) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+REAL, FAKE = normal(5, 3, seed=1), normal(5, 3, seed=2) + 2
+HIDDEN, OUT = normal(3, 4, seed=3), normal(4, 1, seed=4)
+
+
+def small_discriminator(hidden: Tensor, out: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.tanh(x.flatten(1) @ hidden) @ out
+
+
+def value_of(name: str, hidden: Tensor, out: Tensor, weight: float | Tensor = 1.0) -> Tensor:
+    """The penalty of that name on a small network, whatever its kind."""
+    penalty = PENALTIES[name]
+    if penalty.of == "weights":
+        return penalty.function([hidden, out], weight=weight)
+    if penalty.of == "activations":
+        first = REAL @ hidden
+        return penalty.function([first, first @ out], weight=weight)
+    network = small_discriminator(hidden, out)
+    return penalty.function(network, REAL, FAKE, generator(), weight=weight)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_its_gradient_agrees_with_finite_differences(name: str) -> None:
+    weights = (HIDDEN.clone().requires_grad_(), OUT.clone().requires_grad_())
+    assert torch.autograd.gradcheck(lambda h, o: value_of(name, h, o), weights)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_it_is_positive_and_in_proportion_to_its_weight(name: str) -> None:
+    value = value_of(name, HIDDEN, OUT)
+    assert value.shape == ()
+    assert value > 0
+    assert value_of(name, HIDDEN, OUT, weight=0.0) == 0
+    for three in (3.0, torch.tensor(3.0)):
+        assert torch.isclose(value_of(name, HIDDEN, OUT, weight=three), 3 * value)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATOR)
+def test_it_draws_from_the_generator_it_is_given_only(name: str) -> None:
+    outer = torch.get_rng_state()
+    assert torch.equal(value_of(name, HIDDEN, OUT), value_of(name, HIDDEN, OUT))
+    assert torch.equal(outer, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", DISCRIMINATOR)
+def test_a_flat_discriminator_has_finite_gradients(name: str) -> None:
+    """There ‖∇D‖ = 0, where a root has an infinite slope."""
+    hidden, out = HIDDEN.clone().requires_grad_(), torch.zeros_like(OUT, requires_grad=True)
+    for gradient in torch.autograd.grad(value_of(name, hidden, out), (hidden, out)):
+        assert bool(gradient.isfinite().all())
+
+
+# For D(x) = w·x the gradient in x is w, whatever the batch.
+
+W = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+
+def linear(x: Tensor) -> Tensor:
+    return x @ W.unsqueeze(1)
+
+
+def half_square(x: Tensor) -> Tensor:
+    """∇D(x) = x."""
+    return 0.5 * x.flatten(1).square().sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("penalty", [r1, r2])
+def test_squared_gradients_of_a_linear_discriminator(penalty: Callable[..., Tensor]) -> None:
+    value = penalty(linear, REAL, FAKE, generator(), weight=3.0)
+    assert torch.isclose(value, 1.5 * W.square().sum())
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, float(W.norm())])
+@pytest.mark.parametrize("penalty", SLOPE_ERRORS)
+def test_slope_errors_of_a_linear_discriminator(
+    penalty: Callable[..., Tensor], target: float
+) -> None:
+    """Zero where the slope is the target."""
+    value = penalty(linear, REAL, FAKE, generator(), weight=3.0, target=target)
+    assert torch.isclose(value, 3 * (W.norm() - target) ** 2, atol=1e-20)
+
+
+def test_r1_reads_the_real_side_and_r2_the_fake_one() -> None:
+    real, fake = REAL.square().sum(1).mean(), FAKE.square().sum(1).mean()
+    assert torch.isclose(r1(half_square, REAL, FAKE, generator(), weight=2.0), real)
+    assert torch.isclose(r2(half_square, REAL, FAKE, generator(), weight=2.0), fake)
+
+
+def places(penalty: Callable[..., Tensor], real: Tensor, fake: Tensor, **knobs: float) -> Tensor:
+    """Where a penalty looks at the discriminator's slope."""
+    seen: list[Tensor] = []
+
+    def discriminator(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        return half_square(x)
+
+    penalty(discriminator, real, fake, generator(), weight=1.0, **knobs)
+    return torch.cat(seen)
+
+
+def test_the_gradient_penalty_looks_between_real_and_fake() -> None:
+    real, fake = normal(500, 1, 4, 4, seed=1), normal(500, 1, 4, 4, seed=2)
+    share = ((places(gradient_penalty, real, fake) - fake) / (real - fake)).flatten(1)
+    assert torch.allclose(share, share[:, :1].expand_as(share), atol=1e-6)
+    assert 0 <= share.min() < 0.05
+    assert 0.95 < share.max() <= 1
+    assert share.mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_dragan_looks_around_the_real_data() -> None:
+    real, fake = 3 * normal(500, 1, 4, 4, seed=1) + 7, normal(500, 1, 4, 4, seed=2)
+    moved = places(dragan, real, fake, noise=0.2) - real
+    assert moved.std().item() == pytest.approx(0.2 * float(real.std()), rel=0.05)
+    assert moved.mean().item() == pytest.approx(0, abs=0.05)
+    assert torch.equal(places(dragan, real, fake, noise=0.0), real)
+
+
+def test_weight_penalties() -> None:
+    parameters = [torch.tensor([1.0, -2.0]), torch.tensor([[3.0]])]
+    assert l1(parameters, weight=0.1).item() == pytest.approx(0.6)
+    assert l2(parameters, weight=0.1).item() == pytest.approx(0.7)
+
+
+def test_activation_penalties_add_up_over_layers() -> None:
+    layers = [normal(6, 4, seed=1), normal(6, 3, 2, 2, seed=2)]
+    expected = sum(float(h.abs().mean()) for h in layers)
+    assert activation_l1(layers, weight=0.1).item() == pytest.approx(0.1 * expected)
+    parts = [float(activation_kl([h], weight=1.0, target=0.2)) for h in layers]
+    assert float(activation_kl(layers, weight=1.0, target=0.2)) == pytest.approx(sum(parts))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "players"),
+    [
+        *((name, {}, {"discriminator"}) for name in DISCRIMINATOR),
+        *((name, {}, {"generator"}) for name in of_kind("activations")),
+        *(
+            (name, {"network": "both"}, {"generator", "discriminator"})
+            for name in of_kind("weights")
+        ),
+        *((name, {"network": "generator"}, {"generator"}) for name in of_kind("weights")),
+    ],
+)
+def test_who_is_penalised(name: str, args: dict[str, str], players: set[str]) -> None:
+    found = {p for p in ("generator", "discriminator") if applies_to(PENALTIES[name], args, p)}
+    assert found == players
