@@ -18,18 +18,42 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.export import best_generator, draw
+from gan_tune.gan.augment import AUGMENTS
+from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
+from gan_tune.gan.networks import NETWORKS
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.scaling import SCALES, scaling_of
+from gan_tune.gan.schedules import SCHEDULES
+from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.training import Report, train
+from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
 
 CLIPS: dict[str, Any] = {
-    "none": "none",
-    "norm": {"name": "norm", "max_norm": 0.5},
-    "value": {"name": "value", "max_value": 0.01},
+    "norm": {"max_norm": 0.5},
+    "value": {"max_value": 0.01},
+}
+NETWORK_ARGS: dict[str, Any] = {
+    "mlp": {"hidden": [16]},
+    "dcgan": {"width": 4},
+    "residual": {"width": 4},
+    "conv5": {"maps": [4, 8]},
+    "conv": {"maps": [4, 8]},
+}
+POINTS: dict[str, Any] = {
+    "data": {"name": "ring", "batch_size": 16, "scale": "symmetric", "size": 500},
+    "generator": {"name": "mlp", "latent": 2, "hidden": [6], "output": "tanh"},
+    "discriminator": {"name": "mlp", "hidden": [6]},
+    "objective": {"metric": "energy_distance", "mode": "min"},
+}
+LATENT = {"latent": 8}
+SPARSITY_ARGS: dict[str, Any] = {
+    "l1": {"weight": 0.1},
+    "kl": {"weight": 0.1},
+    "k_sparse": {"k": 3},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -42,11 +66,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two D steps": {"d_steps": 2},
     "patience": {"patience": 2},
     "a user's dropout": {"discriminator": {"name": "test_training:DropoutDiscriminator"}},
-    "points": {
-        "data": {"name": "ring", "batch_size": 16, "scale": "symmetric", "size": 500},
-        "generator": {"name": "mlp", "latent": 2, "hidden": [16], "output": "tanh"},
-        "objective": {"metric": "energy_distance", "mode": "min"},
-    },
+    "points": POINTS,
+    "lazy penalty": {"penalties": [{"name": "r1", "weight": 0.1, "every": 4}]},
+    "label smoothing": {"loss": {"name": "non_saturating", "label_smoothing": 0.1}},
+    "instance noise": {"instance_noise": {"std": 0.3, "until": 0.8}},
+    "weight clipping": {"weight_clip": 0.02},
+    "block schedule": {"block": {"both": 3, "generator": 2}},
+    "lookahead": {"lookahead": {"every": 5, "alpha": 0.5}},
+    "measure": {"measure": ["linear_probe_accuracy"]},
+    "spectral norm in D": {"discriminator": {"name": "mlp", "hidden": [16], "norm": "spectral"}},
     **{f"loss {name}": {"loss": name} for name in LOSSES},
     **{
         f"{player} {name}": {f"{player}_optimizer": {"name": name, "lr": 1e-3}}
@@ -54,8 +82,27 @@ VARIANTS: dict[str, dict[str, Any]] = {
         for player in ("generator", "discriminator")
     },
     "sgd momentum": {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "momentum": 0.9}},
-    **{f"clip {name}": {"gradient_clip": CLIPS[name]} for name in GRADIENT_CLIPS},
+    **{
+        f"clip {n}": {"gradient_clip": {"name": n, **CLIPS.get(n, {})}} for n in GRADIENT_CLIPS
+    },
     **{f"penalty {n}": {"penalties": [{"name": n, "weight": 0.01}]} for n in PENALTIES},
+    **{f"schedule {n}": {"schedule": {"name": n, "warm_up": 3}} for n in SCHEDULES},
+    **{f"augment {name}": {"augment": name} for name in AUGMENTS},
+    **{f"update {name}": {"update": name} for name in UPDATES},
+    **{f"gradient {name}": {**POINTS, "gradient": name, "steps": 6} for name in ESTIMATORS},
+    **{
+        f"{role} {n}": {role: {"name": n, **NETWORK_ARGS[n], **(LATENT if role == "generator" else {})}}
+        for role in NETWORKS
+        for n in NETWORKS[role]
+    },
+    **{
+        f"sparsity {n}": {
+            "encoder": {"name": "mlp", "hidden": [16]},
+            "sparsity": {"name": n, **SPARSITY_ARGS.get(n, {})},
+            "ema": 0.9,
+        }
+        for n in SPARSITIES
+    },
 }
 
 

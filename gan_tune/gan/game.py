@@ -66,7 +66,7 @@ class Game:
     def __init__(self, config: TrialConfig, dataset: Dataset, device: torch.device) -> None:
         self.config, self.device = config, device
         self.scaling = scaling_of(dataset, config.data.args["scale"])
-        self._data = resident(dataset, device)
+        self._data = resident(dataset.train, device, scaling=self.scaling)
         self.batch: int = config.data.args["batch_size"]
         self.latent: int = config.generator.args["latent"]
         self._build(dataset)
@@ -176,7 +176,7 @@ class Game:
         chosen = torch.randint(
             len(self._data), (self.batch,), generator=self._random["data"], device=self.device
         )
-        real = self.scaling.apply(self._data.batch(chosen))
+        real = self._data.batch(chosen)
         z = torch.randn(self.batch, self.latent, generator=self._random["latent"], device=self.device)
         self._activations.clear()
         return Round(real, z, self.generator(z), list(self._activations))
