@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -17,8 +19,9 @@ from PIL import Image
 
 from gan_tune.config import signature_arguments
 from gan_tune.errors import DataError
-from gan_tune.gan import idx
+from gan_tune.gan import cifar, idx, mapped
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
+from gan_tune.gan.picture_folder import CROPS
 
 
 def write_idx(path: Path, values: np.ndarray) -> Path:
@@ -38,8 +41,20 @@ def write_idx_folder(folder: Path, *, suffix: str = "", train: int = 60, test: i
     return folder
 
 
+def write_cifar_folder(folder: Path, *, per_file: int = 10) -> Path:
+    """A small set in the files of the real one: label byte, then red, green and blue planes."""
+    random = np.random.RandomState(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*cifar.TRAIN_FILES, *cifar.TEST_FILES):
+        records = random.randint(0, 256, (per_file, cifar.RECORD)).astype(np.uint8)
+        records[:, 0] = np.arange(per_file) % 10
+        (folder / name).write_bytes(records.tobytes())
+    return folder
+
+
 def write_npz(folder: Path) -> Path:
     path = folder / "own.npz"
+    folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(0)
     np.savez(
         path,
@@ -63,28 +78,44 @@ def write_picture_folder(folder: Path, classes: tuple[str, ...] = ("cat", "dog")
 OWN_ARGUMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fashion_mnist": lambda folder: {"root": str(write_idx_folder(folder))},
     "mnist": lambda folder: {"root": str(write_idx_folder(folder / "mnist", suffix=".gz"))},
+    "cifar10": lambda folder: {"root": str(write_cifar_folder(folder))},
     "npz": lambda folder: {"path": str(write_npz(folder))},
     "image_folder": lambda folder: {"root": str(write_picture_folder(folder)), "size": 8},
 }
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache folder of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def all_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every array were larger than memory."""
+    monkeypatch.setattr(mapped, "MAPPED_FROM", 0)
+    monkeypatch.setattr(mapped, "CHUNK_BYTES", 100)
+
+
 @pytest.fixture(params=DATASETS)
 def named(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     name = request.param
-    return name, OWN_ARGUMENTS.get(name, lambda folder: {})(tmp_path)
+    return name, OWN_ARGUMENTS.get(name, lambda folder: {})(tmp_path / "own")
 
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without data and without a network."""
 
-    def offline(name: str, downloads: Path) -> Path:
+    def offline(*_: object) -> None:
         raise OSError("no\nnetwork")
 
     monkeypatch.delenv("GAN_TUNE_DATA", raising=False)
-    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
     monkeypatch.setattr(idx, "_download", offline)
+    monkeypatch.setattr(cifar, "_download", offline)
 
 
 def test_every_set_has_checked_arguments_and_sound_splits(
@@ -319,6 +350,16 @@ def test_missing_data_lists_the_ways_to_get_it(name: str, function: Callable[...
 
 
 @pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.usefixtures("nowhere")
+def test_missing_cifar_lists_the_ways_to_get_it(function: Callable[..., Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        function("cifar10")
+    for part in ("cifar-10-batches-bin", "`root`", "$GAN_TUNE_DATA", "which failed: no network"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [check_dataset, load_dataset])
 def test_a_root_without_files_is_not_passed_over(
     function: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -421,13 +462,23 @@ def test_npz_with_its_own_splits_and_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pictures": np.zeros((30, 4))}, "must hold an array named train: pictures"),
+        ({"pictures": np.zeros((30, 4))}, r"must hold an array named x .* or train .*: pictures"),
+        ({"x": np.zeros((30, 4)), "train": np.zeros((30, 4))}, "must hold an array named x .* or"),
+        ({"x": np.zeros(30)}, r"x must be uint8 .*one column is x\[:, None\]\): float64 \[30\]"),
+        ({"x": np.array(["a"] * 30)}, "x must be uint8 .*: <U1"),
+        ({"x": np.full((30, 2), 1e39)}, "x must be finite in float32"),
+        ({"x": np.where(np.eye(30), np.nan, 0)}, r"30 values in columns 0, 1, 2, 3, 4, \.\.\. are"),
+        ({"x": np.zeros((30, 4)), "y": np.zeros(29, int)}, "y must have 30 labels"),
+        ({"x": np.zeros((30, 4)), "y": -np.ones(30, int)}, "must be 0 or more: -1"),
         ({"train": np.zeros((30, 4)), "test": np.zeros((3, 4))}, "given together: test alone"),
         ({"train": np.zeros((30, 4), np.int64)}, "train must be uint8 .*: int64"),
         ({"train": np.zeros((30, 2, 5, 6), np.uint8)}, "train must be uint8"),
         ({"train": np.zeros((9, 4))}, "at least 20 samples to be split: 9"),
         ({"train": np.full((30, 4), np.inf)}, "must be finite"),
-        ({"train": np.zeros((30, 4)), "train_labels": np.zeros(29, int)}, "must have 30 labels"),
+        (
+            {"train": np.zeros((30, 4)), "train_labels": np.zeros(29, int)},
+            "train_labels must have 30 labels",
+        ),
         ({"train": np.zeros((30, 4)), "train_labels": np.zeros(30)}, "train_labels must be int"),
         ({"train": np.array([{}] * 30)}, "without pickled objects"),
     ],
@@ -458,27 +509,279 @@ def test_image_folder_labels(
     assert dataset.labelled == labelled
 
 
-def test_image_folder_crops_the_centre_and_does_not_alias(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crop", CROPS)
+def test_image_folder_resizes_as_torchvision_does(crop: str, tmp_path: Path) -> None:
+    from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Resize
+
+    root = tmp_path / "set"
     stripes = np.zeros((64, 96, 3), np.uint8)
-    stripes[:, :16, 0] = 255  # outside of the central square
-    stripes[:, 16:80:2, 1] = 255  # finer than the small picture can show
+    stripes[:, ::2, 1] = 255  # finer than the small picture can show
+    stripes[:, :40, 2] = np.arange(64)[:, None] * 4
     for i in range(20):
-        Image.fromarray(stripes).save(tmp_path / f"{i}.png")
-    picture = load_dataset("image_folder", root=str(tmp_path), size=8).train[0]
-    assert picture[0].max() == 0
-    assert 100 <= picture[1].min() <= picture[1].max() <= 155
+        stripes[i, :, 0] = 255
+        write_picture(root / f"{i:02}.png", stripes)
+    lanczos = InterpolationMode.LANCZOS
+    transforms = {
+        "centre": Compose([Resize(8, lanczos), CenterCrop(8)]),
+        "resize": Resize((8, 8), lanczos),
+    }
+    dataset = load_dataset("image_folder", root=str(root), size=8, crop=crop)
+    pictures = np.concatenate([dataset.split(split) for split in SPLITS])
+    found = {picture.tobytes(): picture for picture in pictures}
+    expected = [
+        np.asarray(transforms[crop](Image.open(path))).transpose(2, 0, 1) for path in root.iterdir()
+    ]
+    distances = [min(np.abs(a.astype(int) - b).max() for b in found.values()) for a in expected]
+    assert max(distances) <= 2
+    assert 100 <= pictures[:, 1].min() <= pictures[:, 1].max() <= 155  # no moiré
 
 
-def test_image_folder_faults(tmp_path: Path) -> None:
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
+def test_image_folder_reads_many_formats(suffix: str, tmp_path: Path) -> None:
+    for i in range(20):
+        write_picture(tmp_path / "set" / f"{i}.{suffix}", np.full((12, 16, 3), 10 * i, np.uint8))
+    dataset = load_dataset("image_folder", root=str(tmp_path / "set"), size=8)
+    greys = np.concatenate([dataset.split(split) for split in SPLITS]).mean((1, 2, 3))
+    np.testing.assert_allclose(np.sort(greys), 10 * np.arange(20), atol=3)
+
+
+def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
     with pytest.raises(DataError, match="none found"):
-        load_dataset("image_folder", root=str(tmp_path), size=8)
-    write_picture_folder(tmp_path)
-    (tmp_path / "cat" / "broken.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"broken\.png: must be a picture"):
-        load_dataset("image_folder", root=str(tmp_path), size=8)
-    (tmp_path / "loose.png").write_text("no picture")
+        load_dataset("image_folder", root=str(root), size=8)
+    write_picture_folder(root)
+    for i in range(5):
+        (root / "cat" / f"broken{i}.png").write_text("no picture")
+    write_picture(root / "dog" / "deep.png", np.full((9, 9), 60_000, np.uint16))
+    with pytest.raises(DataError, match=r"6 of 30 broken: .*/?.*; and 3 more") as caught:
+        load_dataset("image_folder", root=str(root), size=8)
+    assert "\n" not in str(caught.value)
+    (root / "loose.png").write_text("no picture")
     with pytest.raises(DataError, match=r"not both: loose\.png, cat"):
-        check_dataset("image_folder", root=str(tmp_path), size=8)
+        check_dataset("image_folder", root=str(root), size=8)
+
+
+def test_image_folder_refuses_what_has_more_than_8_bits(tmp_path: Path) -> None:
+    for i in range(20):
+        write_picture(tmp_path / "set" / f"{i}.png", np.full((9, 9), 60_000, np.uint16))
+    for function in (check_dataset, load_dataset):
+        with pytest.raises(DataError, match="8 bits a channel"):
+            function("image_folder", root=str(tmp_path / "set"), size=8)
+
+
+# CIFAR-10
+
+
+@pytest.mark.parametrize("inside", ["", cifar.FOLDER])
+def test_cifar_records_are_label_then_planes(inside: str, tmp_path: Path) -> None:
+    folder = write_cifar_folder(tmp_path / "set" / inside)
+    dataset = load_dataset("cifar10", root=str(tmp_path / "set"))
+    assert [len(dataset.split(split)) for split in SPLITS] == [40, 10, 10]
+    content = (folder / "test_batch.bin").read_bytes()
+    record = content[3 * cifar.RECORD : 4 * cifar.RECORD]
+    assert dataset.test_labels[3] == record[0]
+    assert dataset.test[3, 2, 31, 5] == record[1 + 2 * 1024 + 31 * 32 + 5]
+
+
+@pytest.mark.parametrize("damage", [truncate, empty])
+def test_damaged_cifar_files_are_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    folder = write_cifar_folder(tmp_path / "set")
+    damage(folder / "data_batch_2.bin")
+    for function in (check_dataset, load_dataset):
+        with pytest.raises(DataError, match=r"data_batch_2\.bin: must hold records of 3073 bytes"):
+            function("cifar10", root=str(folder))
+
+
+def test_cifar_labels_out_of_range_are_refused(tmp_path: Path) -> None:
+    path = write_cifar_folder(tmp_path / "set") / "test_batch.bin"
+    path.write_bytes(b"\x0a" + path.read_bytes()[1:])
+    with pytest.raises(DataError, match=r"test_batch\.bin: must hold labels in 0\.\.9: 10"):
+        load_dataset("cifar10", root=str(path.parent))
+
+
+def test_the_pickled_cifar_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / cifar.PICKLED_FOLDER
+    folder.mkdir()
+    (folder / "data_batch_1").write_bytes(pickle.dumps({b"data": b""}))
+    with pytest.raises(DataError, match=r"cifar-10-batches-bin .*not the pickled version"):
+        load_dataset("cifar10", root=str(tmp_path))
+
+
+# Arrays in the cache, mapped
+
+
+def write_npy(folder: Path, array: np.ndarray | None = None) -> Path:
+    path = folder / "own.npy"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.random.RandomState(0).randn(60, 3) if array is None else array)
+    return path
+
+
+CACHED: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "image_folder": OWN_ARGUMENTS["image_folder"],
+    "npz": lambda folder: {"path": str(write_npy(folder))},
+}
+
+
+@pytest.fixture(params=CACHED)
+def cached(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+    return request.param, CACHED[request.param](tmp_path / "own")
+
+
+def test_mapped_sets_equal_those_in_memory(
+    cached: tuple[str, dict[str, Any]], request: pytest.FixtureRequest
+) -> None:
+    name, args = cached
+    in_memory = load_dataset(name, **args)
+    request.getfixturevalue("all_mapped")
+    in_file = load_dataset(name, **args)
+    assert not any(mapped.is_mapped(in_memory.split(split)) for split in SPLITS)
+    assert all(mapped.is_mapped(in_file.split(split)) for split in SPLITS)
+    assert in_memory.digest == in_file.digest
+    assert in_memory.labelled == in_file.labelled
+
+
+@pytest.mark.usefixtures("all_mapped")
+def test_mapped_sets_pickle_by_path(cached: tuple[str, dict[str, Any]]) -> None:
+    name, args = cached
+    dataset = load_dataset(name, **args)
+    buffers: list[pickle.PickleBuffer] = []
+    stored = pickle.dumps(dataset, protocol=5, buffer_callback=buffers.append)
+    again = pickle.loads(stored, buffers=buffers)
+    for split in SPLITS:
+        assert dataset.split(split).tobytes() not in stored
+        assert mapped.is_mapped(again.split(split))
+        np.testing.assert_array_equal(again.split(split), dataset.split(split))
+    assert sum(buffer.raw().nbytes for buffer in buffers) <= 8 * 24  # labels alone
+    assert again.digest == dataset.digest
+
+
+@pytest.mark.usefixtures("all_mapped")
+@pytest.mark.parametrize("header", [0, 5000])  # within the first page, and beyond it
+def test_slices_of_any_map_pickle_by_path(header: int, tmp_path: Path) -> None:
+    path = tmp_path / "rows.bin"
+    rows = np.random.RandomState(0).randn(900, 3).astype(np.float32)
+    path.write_bytes(bytes(header) + rows.tobytes())
+    whole = np.memmap(path, np.float32, "r", offset=header, shape=rows.shape)
+    dataset = Dataset("own", "points", whole[100:800], whole[:100], whole[800:])
+    stored = pickle.dumps(dataset)
+    assert len(stored) < 2000
+    again = pickle.loads(stored)
+    for split in SPLITS:
+        np.testing.assert_array_equal(again.split(split), dataset.split(split))
+
+
+@pytest.mark.usefixtures("all_mapped")
+def test_a_mapped_file_that_is_not_on_the_node_is_named(
+    cached: tuple[str, dict[str, Any]], cache: Path
+) -> None:
+    name, args = cached
+    stored = pickle.dumps(load_dataset(name, **args))
+    for path in (cache / "arrays").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"\.npy: must lie unchanged at this path on every node"):
+        pickle.loads(stored)
+
+
+def test_pictures_are_decoded_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_picture_folder(tmp_path / "own")
+    first = load_dataset("image_folder", root=str(root), size=8)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", lambda path: pytest.fail("decoded again"))
+        assert load_dataset("image_folder", root=str(root), size=8).digest == first.digest
+    assert len(list((cache / "arrays").iterdir())) == 1
+
+
+def touch(root: Path) -> None:
+    os.utime(root / "cat" / "00.png", (1, 1))
+
+
+def rename(root: Path) -> None:
+    (root / "cat" / "00.png").rename(root / "cat" / "zz.png")
+
+
+def remove(root: Path) -> None:
+    (root / "cat" / "00.png").unlink()
+
+
+@pytest.mark.parametrize("change", [touch, rename, remove])
+def test_changed_pictures_are_decoded_anew(
+    change: Callable[[Path], None], tmp_path: Path, cache: Path
+) -> None:
+    root = write_picture_folder(tmp_path / "own")
+    load_dataset("image_folder", root=str(root), size=8)
+    change(root)
+    load_dataset("image_folder", root=str(root), size=8)
+    assert len(list((cache / "arrays").iterdir())) == 2
+
+
+def test_a_cache_entry_is_whole_or_not_there(tmp_path: Path, cache: Path) -> None:
+    root = write_picture_folder(tmp_path / "own")
+    (root / "dog" / "zz.png").write_text("no picture")
+    with pytest.raises(DataError, match="1 of 25 broken"):
+        load_dataset("image_folder", root=str(root), size=8)
+    assert list((cache / "arrays").iterdir()) == []
+
+
+def test_two_processes_fill_the_cache_at_once(tmp_path: Path, cache: Path) -> None:
+    root = write_picture_folder(tmp_path / "own")
+    code = (
+        "import sys; from gan_tune.gan.data import load_dataset; "
+        "print(load_dataset('image_folder', root=sys.argv[1], size=8).digest)"
+    )
+    command = [sys.executable, "-c", code, str(root)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    digests = {process.communicate()[0].strip() for process in both}
+    assert digests == {load_dataset("image_folder", root=str(root), size=8).digest}
+    assert len(list((cache / "arrays").iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, cache: Path) -> None:
+    cache.write_text("a file in its place")
+    root = write_picture_folder(tmp_path / "own")
+    with pytest.raises(DataError, match=r"must be readable and have room .*GAN_TUNE_CACHE"):
+        load_dataset("image_folder", root=str(root), size=8)
+
+
+@pytest.mark.usefixtures("all_mapped")
+def test_npy_faults_when_mapped(tmp_path: Path) -> None:
+    test_npy_faults(np.full((30, 2), np.nan), "columns 0, 1 are not", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.full((30, 2), np.nan), "columns 0, 1 are not"),
+        (np.zeros(30), "the array must be .*one column"),
+        (np.float64(1), "the array must have rows"),
+        (np.zeros((19, 2)), "at least 20 samples to be split: 19"),
+        (np.array([{}] * 30), r"must be an \.npy file without pickled objects"),
+    ],
+)
+def test_npy_faults(array: np.ndarray, message: str, tmp_path: Path) -> None:
+    path = write_npy(tmp_path / "own", array)
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset("npz", path=str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_x_and_y_are_split_together(tmp_path: Path) -> None:
+    x = np.random.RandomState(0).randn(50, 4)
+    y = np.arange(50)
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    dataset = load_dataset("npz", path=str(tmp_path / "own.npz"))
+    for split in SPLITS:
+        np.testing.assert_array_equal(dataset.split(split), x[dataset.labels(split)].astype("f4"))
+    everyone = np.concatenate([dataset.labels(split) for split in SPLITS])
+    assert sorted(everyone) == list(y)
 
 
 def test_the_data_module_needs_no_torch() -> None:

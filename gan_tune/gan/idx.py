@@ -6,12 +6,9 @@ dimensions, each dimension as a 32-bit number, then the values).
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import os
-import socket
 import struct
-import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.errors import DataError
+from gan_tune.gan.finding import find_folder
 
 __all__ = [
     "IdxPart",
@@ -40,7 +38,6 @@ IDX_FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 UNSIGNED_BYTE = 0x08
-DOWNLOAD_TIMEOUT_SECONDS = 20.0
 _UNZIP_ERRORS = (OSError, EOFError, zlib.error, struct.error)
 
 
@@ -140,32 +137,28 @@ def check_idx_folder(folder: Path) -> None:
         raise _damaged(files[train], "must hold at least 12 pictures", shapes[train][0])
 
 
-def find_idx_folder(name: str, root: str | None, *, downloads: Path) -> Path:
+def find_idx_folder(name: str, root: str | None) -> Path:
     """The folder that holds all four files of the set ``name``.
 
     ``root`` alone is searched where it is given. Otherwise $GAN_TUNE_DATA, the place of Debian's
-    package (Fashion-MNIST), and ``downloads``, to which torchvision downloads what is not there.
+    package (Fashion-MNIST) and the cache, to which torchvision downloads what is not there.
 
     Raises:
         DataError: the set is nowhere; the message lists all the ways to provide it.
     """
-    if root is not None:
-        found = _search(name, Path(root))
-        if found is None:
-            rule = f"must hold {PARTS[0].filename} and its three companions (.gz or not)"
-            raise DataError(f"data set {name}: root {rule}: {root!r}")
-        return found
-    places = [Path(os.environ["GAN_TUNE_DATA"])] if os.environ.get("GAN_TUNE_DATA") else []
-    if name == "fashion_mnist":
-        places.append(DEBIAN_FASHION_MNIST)
-    for place in places:
-        found = _search(name, place)
-        if found is not None:
-            return found
-    try:
-        return _download(name, downloads)
-    except Exception as error:  # torchvision lets through whatever the network raises
-        raise DataError(_not_found(name, error)) from None
+    debian = name == "fashion_mnist"
+    ways = ["give its folder of IDX files as `root` or in $GAN_TUNE_DATA"]
+    if debian:
+        ways.append("install Debian's package (apt install dataset-fashion-mnist)")
+    return find_folder(
+        name,
+        root,
+        search=lambda place: _search(name, place),
+        wanted=f"{PARTS[0].filename} and its three companions (.gz or not)",
+        places=[DEBIAN_FASHION_MNIST] if debian else [],
+        download=lambda downloads: _download(name, downloads),
+        ways=[*ways, "go online for torchvision's download"],
+    )
 
 
 def _search(name: str, place: Path) -> Path | None:
@@ -181,30 +174,11 @@ def _files(folder: Path) -> dict[IdxPart, Path]:
     return {part: paths[0] for part, paths in found.items() if paths}
 
 
-def _download(name: str, downloads: Path) -> Path:
+def _download(name: str, downloads: Path) -> None:
     from torchvision import datasets
 
     source = {"fashion_mnist": datasets.FashionMNIST, "mnist": datasets.MNIST}[name]
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)  # torchvision sets none and could hang
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            source(str(downloads), download=True)
-    finally:
-        socket.setdefaulttimeout(before)
-    found = _search(name, downloads)
-    if found is None:
-        raise FileNotFoundError(f"the download left no IDX files under {downloads}")
-    return found
-
-
-def _not_found(name: str, error: Exception) -> str:
-    ways = ["give its folder of IDX files as `root` or in $GAN_TUNE_DATA"]
-    if name == "fashion_mnist":
-        ways.append("install Debian's package (apt install dataset-fashion-mnist)")
-    ways.append("go online for torchvision's download")
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"data set {name}: not on this machine; {', or '.join(ways)}, which failed: {reason}"
+    source(str(downloads), download=True)
 
 
 def _zipped(path: Path) -> bool:

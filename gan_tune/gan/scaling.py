@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gan_tune.gan.data import Dataset
+from gan_tune.gan.mapped import chunks
 
 __all__ = ["SCALES", "Scaling", "scaling_of"]
 
@@ -61,16 +62,25 @@ def _symmetric(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Pictures to [−1, 1] exactly; points so that the farthest coordinate lies at ±0.9."""
     if dataset.kind == "pictures":
         return np.full(1, 0.5), np.full(1, 0.5)
-    return np.zeros(1), np.abs(dataset.train).max(keepdims=True).reshape(1) / 0.9
+    farthest = max(float(dataset.train.max()), -float(dataset.train.min()))
+    return np.zeros(1), np.full(1, (farthest or 1.0) / 0.9)
 
 
 def _standard(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Zero mean and unit deviation: per coordinate for points, over all pixels for pictures."""
     if dataset.kind == "pictures":
-        values = dataset.train.astype(np.float64) / 255
-        return values.mean().reshape(1), values.std().clip(1e-6).reshape(1)
-    values = dataset.train.astype(np.float64)
-    return values.mean(0), values.std(0).clip(1e-6)
+        levels = np.arange(256) / 255
+        counts = sum(np.bincount(c.reshape(-1), minlength=256) for c in chunks(dataset.train))
+        mean = np.average(levels, weights=counts)
+        deviation = np.sqrt(np.average(np.square(levels - mean), weights=counts))
+        return mean.reshape(1), deviation.reshape(1).clip(1e-6)
+    count = len(dataset.train)
+    mean = sum(c.sum(0, dtype=np.float64) for c in chunks(dataset.train)) / count
+    variance = sum(np.square(c - mean).sum(0) for c in chunks(dataset.train)) / count
+    # A constant column goes to 0, and comes back as that constant whatever the generator says.
+    low, high = dataset.train.min(0), dataset.train.max(0)
+    deviation = np.where(low == high, 0, np.sqrt(variance)).clip(np.finfo(np.float32).tiny)
+    return np.where(low == high, low, mean), deviation
 
 
 SCALES: dict[str, Callable[[Dataset], tuple[np.ndarray, np.ndarray]]] = {
