@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -29,13 +30,14 @@ from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import ENCODERS, NETWORKS, build_network, network_class
 from gan_tune.gan.optimizers import OPTIMIZERS
-from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.penalties import EVERY as Every
+from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
 from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
 from gan_tune.metrics import METRICS, metric_names
+from gan_tune.wording import must_be_one_of
 
 __all__ = ["catalogue", "dataset_of"]
 
@@ -125,7 +127,8 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
             if part.name == "none":
                 continue
             try:
-                network = build_network(role, shape, name=part.name, args=part.args, code=latent)
+                code = latent if role == "encoder" else None
+                network = build_network(role, shape, name=part.name, args=part.args, code=code)
                 found = tuple(network(given).shape)
             except Exception as error:  # a user's network may raise anything
                 reason = str(error).strip().split("\n")[0]

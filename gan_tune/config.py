@@ -60,7 +60,10 @@ Flag = Annotated[bool, Strict()]
 """Plain values as they are meant: text is no number, and `true` is not 1."""
 
 BOTH: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {name: (f"generator_{name}", f"discriminator_{name}") for name in ("gradient", "gradient_clip", "schedule")}
+    {
+        name: (f"generator_{name}", f"discriminator_{name}")
+        for name in ("gradient", "gradient_clip", "schedule")
+    }
 )
 """Word for both networks → the two fields that it stands for."""
 

@@ -26,7 +26,9 @@ def _penalised(config: TrialConfig) -> bool:
 
 
 def _on_activations(config: TrialConfig) -> bool:
-    return any(PENALTIES[p.name].of == "activations" for p in config.penalties if p.name in PENALTIES)
+    return any(
+        PENALTIES[p.name].of == "activations" for p in config.penalties if p.name in PENALTIES
+    )
 
 
 def _norm(config: TrialConfig, player: str) -> str:
@@ -81,9 +83,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "generator.output",
         "data.scale",
         "sigmoid reaches only 0..1, but scaled data go below 0 (use tanh or linear)",
-        lambda c: (
-            _output(c) == "sigmoid" and (c.data.args["scale"] != "none" or _is_points(c))
-        ),
+        lambda c: _output(c) == "sigmoid" and (c.data.args["scale"] != "none" or _is_points(c)),
     ),
     _rule(
         "generator.output",

@@ -17,14 +17,15 @@ from gan_tune.catalogue import dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.export import best_generator, draw
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.estimators import ESTIMATORS
+from gan_tune.gan.export import best_generator, draw
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import NETWORKS
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
+from gan_tune.gan.randomness import seeded
 from gan_tune.gan.scaling import SCALES, scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
@@ -82,16 +83,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
         for player in ("generator", "discriminator")
     },
     "sgd momentum": {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "momentum": 0.9}},
-    **{
-        f"clip {n}": {"gradient_clip": {"name": n, **CLIPS.get(n, {})}} for n in GRADIENT_CLIPS
-    },
+    **{f"clip {n}": {"gradient_clip": {"name": n, **CLIPS.get(n, {})}} for n in GRADIENT_CLIPS},
     **{f"penalty {n}": {"penalties": [{"name": n, "weight": 0.01}]} for n in PENALTIES},
     **{f"schedule {n}": {"schedule": {"name": n, "warm_up": 3}} for n in SCHEDULES},
     **{f"augment {name}": {"augment": name} for name in AUGMENTS},
     **{f"update {name}": {"update": name} for name in UPDATES},
     **{f"gradient {name}": {**POINTS, "gradient": name, "steps": 6} for name in ESTIMATORS},
     **{
-        f"{role} {n}": {role: {"name": n, **NETWORK_ARGS[n], **(LATENT if role == "generator" else {})}}
+        f"{role} {n}": {
+            role: {"name": n, **NETWORK_ARGS[n], **(LATENT if role == "generator" else {})}
+        }
         for role in NETWORKS
         for n in NETWORKS[role]
     },
@@ -183,19 +184,11 @@ def test_best_is_the_running_minimum_and_its_weights_are_kept() -> None:
     again = [(r, r.checkpoint()) for r in train(config, dataset, judge)]
     generator = best_generator(config, dataset, again[-1][1])
     # The best weights judged on the trial's own evaluation noise give the best value.
-    from gan_tune.gan.training import Training
-
-    training = Training(config, dataset, judge)
-    z = training._latents(judge.count, _noise(config, "evaluation"))
+    random = seeded(config.seed, "evaluation", torch.device("cpu"))
+    z = torch.randn(judge.count, config.generator.args["latent"], generator=random)
     with torch.no_grad():
         value = judge(generator(z))[config.objective.metric]
     assert value == pytest.approx(min(v for v in values if v is not None), rel=1e-5)
-
-
-def _noise(config: TrialConfig, purpose: str) -> torch.Generator:
-    from gan_tune.gan.training import _generator
-
-    return _generator(config.seed, purpose, torch.device("cpu"))
 
 
 def test_training_improves_the_generator() -> None:

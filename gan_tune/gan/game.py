@@ -76,10 +76,15 @@ class Game:
         self.begin_window()
 
         self._players: dict[Player, nn.Module] = {
-            "generator": WithEncoder(self.generator, self.encoder) if self.encoder else self.generator,
+            "generator": WithEncoder(self.generator, self.encoder)
+            if self.encoder
+            else self.generator,
             "discriminator": self.discriminator,
         }
-        self.parameters = {player: _trainable(net) for player, net in self._players.items()}
+        self.parameters: dict[Player, list[Tensor]] = {
+            player: [p for p in network.parameters() if p.requires_grad]
+            for player, network in self._players.items()
+        }
         parts = {
             "generator": (
                 config.generator_optimizer,
@@ -123,9 +128,10 @@ class Game:
 
         def built(role: str, part: Part) -> nn.Module:
             # On the CPU first, so that every device starts from the same weights.
-            return build_network(
-                role, dataset.shape, name=part.name, args=part.args, code=self.latent
-            ).to(device)
+            code = self.latent if role == "encoder" else None
+            return build_network(role, dataset.shape, name=part.name, args=part.args, code=code).to(
+                device
+            )
 
         with seeded_globals(config.seed, "networks", device):
             self.generator = built("generator", config.generator)
@@ -177,7 +183,9 @@ class Game:
             len(self._data), (self.batch,), generator=self._random["data"], device=self.device
         )
         real = self._data.batch(chosen)
-        z = torch.randn(self.batch, self.latent, generator=self._random["latent"], device=self.device)
+        z = torch.randn(
+            self.batch, self.latent, generator=self._random["latent"], device=self.device
+        )
         self._activations.clear()
         return Round(real, z, self.generator(z), list(self._activations))
 
@@ -229,7 +237,7 @@ class Game:
 
         def objective(discriminator: Network) -> Tensor:
             real_logits, fake_logits = self._logits(discriminator, real, fake)
-            loss = self._loss.discriminator(real_logits, fake_logits)
+            loss: Tensor = self._loss.discriminator(real_logits, fake_logits)
             loss = loss + self._discriminator_penalties(discriminator, real, fake)
             if discriminator is self.discriminator:
                 self._note_discriminator(loss, real_logits, fake_logits)
@@ -243,12 +251,12 @@ class Game:
             own = generator is self._players["generator"]
             fake = self._view(batch.fake if own else generator(batch.z))
             if self._loss.generator_needs_real:
-                loss = self._loss.generator(
+                loss: Tensor = self._loss.generator(
                     *self._logits(self.discriminator, self._view(batch.real), fake)
                 )
             else:
                 fake_logits = self.discriminator(fake)
-                loss = self._loss.generator(fake_logits, fake_logits)
+                loss: Tensor = self._loss.generator(fake_logits, fake_logits)
             if own:
                 self.figures["generator_loss"] = loss.detach()
             return loss + self._generator_penalties(batch)
@@ -355,7 +363,7 @@ class Game:
         torch._foreach_lerp_(self._slow, self._weights(), self.config.lookahead.alpha)
         torch._foreach_copy_(self._weights(), self._slow)
 
-    def _weights(self) -> list[nn.Parameter]:
+    def _weights(self) -> list[Tensor]:
         return [p for player in PLAYERS for p in self.parameters[player]]
 
     def _fast_weights(self) -> list[Tensor]:
@@ -372,7 +380,7 @@ class Game:
         return self.scaling.undo(self.judged()(self.encode(real)))
 
     def evaluated(self, function: Network) -> Network:
-        """A function of samples in data space that runs the networks in eval mode, without graph."""
+        """A function of samples in data space; the networks are in eval mode, without a graph."""
 
         def call(samples: Tensor) -> Tensor:
             for network in self.networks.values():
@@ -457,12 +465,10 @@ def _made(parts: Mapping[str, Callable[..., Any]], part: Part) -> Callable[..., 
     return partial(function, **part.args) if part.args else function
 
 
-def _trainable(network: nn.Module) -> list[nn.Parameter]:
-    return [p for p in network.parameters() if p.requires_grad]
-
-
 def _hidden_activations(network: nn.Module) -> list[nn.Module]:
     """The activation layers of a network but its last, which is the output's."""
     kinds = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.SiLU, nn.GELU)
     output = getattr(network, "output", None)
-    return [layer for layer in network.modules() if isinstance(layer, kinds) and layer is not output]
+    return [
+        layer for layer in network.modules() if isinstance(layer, kinds) and layer is not output
+    ]

@@ -82,7 +82,7 @@ class Generated:
 
     samples: Tensor
     features: FloatMatrix
-    models: Models = Models()  # noqa: RUF009 (it is frozen)
+    models: Models = Models()
 
     def at_most(self, count: int) -> Generated:
         """``count`` of them, the same ones each time, or all where they are not more."""

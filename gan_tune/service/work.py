@@ -153,7 +153,10 @@ class Work:
         if champion is not None:
             self.watcher.stage("measuring the champion on the test split")
             test = measure_on_test(
-                conductor, champion, self.dataset, build_judge(self.dataset, "test", extra=judge.names)
+                conductor,
+                champion,
+                self.dataset,
+                build_judge(self.dataset, "test", extra=judge.names),
             )
             grid = self._champion_grid(champion)
             self.home.write("champion.png", grid)

@@ -119,7 +119,7 @@ class SpaceCheck:
     # ---- in pairs -------------------------------------------------------------------------
 
     def advice(self) -> list[str]:
-        """What the literature advises against, one sentence for each rule some setting goes against.
+        """What the literature advises against: a sentence for each rule that some setting breaks.
 
         Only for a space without faults.
         """

@@ -65,9 +65,9 @@ def match_entry(root: Branch, entry: Mapping[str, Any]) -> Match:
     for option in chooser.options if chooser else ():
         assert isinstance(option.node, Branch)
         known |= set(option.node.items)
-    for word, names in BOTH.items():
-        if word in given and word not in known and known & set(names):
-            both = given.pop(word)
+    for both_of, names in BOTH.items():
+        if both_of in given and both_of not in known and known & set(names):
+            both = given.pop(both_of)
             given = {**dict.fromkeys(names, both), **given}
     return _match_fields(root, given)
 

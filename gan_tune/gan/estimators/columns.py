@@ -54,9 +54,7 @@ class Column:
 
     def dense(self) -> Tensor:
         units = torch.arange(self.base.shape[-1], device=self.base.device)
-        return torch.where(
-            units == self.unit, self.base + self.delta.unsqueeze(-1), self.base
-        )
+        return torch.where(units == self.unit, self.base + self.delta.unsqueeze(-1), self.base)
 
     def through_linear(self, weight: Tensor, base: Tensor) -> Tensor:
         """W (h + δ e_i) + b, given ``base`` = W h + b."""

@@ -113,10 +113,18 @@ CHANGING: tuple[tuple[str, Callable[[nn.Module], bool]], ...] = (
     ),
     (
         "spectral norm, whose power iteration goes on in each forward pass",
-        lambda m: isinstance(m, nn.utils.parametrizations._SpectralNorm)
-        or any(isinstance(h, nn.utils.spectral_norm.SpectralNorm) for h in m._forward_pre_hooks.values()),
+        lambda m: (
+            isinstance(m, nn.utils.parametrizations._SpectralNorm)
+            or any(
+                isinstance(h, nn.utils.spectral_norm.SpectralNorm)
+                for h in m._forward_pre_hooks.values()
+            )
+        ),
     ),
-    ("dropout, which draws anew in each forward pass", lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0),
+    (
+        "dropout, which draws anew in each forward pass",
+        lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0,
+    ),
 )
 
 
