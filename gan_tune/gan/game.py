@@ -251,15 +251,16 @@ class Game:
             own = generator is self._players["generator"]
             fake = self._view(batch.fake if own else generator(batch.z))
             if self._loss.generator_needs_real:
-                loss: Tensor = self._loss.generator(
-                    *self._logits(self.discriminator, self._view(batch.real), fake)
+                real_logits, fake_logits = self._logits(
+                    self.discriminator, self._view(batch.real), fake
                 )
             else:
-                fake_logits = self.discriminator(fake)
-                loss: Tensor = self._loss.generator(fake_logits, fake_logits)
+                real_logits = fake_logits = self.discriminator(fake)
+            loss: Tensor = self._loss.generator(real_logits, fake_logits)
             if own:
                 self.figures["generator_loss"] = loss.detach()
-            return loss + self._generator_penalties(batch)
+            total: Tensor = loss + self._generator_penalties(batch)
+            return total
 
         return objective
 
