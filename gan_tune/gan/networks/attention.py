@@ -28,9 +28,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         f, g, h = (layer(x).flatten(2) for layer in (self.key, self.query, self.value))
         # Written out, for torch's fused attention cannot be differentiated twice.
-        attention = (f.mT @ g).softmax(
-            1
-        )  # [batch, HW (attended), HW (attending)], columns sum to 1
-        attended = (h @ attention).unflatten(2, x.shape[2:])
+        attention = (g.mT @ f).softmax(2)  # [batch, HW attending, HW attended], rows sum to 1
+        attended = (h @ attention.mT).unflatten(2, x.shape[2:])
         out: Tensor = x + self.gain * self.out(attended)
         return out

@@ -32,7 +32,7 @@ class Resolutions:
     @property
     def first(self) -> int:
         """Where a generator starts, ⌈size / 2ⁿ⌉."""
-        return -(-self.size // 2**self.doublings)
+        return -(-self.size >> self.doublings)  # rounded up
 
     @property
     def last(self) -> int:

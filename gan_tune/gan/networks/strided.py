@@ -36,8 +36,7 @@ def _stack(channels: int, maps: tuple[int, ...], activation: str, norm: str) -> 
 def _flat(shape: tuple[int, ...], maps: tuple[int, ...]) -> int:
     """How many features a stack has for pictures of ``shape``."""
     _, height, width = shape
-    factor = 2 ** len(maps)
-    return maps[-1] * -(-height // factor) * -(-width // factor)
+    return maps[-1] * -(-height >> len(maps)) * -(-width >> len(maps))  # rounded up
 
 
 def _check(shape: tuple[int, ...]) -> None:
