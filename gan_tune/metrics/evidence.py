@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_tune.errors import DataError
-from gan_tune.gan.data import Dataset, Split
+from gan_tune.gan.data import Dataset
 from gan_tune.metrics.matrix import FloatMatrix
 from gan_tune.metrics.probe import linear_probe_accuracy
 
@@ -61,11 +61,11 @@ class Models:
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """Real samples of one split, as the data set holds them, with their features [N, D]."""
+    """Real samples as their data set holds them, with their labels [N] and features [N, D]."""
 
     dataset: Dataset
-    split: Split
     samples: NDArray[Any]
+    labels: NDArray[np.int64] | None
     features: FloatMatrix
 
     def at_most(self, count: int) -> Real:
@@ -73,7 +73,8 @@ class Real:
         if count >= len(self.samples):
             return self
         chosen = choose(len(self.samples), count)
-        return replace(self, samples=self.samples[chosen], features=self.features[chosen])
+        labels = None if self.labels is None else self.labels[chosen]
+        return Real(self.dataset, self.samples[chosen], labels, self.features[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +111,19 @@ class LabelledSamples:
 
 
 def labelled_samples(real: Real) -> LabelledSamples:
-    """At most :data:`MAX_PROBED` of the train split and of the judged split, the same each time.
+    """Real samples to try a probe on, and at most :data:`MAX_PROBED` of the train split for it.
 
     Raises:
         DataError: all samples to train on have one label.
     """
-    dataset, split = real.dataset, real.split
-    labels = dataset.train_labels, dataset.labels(split)
-    assert labels[0] is not None
-    assert labels[1] is not None
-    train, held_out = (choose(len(entry), min(len(entry), MAX_PROBED)) for entry in labels)
-    if len(np.unique(labels[0][train])) < 2:
+    dataset = real.dataset
+    assert dataset.train_labels is not None
+    assert real.labels is not None
+    chosen = choose(len(dataset.train), min(len(dataset.train), MAX_PROBED))
+    labels = dataset.train_labels[chosen]
+    if len(np.unique(labels)) < 2:
         raise DataError(f"data set {dataset.name}: a linear probe needs at least two labels")
-    return LabelledSamples(
-        dataset.train[train], labels[0][train], dataset.split(split)[held_out], labels[1][held_out]
-    )
+    return LabelledSamples(dataset.train[chosen], labels, real.samples, real.labels)
 
 
 def probe_accuracy(given: LabelledSamples, generated: Generated, name: ModelName) -> float:

@@ -152,8 +152,8 @@ def _measure(
 
 def _draw(dataset: Dataset, split: Split, count: int, extractor: FeatureExtractor) -> Real:
     """``count`` of a split's samples, the same ones each time; some twice if there are too few."""
-    samples = dataset.split(split)
+    samples, labels = dataset.split(split), dataset.labels(split)
     if len(samples) != count:
-        samples = samples[choose(len(samples), count)]
-    features = extractor(as_samples(torch.tensor(samples)))
-    return Real(dataset, split, samples, features)
+        chosen = choose(len(samples), count)
+        samples, labels = samples[chosen], None if labels is None else labels[chosen]
+    return Real(dataset, samples, labels, extractor(as_samples(torch.tensor(samples))))

@@ -108,7 +108,7 @@ def sigma_ratio_max(mixture: Mixture, fake: Samples) -> float:
 
 
 def reverse_kl(mixture: Mixture, fake: Samples) -> float:
-    """KL(q || p) of the shares q of samples [N, 2] over the M modes to the truth p = 1 / M, in nats.
+    """KL(q || p) in nats, shares q of samples [N, 2] over the M modes against the true p = 1 / M.
 
     Every sample counts for its nearest mode, however far away (what is near enough is
     :func:`high_quality_share`'s concern; the code published with PacGAN counts within 3 sigma
