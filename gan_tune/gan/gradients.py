@@ -39,7 +39,7 @@ def total_norm(gradients: Sequence[Tensor]) -> Tensor:
 def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """1 where a rule changed the gradients, else 0: a scalar of their dtype.
 
-    Read off the norm of each tensor, which costs a tenth of comparing all components; what changes
+    Read off the norm of each tensor, which costs a fraction of comparing all components; what changes
     none of them within the rounding of their type counts as no change.
     """
     norms, ruled = (torch.stack(torch._foreach_norm(list(g))) for g in (before, after))
