@@ -66,6 +66,16 @@ def test_colors_are_kept_on_average(channels: int) -> None:
     assert torch.allclose(drawn.mean(0), x[0], atol=0.03)
 
 
+def test_colors_change_brightness_and_contrast_within_bounds() -> None:
+    """Contrast is about the picture's own mean, so only brightness moves that."""
+    x = pictures(batch=1) + 3
+    drawn = diffaugment(x.expand(1000, -1, -1, -1), generator(), policy=("color",)).flatten(1)
+    brightness, contrast = drawn.mean(1) - x.mean(), drawn.std(1) / x.std()
+    for found, low, high in ((brightness, -0.5, 0.5), (contrast, 0.5, 1.5)):
+        assert low <= found.min() < low + 0.02
+        assert high - 0.02 < found.max() <= high
+
+
 def test_colors_keep_a_grey_picture_grey() -> None:
     x = pictures(channels=1).expand(-1, 3, -1, -1)
     red, green, blue = diffaugment(x, generator(), policy=("color",)).unbind(1)

@@ -124,7 +124,7 @@ def test_normalised_gradients_have_the_length_asked_for(factor: float) -> None:
 
 
 def test_one_component_clipped_among_many_is_seen() -> None:
-    """Also where the norm, in float32, does not tell."""
+    """Also where the norm over all of them, in float32, does not tell."""
     before = [torch.ones(1000, 1000), torch.ones(3)]
     after = [before[0].clone(), before[1].clone()]
     after[1][2] -= 1e-6

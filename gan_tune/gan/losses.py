@@ -55,8 +55,10 @@ def cross_entropy_discriminator(
     (Goodfellow et al. 2014, where s = 0.) Real samples have the target 1 − s instead of 1, fake
     ones stay at 0: one-sided label smoothing (Salimans et al. 2016, section 3.4).
     """
-    # (1 − s) softplus(−d) + s softplus(d) = softplus(−d) + s d
-    real = softplus(-real_logits) + smoothing * real_logits
+    real = softplus(-real_logits)
+    if isinstance(smoothing, Tensor) or smoothing:  # off by default, and then it costs no time
+        # (1 − s) softplus(−d) + s softplus(d) = softplus(−d) + s d
+        real = real + smoothing * real_logits
     return real.mean() + softplus(fake_logits).mean()
 
 
