@@ -1,8 +1,11 @@
-"""Samples as pictures: a grid of small pictures, or points over the data."""
+"""Samples as pictures: a grid of small pictures, points over the data, and both with words."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,13 +15,20 @@ from torchvision.utils import make_grid
 
 from gan_tune.gan.data import Dataset
 
-__all__ = ["grid", "png", "scatter"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Block", "curves", "grid", "png", "scatter", "shares_below", "sheet"]
 
 CELL = 64
 """Small pictures are enlarged to at most so many pixels a side, without smoothing."""
 SMALL_CELL = 32
 """The same for trials' grids, of which there are many."""
 CANVAS = 384
+PADDING = 2
+DOTS = 100
+"""Pixels an inch in a figure of matplotlib's."""
 
 
 def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
@@ -28,7 +38,9 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
     """
     enlarge = max(1, cell // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
-    sheet: Tensor = make_grid(torch.nan_to_num(tiles.cpu()), nrow=columns, padding=2, pad_value=0.5)
+    sheet: Tensor = make_grid(
+        torch.nan_to_num(tiles.cpu()), nrow=columns, padding=PADDING, pad_value=0.5
+    )
     return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
@@ -57,3 +69,91 @@ def png(picture: Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture.numpy()).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
+
+# ------------------------------------------------------------------ with titles and axes
+# These are drawn a few times a search, so by matplotlib, which is loaded when it is needed.
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Pictures [R, K, C, H, W] in [0, 1] that stand together, with titles of rows and columns."""
+
+    samples: Tensor
+    title: str = ""
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+
+
+def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
+    """Blocks of as many rows each, side by side, as PNG."""
+    tiled = [grid(b.samples.flatten(0, 1), columns=b.samples.shape[1]).numpy() for b in blocks]
+    widths = [picture.shape[1] for picture in tiled]
+    height = tiled[0].shape[0]
+    figure = _figure((sum(widths) + 60 * len(blocks)) / DOTS, (height + 100) / DOTS)
+    places = figure.subplots(1, len(blocks), squeeze=False, width_ratios=widths)[0]
+    for axes, block, picture in zip(places, blocks, tiled, strict=True):
+        axes.imshow(picture)
+        axes.set_title(block.title, fontsize=9)
+        axes.set_xticks(_middles(picture.shape[1], block.samples.shape[1], block.columns))
+        axes.set_xticklabels(block.columns)
+        axes.set_yticks(_middles(height, block.samples.shape[0], block.rows))
+        axes.set_yticklabels(block.rows)
+        axes.tick_params(length=0, labelsize=8)
+        axes.spines[:].set_visible(False)
+    return _finished(figure, title)
+
+
+def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
+    """Paths of points [K, D ≥ 2] by name over those of the data [N, D] (grey), as PNG.
+
+    A dot marks the middle of each path; only the first two coordinates are shown.
+    """
+    figure = _figure(7, 6)
+    axes = figure.add_subplot()
+    x, y = data[:, :2].T.numpy()
+    axes.scatter(x, y, s=3, color="0.8", linewidths=0, label="data")
+    for name, path in paths.items():
+        points = path[:, :2].numpy()
+        (line,) = axes.plot(*points.T, linewidth=1.2, label=name)
+        axes.plot(*points[len(points) // 2], "o", markersize=4, color=line.get_color())
+    axes.set_xlabel("first coordinate")
+    axes.set_ylabel("second coordinate")
+    axes.set_aspect("equal", adjustable="datalim")
+    _legend(axes)
+    return _finished(figure, title)
+
+
+def shares_below(values: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
+    """For each named set of values [N], the share of them below each value, as PNG."""
+    figure = _figure(7, 4.5)
+    axes = figure.add_subplot()
+    for name, drawn in values.items():
+        axes.ecdf(drawn.numpy(), label=name)
+    axes.set_xlabel(axis)
+    axes.set_ylabel("share of them that is closer")
+    _legend(axes)
+    return _finished(figure, title)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    return Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+
+
+def _finished(figure: Figure, title: str) -> bytes:
+    figure.suptitle(title, fontsize=10, wrap=True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def _middles(length: int, count: int, titles: Sequence[str]) -> list[float]:
+    """Pixels at which the cells of a grid have their middle; none where there are no titles."""
+    cell = (length - PADDING) / count
+    return [PADDING / 2 + cell * (i + 0.5) for i in range(count)] if titles else []

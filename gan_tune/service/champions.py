@@ -112,20 +112,28 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
     )
 
 
-def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
+def recorded_params(generator: Generator, tracking_uri: str | None) -> Mapping[str, str]:
+    """The config of the trial that trained a model, as MLflow's params; empty where unknown.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
     from gan_tune.tracking import history
     from gan_tune.tracking.store import connect
 
+    search, trial = (generator.tags.get(f"gan_tune.{name}") for name in ("search", "trial"))
+    if search is None:
+        return {}
+    rows = history.leaderboard(connect(tracking_uri, create=False), search)
+    return next((row.params for row in rows if row.trial == trial), {})
+
+
+def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
     tags = {key.removeprefix("gan_tune."): value for key, value in generator.tags.items()}
-    search, trial = tags.get("search"), tags.get("trial")
-    params: Mapping[str, Any] = {}
-    if search is not None:
-        rows = history.leaderboard(connect(tracking_uri, create=False), search)
-        params = next((row.params for row in rows if row.trial == trial), {})
     holder = {model.name: model.version for model in models(tracking_uri)}[generator.name]
     return Best(
-        search=search,
-        trial=trial,
+        search=tags.get("search"),
+        trial=tags.get("trial"),
         model=generator.name,
         version=generator.version,
         alias_holder=holder == generator.version,
@@ -137,5 +145,5 @@ def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
         first_mean=None,
         test={key: float(value) for key, value in tags.items() if key.startswith("test.")},
         decided={},
-        config=params,
+        config=recorded_params(generator, tracking_uri),
     )

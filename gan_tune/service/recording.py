@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.champion import Champion
     from gan_tune.searching.conductor import Ending
     from gan_tune.searching.jobs import Job, Result
+    from gan_tune.service.looking_inside import Inside
     from gan_tune.tracking.recorder import Recorder
 
 
@@ -65,11 +66,13 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parent_metrics(
-    champion: Champion | None, judge: Judge, test: Mapping[str, float]
+    champion: Champion | None, judge: Judge, test: Mapping[str, float], seen: Inside | None
 ) -> dict[str, float]:
     figures = {f"selection.floor.{name}": value for name, value in judge.floor.items()}
     if champion is not None:
         figures["champion.mean"] = champion.mean
         if champion.first_mean is not None:
             figures["first.mean"] = champion.first_mean
+    if seen is not None and seen.nearest_neighbour_ratio is not None:
+        figures["champion.nearest_neighbour_ratio"] = seen.nearest_neighbour_ratio
     return figures | dict(test)

@@ -13,6 +13,7 @@ from gan_tune.gan import pictures
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.service.interruption import interruptible
+from gan_tune.service.looking_inside import Inside, look_inside
 from gan_tune.service.places import HEADING, RESULT, driver_folder
 from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
 from gan_tune.service.result import SearchResult
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.champion import Champion
     from gan_tune.searching.conductor import Conductor
     from gan_tune.searching.storage import Storage
+    from gan_tune.tracking.events import Picture
     from gan_tune.tracking.recorder import Recorder
     from gan_tune.tracking.registry import Registration
 
@@ -149,7 +151,7 @@ class Work:
         rows = [asdict(row) for row in leaderboard(conductor)]
         champion = choose_champion(conductor, self.dataset) if finished else None
         test: dict[str, float] = {}
-        registration = grid = None
+        registration = grid = seen = None
         if champion is not None:
             self.watcher.stage("measuring the champion on the test split")
             test = measure_on_test(
@@ -162,12 +164,13 @@ class Work:
             self.home.write("champion.png", grid)
             self.watcher.stage("registering the champion")
             registration = self._register(champion, judge, recorder, test, grid)
-        figures = {"champion.png": grid} if grid else {}
+            self.watcher.stage("looking inside the champion")
+            seen = self._look_inside(champion, judge)
         recorder.finished(
             "completed" if finished else "interrupted",
             leaderboard=[flat_row(row) for row in rows],
-            figures=figures,
-            metrics=parent_metrics(champion, judge, test),
+            figures=self._figures(conductor, grid, seen),
+            metrics=parent_metrics(champion, judge, test, seen),
             tags={"gan_tune.finished": str(finished).lower()},
         )
         recorder.flush(timeout=120)
@@ -176,6 +179,29 @@ class Work:
         self.home.write_json(RESULT, asdict(result))
         # As a later call reads it back: tuples have become lists.
         return SearchResult(**self.home.read_json(RESULT))
+
+    def _figures(
+        self, conductor: Conductor, grid: bytes | None, seen: Inside | None
+    ) -> dict[str, Picture]:
+        """Files of the parent run: the plots, and the champion's pictures if there is one."""
+        from gan_tune.searching.plots import plots_page
+
+        page = plots_page(
+            conductor.study.optuna_study,
+            metric=self.space.objective.metric,
+            title=f"Search {self.name}",
+        )
+        inside = {f"champion/{name}": png for name, png in seen.pictures.items()} if seen else {}
+        return {"plots.html": page, **({"champion.png": grid} if grid else {}), **inside}
+
+    def _look_inside(self, champion: Champion, judge: Judge) -> Inside:
+        return look_inside(
+            champion.generator,
+            champion.job.config.generator.args["latent"],
+            dataset=self.dataset,
+            features=judge.extractor,
+            seed=GRID_SEED,
+        )
 
     def _champion_grid(self, champion: Champion) -> bytes:
         latent = champion.job.config.generator.args["latent"]

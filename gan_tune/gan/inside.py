@@ -1,0 +1,216 @@
+"""A look inside a generator: what its coordinates do, what lies between samples, what it copies.
+
+A generator is any module that maps noise z [B, latent] to samples in data space: pictures
+[B, C, H, W] in [0, 1], or points [B, D]. Everything is computed on the CPU, and is the same for the
+same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+__all__ = [
+    "Neighbours",
+    "Traversals",
+    "copying_ratio",
+    "interpolations",
+    "nearest_neighbours",
+    "slerp",
+    "total_effects",
+    "traversals",
+]
+
+BATCH = 256
+CHUNK = 4_096
+"""So many training samples are compared at a time: all of them as float could fill the memory."""
+
+Features = Callable[[Tensor], NDArray[Any]]
+"""Samples [N, ...] in data space → the vectors [N, D] by which they are compared."""
+
+
+# ------------------------------------------------------------------ along the coordinates
+
+
+@dataclass(frozen=True, eq=False)
+class Traversals:
+    """Samples along some latent coordinates.
+
+    ``samples`` [R, K, ...]: row r moves coordinate ``dimensions[r]`` through ``values`` [K], all
+    others stay as in ``base`` [latent], which is 0 in every coordinate shown. ``shares`` are the
+    parts of all :func:`total_effects` together that fall to these coordinates.
+    """
+
+    base: Tensor
+    dimensions: list[int]
+    shares: list[float]
+    values: Tensor
+    samples: Tensor
+
+
+def traversals(
+    generator: nn.Module,
+    latent: int,
+    *,
+    rows: int = 8,
+    columns: int = 9,
+    reach: float = 3.0,
+    seed: int = 0,
+) -> Traversals:
+    """Move the ``rows`` latent coordinates that matter most from -``reach`` to ``reach``.
+
+    ``columns`` is odd, so that the middle one is the base sample, the same in each row.
+
+    Raises:
+        ValueError: ``columns`` is even.
+    """
+    if columns % 2 == 0:
+        raise ValueError(f"columns must be odd: {columns}")
+    effects = total_effects(generator, latent, seed=seed)
+    dimensions = effects.argsort(descending=True, stable=True)[:rows]
+    shares = effects[dimensions] / effects.sum().clamp_min(torch.finfo(effects.dtype).tiny)
+    base = _noise(1, latent, seed)[0]
+    base[dimensions] = 0
+    values = torch.linspace(-reach, reach, columns)
+    z = base.repeat(len(dimensions), columns, 1)  # [R, K, latent]
+    z[torch.arange(len(dimensions))[:, None], torch.arange(columns), dimensions[:, None]] = values
+    return Traversals(base, dimensions.tolist(), shares.tolist(), values, _apply(generator, z))
+
+
+def total_effects(generator: nn.Module, latent: int, *, draws: int = 32, seed: int = 0) -> Tensor:
+    """T_i = ½ E‖G(z) − G(z with z_i drawn anew)‖², float64 [latent].
+
+    The part of the samples' total variance that z_i takes part in, alone or with others.
+
+    Source: Jansen, Analysis of variance designs for model output, 1999; Saltelli et al., Variance
+    based sensitivity analysis of model output, 2010, table 2 (f).
+    """
+    z, anew = _noise(2 * draws, latent, seed).chunk(2)
+    samples = _apply(generator, z).double()
+    effects = []
+    for i in range(latent):
+        moved = z.clone()
+        moved[:, i] = anew[:, i]
+        change = _apply(generator, moved).double() - samples
+        effects.append(change.square().flatten(1).sum(1).mean() / 2)
+    return torch.stack(effects)
+
+
+# ------------------------------------------------------------------ between samples
+
+
+def interpolations(
+    generator: nn.Module, latent: int, *, rows: int = 8, columns: int = 9, seed: int = 0
+) -> Tensor:
+    """Samples [rows, columns, ...] on the way from one z to another, by :func:`slerp`.
+
+    The ends of row r are the samples of z_r and z_(rows + r), drawn from N(0, I).
+    """
+    a, b = _noise(2 * rows, latent, seed).chunk(2)
+    t = torch.linspace(0, 1, columns)[:, None]
+    return _apply(generator, slerp(a[:, None], b[:, None], t))
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """sin((1 − t)ω)/sin ω · a + sin(tω)/sin ω · b, with ω the angle between a and b.
+
+    A straight line would pass near 0, where N(0, I) in many dimensions has hardly any mass. It is
+    taken only where a and b lie on one line. ``a`` and ``b`` [..., latent], ``t`` [..., 1] in
+    [0, 1], broadcast.
+
+    Source: White, Sampling generative networks, 2016, section 2.1.
+    """
+    omega = cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
+    sine = omega.sin()
+    on_one_line = sine < 1e-4
+    sine = sine.masked_fill(on_one_line, 1)
+    from_a = torch.where(on_one_line, 1 - t, ((1 - t) * omega).sin() / sine)
+    from_b = torch.where(on_one_line, t, (t * omega).sin() / sine)
+    return from_a * a + from_b * b
+
+
+# ------------------------------------------------------------------ beside the training data
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k nearest training samples of each of N samples, nearest first.
+
+    ``indices`` int64 [N, k] into the train split; ``distances`` float64 [N, k], Euclidean.
+    """
+
+    indices: Tensor
+    distances: Tensor
+
+
+@torch.no_grad()
+def nearest_neighbours(
+    train: NDArray[Any], samples: Tensor, *, k: int = 1, features: Features | None = None
+) -> Neighbours:
+    """The ``k`` nearest of the training samples, by pixels or coordinates, or by ``features``.
+
+    ``train`` [M, ...] is as a data set holds it (uint8 pictures, float points); ``samples``
+    [N, ...] are in data space. Fewer than ``k`` where the train split is smaller.
+
+    By pixels a blurred picture lies closer to everything than a sharp one; features mind that less.
+    """
+    queries = _vectors(samples, features)
+    best = Neighbours(
+        torch.empty(len(queries), 0, dtype=torch.int64),
+        torch.empty(len(queries), 0, dtype=torch.float64),
+    )
+    for start, chunk in _chunks(train):
+        vectors = _vectors(chunk, features)
+        distances = torch.cat([best.distances, torch.cdist(queries, vectors)], 1)
+        indices = torch.cat(
+            [best.indices, start + torch.arange(len(vectors)).expand(len(queries), -1)], 1
+        )
+        distances, order = distances.topk(min(k, distances.shape[1]), largest=False)
+        best = Neighbours(indices.gather(1, order), distances)
+    return best
+
+
+def copying_ratio(held_out: Tensor, samples: Tensor) -> float:
+    """Median distance of samples to their nearest training sample, over that of held-out real data.
+
+    ``held_out`` [M] and ``samples`` [N] are the distances. About 1 for fresh real data. Below 1
+    samples lie closer to the training data than real data do that were not trained on, near 0 they
+    are copies; well above 1 they are unlike the data. A generator that makes only the most typical
+    samples is below 1 too: the pictures of the neighbours tell the two apart. NaN or infinite where
+    half of the held-out data stand in the training data as well.
+
+    Source: the comparison of generated, training and held-out samples by nearest distances is that
+    of Meehan, Chaudhuri and Dasgupta, A non-parametric test to detect data-copying in generative
+    models, 2020, section 2; they rank the distances, this is their size.
+    """
+    return float(samples.quantile(0.5) / held_out.quantile(0.5))
+
+
+def _chunks(train: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
+    for start in range(0, len(train), CHUNK):
+        chunk = torch.tensor(train[start : start + CHUNK])
+        yield start, chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk
+
+
+def _vectors(samples: Tensor, features: Features | None) -> Tensor:
+    vectors = samples.flatten(1) if features is None else torch.from_numpy(features(samples))
+    # cdist goes by products of matrices; in float32 their rounding would hide close neighbours.
+    return vectors.double()
+
+
+def _noise(count: int, latent: int, seed: int) -> Tensor:
+    return torch.randn(count, latent, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def _apply(generator: nn.Module, z: Tensor) -> Tensor:
+    """Samples [..., *shape] of z [..., latent]."""
+    parts = z.flatten(0, -2).split(BATCH)
+    samples = torch.cat([generator(part) for part in parts])
+    return samples.view(*z.shape[:-1], *samples.shape[1:])

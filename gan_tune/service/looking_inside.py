@@ -1,0 +1,255 @@
+"""A look inside a generator, as pictures: the champion's at the end of a search, or any model's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gan_tune.catalogue import dataset_of
+from gan_tune.config import Part
+from gan_tune.errors import DataError, OutputError, SearchNotFoundError, TrackingError
+from gan_tune.gan import inside, pictures
+from gan_tune.gan.data import Dataset
+from gan_tune.gan.export import draw
+from gan_tune.metrics.features import FeatureExtractor, build_extractor
+from gan_tune.samples import write_file
+from gan_tune.service.champions import recorded_params
+from gan_tune.service.registered import load_generator
+
+if TYPE_CHECKING:
+    from gan_tune.tracking.registry import Generator
+
+COMPARED = 1_000
+"""So many samples, and as many held-out real ones, are compared with the training data."""
+SHOWN, NEIGHBOURS = 8, 3
+PATH_POINTS = 121
+"""A path of points is drawn as so many: odd, so that it has a middle."""
+PICTURES = ("traversals.png", "interpolations.png", "neighbours.png")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a look inside has shown.
+
+    Attributes:
+        pictures: PNG by name, of :data:`PICTURES`; the neighbours are there only with the data.
+        nearest_neighbour_ratio: see :func:`gan_tune.gan.inside.copying_ratio`; None without data.
+    """
+
+    pictures: Mapping[str, bytes]
+    nearest_neighbour_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What :func:`look` has written: the files, the ratio, and a note if something is left out."""
+
+    files: tuple[Path, ...]
+    nearest_neighbour_ratio: float | None
+    note: str
+
+
+def look_inside(
+    generator: nn.Module,
+    latent: int,
+    *,
+    dataset: Dataset | None,
+    features: FeatureExtractor | None,
+    seed: int = 0,
+) -> Inside:
+    """Traversals, interpolations and, with the data, the nearest training neighbours.
+
+    ``generator`` maps z [B, ``latent``] to samples in data space, on the CPU; ``features`` are what
+    the data set's metrics compare.
+    """
+    samples = draw(generator, COMPARED, latent=latent, seed=seed)
+    if samples.ndim == 4:
+        found = _pictures_inside(generator, latent, seed)
+    else:
+        behind = samples if dataset is None else torch.tensor(dataset.selection)
+        found = _points_inside(generator, latent, seed, behind)
+    if dataset is None or features is None:
+        return Inside(found, None)
+    picture, ratio = _beside_training_data(samples, dataset, features)
+    return Inside({**found, "neighbours.png": picture}, ratio)
+
+
+def look(
+    model: str,
+    out: str | Path,
+    *,
+    force: bool = False,
+    seed: int = 0,
+    tracking_uri: str | None = None,
+) -> Look:
+    """Pull a registered generator and write the pictures of a look inside into the folder ``out``.
+
+    The data are those that the record of the model's trial names. Where they are not here, the
+    neighbours are left out, and the note says why.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or holds such pictures already and not
+            ``force``.
+        ModelNotFoundError: there is no such model.
+        TrackingError: MLflow does not answer.
+    """
+    folder = Path(out)
+    _check_folder(folder, force=force)
+    generator = load_generator(model, tracking_uri=tracking_uri)
+    dataset, note = _its_dataset(generator, tracking_uri)
+    features = None if dataset is None else build_extractor(dataset)
+    seen = look_inside(
+        generator.module, generator.latent, dataset=dataset, features=features, seed=seed
+    )
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None
+    for name, content in seen.pictures.items():
+        write_file(folder / name, content, force=force)
+    return Look(tuple(folder / name for name in seen.pictures), seen.nearest_neighbour_ratio, note)
+
+
+# ------------------------------------------------------------------ drawing what was found
+
+
+def _pictures_inside(generator: nn.Module, latent: int, seed: int) -> dict[str, bytes]:
+    along = inside.traversals(generator, latent, rows=SHOWN, seed=seed)
+    between = inside.interpolations(generator, latent, rows=SHOWN, seed=seed)
+    rows = [_coordinate(i, share) for i, share in zip(along.dimensions, along.shares, strict=True)]
+    columns = [f"{value:+.3g}" for value in along.values.tolist()]
+    steps = [f"{t:.0%}" for t in torch.linspace(0, 1, between.shape[1]).tolist()]
+    return {
+        "traversals.png": pictures.sheet(
+            [pictures.Block(along.samples, rows=rows, columns=columns)],
+            title="One latent coordinate moved, the others held\n"
+            "(in percent: its part of what all of them change)",
+        ),
+        "interpolations.png": pictures.sheet(
+            [pictures.Block(between, columns=steps)],
+            title="From one random sample (left) to another (right), along the sphere",
+        ),
+    }
+
+
+def _points_inside(
+    generator: nn.Module, latent: int, seed: int, behind: Tensor
+) -> dict[str, bytes]:
+    along = inside.traversals(generator, latent, rows=SHOWN, columns=PATH_POINTS, seed=seed)
+    between = inside.interpolations(generator, latent, rows=SHOWN, columns=PATH_POINTS, seed=seed)
+    moved = {
+        _coordinate(i, share): path
+        for i, share, path in zip(along.dimensions, along.shares, along.samples, strict=True)
+    }
+    ways = {f"pair {i + 1}": path for i, path in enumerate(between)}
+    return {
+        "traversals.png": pictures.curves(
+            moved,
+            behind,
+            title="One latent coordinate moved from -3 to 3 (dot: 0), the others held\n"
+            "(in percent: its part of what all of them change)",
+        ),
+        "interpolations.png": pictures.curves(
+            ways, behind, title="From one random sample to another, along the sphere (dot: halfway)"
+        ),
+    }
+
+
+def _coordinate(index: int, share: float) -> str:
+    return f"z[{index}] {share:.0%}"
+
+
+def _beside_training_data(
+    samples: Tensor, dataset: Dataset, features: FeatureExtractor
+) -> tuple[bytes, float]:
+    """The picture of the nearest training samples, and the ratio of distances.
+
+    Real data that were not trained on are taken from the selection split, and as many samples.
+    """
+    count = min(COMPARED, len(dataset.selection))
+    chosen = np.random.RandomState(0).choice(len(dataset.selection), count, replace=False)
+    held_out = torch.tensor(dataset.selection[chosen])
+    if held_out.dtype == torch.uint8:
+        held_out = held_out.float() / 255
+    near = inside.nearest_neighbours(
+        dataset.train, torch.cat([samples[:count], held_out]), k=NEIGHBOURS, features=features
+    )
+    ours, theirs = near.distances[:, 0].split(count)
+    ratio = inside.copying_ratio(theirs, ours)
+    says = (
+        f"Samples are {ratio:.2f} times as far from the training data as held-out real data are\n"
+        "(medians; about 1: like fresh data, near 0: copies)"
+    )
+    if dataset.kind == "points":
+        distances = {"samples": ours, "held-out real data": theirs}
+        axis = "distance to the nearest training point"
+        return pictures.shares_below(distances, axis=axis, title=says), ratio
+    shown = samples[:SHOWN]
+    by_pixels = inside.nearest_neighbours(dataset.train, shown, k=NEIGHBOURS)
+    blocks = [
+        pictures.Block(shown[:, None], "sample"),
+        _training_block(dataset, near.indices[:SHOWN], "nearest training data\nby features"),
+        _training_block(dataset, by_pixels.indices, "nearest training data\nby pixels"),
+    ]
+    return pictures.sheet(blocks, title=says), ratio
+
+
+def _training_block(dataset: Dataset, indices: Tensor, title: str) -> pictures.Block:
+    return pictures.Block(torch.tensor(dataset.train[indices.numpy()]).float() / 255, title)
+
+
+# ------------------------------------------------------------------ the data of a registered model
+
+
+def _its_dataset(generator: Generator, tracking_uri: str | None) -> tuple[Dataset | None, str]:
+    """The data a model was trained on, or why they are not here."""
+    left_out = "neighbours are left out:"
+    try:
+        part = _data_part(recorded_params(generator, tracking_uri))
+    except (SearchNotFoundError, TrackingError) as error:
+        return None, f"{left_out} {error}"
+    if part is None:
+        return None, f"{left_out} the record does not say what {generator.name} was trained on"
+    try:
+        dataset = dataset_of(part)
+    except DataError as error:
+        return None, f"{left_out} {error}"
+    if not generator.tags.get("gan_tune.comparable", "").endswith(f"/{dataset.digest}"):
+        return None, f"{left_out} {part.name} here are not the data it was trained on"
+    return dataset, ""
+
+
+def _data_part(params: Mapping[str, Any]) -> Part | None:
+    """The data of a trial out of the record's params, `data.name` and the like."""
+    args = {
+        key.removeprefix("data."): _value(text)
+        for key, text in params.items()
+        if key.startswith("data.")
+    }
+    name = args.pop("name", None)
+    return None if name is None else Part(name=str(name), args=args)
+
+
+def _value(text: str) -> Any:
+    """A param as it was before it became text: all but text was written as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _check_folder(folder: Path, *, force: bool) -> None:
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder}: its folder {folder.parent} must exist")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file already")
+    there = [name for name in PICTURES if (folder / name).exists()]
+    if there and not force:
+        raise OutputError(f"{folder / there[0]}: exists already; --force replaces it")

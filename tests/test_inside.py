@@ -1,0 +1,310 @@
+"""A look inside a generator: against closed forms, on generators whose answer is known."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import trial_tree
+from PIL import Image
+from scipy.spatial.distance import cdist
+from torch import Tensor, nn
+
+from gan_tune.catalogue import catalogue
+from gan_tune.config import Objective, TrialConfig
+from gan_tune.errors import ModelNotFoundError, OutputError
+from gan_tune.gan import inside, pictures
+from gan_tune.gan.data import Dataset, load_dataset
+from gan_tune.gan.export import draw
+from gan_tune.metrics.features import build_extractor
+from gan_tune.service.looking_inside import PICTURES, Look, look, look_inside
+from gan_tune.tracking.recorder import Recorder
+from gan_tune.tracking.registry import register_champion
+from gan_tune.tracking.store import connect
+
+LATENT = 6
+DATASETS = {"pictures": ("digits", {}), "points": ("ring", {"size": 3_000})}
+
+
+class Linear(nn.Module):
+    """G(z) = W z as pictures or points; column i of W has the length ``lengths[i]``."""
+
+    def __init__(self, lengths: list[float], shape: tuple[int, ...] = (1, 4, 4)) -> None:
+        super().__init__()
+        columns = torch.randn(
+            math.prod(shape), len(lengths), generator=torch.Generator().manual_seed(0)
+        )
+        self.register_buffer("W", columns / columns.norm(dim=0) * torch.tensor(lengths))
+        self.shape = shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z @ self.W.T).unflatten(1, self.shape)
+
+
+class Photocopier(nn.Module):
+    """Returns training samples, picked by z_0."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        self.register_buffer("originals", real(dataset.train))
+
+    def forward(self, z: Tensor) -> Tensor:
+        share = torch.special.ndtr(z[:, 0])
+        count = len(self.originals)
+        return self.originals[(share * count).long().clamp_max(count - 1)]
+
+
+def real(samples: np.ndarray) -> Tensor:
+    """Samples of a data set in data space."""
+    tensor = torch.tensor(samples)
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+
+
+@pytest.fixture(scope="module", params=DATASETS)
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    name, args = DATASETS[request.param]
+    return load_dataset(name, **args)
+
+
+# Along the coordinates
+
+
+def test_total_effects_of_a_linear_generator_are_its_columns() -> None:
+    """There T_i = ‖w_i‖² Var z_i."""
+    lengths = [0.5, 0.0, 3.0, 1.0]
+    effects = inside.total_effects(Linear(lengths), 4, draws=4_000)
+    assert effects.tolist() == pytest.approx([length**2 for length in lengths], rel=0.1)
+
+
+def test_traversals_move_one_coordinate_each_and_the_most_important_first() -> None:
+    lengths = [0.5, 0.0, 3.0, 1.0, 0.2, 0.1]
+    generator = Linear(lengths)
+    found = inside.traversals(generator, LATENT, rows=3, columns=7, reach=3.0)
+    assert found.dimensions == [2, 3, 0]
+    total = sum(length**2 for length in lengths)
+    assert found.shares == pytest.approx([9 / total, 1 / total, 0.25 / total], abs=0.1)
+    assert found.samples.shape == (3, 7, 1, 4, 4)
+    for row, dimension in enumerate(found.dimensions):
+        for column, value in enumerate((-3, -2, -1, 0, 1, 2, 3)):
+            z = found.base.clone()
+            z[dimension] = value
+            torch.testing.assert_close(found.samples[row, column], generator(z[None])[0])
+
+
+@pytest.mark.parametrize("latent", [1, 2, LATENT, 40])
+def test_the_middle_column_is_the_base_sample(latent: int) -> None:
+    generator = Linear([1.0] * latent)
+    found = inside.traversals(generator, latent, rows=4, columns=5)
+    assert found.samples.shape[:2] == (min(4, latent), 5)
+    base = generator(found.base[None])[0]
+    for row in found.samples:
+        torch.testing.assert_close(row[2], base)
+
+
+def test_an_even_number_of_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match="columns must be odd: 4"):
+        inside.traversals(Linear([1.0]), 1, columns=4)
+
+
+def test_a_generator_that_ignores_its_noise_has_no_shares() -> None:
+    found = inside.traversals(Linear([0.0, 0.0]), 2)
+    assert found.shares == [0, 0]
+    assert torch.all(found.samples == found.samples[0, 0])
+
+
+# Between samples
+
+
+def test_slerp_on_the_circle_moves_at_constant_speed() -> None:
+    a, b = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0])
+    t = torch.linspace(0, 1, 7)[:, None]
+    angles = t[:, 0] * math.pi / 2
+    expected = 2 * torch.stack([angles.cos(), angles.sin()], 1)
+    torch.testing.assert_close(inside.slerp(a, b, t), expected)
+
+
+@pytest.mark.parametrize("sign", [1.0, -2.0])
+def test_slerp_of_vectors_on_one_line_is_that_line(sign: float) -> None:
+    a = torch.tensor([[0.3, -0.4, 1.2]])
+    t = torch.linspace(0, 1, 5)[:, None]
+    torch.testing.assert_close(inside.slerp(a, sign * a, t), (1 - t) * a + t * sign * a)
+
+
+def test_interpolations_stay_as_far_from_0_as_their_ends() -> None:
+    identity = Linear([1.0] * 64, shape=(64,))
+    identity.W.copy_(torch.eye(64))
+    ways = inside.interpolations(identity, 64, rows=5, columns=11)
+    assert ways.shape == (5, 11, 64)
+    z = torch.randn(10, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ways[:, 0], z[:5])
+    torch.testing.assert_close(ways[:, -1], z[5:])
+    norms = ways.norm(dim=-1)
+    ends = norms[:, [0, -1]]
+    assert (norms >= 0.9 * ends.min(1, keepdim=True).values).all()
+    assert (norms <= 1.1 * ends.max(1, keepdim=True).values).all()
+
+
+# Beside the training data
+
+
+@pytest.mark.parametrize("chunk", [7, 100, 4_096])
+@pytest.mark.parametrize("k", [1, 3])
+def test_neighbours_agree_with_all_pairs(
+    k: int, chunk: int, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inside, "CHUNK", chunk)
+    samples = real(dataset.selection[:40])
+    found = inside.nearest_neighbours(dataset.train[:900], samples, k=k)
+    pairs = cdist(samples.flatten(1).double(), real(dataset.train[:900]).flatten(1).double())
+    np.testing.assert_allclose(found.distances, np.sort(pairs)[:, :k], rtol=1e-5)
+    np.testing.assert_allclose(
+        np.take_along_axis(pairs, found.indices.numpy(), 1), found.distances, rtol=1e-5
+    )
+
+
+def test_neighbours_by_features_are_nearest_among_the_features(dataset: Dataset) -> None:
+    features = build_extractor(dataset)
+    samples = real(dataset.selection[:20])
+    found = inside.nearest_neighbours(dataset.train[:500], samples, k=2, features=features)
+    pairs = cdist(features(samples), features(real(dataset.train[:500])))
+    np.testing.assert_allclose(found.distances, np.sort(pairs)[:, :2], rtol=1e-5)
+
+
+def test_no_more_neighbours_than_there_are(dataset: Dataset) -> None:
+    found = inside.nearest_neighbours(dataset.train[:2], real(dataset.selection[:5]), k=3)
+    assert found.indices.sort(1).values.tolist() == [[0, 1]] * 5
+
+
+def test_a_copy_is_its_own_nearest_neighbour_and_its_ratio_is_0(dataset: Dataset) -> None:
+    generator = Photocopier(dataset)
+    samples = draw(generator, 30, latent=LATENT, seed=1)
+    found = inside.nearest_neighbours(dataset.train, samples)
+    assert found.distances.max() < 1e-6
+    torch.testing.assert_close(real(dataset.train[found.indices[:, 0]]), samples)
+    seen = look_inside(generator, LATENT, dataset=dataset, features=build_extractor(dataset))
+    assert seen.nearest_neighbour_ratio == pytest.approx(0, abs=1e-3)
+
+
+def test_fresh_real_data_have_a_ratio_of_1(dataset: Dataset) -> None:
+    features = build_extractor(dataset)
+    held_out, fresh = (
+        inside.nearest_neighbours(dataset.train, real(split), features=features).distances[:, 0]
+        for split in (dataset.selection, dataset.test)
+    )
+    assert inside.copying_ratio(held_out, fresh) == pytest.approx(1, abs=0.15)
+    assert inside.copying_ratio(held_out, held_out / 2) == pytest.approx(0.5)
+
+
+# As pictures
+
+
+def opened(content: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(content))
+    picture.load()
+    return picture
+
+
+def test_a_look_inside_is_the_same_for_the_same_seed(dataset: Dataset) -> None:
+    generator = Linear([1.0, 0.5, 0.2], shape=dataset.shape)
+    features = build_extractor(dataset)
+    first, again, other = (
+        look_inside(generator, 3, dataset=dataset, features=features, seed=seed)
+        for seed in (0, 0, 1)
+    )
+    assert tuple(first.pictures) == PICTURES
+    assert first == again
+    for name in PICTURES:
+        picture = opened(first.pictures[name])
+        assert picture.format == "PNG"
+        assert min(picture.size) > 200
+        assert first.pictures[name] != other.pictures[name]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2,), (5,)])
+def test_without_the_data_the_neighbours_are_left_out(shape: tuple[int, ...]) -> None:
+    seen = look_inside(Linear([1.0, 0.5], shape=shape), 2, dataset=None, features=None)
+    assert tuple(seen.pictures) == PICTURES[:2]
+    assert seen.nearest_neighbour_ratio is None
+
+
+def test_values_that_are_not_finite_are_drawn_all_the_same() -> None:
+    broken = torch.full((2, 3, 1, 8, 8), math.nan)
+    opened(pictures.sheet([pictures.Block(broken)], title="broken"))
+    opened(pictures.curves({"broken": torch.full((5, 2), math.inf)}, torch.zeros(3, 2), title="b"))
+
+
+# Of a registered model
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with a trial on each data set, and the model it is said to have trained."""
+    uri = connect(f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db")
+    for name, args in DATASETS.values():
+        dataset = load_dataset(name, **args)
+        generator = {"name": "mlp", "latent": LATENT, "hidden": [8], "output": "linear"}
+        config = TrialConfig.from_tree(
+            trial_tree(data={"name": name, "batch_size": 16, **args}, generator=generator),
+            catalogue(),
+        )
+        recorder = Recorder(uri, experiment=name, search=name, system_metrics=False)
+        recorder.open(space_text="", space_params={}, objective=Objective())
+        recorder.trial_started("0", setting=0, replicate=0, kind="search", params=config.params())
+        recorder.finished("completed")
+        recorder.flush()
+        for model, digest in ((name, dataset.digest), (f"{name}-of-others", "0123456789abcdef")):
+            register_champion(
+                Linear([1.0] * LATENT, shape=dataset.shape),
+                latent=LATENT,
+                model=model,
+                run_id=recorder.run_id("0"),
+                value=1.0,
+                mode="min",
+                comparable=f"frechet_distance/x/1/min/{digest}",
+                tags={"gan_tune.search": name, "gan_tune.trial": "0"},
+                uri=uri,
+            )
+        recorder.close()
+    return uri
+
+
+def looked(model: str, out: Path, uri: str, **options: Any) -> Look:
+    found = look(model, out, tracking_uri=uri, **options)
+    assert [opened(file.read_bytes()).format for file in found.files] == ["PNG"] * len(found.files)
+    assert {file.name for file in out.iterdir()} == {file.name for file in found.files}
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, _ in DATASETS.values()])
+def test_a_look_at_a_registered_model(name: str, store: str, tmp_path: Path) -> None:
+    found = looked(name, tmp_path / "out", store)
+    assert [file.name for file in found.files] == list(PICTURES)
+    assert found.nearest_neighbour_ratio is not None
+    assert found.nearest_neighbour_ratio > 1
+    assert found.note == ""
+    with pytest.raises(OutputError, match="exists already; --force replaces it"):
+        look(name, tmp_path / "out", tracking_uri=store)
+    looked(name, tmp_path / "out", store, force=True, seed=1)
+
+
+def test_without_its_own_data_a_model_has_no_neighbours(store: str, tmp_path: Path) -> None:
+    found = looked("digits-of-others", tmp_path / "out", store)
+    assert [file.name for file in found.files] == list(PICTURES[:2])
+    assert found.nearest_neighbour_ratio is None
+    assert found.note == ("neighbours are left out: digits here are not the data it was trained on")
+
+
+def test_bad_places_and_names_are_refused(store: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="must exist"):
+        look("digits", tmp_path / "no" / "out", tracking_uri=store)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file already"):
+        look("digits", tmp_path / "file", tracking_uri=store)
+    with pytest.raises(ModelNotFoundError, match="no model named 'digit'"):
+        look("digit", tmp_path / "out", tracking_uri=store)
+    assert not (tmp_path / "out").exists()
