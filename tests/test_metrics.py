@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import pickle
+import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import scipy.stats
 import torch
 
+from gan_tune.errors import DataError
 from gan_tune.gan import idx
-from gan_tune.gan.data import Dataset, Mixture, Split, load_dataset
-from gan_tune.metrics import METRICS, Judge, build_judge, features, metric_names
+from gan_tune.gan.data import SPLITS, Dataset, Mixture, Split, load_dataset
+from gan_tune.metrics import METRICS, Judge, Models, build_judge, features, inception, metric_names
 from gan_tune.metrics.classifier import (
     Classifier,
     architecture_of,
@@ -26,17 +30,25 @@ from gan_tune.metrics.classifier import (
     train_classifier,
 )
 from gan_tune.metrics.energy import energy_distance
+from gan_tune.metrics.evidence import MAX_PROBED
 from gan_tune.metrics.features import SHIPPED_WEIGHTS, build_extractor, shipped_record
 from gan_tune.metrics.frechet import frechet_distance, gaussian_distance, gaussian_statistics
+from gan_tune.metrics.kernel import kernel_distance
 from gan_tune.metrics.matrix import as_matrix
+from gan_tune.metrics.metric import COMPARISONS, MAX_PAIRED
 from gan_tune.metrics.modes import (
     covered_modes,
     high_quality_share,
     modes_covered,
+    reverse_kl,
     sigma_ratio,
     sigma_ratio_max,
     sigma_ratio_min,
 )
+from gan_tune.metrics.neighbours import neighbour_figures, neighbour_reference
+from gan_tune.metrics.probe import INVERSE_L2, linear_probe_accuracy
+from gan_tune.metrics.sliced import DIRECTIONS, directions, sliced_wasserstein
+from gan_tune.metrics.sparsity import code_figures, hoyer_sparsity
 from gan_tune.metrics.train_shipped import EPOCHS
 from gan_tune.metrics.variety import variety
 
@@ -44,7 +56,11 @@ SQUARE = Mixture(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), 0.0
 DISTANCES: dict[str, Callable[..., float]] = {
     "frechet_distance": frechet_distance,
     "energy_distance": energy_distance,
+    "kernel_distance": kernel_distance,
+    "sliced_wasserstein": sliced_wasserstein,
 }
+SCALING = {"frechet_distance": 2, "energy_distance": 0.5, "sliced_wasserstein": 1}
+"""How a distance grows with the scale of the samples: as this power. The kernel has a constant."""
 
 
 def normal(count: int, width: int, seed: int) -> np.ndarray:
@@ -111,36 +127,147 @@ def test_energy_agrees_with_brute_force(counts: tuple[int, int], width: int) -> 
     assert energy_distance(real, fake) == pytest.approx(plain_energy(real, fake), rel=1e-6)
 
 
+def plain_kernel(real: np.ndarray, fake: np.ndarray) -> float:
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return (math.fsum(x * y) / len(x) + 1) ** 3
+
+    def own(points: np.ndarray) -> float:
+        count = len(points)
+        pairs = [k(points[i], points[j]) for i in range(count) for j in range(count) if i != j]
+        return math.fsum(pairs) / (count * (count - 1))
+
+    across = math.fsum(k(x, y) for x in real for y in fake) / (len(real) * len(fake))
+    return own(real) + own(fake) - 2 * across
+
+
+@pytest.mark.parametrize("width", [1, 2, 9])
+def test_kernel_distance_agrees_with_loops(width: int) -> None:
+    real, fake = normal(40, width, 1), normal(30, width, 2)
+    assert kernel_distance(real, fake) == pytest.approx(plain_kernel(real, fake), rel=1e-6)
+
+
+def test_kernel_distance_of_equal_distributions_scatters_around_zero() -> None:
+    random = np.random.RandomState(0)
+    values = [kernel_distance(random.randn(60, 3), random.randn(60, 3)) for _ in range(400)]
+    error = np.std(values) / math.sqrt(len(values))
+    assert abs(np.mean(values)) < 3 * error
+    assert min(values) < 0 < max(values)
+
+
+@pytest.mark.parametrize("width", [1, 2, 9])
+def test_sliced_wasserstein_agrees_with_optimal_assignment(width: int) -> None:
+    real, fake = normal(40, width, 1), normal(40, width, 2)
+    costs = []
+    for line in directions(width):
+        costs_of_pairs = (real @ line)[:, None] - (fake @ line)[None]
+        pairs = scipy.optimize.linear_sum_assignment(costs_of_pairs**2)
+        costs.append((costs_of_pairs**2)[pairs].mean())
+    expected = math.sqrt(np.mean(costs))
+    assert sliced_wasserstein(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sliced_wasserstein_of_a_shift() -> None:
+    real, shift = normal(100, 2, 1), np.array([3.0, 4.0])
+    # In two dimensions (u.shift)^2 is |shift|^2 / 2 on average, over many directions.
+    assert sliced_wasserstein(real, real + shift) == pytest.approx(5 / math.sqrt(2), rel=0.15)
+    lines = directions(7)
+    np.testing.assert_allclose(np.linalg.norm(lines, axis=1), 1)
+    assert lines.shape == (DIRECTIONS, 7)
+
+
 @pytest.mark.parametrize("name", DISTANCES)
 def test_distances_behave_as_such(name: str) -> None:
     distance = DISTANCES[name]
-    real, fake = normal(300, 4, 1), normal(200, 4, 2)
+    real, fake = normal(200, 4, 1), normal(200, 4, 2)
     there = distance(real, fake)
     assert there > 0.1
     assert distance(fake, real) == pytest.approx(there, rel=1e-9)
-    assert distance(real, real.copy()) == pytest.approx(0, abs=1e-6)
+    # The unbiased estimate leaves out each sample beside itself, and so comes out below 0 here.
+    floor = 0 if name != "kernel_distance" else plain_kernel(real, real)
+    assert distance(real, real.copy()) == pytest.approx(floor, abs=1e-6)
     assert distance(real[:5], fake[:5]) == pytest.approx(distance(fake[:5], real[:5]), rel=1e-9)
     order = np.random.RandomState(0).permutation(len(fake))
     assert distance(real, fake[order]) == pytest.approx(there, rel=1e-9)
-    assert distance(real + 5, fake + 5) == pytest.approx(there, rel=1e-9)
-    power = {"frechet_distance": 2, "energy_distance": 0.5}[name]
-    assert distance(3 * real, 3 * fake) == pytest.approx(there * 3**power, rel=1e-9)
+    if name in SCALING:
+        assert distance(real + 5, fake + 5) == pytest.approx(there, rel=1e-9)
+        grown = distance(3 * real, 3 * fake)
+        assert grown == pytest.approx(there * 3 ** SCALING[name], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", DISTANCES)
 def test_distances_take_tensors_and_refuse_what_does_not_fit(name: str) -> None:
     distance = DISTANCES[name]
-    real, fake = normal(30, 4, 1), normal(20, 4, 2)
+    real, fake = normal(30, 4, 1), normal(30, 4, 2)
     tensors = torch.tensor(real, requires_grad=True), torch.tensor(fake)
     assert distance(*tensors) == distance(real, fake)
-    with pytest.raises(ValueError, match=r"columns|number of features"):
+    with pytest.raises(ValueError, match=r"columns|number of features|one shape|mismatch"):
         distance(real, fake[:, :3])
     with pytest.raises(ValueError, match=r"must be \[N, D\]"):
         distance(real, fake[0])
     assert as_matrix(real.astype(np.float32)).dtype == np.float64
 
 
+# Neighbours
+
+
+def plain_neighbours(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    def radius(points: np.ndarray, i: int, k: int) -> float:
+        return sorted(math.dist(points[i], points[j]) for j in range(len(points)) if j != i)[k - 1]
+
+    def inside(balls: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
+        """Whether ball i holds point j."""
+        radii = [radius(balls, i, k) for i in range(len(balls))]
+        return np.array(
+            [
+                [math.dist(ball, x) <= r for x in points]
+                for ball, r in zip(balls, radii, strict=True)
+            ]
+        )
+
+    return {
+        "precision": inside(real, fake, 3).any(0).mean(),
+        "recall": inside(fake, real, 3).any(0).mean(),
+        "density": inside(real, fake, 5).sum() / (5 * len(fake)),
+        "coverage": inside(real, fake, 5).any(1).mean(),
+    }
+
+
+@pytest.mark.parametrize(("width", "shift"), [(1, 0.3), (2, 1.0), (9, 0.5)])
+def test_neighbour_figures_agree_with_loops(width: int, shift: float) -> None:
+    random = np.random.RandomState(0)
+    real, fake = random.randn(50, width) + 100, 0.7 * random.randn(40, width) + 100 + shift
+    figures = asdict(neighbour_figures(neighbour_reference(real), fake))
+    assert figures == pytest.approx(plain_neighbours(real, fake), rel=1e-6)
+    assert len(set(figures.values())) > 2  # none of them is the other
+
+
+def test_neighbour_figures_of_known_cases() -> None:
+    real = normal(200, 3, 1)
+    reference = neighbour_reference(real)
+    same = neighbour_figures(reference, real)
+    assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
+    far = neighbour_figures(reference, real + 1e3)
+    assert asdict(far) == dict.fromkeys(asdict(far), 0)
+    collapsed = neighbour_figures(reference, np.repeat(real[:1], 200, axis=0))
+    assert collapsed.precision == 1
+    assert collapsed.recall <= 1 / 200
+    assert collapsed.coverage <= 0.1
+    half = neighbour_figures(reference, real[real[:, 0] > np.median(real[:, 0])])
+    assert half.precision == 1
+    assert half.recall < 0.8
+    few = neighbour_figures(neighbour_reference(real[:2]), real[:3])
+    assert few.density > 0
+
+
 # Modes
+
+
+def test_reverse_kl_by_counting() -> None:
+    fake = np.repeat(SQUARE.modes, [10, 30, 0, 60], axis=0) + 0.4
+    expected = sum(q * math.log(q / 0.25) for q in (0.1, 0.3, 0.6))
+    assert reverse_kl(SQUARE, fake - 0.2) == pytest.approx(expected, rel=1e-9)
+    assert reverse_kl(SQUARE, SQUARE.modes) == pytest.approx(0, abs=1e-12)
+    assert reverse_kl(SQUARE, SQUARE.modes[:1]) == pytest.approx(math.log(4))
 
 
 def test_modes_by_brute_force() -> None:
@@ -202,6 +329,81 @@ def test_variety() -> None:
     assert variety(real, np.ones((50, 4))) == 0
     expected = math.sqrt(np.trace(np.cov(0.2 * real[:90].T)) / np.trace(np.cov(real.T)))
     assert variety(real, 0.2 * real[:90]) == pytest.approx(expected, rel=0.02)
+
+
+# Sparsity
+
+
+def test_code_figures_by_loops() -> None:
+    random = np.random.RandomState(0)
+    codes = random.randn(60, 7) * 10.0 ** np.arange(-3, 4)
+    codes[random.rand(60, 7) < 0.3] = 0
+    codes[:, 2] = 0
+    codes[::4, 3] *= 1e-3
+    hoyer, zeros, dead = [], 0, 0
+    for h in codes:
+        ratio = sum(map(abs, h)) / math.sqrt(sum(value**2 for value in h))
+        hoyer.append((math.sqrt(7) - ratio) / (math.sqrt(7) - 1))
+    for unit in codes.T:
+        rms = math.sqrt(sum(value**2 for value in unit) / len(unit))
+        dead += rms == 0
+        zeros += sum(abs(value) < 0.01 * rms or rms == 0 for value in unit)
+    figures = code_figures(codes)
+    assert figures.hoyer_sparsity == pytest.approx(np.mean(hoyer), rel=1e-6)
+    assert figures.zero_share == pytest.approx(zeros / codes.size, rel=1e-6)
+    assert figures.dead_unit_share == pytest.approx(dead / 7)
+    assert asdict(code_figures(1e-6 * codes)) == pytest.approx(asdict(figures), rel=1e-9)
+
+
+def test_hoyer_sparsity_of_known_codes() -> None:
+    codes = np.array([[1.0, 1, -1, 1], [0, -5, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(hoyer_sparsity(codes), [0, 1, 0], atol=1e-12)
+    assert hoyer_sparsity(np.ones((3, 1))).tolist() == [0, 0, 0]
+
+
+def test_dead_and_broken_codes() -> None:
+    dead = code_figures(np.zeros((5, 3)))
+    assert (dead.hoyer_sparsity, dead.zero_share, dead.dead_unit_share) == (0, 1, 1)
+    broken = code_figures(np.array([[1.0, math.nan], [1, 2]]))
+    assert all(math.isnan(value) for value in asdict(broken).values())
+
+
+# Probe
+
+
+def test_linear_probe_agrees_with_gradient_descent() -> None:
+    random = np.random.RandomState(0)
+    labels = random.randint(0, 3, 150)
+    points = random.randn(150, 4) * [1, 10, 100, 1] + 0.8 * labels[:, None] * [1, 10, 0, 0] + 7
+    train, test = slice(0, 100), slice(100, 150)
+    x = torch.tensor((points - points[train].mean(0)) / points[train].std(0))
+    weights = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=500, tolerance_grad=1e-10)
+
+    def objective() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = x[train] @ weights + bias
+        loss = torch.nn.functional.cross_entropy(
+            logits, torch.tensor(labels[train]), reduction="sum"
+        )
+        loss = INVERSE_L2 * loss + weights.square().sum() / 2
+        loss.backward()
+        return loss
+
+    optimizer.step(objective)
+    guesses = (x[test] @ weights + bias).argmax(1).numpy()
+    expected = (guesses == labels[test]).mean()
+    assert 0.5 < expected < 0.95
+    given = points[train], labels[train], points[test], labels[test]
+    assert linear_probe_accuracy(*given) == pytest.approx(expected, abs=1e-6)
+    moved = 3 * points - 5
+    assert linear_probe_accuracy(moved[train], given[1], moved[test], given[3]) == expected
+
+
+def test_linear_probe_of_broken_features_is_nan() -> None:
+    points, labels = np.ones((4, 2)), np.array([0, 1, 0, 1])
+    assert math.isnan(linear_probe_accuracy(points, labels, points * math.inf, labels))
 
 
 # Features
@@ -346,17 +548,110 @@ def real_samples(dataset: Dataset, judge: Judge, split: Split = "test") -> torch
     return samples / 255 if dataset.kind == "pictures" else samples
 
 
+def networks(dataset: Dataset) -> Models:
+    """Fixed networks that stand in for a trial's: linear maps of the flattened sample."""
+    width = math.prod(dataset.shape)
+    drawn = torch.randn(width, 6, generator=torch.Generator().manual_seed(0)) / width**0.5
+    return Models(
+        discriminator_features=lambda x: x.flatten(1) @ drawn,
+        encode=lambda x: (x.flatten(1) @ drawn).relu(),
+        reconstruct=lambda x: 0.5 * x,
+    )
+
+
 def test_judge_computes_what_applies(judged: tuple[Dataset, Judge]) -> None:
     dataset, judge = judged
-    values = judge(real_samples(dataset, judge))
-    assert tuple(values) == judge.names == metric_names(dataset)
-    for name, value in values.items():
+    samples = real_samples(dataset, judge)
+    values = judge(samples, models=networks(dataset))
+    cheap = tuple(name for name in metric_names(dataset) if not METRICS[name].costly)
+    assert tuple(values) == judge.names == cheap
+    for value in values.values():
         assert isinstance(value, float)
         assert math.isfinite(value)
-        assert METRICS[name].applies(dataset.kind, mixture=dataset.mixture is not None)
+    without = judge(samples)
+    assert without == {name: values[name] for name in values if METRICS[name].model is None}
+    only = judge(samples, Models(encode=networks(dataset).encode))
+    assert set(only) == {*without, *(n for n in values if METRICS[n].model == "encode")}
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].model])
+def test_metrics_of_networks_see_real_samples_only(name: str) -> None:
+    dataset = load_dataset("digits")
+    judge = build_judge(dataset, "selection", extra=[name])
+    models = networks(dataset)
+    samples = real_samples(dataset, judge)
+    expected = judge(samples, models)[name]
+    assert judge(samples * 0.3, models)[name] == expected
+    real = torch.tensor(dataset.selection).float() / 255
+    train = torch.tensor(dataset.train).float() / 255
+    codes = models.encode(real)
+    labels = dataset.train_labels, dataset.selection_labels
+    by_hand = {
+        "reconstruction_error": lambda: float(((real - 0.5 * real) ** 2).double().mean()),
+        "linear_probe_accuracy": lambda: linear_probe_accuracy(
+            models.discriminator_features(train),
+            labels[0],
+            models.discriminator_features(real),
+            labels[1],
+        ),
+        "code_probe_accuracy": lambda: linear_probe_accuracy(
+            models.encode(train), labels[0], codes, labels[1]
+        ),
+    }
+    figures = asdict(code_figures(codes))
+    assert expected == pytest.approx(
+        figures[name] if name in figures else by_hand[name](),
+        rel=1e-5,
+        abs=0.01 * ("probe" in name),
+    )
+
+
+def test_costly_metrics_are_computed_where_asked_for() -> None:
+    dataset = load_dataset("digits")
+    judge = build_judge(dataset, "selection", extra=["frechet_distance", "linear_probe_accuracy"])
+    assert "linear_probe_accuracy" in judge.names
+    assert {"code_probe_accuracy", "fid"}.isdisjoint(judge.names)
+    values = judge(real_samples(dataset, judge), networks(dataset))
+    assert 0.5 < values["linear_probe_accuracy"] <= 1
+    assert judge.versions["linear_probe_accuracy"] == (
+        "linear_probe_accuracy/discriminator_features/selection/300"
+    )
+
+
+def test_what_does_not_apply_is_refused() -> None:
+    ring = load_dataset("ring", size=100)
+    assert {"fid", "linear_probe_accuracy"}.isdisjoint(metric_names(ring))
+    with pytest.raises(ValueError, match="fid"):
+        build_judge(ring, "selection", extra=["fid"])
+    toy = toy_pictures((1, 8, 8), labelled=True)
+    one_label = replace(toy, train_labels=np.zeros_like(toy.train_labels))
+    with pytest.raises(DataError, match="two labels"):
+        build_judge(one_label, "selection", extra=["linear_probe_accuracy"])
+
+
+def test_probes_take_no_more_than_their_share() -> None:
+    ring = load_dataset("ring", size=5000)
+    labelled = replace(ring, **{f"{s}_labels": halves(ring.split(s)) for s in SPLITS})
+    judge = build_judge(labelled, "test", extra=["linear_probe_accuracy"])
+    seen: list[int] = []
+
+    def counting(samples: torch.Tensor) -> torch.Tensor:
+        seen.append(len(samples))
+        return samples
+
+    values = judge(real_samples(labelled, judge), Models(discriminator_features=counting))
+    assert sum(seen) == 2 * MAX_PROBED
+    assert values["linear_probe_accuracy"] > 0.98  # a line parts the halves
+
+
+def halves(points: np.ndarray) -> np.ndarray:
+    return (points[:, 0] > 0.3).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in METRICS if "points" in METRICS[name].kinds and METRICS[name].model is None],
+)
 def test_each_metric_is_judged_somewhere_and_prefers_real_samples(name: str) -> None:
     metric = METRICS[name]
     dataset = load_dataset("ring", size=5000)
@@ -371,25 +666,56 @@ def test_each_metric_is_judged_somewhere_and_prefers_real_samples(name: str) -> 
         assert good < bad / 5
     elif metric.mode == "max":
         assert good > bad
+    elif name != "sigma_ratio_max":
+        assert good < bad
 
 
-def test_floor_is_positive_and_small(judged: tuple[Dataset, Judge]) -> None:
+TELL_COLLAPSE = {
+    "frechet_distance",
+    "kernel_distance",
+    "sliced_wasserstein",
+    "energy_distance",
+    "recall",
+    "coverage",
+    "modes_covered",
+    "reverse_kl",
+    "variety",
+}
+
+
+def test_metrics_of_spread_tell_a_collapsed_generator(judged: tuple[Dataset, Judge]) -> None:
+    dataset, judge = judged
+    real = real_samples(dataset, judge)
+    noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
+    collapsed = real[:1] + 1e-3 * noise * real.std()
+    good, bad = judge(real), judge(collapsed)
+    for name in TELL_COLLAPSE & set(good):
+        if METRICS[name].needs_mixture and len(dataset.mixture.modes) == 1:
+            continue  # of one mode there is nothing to lose
+        worse = bad[name] - good[name]
+        assert worse > 0 if METRICS[name].mode == "min" else worse < 0, name
+
+
+def test_floor_is_small(judged: tuple[Dataset, Judge]) -> None:
     dataset, judge = judged
     noise = torch.rand(judge.count, *dataset.shape, generator=torch.Generator().manual_seed(0))
     values = judge(noise)
     assert set(judge.floor) == {name for name in judge.names if METRICS[name].distance}
     for name, floor in judge.floor.items():
-        assert 0 < floor < values[name] / 3
+        if name == "kernel_distance":  # without bias, so that its floor is noise around 0
+            assert abs(floor) < values[name]
+        else:
+            assert 0 < floor < values[name] / 3
 
 
 def test_judge_pickles_small_and_to_identical_results(judged: tuple[Dataset, Judge]) -> None:
     dataset, judge = judged
-    samples = real_samples(dataset, judge)
-    values = judge(samples)
+    samples, models = real_samples(dataset, judge), networks(dataset)
+    values = judge(samples, models)
     sent = pickle.dumps(judge)
     assert len(sent) < 2_000_000
-    assert pickle.loads(sent)(samples) == values
-    assert judge(samples) == values
+    assert pickle.loads(sent)(samples, models) == values
+    assert judge(samples, models) == values
 
 
 def test_versions_name_extractor_split_and_count(judged: tuple[Dataset, Judge]) -> None:
@@ -397,8 +723,10 @@ def test_versions_name_extractor_split_and_count(judged: tuple[Dataset, Judge]) 
     other = build_judge(dataset, "test")
     assert other.count == judge.count == min(len(dataset.selection), len(dataset.test))
     for name in judge.names:
-        tail = f"{judge.extractor.identity}/selection/{judge.count}"
-        assert judge.versions[name] == f"{name}/{tail}"
+        comparison = COMPARISONS[METRICS[name].comparison]
+        seen = METRICS[name].model or judge.extractor.identity
+        count = min(judge.count, comparison.limit or judge.count)
+        assert judge.versions[name] == f"{name}/{seen}/selection/{count}"
         assert judge.comparable(name) == judge.versions[name].replace("/selection", "")
         assert other.comparable(name) == judge.comparable(name)
         assert other.versions[name] != judge.versions[name]
@@ -409,7 +737,7 @@ def test_non_finite_samples_score_nan(judged: tuple[Dataset, Judge], value: floa
     dataset, judge = judged
     samples = real_samples(dataset, judge)
     samples[3, 0] = value
-    values = judge(samples)
+    values = judge(samples, networks(dataset))
     assert tuple(values) == judge.names
     assert all(math.isnan(entry) for entry in values.values())
 
@@ -455,7 +783,7 @@ def test_selection_and_test_judges_see_each_other_alike(judged: tuple[Dataset, J
     there = judge(real_samples(dataset, judge, "test"))
     back = other(real_samples(dataset, other, "selection"))
     for name in judge.floor:
-        assert there[name] == pytest.approx(back[name], rel=1e-9)
+        assert there[name] == pytest.approx(back[name], rel=1e-9, abs=1e-9)
 
 
 def test_order_of_samples_does_not_matter(judged: tuple[Dataset, Judge]) -> None:
@@ -464,7 +792,22 @@ def test_order_of_samples_does_not_matter(judged: tuple[Dataset, Judge]) -> None
     order = torch.randperm(judge.count, generator=torch.Generator().manual_seed(0))
     expected = judge(samples)
     for name, value in judge(samples[order]).items():
-        assert value == pytest.approx(expected[name], rel=1e-6)
+        limit = COMPARISONS[METRICS[name].comparison].limit
+        if limit is None or judge.count <= limit:  # else it sees other samples
+            assert value == pytest.approx(expected[name], rel=1e-6)
+
+
+def test_no_more_than_the_limit_is_compared() -> None:
+    dataset = load_dataset("ring", size=5000)
+    judge = build_judge(dataset, "selection")
+    samples = real_samples(dataset, judge)
+    chosen = np.random.RandomState(0).choice(judge.count, MAX_PAIRED, replace=False)
+    real, fake = dataset.selection[chosen], samples[chosen]
+    values = judge(samples)
+    assert values["kernel_distance"] == pytest.approx(kernel_distance(real, fake), rel=1e-9)
+    assert values["sliced_wasserstein"] == pytest.approx(sliced_wasserstein(real, fake), rel=1e-9)
+    figures = asdict(neighbour_figures(neighbour_reference(real), fake))
+    assert {name: values[name] for name in figures} == pytest.approx(figures, rel=1e-9)
 
 
 def test_judging_leaves_the_global_generator_alone() -> None:
@@ -492,3 +835,110 @@ def test_records_are_json_without_paths() -> None:
         assert not any(
             isinstance(value, str) and value.startswith("/") for value in record.values()
         )
+
+
+# Inception
+
+
+@pytest.fixture(scope="module")
+def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in a file of the published one's form."""
+    package = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+
+    class Unloaded(package.FeatureExtractorInceptionV3):
+        def load_state_dict(self, *args: Any, **options: Any) -> None:
+            pass
+
+    folder = tmp_path_factory.mktemp("inception")
+    torch.save({}, folder / "empty.pth")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Unloaded(
+            "inception", ["2048"], feature_extractor_weights_path=folder / "empty.pth"
+        )
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return folder / "weights.pth"
+
+
+def test_fid_is_the_frechet_distance_on_inception_features(
+    random_inception: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch_fidelity.feature_extractor_inceptionv3 as package
+
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(random_inception))
+    # An early layer of few pictures: all the rest is the same, but it takes seconds.
+    monkeypatch.setattr(inception, "LAYER", "64")
+    inception._load.cache_clear()
+    dataset = toy_pictures((1, 8, 8), labelled=False, count=208)
+    dataset = replace(dataset, selection=dataset.selection[:8])
+    judge = build_judge(dataset, "selection", extra=["fid"])
+    samples = real_samples(dataset, judge) * 0.8 + 0.1
+    network = package.FeatureExtractorInceptionV3(
+        "own", ["64"], feature_extractor_weights_path=random_inception
+    )
+    seen = []
+    for pictures in (torch.tensor(dataset.selection), (samples * 255).round().to(torch.uint8)):
+        seen.append(network(pictures.repeat(1, 3, 1, 1))[0].double().numpy())
+    value = judge(samples)["fid"]
+    assert value == pytest.approx(plain_frechet(*seen), rel=1e-6)
+    assert judge.floor["fid"] > 0
+    name = f"inception-{hashlib.sha256(random_inception.read_bytes()).hexdigest()[:8]}"
+    assert judge.versions["fid"] == f"fid/{name}/selection/{judge.count}"
+    assert pickle.loads(pickle.dumps(judge))(samples)["fid"] == value
+    with pytest.raises(DataError, match="weights of the reference"):
+        inception.fid_to(replace(judge.references["inception"], identity="other"), samples)
+    inception._load.cache_clear()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inception_features(
+    random_inception: Path, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(random_inception))
+    pictures = torch.rand(2, channels, 12, 12, generator=torch.Generator().manual_seed(0))
+    found = inception.inception_features()(pictures)
+    assert found.shape == (2, 2048)
+    assert found.dtype == np.float64
+    # Grey is what it would be in colour.
+    expanded = pictures.expand(-1, 3, -1, -1)
+    np.testing.assert_array_equal(inception.inception_features()(expanded), found)
+
+
+def test_fid_without_package_or_weights_says_how_to_get_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dataset = toy_pictures((1, 8, 8), labelled=False)
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(tmp_path / "none.pth"))
+    with pytest.raises(DataError, match=r"torch-fidelity .* weights .*none\.pth") as caught:
+        build_judge(dataset, "selection", extra=["fid"])
+    assert "\n" not in str(caught.value)
+    monkeypatch.delenv(inception.WEIGHTS_VARIABLE)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(DataError, match=inception.WEIGHTS_VARIABLE):
+        inception.inception_features()
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(DataError, match="pip install"):
+        inception.inception_features()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps(print, protocol=2)])
+def test_broken_inception_weights_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    pytest.importorskip("torch_fidelity")
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(path))
+    with pytest.raises(DataError, match=r"weights\.pth: must hold"):
+        inception.inception_features()
+
+
+def test_inception_weights_of_another_network_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch_fidelity")
+    path = tmp_path / "weights.pth"
+    torch.save({"other": torch.zeros(1)}, path)
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(path))
+    with pytest.raises(DataError, match=r"weights\.pth: must hold"):
+        inception.inception_features()

@@ -39,8 +39,8 @@ def total_norm(gradients: Sequence[Tensor]) -> Tensor:
 def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """1 where a rule changed the gradients, else 0: a scalar of their dtype.
 
-    Read off the norm of each tensor, which costs a fraction of comparing all components; what changes
-    none of them within the rounding of their type counts as no change.
+    Read off the norm of each tensor, a fraction of the cost of comparing all components; what
+    changes none of them within the rounding of their type counts as no change.
     """
     norms, ruled = (torch.stack(torch._foreach_norm(list(g))) for g in (before, after))
     return (norms != ruled).any().to(norms.dtype)
