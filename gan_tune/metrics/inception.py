@@ -59,7 +59,7 @@ class InceptionFeatures:
     def __call__(self, samples: Tensor) -> FloatMatrix:
         """Features float64 [N, 2048] of pictures [N, C, H, W] in [0, 1], C of 1 or 3.
 
-        Computed on a GPU wherever this process may use one: a core does some ten pictures a second.
+        Computed on a GPU wherever this process may use one: a core does only a few a second.
         """
         device = samples.device
         if device.type == "cpu" and torch.cuda.is_available():
