@@ -35,7 +35,6 @@ FIGURES = (
 def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
     """The champion's config, as a tree, of a search of at most so many minutes."""
     from gan_tune import service
-    from gan_tune.searching.storage import open_storage
 
     space = service.load_space(
         "points",
@@ -50,13 +49,10 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
         space, storage=folder / "runs", tracking_uri=f"sqlite:///{folder / 'mlflow.db'}"
     )
     assert result.champion is not None, result
-    trial = f"trials/{result.champion['setting']:04d}/trial.json"
-    stored = open_storage(folder / "runs" / data).read_json(trial)
     print(f"\n{data}: {sum(result.outcomes.values())} trials in {result.seconds / 60:.1f} min")
     for row in result.rows[:1]:
         print("  " + ", ".join(f"{k}={v}" for k, v in row["changes"].items()))
-    assert stored is not None
-    return dict(stored["config"])
+    return dict(result.champion["config"])
 
 
 def trained_again(tree: dict[str, Any], seed: int) -> dict[str, float]:

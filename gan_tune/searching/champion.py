@@ -131,7 +131,8 @@ def measure_on_test(
                 job = conductor.study.job(setting, replicate)
                 generator = _generator(conductor, job, dataset)
                 if generator is not None:
-                    values.append(_measure(job, generator, judge)[metric])
+                    found = _measure(job, generator, judge)
+                    values += [found[metric]] if metric in found else []
         if values:
             figures[f"test.{name}.{metric}"] = fmean(values)
     return figures
