@@ -71,7 +71,7 @@ def catalogue() -> Catalogue:
         incompatibilities=INCOMPATIBILITIES,
         advice=ADVICE,
         load=_user_part,
-        build=lambda config: list(_network_faults(config)),
+        build=lambda config: [*_network_faults(config), *_metric_faults(config)],
         check_objective=_broken_objective,
         check_data=_data_fault,
     )
@@ -136,6 +136,22 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
                 continue
             if found != expected:
                 yield Fault(role, f"must map {tuple(given.shape)} to {expected}", f"{found}")
+
+
+def _metric_faults(config: TrialConfig) -> Iterator[Fault]:
+    """Metrics to measure that the data do not have, or of a network that the trial has not."""
+    try:
+        valid = metric_names(dataset_of(config.data))
+    except DataError:
+        return
+    for i, name in enumerate(config.measure):
+        if name not in valid:
+            rule = must_be_one_of(f"metric for {config.data.name}", name, valid)
+            yield Fault(f"measure.{i}", rule, repr(name))
+    for name in set(config.wanted_metrics) & set(valid):
+        if METRICS[name].model in ("encode", "reconstruct") and config.encoder.name == "none":
+            place = "objective.metric" if name == config.objective.metric else "measure"
+            yield Fault(place, "needs an encoder", repr(name))
 
 
 def _broken_objective(objective: Objective, data: Part) -> str | None:

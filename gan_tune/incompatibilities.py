@@ -72,7 +72,8 @@ def _estimates(player: str) -> tuple[Incompatibility, ...]:
         _rule(
             gradient,
             norm,
-            f"{norm} changes the network at each pass, and an estimate passes many copies through",
+            "batch and spectral norm change with each pass, and an estimate passes many copies "
+            "through (use none)",
             lambda c: _estimated(c, player) and _norm(c, player) in ("batch", "spectral"),
         ),
     )
@@ -140,7 +141,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
     _rule(
         "discriminator_gradient",
         "penalties",
-        "a gradient penalty needs backprop",
+        "a gradient penalty needs gradients of gradients, that is backprop",
         lambda c: _estimated(c, "discriminator") and _penalised(c),
     ),
     _rule(

@@ -64,6 +64,9 @@ def sgd(*, lr: Positive, momentum: Share = 0.0) -> None: ...
 def norm(*, max_norm: Positive) -> None: ...
 
 
+def constant(*, warm_up: Annotated[int, Ge(0)] = 0) -> None: ...
+
+
 def weighted(*, weight: Positive = 10.0) -> None: ...
 
 
@@ -75,6 +78,12 @@ PARTS: dict[str, dict[str, Any]] = {
     "penalty": {"none": plain, "r1": weighted, "gradient_penalty": weighted},
     "optimizer": {"adam": adam, "sgd": sgd},
     "gradient_clip": {"none": plain, "norm": norm},
+    "gradient": {"backprop": plain},
+    "schedule": {"constant": constant},
+    "update": {"alternating": plain},
+    "augment": {"none": plain},
+    "encoder": {"none": plain},
+    "sparsity": {"none": plain},
 }
 
 

@@ -167,8 +167,9 @@ class SpaceCheck:
         first, *others = causes
         name, value = first.dimension.name, word(first.bad)
         if not others:
-            place = next((f for f in rule.fields if f.split(".")[0] != first.dimension.field), "")
-            with_what = place or rule.fields[1]
+            field = first.dimension.field
+            own = (field, *BOTH.get(field, ()))
+            with_what = next((f for f in rule.fields if f.split(".")[0] not in own), rule.fields[1])
             return Fault(name, f"{value} does not go with {with_what}: {rule.reason}")
         pair = " and ".join(f"{other.dimension.name} = {word(other.bad)}" for other in others)
         instead = nested_form(self.raw, causes)
