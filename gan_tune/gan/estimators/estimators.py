@@ -19,6 +19,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gan_tune.gan.estimators.perturbed import (
     Objective,
@@ -113,10 +114,15 @@ CHANGING: tuple[tuple[str, Callable[[nn.Module], bool]], ...] = (
     ),
     (
         "spectral norm, whose power iteration goes on in each forward pass",
-        lambda m: isinstance(m, nn.utils.parametrizations._SpectralNorm)
-        or any(isinstance(h, nn.utils.spectral_norm.SpectralNorm) for h in m._forward_pre_hooks.values()),
+        lambda m: (
+            isinstance(m, nn.utils.parametrizations._SpectralNorm)
+            or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
+        ),
     ),
-    ("dropout, which draws anew in each forward pass", lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0),
+    (
+        "dropout, which draws anew in each forward pass",
+        lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0,
+    ),
 )
 
 

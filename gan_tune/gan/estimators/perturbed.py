@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import debug_unwrap, functional_call, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
 
-__all__ = ["Network", "Objective", "coordinate_losses", "direction_losses", "largest_value"]
+__all__ = ["Network", "Objective", "coordinate_losses", "direction_losses"]
 
 Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
@@ -24,7 +24,7 @@ its own, and nothing that differentiates (penalties on D's gradient) or leaves t
 Copy = Callable[[Tensor], Network]
 """The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
 
-CHUNK_BYTES = {"cpu": 2**23}
+CHUNK_BYTES = {"cpu": 2**21}
 """What the largest value of a chunk's copies may take together: on a CPU as much as its caches
 hold, elsewhere so much that the number of launches no longer counts."""
 OTHER_CHUNK_BYTES = 2**28
@@ -44,10 +44,15 @@ def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) 
     graph = traced(network)
     recorder = Recorder(graph) if graph is not None else None
     size = largest_value(objective, recorder or network)
+    if recorder is not None and recorder.overwritten:
+        recorder = None
     losses = []
     for name, parameter in parameters(network).items():
         copy, own = _replaced(network, name, parameter, step), parameter.nbytes
-        if recorder is not None and (layer := linear_layer(recorder.module, name)) is not None:
+        if (
+            recorder is not None
+            and (layer := linear_layer(recorder.graph_module, name)) is not None
+        ):
             copy, own = _columns(recorder, layer, name, step, otherwise=copy), 0
         losses.append(_at_each(objective, copy, parameter, size + own))
     return losses
@@ -63,13 +68,15 @@ def _replaced(network: nn.Module, name: str, parameter: Tensor, step: float) -> 
     positions = torch.arange(parameter.numel(), device=parameter.device).view_as(parameter)
 
     def copy(index: Tensor) -> Network:
-        moved = {name: parameter + step * (positions == index)}
+        moved = {name: parameter + step * (positions == index).to(parameter.dtype)}
         return lambda x: functional_call(network, moved, (x,))
 
     return copy
 
 
-def _columns(recorder: Recorder, layer: Any, name: str, step: float, *, otherwise: Copy) -> Copy:
+def _columns(
+    recorder: Recorder, layer: fx.Node, name: str, step: float, *, otherwise: Copy
+) -> Copy:
     def copy(index: Tensor) -> Network:
         records = iter(recorder.records)
 
@@ -77,7 +84,7 @@ def _columns(recorder: Recorder, layer: Any, name: str, step: float, *, otherwis
             record = next(records)
             if debug_unwrap(x) is not x:  # the input itself depends on the copy, as in net(net(x))
                 return otherwise(index)(x)
-            run = Perturbed(recorder.module, record, layer, name=name, index=index, step=step)
+            run = Perturbed(recorder.graph_module, record, layer, name=name, index=index, step=step)
             output: Tensor = run.run(x)
             return output
 
@@ -107,7 +114,8 @@ def directions_per_chunk(objective: Objective, network: nn.Module) -> int:
 
 def largest_value(objective: Objective, network: Network) -> int:
     """The bytes of the largest tensor on the way to the objective."""
-    with _Largest() as seen:
+    seen = _Largest()
+    with seen:
         objective(network)
     return seen.bytes
 
@@ -119,7 +127,9 @@ def _chunk(size: int, device: torch.device) -> int:
 class _Largest(TorchDispatchMode):
     """Notes the size of the largest result of any operation."""
 
-    bytes = 1
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 1
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
