@@ -24,8 +24,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from gan_tune.gan.estimators.perturbed import (
     Objective,
     coordinate_losses,
+    copies_per_chunk,
     direction_losses,
-    directions_per_chunk,
     parameters,
 )
 
@@ -84,12 +84,16 @@ def random_directions(
     of convex functions; as simultaneous perturbation (SPSA), Spall 1992.
     """
     w = parameters(network)
-    chunk = directions_per_chunk(objective, network)
+    device = next(iter(w.values())).device
+    still = {name: torch.zeros(1, *p.shape, dtype=p.dtype, device=device) for name, p in w.items()}
+    chunk = copies_per_chunk(
+        lambda: direction_losses(objective, network, still, step=epsilon), device
+    )
     total = {name: torch.zeros_like(p) for name, p in w.items()}
     for start in range(0, directions, chunk):
         count = min(chunk, directions - start)
         u = {
-            name: torch.randn(count, *p.shape, generator=random, dtype=p.dtype, device=p.device)
+            name: torch.randn(count, *p.shape, generator=random, dtype=p.dtype, device=device)
             for name, p in w.items()
         }
         ahead = direction_losses(objective, network, u, step=epsilon)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
 
-__all__ = ["Network", "Objective", "coordinate_losses", "direction_losses"]
+__all__ = ["Network", "Objective", "coordinate_losses", "copies_per_chunk", "direction_losses"]
 
 Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
@@ -41,27 +42,37 @@ def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) 
     Weights and biases of linear layers go the short way of :mod:`~gan_tune.gan.estimators.columns`.
     For the others vmap batches the layer that holds them and what follows it.
     """
-    graph = traced(network)
-    recorder = Recorder(graph) if graph is not None else None
-    size = largest_value(objective, recorder or network)
-    if recorder is not None and recorder.overwritten:
-        recorder = None
+    recorder = _recorded(objective, network)
     losses = []
     for name, parameter in parameters(network).items():
-        copy, own = _replaced(network, name, parameter, step), parameter.nbytes
+        copy = _replaced(network, name, parameter, step)
         if (
             recorder is not None
             and (layer := linear_layer(recorder.graph_module, name)) is not None
         ):
-            copy, own = _columns(recorder, layer, name, step, otherwise=copy), 0
-        losses.append(_at_each(objective, copy, parameter, size + own))
+            copy = _columns(recorder, layer, name, step, otherwise=copy)
+        losses.append(_at_each(objective, copy, parameter))
     return losses
 
 
-def _at_each(objective: Objective, copy: Copy, parameter: Tensor, size: int) -> Tensor:
+def _recorded(objective: Objective, network: nn.Module) -> Recorder | None:
+    """The unperturbed calls of the network; None where they cannot be recorded."""
+    graph = traced(network)
+    if graph is None:
+        return None
+    recorder = Recorder(graph)
+    objective(recorder)
+    return None if recorder.overwritten else recorder
+
+
+def _at_each(objective: Objective, copy: Copy, parameter: Tensor) -> Tensor:
+    def losses(chunk: Tensor) -> Tensor:
+        values: Tensor = vmap(lambda index: objective(copy(index)))(chunk)
+        return values
+
     indices = torch.arange(parameter.numel(), device=parameter.device)
-    loss = vmap(lambda index: objective(copy(index)), chunk_size=_chunk(size, parameter.device))
-    return loss(indices).view_as(parameter)
+    chunks = indices.split(copies_per_chunk(partial(losses, indices[:1]), parameter.device))
+    return torch.cat([losses(chunk) for chunk in chunks]).view_as(parameter)
 
 
 def _replaced(network: nn.Module, name: str, parameter: Tensor, step: float) -> Copy:
@@ -102,30 +113,20 @@ def direction_losses(
         moved = {name: w + step * direction[name] for name, w in parameters(network).items()}
         return objective(lambda x: functional_call(network, moved, (x,)))
 
-    return vmap(loss)(directions)
+    losses: Tensor = vmap(loss)(directions)
+    return losses
 
 
-def directions_per_chunk(objective: Objective, network: nn.Module) -> int:
-    """How many copies of all parameters fit a chunk."""
-    own = parameters(network).values()
-    size = largest_value(objective, network) + sum(w.nbytes for w in own)
-    return _chunk(size, next(iter(own)).device)
-
-
-def largest_value(objective: Objective, network: Network) -> int:
-    """The bytes of the largest tensor on the way to the objective."""
+def copies_per_chunk(one: Callable[[], object], device: torch.device) -> int:
+    """How many copies fit a chunk, judged by the largest value on the way of one copy."""
     seen = _Largest()
     with seen:
-        objective(network)
-    return seen.bytes
-
-
-def _chunk(size: int, device: torch.device) -> int:
-    return max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // size)
+        one()
+    return max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // seen.bytes)
 
 
 class _Largest(TorchDispatchMode):
-    """Notes the size of the largest result of any operation."""
+    """Notes the size of the largest result of any operation; a view takes no memory."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -135,6 +136,6 @@ class _Largest(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
+        if isinstance(result, Tensor) and not func.is_view:
             self.bytes = max(self.bytes, result.nbytes)
         return result
