@@ -73,6 +73,8 @@ def _at(tensor: Tensor, index: Tensor) -> Tensor:
 
 def traced(network: nn.Module) -> fx.GraphModule | None:
     """The network as a graph that shares its parameters; None where it cannot be traced."""
+    if network._forward_hooks or network._forward_pre_hooks:  # a trace would leave them out
+        return None
     try:
         return fx.symbolic_trace(network)
     except Exception:  # a forward pass that branches on its input may fail in any way
@@ -102,19 +104,30 @@ def _is_plain(module: nn.Module, types: tuple[type[nn.Module], ...]) -> bool:
 
 
 class Recorder(fx.Interpreter):
-    """Runs the unperturbed network and keeps the value of each node, call after call."""
+    """Runs the unperturbed network and keeps the value of each node, call after call.
+
+    Attributes:
+        records: one for each call.
+        overwritten: whether a later operation worked in place on a value kept.
+    """
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph, garbage_collect_values=False)
+        self.graph_module = graph
         self.records: list[dict[fx.Node, Any]] = []
+        self.overwritten = False
 
     def __call__(self, x: Tensor) -> Tensor:
         self.records.append({})
+        self._versions: list[tuple[Tensor, int]] = []
         output: Tensor = self.run(x)
+        self.overwritten |= any(t._version != version for t, version in self._versions)
         return output
 
     def run_node(self, n: fx.Node) -> Any:
         value = self.records[-1][n] = super().run_node(n)
+        if isinstance(value, Tensor):
+            self._versions.append((value, value._version))
         return value
 
 

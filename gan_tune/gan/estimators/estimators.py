@@ -19,12 +19,13 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gan_tune.gan.estimators.perturbed import (
     Objective,
     coordinate_losses,
+    copies_per_chunk,
     direction_losses,
-    directions_per_chunk,
     parameters,
 )
 
@@ -83,12 +84,16 @@ def random_directions(
     of convex functions; as simultaneous perturbation (SPSA), Spall 1992.
     """
     w = parameters(network)
-    chunk = directions_per_chunk(objective, network)
+    device = next(iter(w.values())).device
+    still = {name: torch.zeros(1, *p.shape, dtype=p.dtype, device=device) for name, p in w.items()}
+    chunk = copies_per_chunk(
+        lambda: direction_losses(objective, network, still, step=epsilon), device
+    )
     total = {name: torch.zeros_like(p) for name, p in w.items()}
     for start in range(0, directions, chunk):
         count = min(chunk, directions - start)
         u = {
-            name: torch.randn(count, *p.shape, generator=random, dtype=p.dtype, device=p.device)
+            name: torch.randn(count, *p.shape, generator=random, dtype=p.dtype, device=device)
             for name, p in w.items()
         }
         ahead = direction_losses(objective, network, u, step=epsilon)
@@ -115,10 +120,7 @@ CHANGING: tuple[tuple[str, Callable[[nn.Module], bool]], ...] = (
         "spectral norm, whose power iteration goes on in each forward pass",
         lambda m: (
             isinstance(m, nn.utils.parametrizations._SpectralNorm)
-            or any(
-                isinstance(h, nn.utils.spectral_norm.SpectralNorm)
-                for h in m._forward_pre_hooks.values()
-            )
+            or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
         ),
     ),
     (

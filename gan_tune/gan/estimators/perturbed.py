@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import debug_unwrap, functional_call, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
 
-__all__ = ["Network", "Objective", "coordinate_losses", "direction_losses", "largest_value"]
+__all__ = ["Network", "Objective", "coordinate_losses", "copies_per_chunk", "direction_losses"]
 
 Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
@@ -24,7 +25,7 @@ its own, and nothing that differentiates (penalties on D's gradient) or leaves t
 Copy = Callable[[Tensor], Network]
 """The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
 
-CHUNK_BYTES = {"cpu": 2**23}
+CHUNK_BYTES = {"cpu": 2**21}
 """What the largest value of a chunk's copies may take together: on a CPU as much as its caches
 hold, elsewhere so much that the number of launches no longer counts."""
 OTHER_CHUNK_BYTES = 2**28
@@ -41,35 +42,52 @@ def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) 
     Weights and biases of linear layers go the short way of :mod:`~gan_tune.gan.estimators.columns`.
     For the others vmap batches the layer that holds them and what follows it.
     """
-    graph = traced(network)
-    recorder = Recorder(graph) if graph is not None else None
-    size = largest_value(objective, recorder or network)
+    recorder = _recorded(objective, network)
     losses = []
     for name, parameter in parameters(network).items():
-        copy, own = _replaced(network, name, parameter, step), parameter.nbytes
-        if recorder is not None and (layer := linear_layer(recorder.module, name)) is not None:
-            copy, own = _columns(recorder, layer, name, step, otherwise=copy), 0
-        losses.append(_at_each(objective, copy, parameter, size + own))
+        copy = _replaced(network, name, parameter, step)
+        if (
+            recorder is not None
+            and (layer := linear_layer(recorder.graph_module, name)) is not None
+        ):
+            copy = _columns(recorder, layer, name, step, otherwise=copy)
+        losses.append(_at_each(objective, copy, parameter))
     return losses
 
 
-def _at_each(objective: Objective, copy: Copy, parameter: Tensor, size: int) -> Tensor:
+def _recorded(objective: Objective, network: nn.Module) -> Recorder | None:
+    """The unperturbed calls of the network; None where they cannot be recorded."""
+    graph = traced(network)
+    if graph is None:
+        return None
+    recorder = Recorder(graph)
+    objective(recorder)
+    return None if recorder.overwritten else recorder
+
+
+def _at_each(objective: Objective, copy: Copy, parameter: Tensor) -> Tensor:
+    def losses(chunk: Tensor) -> Tensor:
+        values: Tensor = vmap(lambda index: objective(copy(index)))(chunk)
+        return values
+
     indices = torch.arange(parameter.numel(), device=parameter.device)
-    loss = vmap(lambda index: objective(copy(index)), chunk_size=_chunk(size, parameter.device))
-    return loss(indices).view_as(parameter)
+    chunks = indices.split(copies_per_chunk(partial(losses, indices[:1]), parameter.device))
+    return torch.cat([losses(chunk) for chunk in chunks]).view_as(parameter)
 
 
 def _replaced(network: nn.Module, name: str, parameter: Tensor, step: float) -> Copy:
     positions = torch.arange(parameter.numel(), device=parameter.device).view_as(parameter)
 
     def copy(index: Tensor) -> Network:
-        moved = {name: parameter + step * (positions == index)}
+        moved = {name: parameter + step * (positions == index).to(parameter.dtype)}
         return lambda x: functional_call(network, moved, (x,))
 
     return copy
 
 
-def _columns(recorder: Recorder, layer: Any, name: str, step: float, *, otherwise: Copy) -> Copy:
+def _columns(
+    recorder: Recorder, layer: fx.Node, name: str, step: float, *, otherwise: Copy
+) -> Copy:
     def copy(index: Tensor) -> Network:
         records = iter(recorder.records)
 
@@ -77,7 +95,7 @@ def _columns(recorder: Recorder, layer: Any, name: str, step: float, *, otherwis
             record = next(records)
             if debug_unwrap(x) is not x:  # the input itself depends on the copy, as in net(net(x))
                 return otherwise(index)(x)
-            run = Perturbed(recorder.module, record, layer, name=name, index=index, step=step)
+            run = Perturbed(recorder.graph_module, record, layer, name=name, index=index, step=step)
             output: Tensor = run.run(x)
             return output
 
@@ -95,36 +113,29 @@ def direction_losses(
         moved = {name: w + step * direction[name] for name, w in parameters(network).items()}
         return objective(lambda x: functional_call(network, moved, (x,)))
 
-    return vmap(loss)(directions)
+    losses: Tensor = vmap(loss)(directions)
+    return losses
 
 
-def directions_per_chunk(objective: Objective, network: nn.Module) -> int:
-    """How many copies of all parameters fit a chunk."""
-    own = parameters(network).values()
-    size = largest_value(objective, network) + sum(w.nbytes for w in own)
-    return _chunk(size, next(iter(own)).device)
-
-
-def largest_value(objective: Objective, network: Network) -> int:
-    """The bytes of the largest tensor on the way to the objective."""
-    with _Largest() as seen:
-        objective(network)
-    return seen.bytes
-
-
-def _chunk(size: int, device: torch.device) -> int:
-    return max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // size)
+def copies_per_chunk(one: Callable[[], object], device: torch.device) -> int:
+    """How many copies fit a chunk, judged by the largest value on the way of one copy."""
+    seen = _Largest()
+    with seen:
+        one()
+    return max(1, CHUNK_BYTES.get(device.type, OTHER_CHUNK_BYTES) // seen.bytes)
 
 
 class _Largest(TorchDispatchMode):
-    """Notes the size of the largest result of any operation."""
+    """Notes the size of the largest result of any operation; a view takes no memory."""
 
-    bytes = 1
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 1
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
+        if isinstance(result, Tensor) and not func.is_view:
             self.bytes = max(self.bytes, result.nbytes)
         return result
