@@ -163,7 +163,8 @@ def nearest_neighbours(
     from sklearn.neighbors import NearestNeighbors
 
     queries = _vectors(samples, features)
-    indices, distances = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
+    indices: NDArray[Any] = np.empty((len(queries), 0), np.int64)
+    distances: NDArray[Any] = np.empty((len(queries), 0))
     for start, chunk in _chunks(train):
         search = NearestNeighbors(n_neighbors=min(k, len(chunk))).fit(_vectors(chunk, features))
         near = search.kneighbors(queries)
