@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -28,8 +29,8 @@ __all__ = [
 ]
 
 BATCH = 256
-CHUNK = 4_096
-"""So many training samples are compared at a time: all of them as float could fill the memory."""
+CHUNK_VALUES = 2**25
+"""So many values of training samples are compared at a time: all could fill the memory."""
 
 Features = Callable[[Tensor], NDArray[Any]]
 """Samples [N, ...] in data space → the vectors [N, D] by which they are compared."""
@@ -149,7 +150,6 @@ class Neighbours:
     distances: Tensor
 
 
-@torch.no_grad()
 def nearest_neighbours(
     train: NDArray[Any], samples: Tensor, *, k: int = 1, features: Features | None = None
 ) -> Neighbours:
@@ -160,20 +160,19 @@ def nearest_neighbours(
 
     By pixels a blurred picture lies closer to everything than a sharp one; features mind that less.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     queries = _vectors(samples, features)
-    best = Neighbours(
-        torch.empty(len(queries), 0, dtype=torch.int64),
-        torch.empty(len(queries), 0, dtype=torch.float64),
-    )
+    indices: NDArray[Any] = np.empty((len(queries), 0), np.int64)
+    distances: NDArray[Any] = np.empty((len(queries), 0))
     for start, chunk in _chunks(train):
-        vectors = _vectors(chunk, features)
-        distances = torch.cat([best.distances, torch.cdist(queries, vectors)], 1)
-        indices = torch.cat(
-            [best.indices, start + torch.arange(len(vectors)).expand(len(queries), -1)], 1
-        )
-        distances, order = distances.topk(min(k, distances.shape[1]), largest=False)
-        best = Neighbours(indices.gather(1, order), distances)
-    return best
+        search = NearestNeighbors(n_neighbors=min(k, len(chunk))).fit(_vectors(chunk, features))
+        near = search.kneighbors(queries)
+        distances = np.concatenate([distances, near[0]], axis=1)
+        indices = np.concatenate([indices, near[1] + start], axis=1)
+        order = distances.argsort(axis=1, kind="stable")[:, :k]
+        distances, indices = (np.take_along_axis(a, order, 1) for a in (distances, indices))
+    return Neighbours(torch.from_numpy(indices), torch.from_numpy(distances))
 
 
 def copying_ratio(held_out: Tensor, samples: Tensor) -> float:
@@ -193,15 +192,17 @@ def copying_ratio(held_out: Tensor, samples: Tensor) -> float:
 
 
 def _chunks(train: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(train), CHUNK):
-        chunk = torch.tensor(train[start : start + CHUNK])
+    """Where each chunk of the training samples starts, and the chunk in data space."""
+    length = max(1, CHUNK_VALUES // train[0].size)
+    for start in range(0, len(train), length):
+        chunk = torch.tensor(train[start : start + length])
         yield start, chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk
 
 
-def _vectors(samples: Tensor, features: Features | None) -> Tensor:
-    vectors = samples.flatten(1) if features is None else torch.from_numpy(features(samples))
-    # cdist goes by products of matrices; in float32 their rounding would hide close neighbours.
-    return vectors.double()
+def _vectors(samples: Tensor, features: Features | None) -> NDArray[np.float64]:
+    vectors = samples.flatten(1).numpy() if features is None else features(samples)
+    # In float32 the rounding of scikit-learn's products of matrices would hide close neighbours.
+    return np.asarray(vectors, dtype=np.float64)
 
 
 def _noise(count: int, latent: int, seed: int) -> Tensor:

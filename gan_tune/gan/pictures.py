@@ -124,12 +124,17 @@ def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
     return _finished(figure, title)
 
 
-def shares_below(values: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
-    """For each named set of values [N], the share of them below each value, as PNG."""
+def shares_below(distances: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
+    """For each named set of distances [N], the share of them below each distance, as PNG.
+
+    The axis is logarithmic; what is 0 or next to it stands at its left end.
+    """
+    typical = max(float(drawn.quantile(0.5)) for drawn in distances.values())
     figure = _figure(7, 4.5)
     axes = figure.add_subplot()
-    for name, drawn in values.items():
-        axes.ecdf(drawn.numpy(), label=name)
+    for name, drawn in distances.items():
+        axes.ecdf(drawn.clamp_min(typical / 1_000 or 1).numpy(), label=name)
+    axes.set_xscale("log")
     axes.set_xlabel(axis)
     axes.set_ylabel("share of them that is closer")
     _legend(axes)

@@ -28,6 +28,9 @@ LOG_FROM = 30.0
 """Values that span more than this factor are drawn by their logarithm."""
 
 
+UNSOUND = "diverged or collapsed"
+
+
 @dataclass(frozen=True)
 class Plot:
     """One figure: its title, what it tells, and how many parameters it makes sense for.
@@ -46,9 +49,7 @@ def _history(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
     sound = [trial for trial in _valued(study) if _is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
     figure.update_traces(marker_symbol=symbols, selector={"name": metric})
-    figure.update_traces(
-        name="diverged or collapsed", showlegend=True, selector={"name": "Infeasible Trial"}
-    )
+    figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": "Infeasible Trial"})
     figure.update_traces(name="best so far", selector={"name": "Best Value"})
     figure.update_layout(xaxis_title="setting")
     return _scaled(figure, study)
@@ -59,8 +60,11 @@ def _importances(study: optuna.Study, metric: str, parameters: list[str]) -> Fig
     figure = optuna.visualization.plot_param_importances(
         study, evaluator=evaluator, target_name=metric
     )
+    count = len(figure.data[0].y)  # as high as it takes to name every one
     figure.update_layout(
-        xaxis_title=f"share in reaching the best tenth of {metric}", yaxis_title=""
+        xaxis_title=f"share in reaching the best tenth of {metric}",
+        yaxis_title="",
+        height=150 + 20 * count,
     )
     return figure
 
@@ -70,7 +74,10 @@ def _parallel_coordinates(study: optuna.Study, metric: str, parameters: list[str
         study, params=parameters, target_name=metric
     )
     # Optuna cuts names to 20 characters, which leaves paths alike; its axes are in order of name.
-    return figure.update_xaxes(ticktext=[metric, *map(_broken, sorted(parameters))])
+    figure.update_xaxes(ticktext=[metric, *map(_broken, sorted(parameters))])
+    figure.update_traces(name="sound", selector={"name": "Feasible"})
+    figure.update_traces(name=UNSOUND, selector={"name": "Infeasible"})
+    return figure
 
 
 def _slices(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
@@ -133,7 +140,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
                 drawn[name] = f"Left out: the search decided {len(parameters)} parameters only."
             else:
                 figure = plot.draw(compared, metric, parameters[:MOST_PARAMETERS])
-                drawn[name] = figure.update_layout(title=None)
+                drawn[name] = figure.update_layout(title=None, margin_t=40)
     return drawn
 
 

@@ -124,7 +124,7 @@ def _pictures_inside(generator: nn.Module, latent: int, seed: int) -> dict[str, 
     along = inside.traversals(generator, latent, rows=SHOWN, seed=seed)
     between = inside.interpolations(generator, latent, rows=SHOWN, seed=seed)
     rows = [_coordinate(i, share) for i, share in zip(along.dimensions, along.shares, strict=True)]
-    columns = [f"{value:+.3g}" for value in along.values.tolist()]
+    columns = [f"{value:.3g}" for value in along.values.tolist()]
     steps = [f"{t:.0%}" for t in torch.linspace(0, 1, between.shape[1]).tolist()]
     return {
         "traversals.png": pictures.sheet(
