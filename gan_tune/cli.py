@@ -695,6 +695,43 @@ def generate(
 
 
 @app.command()
+def look(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="NAME (its champion), NAME@alias or NAME/3 (a version)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    tracking_uri: TrackingOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Look inside a registered generator: three pictures in a folder.
+
+    Latent traversals, interpolations, and samples beside their nearest training data (is it
+    copying?). A search leaves the same pictures of its champion in MLflow.
+
+    \b
+    Example:
+      gan-tune look digits --out digits_inside
+    """
+    with _busy("looking inside the generator"):
+        from gan_tune import service
+
+        seen = service.look(model, out, force=force, seed=seed, tracking_uri=tracking_uri)
+    for file in seen.files:
+        print(file)
+    if seen.nearest_neighbour_ratio is not None:
+        print(
+            f"distance to the training data: {seen.nearest_neighbour_ratio:.3g} times that of "
+            "fresh data (about 1: like fresh data, near 0: copies)"
+        )
+    if seen.note:
+        print(seen.note)
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
     host: Annotated[

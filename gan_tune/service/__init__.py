@@ -5,6 +5,7 @@ from __future__ import annotations
 from gan_tune.service.champions import Best, best
 from gan_tune.service.estimating import Estimate, estimate
 from gan_tune.service.looking import searches, status
+from gan_tune.service.looking_inside import Look, look
 from gan_tune.service.places import DEFAULT_STORAGE
 from gan_tune.service.registered import load_generator, models
 from gan_tune.service.result import SearchResult, load_result
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_STORAGE",
     "Best",
     "Estimate",
+    "Look",
     "SearchResult",
     "SearchStatus",
     "TrialStatus",
@@ -30,6 +32,7 @@ __all__ = [
     "load_generator",
     "load_result",
     "load_space",
+    "look",
     "models",
     "search",
     "searches",
