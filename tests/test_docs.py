@@ -1,23 +1,82 @@
-"""The README tells of everything there is, and nothing that is not."""
+"""The README and the reference tell of everything there is, and nothing that is not."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+import gan_tune
 from gan_tune.catalogue import catalogue
 from gan_tune.cli import app
-from gan_tune.metrics import METRICS
+from gan_tune.config import BOTH, Argument, Incompatibility, Part, TrialConfig
+from gan_tune.data_part import TRAINING_ARGUMENTS
+from gan_tune.gan import symptoms
+from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
+from gan_tune.metrics import METRICS, Metric
 from gan_tune.searching.jobs import Outcome
-from gan_tune.space import RANGES, SAMPLERS, SCHEDULERS, shipped_spaces
+from gan_tune.space import RANGES, SAMPLERS, SCHEDULERS, SearchSpace, shipped_spaces
+from gan_tune.space.blocks import SpaceFile
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+PAGES = {"README.md": README, "docs/reference.md": REFERENCE}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+Table = list[list[str]]
+
+
+def tables(page: str) -> dict[str, Table]:
+    """The tables of a page: first word of the head → rows of cells."""
+    found = {}
+    for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        head, _, *rows = (
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in block.splitlines()
+        )
+        assert head[0] not in found
+        found[head[0]] = rows
+    return found
+
+
+def code(cell: str) -> list[str]:
+    """What stands in a cell as code."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def names(rows: Table) -> list[str]:
+    return [code(row[0])[0] for row in rows]
+
+
+def row_of(rows: Table, name: str) -> list[str]:
+    (row,) = (row for row in rows if code(row[0]) == [name])
+    return row
+
+
+def flow(value: Any) -> str:
+    """A value as it stands in a space file, in one line."""
+    if isinstance(value, Part):
+        value = value.name
+    elif isinstance(value, BaseModel):
+        value = value.model_dump()
+    value = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(value, default_flow_style=True, width=1_000, sort_keys=False)
+    return text.removesuffix("...\n").strip()
+
+
+TABLES = tables(REFERENCE)
+REMEDIES = tables(README)["trouble"]
+
+
+# ---------------------------------------------------------------- commands
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -29,24 +88,193 @@ def test_every_command_and_option_is_documented(name: str) -> None:
                 assert f"`{option}" in README or f" {option}" in README, option
 
 
-def test_no_command_is_documented_that_is_not_there() -> None:
-    named = set(re.findall(r"(?:`|\$ |^)gan-tune ([a-z]+)", README, re.MULTILINE))
-    assert named == set(COMMANDS)
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_is_documented_that_is_not_there(page: str) -> None:
+    named = set(re.findall(r"(?:`|\$ |^)gan-tune ([a-z]+)", PAGES[page], re.MULTILINE))
+    assert named <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("kind", ["loss", "penalty", "optimizer", "gradient_clip", "data"])
-def test_every_part_is_named(kind: str) -> None:
+# ---------------------------------------------------------------- parts
+
+
+@pytest.mark.parametrize("kind", catalogue().parts)
+def test_the_reference_has_every_part_with_its_arguments_and_defaults(kind: str) -> None:
+    parts = catalogue().parts[kind]
+    assert names(TABLES[kind]) == list(parts)
+    for name, arguments in parts.items():
+        own = [a for a in arguments.values() if a.name not in TRAINING_ARGUMENTS]
+        cell = row_of(TABLES[kind], name)[1]
+        assert code(cell) == [written(argument) for argument in own]
+        assert row_of(TABLES[kind], name)[2], f"{kind} {name} is not explained"
+
+
+def written(argument: Argument) -> str:
+    return argument.name if argument.required else f"{argument.name}: {flow(argument.default)}"
+
+
+@pytest.mark.parametrize("kind", catalogue().parts)
+def test_the_readme_names_every_part(kind: str) -> None:
     for name in catalogue().parts[kind]:
         assert f"`{name}`" in README, name
 
 
-def test_metrics_samplers_ranges_and_outcomes_are_named() -> None:
-    for name in [*METRICS, *SAMPLERS, *SCHEDULERS]:
+def test_the_arguments_that_all_data_take_are_told() -> None:
+    for argument in TRAINING_ARGUMENTS.values():
+        assert f"`{argument.name}`" in REFERENCE
+    assert f"`batch_size` ({TRAINING_ARGUMENTS['batch_size'].default};" in REFERENCE
+
+
+# ---------------------------------------------------------------- fields and blocks
+
+
+def test_the_reference_has_every_field_of_a_trial_with_its_default() -> None:
+    fields = TrialConfig.model_fields
+    both = {word: fields[first] for word, (first, _) in BOTH.items()}
+    assert_defaults(TABLES["field"], fields | both)
+
+
+def test_the_reference_has_every_block_of_a_space_file_with_its_default() -> None:
+    blocks: dict[str, FieldInfo] = {}
+    for name, field in SpaceFile.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            blocks |= {f"{name}.{key}": value for key, value in inner.model_fields.items()}
+        else:
+            blocks[name] = field
+    assert_defaults(TABLES["key"], blocks)
+
+
+def assert_defaults(rows: Table, fields: Mapping[str, FieldInfo]) -> None:
+    assert set(names(rows)) == set(fields)
+    for name, field in fields.items():
+        _, default, meaning = row_of(rows, name)
+        shown = "required" if field.is_required() else f"`{flow(field.default)}`"
+        assert default == shown, name
+        assert meaning, name
+
+
+@pytest.mark.parametrize(
+    ("head", "known"),
+    [("range", RANGES), ("sampler", SAMPLERS), ("scheduler", SCHEDULERS)],
+    ids=["range", "sampler", "scheduler"],
+)
+def test_the_reference_has_all_ranges_samplers_and_schedulers(
+    head: str, known: Iterable[str]
+) -> None:
+    assert names(TABLES[head]) == list(known)
+
+
+def test_the_readme_names_ranges_samplers_and_outcomes() -> None:
+    for name in [*SAMPLERS, *SCHEDULERS]:
         assert f"`{name}`" in README, name
     for name in RANGES:
         assert f"{name}:" in README, name
     for outcome in Outcome.__args__:  # type: ignore[attr-defined]
         assert f"| {outcome} |" in README
+
+
+# ---------------------------------------------------------------- metrics, symptoms, rules
+
+
+def test_the_reference_has_every_metric() -> None:
+    assert names(TABLES["metric"]) == list(METRICS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_told_as_it_is(name: str) -> None:
+    metric = METRICS[name]
+    _, better, data, meaning, cost = row_of(TABLES["metric"], name)
+    assert better == metric.mode
+    assert data == applies_to(metric)
+    assert meaning
+    assert cost.startswith("costly") == metric.costly
+
+
+def applies_to(metric: Metric) -> str:
+    if metric.needs_mixture:
+        data = "mixtures"
+    elif metric.needs_labels:
+        data = "labelled"
+    else:
+        data = "all" if len(metric.kinds) > 1 else next(iter(metric.kinds))
+    needs_encoder = metric.model in ("encode", "reconstruct")
+    return f"{data}, with an encoder" if needs_encoder else data
+
+
+def test_the_reference_has_every_symptom_with_its_threshold() -> None:
+    thresholds = {
+        "vanishing": [symptoms.VANISHING],
+        "exploding": [symptoms.EXPLODING],
+        "oscillating": [symptoms.SWINGS, symptoms.SWING],
+        "dominated": [symptoms.DOMINATED],
+    }
+    assert names(TABLES["symptom"]) == list(symptoms.SYMPTOMS) == list(thresholds)
+    for name, values in thresholds.items():
+        _, when, remedy = row_of(TABLES["symptom"], name)
+        assert {f"{value:g}" for value in values} <= set(re.findall(r"\d+(?:\.\d+)?", when)), name
+        assert code(remedy), f"nothing to try is said for {name}"
+
+
+@pytest.mark.parametrize(
+    ("head", "rules"),
+    [("refused", INCOMPATIBILITIES), ("advised against", ADVICE)],
+    ids=["refused", "advised"],
+)
+def test_the_reference_has_every_rule_in_the_words_of_its_message(
+    head: str, rules: tuple[Incompatibility, ...]
+) -> None:
+    told = [(code(one)[0], code(other)[0], why) for one, other, why in TABLES[head]]
+    assert told == [(*rule.fields, rule.reason) for rule in rules]
+
+
+def test_the_reference_has_every_variable_of_the_environment() -> None:
+    sources = Path(gan_tune.__file__).parent.rglob("*.py")
+    used = {v for file in sources for v in re.findall(r"\bGAN_TUNE_[A-Z]+", file.read_text())}
+    told = set(names(TABLES["variable"]))
+    assert used
+    assert {name for name in told if name.startswith("GAN_TUNE")} == used
+
+
+# ---------------------------------------------------------------- examples
+
+BASE: dict[str, Any] = {
+    "name": "example",
+    "budget": {"trials": 4, "steps": 1_000},
+    "trial": {
+        "data": {"name": "digits", "scale": "symmetric"},
+        "generator": {"name": "mlp", "output": "tanh"},
+        "discriminator": "mlp",
+        "loss": "hinge",
+        "generator_optimizer": {"name": "adam", "lr": 1e-3},
+        "discriminator_optimizer": {"name": "adam", "lr": 1e-3},
+    },
+}
+
+
+def checked(lines: Iterable[str], tmp_path: Path) -> SearchSpace:
+    """A small space with these lines put into its trial, or beside it if they belong there."""
+    tree = {**BASE, "trial": {**BASE["trial"]}}
+    for line in lines:
+        for key, value in yaml.safe_load(line).items():
+            (tree if key in SpaceFile.model_fields else tree["trial"])[key] = value
+    file = tmp_path / "example.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return SearchSpace.load(file, catalogue())
+
+
+@pytest.mark.parametrize("remedy", REMEDIES, ids=lambda row: row[0][:30])
+def test_a_remedy_is_a_line_that_a_space_file_takes(remedy: list[str], tmp_path: Path) -> None:
+    lines = code(remedy[1])
+    assert lines
+    space = checked(lines, tmp_path)
+    assert not space.warnings
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
+def test_an_example_of_the_reference_is_sound(example: str, tmp_path: Path) -> None:
+    space = checked([example], tmp_path)
+    assert space.dimensions() or "augment" in example
+    assert not space.warnings
 
 
 def test_the_space_file_shown_is_the_shipped_one() -> None:
@@ -58,10 +286,28 @@ def test_the_space_file_shown_is_the_shipped_one() -> None:
             yaml.safe_load(document)
 
 
-def test_pictures_and_files_that_are_named_are_there() -> None:
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-    assert not re.search(r"@[A-Z_]+@", README), "a placeholder was left in the README"
+def test_the_readme_has_every_shipped_search() -> None:
+    assert set(names(tables(README)["space"])) == set(shipped_spaces())
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_pictures_and_places_that_are_linked_are_there(page: str) -> None:
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", PAGES[page]):
+        file, _, place = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        assert path.exists(), target
+        if place:
+            assert place in anchors(path.read_text()), target
+    assert not re.search(r"@[A-Z_]+@", PAGES[page]), f"a placeholder was left in {page}"
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
 def test_the_two_lines_stand_as_ci_runs_them() -> None:
