@@ -102,10 +102,11 @@ def test_the_reference_has_every_part_with_its_arguments_and_defaults(kind: str)
     parts = catalogue().parts[kind]
     assert names(TABLES[kind]) == list(parts)
     for name, arguments in parts.items():
-        own = [a for a in arguments.values() if a.name not in TRAINING_ARGUMENTS]
-        cell = row_of(TABLES[kind], name)[1]
+        shared = TRAINING_ARGUMENTS if kind == "data" else {}
+        own = [argument for key, argument in arguments.items() if key not in shared]
+        _, cell, meaning = row_of(TABLES[kind], name)
         assert code(cell) == [written(argument) for argument in own]
-        assert row_of(TABLES[kind], name)[2], f"{kind} {name} is not explained"
+        assert meaning, f"{kind} {name} is not explained"
 
 
 def written(argument: Argument) -> str:
@@ -155,7 +156,7 @@ def assert_defaults(rows: Table, fields: Mapping[str, FieldInfo]) -> None:
 
 @pytest.mark.parametrize(
     ("head", "known"),
-    [("range", RANGES), ("sampler", SAMPLERS), ("scheduler", SCHEDULERS)],
+    [("range", [*RANGES, "choice"]), ("sampler", SAMPLERS), ("scheduler", SCHEDULERS)],
     ids=["range", "sampler", "scheduler"],
 )
 def test_the_reference_has_all_ranges_samplers_and_schedulers(
@@ -266,15 +267,12 @@ def checked(lines: Iterable[str], tmp_path: Path) -> SearchSpace:
 def test_a_remedy_is_a_line_that_a_space_file_takes(remedy: list[str], tmp_path: Path) -> None:
     lines = code(remedy[1])
     assert lines
-    space = checked(lines, tmp_path)
-    assert not space.warnings
+    assert not checked(lines, tmp_path).warnings
 
 
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
 def test_an_example_of_the_reference_is_sound(example: str, tmp_path: Path) -> None:
-    space = checked([example], tmp_path)
-    assert space.dimensions() or "augment" in example
-    assert not space.warnings
+    assert not checked([example], tmp_path).warnings
 
 
 def test_the_space_file_shown_is_the_shipped_one() -> None:
