@@ -95,7 +95,7 @@ def _gan_tune(
 
     \b
     First steps:
-      gan-tune search digits           a small search on this machine, four minutes
+      gan-tune search digits           a small search on this machine, two minutes
       gan-tune ui                      every trial's settings, curves and pictures
       gan-tune generate digits -n 64 --out samples.png
       gan-tune COMMAND --help          what a command does, with an example

@@ -556,7 +556,7 @@ def verdict(result: SearchResult) -> Iterator[str]:
         if result.finished:
             yield (
                 "no champion: no trial ran to its end in good health; where most diverged, lower "
-                "the learning rates, clip the gradients, or see `divergence` in the README"
+                "the learning rates, clip the gradients, or see `divergence` in docs/reference.md"
             )
         return
     mine, first = (result.test.get(f"test.{who}.{metric}") for who in ("mean", "first"))

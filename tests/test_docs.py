@@ -19,6 +19,7 @@ from gan_tune.cli import app
 from gan_tune.config import BOTH, Argument, Incompatibility, Part, TrialConfig
 from gan_tune.data_part import TRAINING_ARGUMENTS
 from gan_tune.gan import symptoms
+from gan_tune.gan.networks import NETWORKS
 from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
 from gan_tune.metrics import METRICS, Metric
 from gan_tune.searching.jobs import Outcome
@@ -273,6 +274,22 @@ def test_a_remedy_is_a_line_that_a_space_file_takes(remedy: list[str], tmp_path:
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
 def test_an_example_of_the_reference_is_sound(example: str, tmp_path: Path) -> None:
     assert not checked([example], tmp_path).warnings
+
+
+def test_the_networks_and_data_of_ones_own_that_are_shown_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for page in PAGES.values():
+        for name, block in re.findall(r"```python\n# (my_\w+\.py)(.*?)```", page, re.DOTALL):
+            with (tmp_path / name).open("a") as module:
+                module.write(f"#{block}")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = [f"{role}: {{name: 'my_nets:{role.title()}', width: 32}}" for role in NETWORKS]
+    (own_data,) = re.findall(r"```text\n(data: .*)\n```", REFERENCE)
+    output = "generator: {name: mlp, output: linear}"
+    assert not checked(own, tmp_path).warnings
+    points = [own_data, output, "objective: {metric: energy_distance}"]
+    assert not checked(points, tmp_path).warnings
 
 
 def test_the_space_file_shown_is_the_shipped_one() -> None:
