@@ -25,7 +25,7 @@ from gan_tune.data_part import TRAINING_ARGUMENTS, dataset_of, own_arguments
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.data import DATASETS, check_dataset, user_dataset
-from gan_tune.gan.estimators import ESTIMATORS
+from gan_tune.gan.estimators import ESTIMATORS, estimator_refuses
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import ENCODERS, NETWORKS, build_network, network_class
@@ -134,6 +134,11 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
                 reason = str(error).strip().split("\n")[0]
                 yield Fault(role, f"cannot be built for samples of shape {shape}", reason)
                 continue
+            gradient = getattr(config, f"{role}_gradient", None)
+            if gradient is not None and gradient.name != "backprop":
+                refusal = estimator_refuses(network)
+                if refusal is not None:
+                    yield Fault(f"{role}_gradient", refusal, repr(gradient.name))
             if found != expected:
                 yield Fault(role, f"must map {tuple(given.shape)} to {expected}", f"{found}")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gan_tune.config import Incompatibility, TrialConfig
 from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
-from gan_tune.gan.penalties import PENALTIES
+from gan_tune.gan.penalties import PENALTIES, applies_to
 
 __all__ = ["ADVICE", "INCOMPATIBILITIES"]
 
@@ -25,10 +25,8 @@ def _penalised(config: TrialConfig) -> bool:
     return any(part.name in GRADIENT_PENALTIES for part in config.penalties)
 
 
-def _on_activations(config: TrialConfig) -> bool:
-    return any(
-        PENALTIES[p.name].of == "activations" for p in config.penalties if p.name in PENALTIES
-    )
+def _has_penalty(config: TrialConfig, player: str) -> bool:
+    return any(applies_to(PENALTIES[p.name], dict(p.args), player) for p in config.penalties)
 
 
 def _norm(config: TrialConfig, player: str) -> str:
@@ -75,6 +73,12 @@ def _estimates(player: str) -> tuple[Incompatibility, ...]:
             "batch and spectral norm change with each pass, and an estimate passes many copies "
             "through (use none)",
             lambda c: _estimated(c, player) and _norm(c, player) in ("batch", "spectral"),
+        ),
+        _rule(
+            gradient,
+            "penalties",
+            "an estimate is of the adversarial loss alone; penalties need backprop",
+            lambda c: _estimated(c, player) and _has_penalty(c, player),
         ),
     )
 
@@ -138,18 +142,6 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
     ),
     *_estimates("generator"),
     *_estimates("discriminator"),
-    _rule(
-        "discriminator_gradient",
-        "penalties",
-        "a gradient penalty needs gradients of gradients, that is backprop",
-        lambda c: _estimated(c, "discriminator") and _penalised(c),
-    ),
-    _rule(
-        "generator_gradient",
-        "penalties",
-        "a penalty on hidden activations needs backprop",
-        lambda c: _estimated(c, "generator") and _on_activations(c),
-    ),
     _rule(
         "generator_gradient",
         "encoder",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 __all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "symptoms", "vanishing"]
 
-VANISHING = 1e-3
+VANISHING = 1e-2
 """Share of its largest mean under which the generator's mean gradient norm has vanished."""
 EXPLODING = 50.0
 """Times its mean over the reports before that a gradient norm may reach."""
@@ -44,7 +44,7 @@ class Vitals(NamedTuple):
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
-    """The generator hears nothing any more: ‖g‖ fell under a thousandth of what it was.
+    """The generator hears nothing any more: ‖g‖ fell under a hundredth of what it was.
 
     The saturating loss does this where the discriminator wins (Arjovsky and Bottou 2017).
     """

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from gan_tune.config import (
     BOTH,
+    PART_FIELDS,
     Catalogue,
     Draft,
     Incompatibility,
@@ -274,7 +275,7 @@ def _build_once(
     known: dict[str, Sequence[Fault]] = {}
 
     def build_once(config: TrialConfig) -> Sequence[Fault]:
-        parts = [config.data, config.generator, config.discriminator, config.encoder, config.loss]
+        parts = (getattr(config, field) for field in PART_FIELDS)
         shapes = [_without_reals(part.tree()) for part in (*parts, *config.penalties)]
         key = json.dumps(shapes, sort_keys=True, default=str)
         if key not in known:

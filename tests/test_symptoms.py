@@ -1,0 +1,107 @@
+"""Symptoms: told from made-up histories, and provoked in real training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from conftest import trial_config
+
+from gan_tune.catalogue import dataset_of
+from gan_tune.gan.symptoms import SYMPTOMS, Vitals, symptoms
+from gan_tune.gan.training import Report, train
+from gan_tune.metrics import build_judge
+
+SOUND = Vitals(1.0, 2.0, 1.0, 2.0, 0.7, 0.7, 10.0)
+
+
+def vitals(**changes: float) -> Vitals:
+    return SOUND._replace(**changes)
+
+
+def test_a_sound_history_shows_nothing() -> None:
+    falling = [vitals(value=100 / (i + 1), generator_norm=1 / (i + 1)) for i in range(20)]
+    assert symptoms(falling) == ()
+    assert symptoms([]) == ()
+
+
+HISTORIES: dict[str, list[Vitals]] = {
+    "vanishing": [SOUND, vitals(generator_norm=9e-3)],
+    "exploding": [SOUND, vitals(discriminator_norm_max=51.0)],
+    "oscillating": [vitals(value=v) for v in (10.0, 5.0, 9.0, 5.0, 9.0, 5.0)],
+    "dominated": [SOUND, *[vitals(accuracy_real=1.0, accuracy_fake=0.995)] * 2],
+}
+
+
+@pytest.mark.parametrize("name", SYMPTOMS)
+def test_each_is_told_from_its_history_alone(name: str) -> None:
+    assert symptoms(HISTORIES[name]) == (name,)
+
+
+@pytest.mark.parametrize("name", SYMPTOMS)
+def test_just_inside_the_threshold_is_sound(name: str) -> None:
+    inside = {
+        "vanishing": [SOUND, vitals(generator_norm=1.1e-2)],
+        "exploding": [SOUND, vitals(discriminator_norm_max=49.0)],
+        "oscillating": [vitals(value=v) for v in (10.0, 5.0, 7.4, 5.0, 7.4, 5.0, 7.4)],
+        "dominated": [SOUND, vitals(accuracy_real=1.0, accuracy_fake=0.995)],
+    }
+    assert symptoms(inside[name]) == ()
+
+
+def test_what_is_not_finite_has_exploded() -> None:
+    assert "exploding" in symptoms([vitals(generator_norm_max=math.inf)])
+    assert "exploding" in symptoms([vitals(generator_norm_max=math.nan)])
+
+
+ADAM = {"name": "adam", "lr": 1e-3, "beta1": 0.5}
+PROVOKED: dict[str, dict[str, Any]] = {
+    # The saturating loss, and a discriminator that is always ahead.
+    "vanishing": {
+        "loss": "minimax",
+        "d_steps": 5,
+        "generator_optimizer": {"name": "sgd", "lr": 1e-5},
+        "discriminator_optimizer": {"name": "adam", "lr": 1e-2},
+    },
+    # A critic without any bound on its slope.
+    "exploding": {
+        "loss": "wasserstein",
+        "discriminator_optimizer": {"name": "sgd", "lr": 1.0},
+    },
+    # Both players chase each other with momentum, by the other's last move.
+    "oscillating": {
+        "data": {"name": "ring", "batch_size": 64, "scale": "symmetric"},
+        "generator": {"name": "mlp", "latent": 2, "hidden": [64], "output": "linear"},
+        "discriminator": {"name": "mlp", "hidden": [64]},
+        "loss": "wasserstein",
+        "weight_clip": 0.1,
+        "update": "simultaneous",
+        "generator_optimizer": {"name": "adam", "lr": 1e-2, "beta1": 0.9},
+        "discriminator_optimizer": {"name": "adam", "lr": 1e-2, "beta1": 0.9},
+        "objective": {"metric": "energy_distance", "mode": "min"},
+        "evaluations": 30,
+    },
+    # A generator that hardly moves.
+    "dominated": {
+        "generator_optimizer": {"name": "sgd", "lr": 1e-5},
+        "discriminator_optimizer": ADAM,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SYMPTOMS)
+def test_each_can_be_provoked(name: str) -> None:
+    assert name in last_report(**PROVOKED[name]).symptoms
+
+
+def test_sound_training_shows_none() -> None:
+    assert last_report(generator_optimizer=ADAM, discriminator_optimizer=ADAM).symptoms == ()
+
+
+def last_report(**changes: Any) -> Report:
+    off = {"collapse": {"variety": 0.0}, "steps": 600, "evaluations": 10}
+    config = trial_config(**{**off, **changes})
+    dataset = dataset_of(config.data)
+    *_, last = train(config, dataset, build_judge(dataset, "selection"))
+    return last
