@@ -52,17 +52,19 @@ def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estima
     ``max_concurrent``.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
     gpu = space.resources.gpu > 0 and torch.cuda.is_available()
     config = first_setting(space).model_copy(
         update={"steps": 2 * MEASURED_STEPS, "evaluations": 2, "patience": 0}
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(space.resources.cpu)))  # as a worker does
+    before, threads = torch.get_num_threads(), max(1, int(space.resources.cpu))
+    torch.set_num_threads(threads)  # as a worker does
     try:
-        *_, measured = train(config, device="cuda" if gpu else "cpu")
+        with threadpool_limits(threads):
+            *_, measured = train(config, device="cuda" if gpu else "cpu")
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     confirm = space.confirm
     return Estimate(
         trials=space.budget.trials,
