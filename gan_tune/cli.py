@@ -842,7 +842,7 @@ def _load(space: str, overrides: Sequence[str], *, data: bool = True) -> SearchS
 
         checked = service.load_space(space, overrides, check_data=data)
     for warning in checked.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {space}: {warning}", file=sys.stderr)
     return checked
 
 

@@ -319,7 +319,7 @@ def test_what_a_set_takes_from_start_from_is_told(run: Run) -> None:
     ran = run("show", "digits", "--set", "trial.loss=hinge")
     assert ran.code == 0
     assert lines(ran.err) == [
-        "warning: start_from.0.loss: left out, since --set trial.loss decides it"
+        "warning: digits: start_from.0.loss: left out, since --set trial.loss decides it"
     ]
 
 
