@@ -55,6 +55,18 @@ def test_what_is_not_finite_has_exploded() -> None:
     assert "exploding" in symptoms([vitals(generator_norm_max=math.nan)])
 
 
+@pytest.mark.parametrize("name", ["exploding", "dominated"])
+def test_reports_without_a_step_of_the_discriminator_say_nothing_of_it(name: str) -> None:
+    idle = Vitals(1.0, 2.0, None, None, None, None, 10.0)
+    assert symptoms([SOUND, idle, idle, idle]) == ()
+    seen = HISTORIES[name]
+    assert symptoms([*seen[:-1], idle, idle, idle, *seen[-1:]]) == (name,)
+
+
+def test_a_block_longer_than_the_way_between_reports_is_sound() -> None:
+    assert last_report(steps=40, block={"both": 10, "generator": 10}).symptoms == ()
+
+
 ADAM = {"name": "adam", "lr": 1e-3, "beta1": 0.5}
 PROVOKED: dict[str, dict[str, Any]] = {
     # The saturating loss, and a discriminator that is always ahead.

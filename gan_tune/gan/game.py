@@ -72,6 +72,7 @@ class Game:
         self._build(dataset)
         self.step = 0
         self._d_steps = 0
+        self._ahead = False
         self.figures: dict[str, Tensor] = {}
         self.begin_window()
 
@@ -216,7 +217,7 @@ class Game:
             parameter.grad = gradient
         optimizer.step()
         if player == "discriminator":
-            self._d_steps += 1
+            self._d_steps += not self._ahead
             if limit := self.config.weight_clip:
                 with torch.no_grad():
                     torch._foreach_clamp_min_(parameters, -limit)
@@ -224,9 +225,15 @@ class Game:
 
     @contextmanager
     def extrapolated(self) -> Iterator[None]:
-        """Come back to the present weights of both players when the block ends."""
-        before = [p.detach().clone() for p in self._weights()]
+        """Come back to the present weights of both players when the block ends.
+
+        Steps in it do not count, so that a lazy penalty is in the gradients there and back or in
+        neither.
+        """
+        before = self._fast_weights()
+        self._ahead = True
         yield
+        self._ahead = False
         with torch.no_grad():
             torch._foreach_copy_(self._weights(), before)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 __all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "symptoms", "vanishing"]
@@ -31,15 +31,16 @@ class Vitals(NamedTuple):
 
     Means (and largest values) of both players' gradient norms before clipping, the
     discriminator's mean accuracy on real and on fake samples, and the objective, all of them
-    possibly NaN.
+    possibly NaN. What is of the discriminator is None where it made no step, as in a ``block`` of
+    the generator alone.
     """
 
     generator_norm: float
     generator_norm_max: float
-    discriminator_norm: float
-    discriminator_norm_max: float
-    accuracy_real: float
-    accuracy_fake: float
+    discriminator_norm: float | None
+    discriminator_norm_max: float | None
+    accuracy_real: float | None
+    accuracy_fake: float | None
     value: float
 
 
@@ -54,12 +55,13 @@ def vanishing(history: Sequence[Vitals]) -> bool:
 
 def exploding(history: Sequence[Vitals]) -> bool:
     """A gradient norm that is not finite, or leapt to 50 times its mean before."""
-    return _leaps(
-        [(vitals.generator_norm, vitals.generator_norm_max) for vitals in history]
-    ) or _leaps([(vitals.discriminator_norm, vitals.discriminator_norm_max) for vitals in history])
+    return _leaps((v.generator_norm, v.generator_norm_max) for v in history) or _leaps(
+        (v.discriminator_norm, v.discriminator_norm_max) for v in history
+    )
 
 
-def _leaps(norms: Sequence[tuple[float, float]]) -> bool:
+def _leaps(mean_and_peak: Iterable[tuple[float | None, float | None]]) -> bool:
+    norms = [(mean, peak) for mean, peak in mean_and_peak if mean is not None and peak is not None]
     totals = itertools.accumulate(mean for mean, _ in norms)
     leap = any(
         peak > EXPLODING * total / reports
@@ -69,8 +71,12 @@ def _leaps(norms: Sequence[tuple[float, float]]) -> bool:
 
 
 def dominated(history: Sequence[Vitals]) -> bool:
-    """The discriminator told real from fake almost perfectly in over half of the reports."""
-    won = [min(vitals.accuracy_real, vitals.accuracy_fake) > DOMINATED for vitals in history]
+    """The discriminator told real from fake almost perfectly in over half of its reports."""
+    won = [
+        min(vitals.accuracy_real, vitals.accuracy_fake) > DOMINATED
+        for vitals in history
+        if vitals.accuracy_real is not None and vitals.accuracy_fake is not None
+    ]
     return sum(won) > len(won) / 2
 
 

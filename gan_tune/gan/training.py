@@ -282,15 +282,12 @@ class Training:
 
 
 def _vitals(scalars: Mapping[str, float], value: float | None) -> Vitals:
-    def of(name: str) -> float:
-        return scalars.get(name, math.nan)
-
     return Vitals(
-        of("generator_gradient_norm"),
-        of("generator_gradient_norm_max"),
-        of("discriminator_gradient_norm"),
-        of("discriminator_gradient_norm_max"),
-        of("discriminator_accuracy_real"),
-        of("discriminator_accuracy_fake"),
+        scalars["generator_gradient_norm"],
+        scalars["generator_gradient_norm_max"],
+        scalars.get("discriminator_gradient_norm"),
+        scalars.get("discriminator_gradient_norm_max"),
+        scalars.get("discriminator_accuracy_real"),
+        scalars.get("discriminator_accuracy_fake"),
         math.nan if value is None else value,
     )
