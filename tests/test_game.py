@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from gan_tune.catalogue import dataset_of
 from gan_tune.errors import ConfigError
-from gan_tune.gan.game import Game, hidden_activations
+from gan_tune.gan.game import PLAYERS, Game, Player, hidden_activations
+from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import GENERATORS, build_network
 from gan_tune.gan.training import train
+from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
 
 
@@ -83,6 +85,32 @@ def test_activations_of_judged_samples_are_not_kept() -> None:
         kept.append([h.shape for h in game._activations])
     assert kept == [[], [(500, 16)]]
     assert [h.shape for h in game.draw().activations] == [(16, 16)]
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("every", [0, 1, 3])
+def test_no_weight_of_the_discriminator_is_beyond_its_limit(update: str, every: int) -> None:
+    game = game_of(weight_clip=0.01, update=update, lookahead={"every": every, "alpha": 0.5})
+    for _ in range(6):
+        game.train_step()
+        assert max(float(p.abs().max()) for p in game.parameters["discriminator"]) <= 0.01
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("player", PLAYERS)
+def test_an_estimate_of_a_players_gradient_is_its_gradient(player: Player, loss: str) -> None:
+    smooth = {"name": "mlp", "hidden": [6], "activation": "tanh"}
+    exact, estimated = (
+        game_of(
+            generator=smooth | {"latent": 2}, discriminator=smooth, loss=loss, gradient=gradient
+        )
+        for gradient in ("backprop", "central_difference")
+    )
+    g, e = (
+        torch.cat([p.flatten() for p in game.gradients(player, game.draw())])
+        for game in (exact, estimated)
+    )
+    assert torch.allclose(g, e, rtol=1e-2, atol=1e-3 * float(g.abs().max()))
 
 
 @pytest.mark.parametrize(

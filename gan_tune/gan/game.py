@@ -228,10 +228,7 @@ class Game:
         optimizer.step()
         if player == "discriminator":
             self._d_steps += not self._ahead
-            if limit := self.config.weight_clip:
-                with torch.no_grad():
-                    torch._foreach_clamp_min_(parameters, -limit)
-                    torch._foreach_clamp_max_(parameters, limit)
+            self._limit_weights()
 
     @contextmanager
     def extrapolated(self) -> Iterator[None]:
@@ -380,6 +377,13 @@ class Game:
         """Lookahead: slow ← slow + α (fast − slow), and both players go on from there."""
         torch._foreach_lerp_(self._slow, self._weights(), self.config.lookahead.alpha)
         torch._foreach_copy_(self._weights(), self._slow)
+        self._limit_weights()  # the first averages are of weights that nothing limited
+
+    @torch.no_grad()
+    def _limit_weights(self) -> None:
+        if limit := self.config.weight_clip:
+            torch._foreach_clamp_min_(self.parameters["discriminator"], -limit)
+            torch._foreach_clamp_max_(self.parameters["discriminator"], limit)
 
     def _weights(self) -> list[Tensor]:
         return [p for player in PLAYERS for p in self.parameters[player]]
