@@ -7,11 +7,12 @@ space files, the JSON Schema and the conformance tests by way of :func:`catalogu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import torch
+from torch import nn
 
 from gan_tune.config import (
     Argument,
@@ -26,6 +27,7 @@ from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.data import DATASETS, check_dataset, user_dataset
 from gan_tune.gan.estimators import ESTIMATORS, estimator_refuses
+from gan_tune.gan.game import hidden_activations
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import ENCODERS, NETWORKS, build_network, network_class
@@ -134,13 +136,45 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
                 reason = str(error).strip().split("\n")[0]
                 yield Fault(role, f"cannot be built for samples of shape {shape}", reason)
                 continue
-            gradient = getattr(config, f"{role}_gradient", None)
-            if gradient is not None and gradient.name != "backprop":
-                refusal = estimator_refuses(network)
-                if refusal is not None:
-                    yield Fault(f"{role}_gradient", refusal, repr(gradient.name))
+            yield from WANTED[role](config, network)
             if found != expected:
                 yield Fault(role, f"must map {tuple(given.shape)} to {expected}", f"{found}")
+
+
+def _generator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
+    yield from _estimate_faults(config.generator_gradient, network, "generator_gradient")
+    for part in config.penalties:
+        if PENALTIES[part.name].of == "activations" and not hidden_activations(network):
+            reason = "needs a generator with activation layers (torch.nn modules) to look at"
+            yield Fault("penalties", reason, repr(part.name))
+
+
+def _discriminator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
+    yield from _estimate_faults(config.discriminator_gradient, network, "discriminator_gradient")
+    if hasattr(network, "features"):
+        return
+    for name in set(config.wanted_metrics) & METRICS.keys():
+        if METRICS[name].model == "discriminator_features":
+            rule = "needs a discriminator with a method `features`"
+            yield Fault(_place_of_metric(config, name), rule, repr(name))
+
+
+def _estimate_faults(gradient: Part, network: nn.Module, place: str) -> Iterator[Fault]:
+    refusal = None if gradient.name == "backprop" else estimator_refuses(network)
+    if refusal is not None:
+        yield Fault(place, refusal, repr(gradient.name))
+
+
+WANTED: Mapping[str, Callable[[TrialConfig, nn.Module], Iterable[Fault]]] = {
+    "generator": _generator_lacks,
+    "discriminator": _discriminator_lacks,
+    "encoder": lambda config, network: (),
+}
+"""What other parts of a trial want of a network, by its role, and it has not."""
+
+
+def _place_of_metric(config: TrialConfig, name: str) -> str:
+    return "objective.metric" if name == config.objective.metric else "measure"
 
 
 def _metric_faults(config: TrialConfig) -> Iterator[Fault]:
@@ -155,8 +189,7 @@ def _metric_faults(config: TrialConfig) -> Iterator[Fault]:
             yield Fault(f"measure.{i}", rule, repr(name))
     for name in set(config.wanted_metrics) & set(valid):
         if METRICS[name].model in ("encode", "reconstruct") and config.encoder.name == "none":
-            place = "objective.metric" if name == config.objective.metric else "measure"
-            yield Fault(place, "needs an encoder", repr(name))
+            yield Fault(_place_of_metric(config, name), "needs an encoder", repr(name))
 
 
 def _broken_objective(objective: Objective, data: Part) -> str | None:

@@ -67,6 +67,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two D steps": {"d_steps": 2},
     "patience": {"patience": 2},
     "a user's dropout": {"discriminator": {"name": "test_training:DropoutDiscriminator"}},
+    "a user's tied weights": {"discriminator": {"name": "test_training:TiedDiscriminator"}},
+    "batch norm in a decoder": {
+        "generator": {"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
+        "encoder": {"name": "mlp", "hidden": [16]},
+        "ema": 0.9,
+    },
     "points": POINTS,
     "lazy penalty": {"penalties": [{"name": "r1", "weight": 0.1, "every": 4}]},
     "label smoothing": {"loss": {"name": "non_saturating", "label_smoothing": 0.1}},
@@ -118,6 +124,22 @@ class DropoutDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.net(x)
+        return logits
+
+
+class TiedDiscriminator(nn.Module):
+    """A user's network in which two layers have one weight."""
+
+    def __init__(self, shape: tuple[int, ...], width: int = 16) -> None:
+        super().__init__()
+        self.first = nn.Linear(math.prod(shape), width)
+        self.second, self.third = nn.Linear(width, width), nn.Linear(width, width)
+        self.third.weight = self.second.weight
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x.flatten(1)).tanh()
+        logits: torch.Tensor = self.head(self.third(self.second(hidden).tanh()).tanh())
         return logits
 
 

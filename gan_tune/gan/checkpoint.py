@@ -55,8 +55,11 @@ class Checkpoint:
 def pack(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any], config_digest: str) -> bytes:
     """The bytes of a checkpoint."""
     header = {"format": FORMAT, "config": config_digest, "scalars": json.dumps(scalars)}
-    # A clone for tensors that share memory (safetensors refuses them) costs nothing else.
-    own = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    # Clones, since safetensors refuses tensors that share memory, as tied weights do.
+    own = {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     return bytes(save_tensors(own, metadata=header))
 
 

@@ -6,6 +6,7 @@ shape could be trained as one: all parts are pure functions of tensors.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from gan_tune.config import Part, TrialConfig
 from gan_tune.gan import checkpoint
@@ -31,7 +33,7 @@ from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
 
-__all__ = ["PLAYERS", "Game", "Player", "Round"]
+__all__ = ["PLAYERS", "Game", "Player", "Round", "hidden_activations"]
 
 Player = Literal["generator", "discriminator"]
 PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
@@ -141,14 +143,21 @@ class Game:
             if config.encoder.name != "none":
                 self.encoder = built("encoder", config.encoder)
             self._globals = global_state(device)
+        # Of the same weights as the generator, with batch statistics of its own: those of codes are
+        # not those of noise, and neither's running averages would serve the other.
+        self.decoder = _sharing_weights(self.generator) if self.encoder else None
         self.average: nn.Module | None = None
         if config.ema:
             with seeded_globals(config.seed, "networks", device):
                 self.average = built("generator", config.generator)
         self._activations: list[Tensor] = []
         if any(PENALTIES[part.name].of == "activations" for part in config.penalties):
-            for layer in _hidden_activations(self.generator):
-                layer.register_forward_hook(lambda *call: self._activations.append(call[2]))
+            for layer in hidden_activations(self.generator):
+                layer.register_forward_hook(self._note_activation)
+
+    def _note_activation(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
+        if layer.training:  # those of thousands of samples to be judged would only fill the memory
+            self._activations.append(output)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -157,6 +166,7 @@ class Game:
             "generator": self.generator,
             "discriminator": self.discriminator,
             "encoder": self.encoder,
+            "decoder": self.decoder,
             "average": self.average,
         }
         return {name: network for name, network in found.items() if network is not None}
@@ -218,10 +228,7 @@ class Game:
         optimizer.step()
         if player == "discriminator":
             self._d_steps += not self._ahead
-            if limit := self.config.weight_clip:
-                with torch.no_grad():
-                    torch._foreach_clamp_min_(parameters, -limit)
-                    torch._foreach_clamp_max_(parameters, limit)
+            self._limit_weights()
 
     @contextmanager
     def extrapolated(self) -> Iterator[None]:
@@ -306,10 +313,10 @@ class Game:
 
     def _autoencoding(self, real: Tensor) -> Any:
         """w_rec · E(x − G(T(E(x))))² + Omega(E(x)), where there is an encoder."""
-        if self.encoder is None:
+        if self.encoder is None or self.decoder is None:
             return 0.0
         code = self.encoder(real)
-        error = (self.generator(self._sparsity.transform(code)) - real).square().mean()
+        error = (self.decoder(self._sparsity.transform(code)) - real).square().mean()
         penalty = self._sparsity.penalty(code)
         self.figures["training_reconstruction_error"] = error.detach()
         self.figures["sparsity_penalty"] = torch.as_tensor(penalty).detach()
@@ -370,6 +377,13 @@ class Game:
         """Lookahead: slow ← slow + α (fast − slow), and both players go on from there."""
         torch._foreach_lerp_(self._slow, self._weights(), self.config.lookahead.alpha)
         torch._foreach_copy_(self._weights(), self._slow)
+        self._limit_weights()  # the first averages are of weights that nothing limited
+
+    @torch.no_grad()
+    def _limit_weights(self) -> None:
+        if limit := self.config.weight_clip:
+            torch._foreach_clamp_min_(self.parameters["discriminator"], -limit)
+            torch._foreach_clamp_max_(self.parameters["discriminator"], limit)
 
     def _weights(self) -> list[Tensor]:
         return [p for player in PLAYERS for p in self.parameters[player]]
@@ -385,7 +399,9 @@ class Game:
 
     def reconstruct(self, real: Tensor) -> Tensor:
         """G(T(E(x))) in data space."""
-        return self.scaling.undo(self.judged()(self.encode(real)))
+        assert self.decoder is not None
+        weights: dict[str, Tensor] = dict(self.judged().named_parameters())
+        return self.scaling.undo(functional_call(self.decoder, weights, (self.encode(real),)))
 
     def evaluated(self, function: Network) -> Network:
         """A function of samples in data space; the networks are in eval mode, without a graph."""
@@ -473,7 +489,12 @@ def _made(parts: Mapping[str, Callable[..., Any]], part: Part) -> Callable[..., 
     return partial(function, **part.args) if part.args else function
 
 
-def _hidden_activations(network: nn.Module) -> list[nn.Module]:
+def _sharing_weights(network: nn.Module) -> nn.Module:
+    """A copy with the same parameters, and buffers of its own."""
+    return copy.deepcopy(network, {id(p): p for p in network.parameters()})
+
+
+def hidden_activations(network: nn.Module) -> list[nn.Module]:
     """The activation layers of a network but its last, which is the output's."""
     kinds = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.SiLU, nn.GELU)
     output = getattr(network, "output", None)

@@ -1,0 +1,144 @@
+"""The game's own bookkeeping: shared weights, activations, and what is refused before it starts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from conftest import trial_config
+from torch import Tensor, nn
+
+from gan_tune.catalogue import dataset_of
+from gan_tune.errors import ConfigError
+from gan_tune.gan.game import PLAYERS, Game, Player, hidden_activations
+from gan_tune.gan.losses import LOSSES
+from gan_tune.gan.networks import GENERATORS, build_network
+from gan_tune.gan.training import train
+from gan_tune.gan.updates import UPDATES
+from gan_tune.metrics import build_judge
+
+
+class Plain(nn.Module):
+    """A user's discriminator without `features`."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
+        return logits
+
+
+def game_of(**changes: Any) -> Game:
+    config = trial_config(**changes)
+    return Game(config, dataset_of(config.data), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "spectral"])
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_codes_are_decoded_as_well_in_evaluation_as_in_training(norm: str, ema: float) -> None:
+    """Batch norm's running averages over noise would not do for codes, nor the other way round."""
+    config = trial_config(
+        data={"name": "digits", "batch_size": 64},
+        generator={"name": "mlp", "latent": 16, "hidden": [32], "norm": norm},
+        encoder={"name": "mlp", "hidden": [32]},
+        reconstruction_weight=10.0,
+        ema=ema,
+        steps=300,
+    )
+    dataset = dataset_of(config.data)
+    *_, last = train(config, dataset, build_judge(dataset, "selection"))
+    training = last.scalars["training_reconstruction_error"]
+    assert last.scalars["reconstruction_error"] == pytest.approx(training, rel=0.4)
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_the_decoder_has_the_generators_weights_and_its_own_averages(norm: str) -> None:
+    game = game_of(
+        generator={"name": "mlp", "latent": 8, "hidden": [16], "norm": norm}, encoder="mlp"
+    )
+    assert game.decoder is not None
+    game.train_step()
+    mine, its = game.generator.state_dict(), game.decoder.state_dict()
+    shared = {name for name, _ in game.generator.named_parameters()}
+    assert {name for name in mine if mine[name].data_ptr() == its[name].data_ptr()} == shared
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("output", ["sigmoid", "tanh", "linear"])
+def test_the_output_is_no_hidden_activation(name: str, output: str) -> None:
+    args = {"latent": 4, "activation": "tanh", "output": output}
+    generator = build_network("generator", (1, 8, 8), name=name, args=args)
+    assert generator.output not in hidden_activations(generator)
+    assert hidden_activations(generator)
+
+
+def test_activations_of_judged_samples_are_not_kept() -> None:
+    game = game_of(penalties=[{"name": "activation_l1", "weight": 0.1}])
+    z = torch.zeros(500, game.latent)
+    kept = []
+    for training in (False, True):
+        game.generator.train(training)(z)
+        kept.append([h.shape for h in game._activations])
+    assert kept == [[], [(500, 16)]]
+    assert [h.shape for h in game.draw().activations] == [(16, 16)]
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("every", [0, 1, 3])
+def test_no_weight_of_the_discriminator_is_beyond_its_limit(update: str, every: int) -> None:
+    game = game_of(weight_clip=0.01, update=update, lookahead={"every": every, "alpha": 0.5})
+    for _ in range(6):
+        game.train_step()
+        assert max(float(p.abs().max()) for p in game.parameters["discriminator"]) <= 0.01
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("player", PLAYERS)
+def test_an_estimate_of_a_players_gradient_is_its_gradient(player: Player, loss: str) -> None:
+    smooth = {"name": "mlp", "hidden": [6], "activation": "tanh"}
+    exact, estimated = (
+        game_of(
+            generator=smooth | {"latent": 2}, discriminator=smooth, loss=loss, gradient=gradient
+        )
+        for gradient in ("backprop", "central_difference")
+    )
+    g, e = (
+        torch.cat([p.flatten() for p in game.gradients(player, game.draw())])
+        for game in (exact, estimated)
+    )
+    assert torch.allclose(g, e, rtol=1e-2, atol=1e-3 * float(g.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        (
+            {
+                "generator": {"name": "mlp", "hidden": []},
+                "penalties": [{"name": "activation_l1", "weight": 1.0}],
+            },
+            "penalties: needs a generator with activation layers",
+        ),
+        (
+            {"discriminator": "test_game:Plain", "measure": ["linear_probe_accuracy"]},
+            "measure: needs a discriminator with a method `features`",
+        ),
+        (
+            {
+                "discriminator": "test_game:Plain",
+                "objective": {"metric": "linear_probe_accuracy", "mode": "max"},
+            },
+            "objective.metric: needs a discriminator with a method `features`",
+        ),
+        ({"measure": ["code_probe_accuracy"]}, "measure: needs an encoder"),
+    ],
+)
+def test_what_a_network_lacks_is_said_when_the_config_is_checked(
+    changes: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        trial_config(**changes)
