@@ -94,7 +94,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{f"schedule {n}": {"schedule": {"name": n, "warm_up": 3}} for n in SCHEDULES},
     **{f"augment {name}": {"augment": name} for name in AUGMENTS},
     **{f"update {name}": {"update": name} for name in UPDATES},
-    **{f"gradient {name}": {**POINTS, "gradient": name, "steps": 6, "evaluations": 2} for name in ESTIMATORS},
+    **{
+        f"gradient {name}": {**POINTS, "gradient": name, "steps": 6, "evaluations": 2}
+        for name in ESTIMATORS
+    },
     **{
         f"{role} {n}": {
             role: {"name": n, **NETWORK_ARGS[n], **(LATENT if role == "generator" else {})}
