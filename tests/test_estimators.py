@@ -15,7 +15,8 @@ from gan_tune.gan.estimators import ESTIMATORS, Objective, backprop, estimator_r
 from gan_tune.gan.estimators.columns import linear_layer, traced
 from gan_tune.gan.estimators.perturbed import coordinate_losses
 from gan_tune.gan.losses import LOSSES
-from gan_tune.gan.networks import ACTIVATIONS, OUTPUTS, build_network
+from gan_tune.gan.networks import build_network
+from gan_tune.gan.networks.layers import ACTIVATIONS, OUTPUTS
 
 DIFFERENCES = ["forward_difference", "central_difference"]
 VALUES_ONLY = [name for name in ESTIMATORS if name != "backprop"]
@@ -200,13 +201,13 @@ REAL, FAKE = noise(5, 2, seed=4), noise(3, 2, seed=5)
 
 def two_calls(net: Callable[[Tensor], Tensor]) -> Tensor:
     """D's objective, real and fake passing separately."""
-    return LOSSES["non_saturating"].discriminator(net(REAL), net(FAKE))
+    return LOSSES["non_saturating"]().discriminator(net(REAL), net(FAKE))
 
 
 def one_call(net: Callable[[Tensor], Tensor]) -> Tensor:
     """The same, both passing as one batch."""
     logits = net(torch.cat((REAL, FAKE)))
-    return LOSSES["non_saturating"].discriminator(logits[:5], logits[5:])
+    return LOSSES["non_saturating"]().discriminator(logits[:5], logits[5:])
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -247,7 +248,7 @@ def test_central_differences_agree_with_backpropagation(player: str) -> None:
     discriminator = mlp(hidden=(12, 12), activation="leaky_relu")
     z, real = noise(1000, 10, seed=6), noise(1000, 2, seed=7)
     fake = generator(z).detach()
-    loss = LOSSES["non_saturating"]
+    loss = LOSSES["non_saturating"]()
 
     def for_generator(g: Callable[[Tensor], Tensor]) -> Tensor:
         logits = discriminator(g(z))
