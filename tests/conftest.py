@@ -15,7 +15,7 @@ from gan_tune.catalogue import catalogue
 from gan_tune.config import TrialConfig
 
 # They wait for processes of their own: begun first, the others fill the time beside them.
-LONG_FILES = ("test_search.py", "test_cluster.py")
+LONG_FILES = ("test_going_on.py", "test_search.py", "test_cluster.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

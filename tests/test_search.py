@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +13,9 @@ from typing import Any
 import pytest
 import ray
 import torch
-from conftest import trial_tree
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
+from tiny_search import TRIALS, runs_of, space_tree
 from torch import nn
 
 from gan_tune import service
@@ -28,12 +24,10 @@ from gan_tune.errors import SpaceError
 from gan_tune.metrics import build_judge
 from gan_tune.searching.conductor import read_reports
 from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.storage import Storage, open_storage
+from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study
 from gan_tune.searching.trainable import GanTrainable
 from gan_tune.space import SearchSpace
-
-TRIALS, EVALUATIONS = 5, 4
 
 
 class FailingGenerator(nn.Module):
@@ -50,19 +44,6 @@ class FailingGenerator(nn.Module):
         return torch.sigmoid(self.net(z)).unflatten(1, self.shape)
 
 
-def space_tree(**changes: Any) -> dict[str, Any]:
-    left_out = ("steps", "evaluations", "seed")
-    trial = {key: value for key, value in trial_tree().items() if key not in left_out}
-    trial["generator_optimizer"] = {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}}
-    return {
-        "name": "tiny",
-        "budget": {"trials": TRIALS, "steps": 40, "evaluations": EVALUATIONS},
-        "confirm": {"top": 1, "seeds": 2},
-        "trial": trial,
-        "start_from": [{"generator_optimizer": {"lr": 1e-4}}],
-    } | changes
-
-
 @dataclass(frozen=True)
 class Finished:
     folder: Path
@@ -70,9 +51,7 @@ class Finished:
     result: service.SearchResult
 
     def runs(self) -> list[Run]:
-        client = MlflowClient(self.uri)
-        ids = [e.experiment_id for e in client.search_experiments()]
-        return list(client.search_runs(ids, max_results=1000))
+        return runs_of(self.uri)
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +134,16 @@ def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
     assert Path(result.grid).read_bytes().startswith(b"\x89PNG")
     assert result.gain is not None
     assert result.test["test.frechet_distance"] > result.test["test.floor.frechet_distance"]
+
+
+def test_the_record_of_the_search_holds_plots_and_a_look_inside(finished: Finished) -> None:
+    (parent,) = (run for run in finished.runs() if "mlflow.parentRunId" not in run.data.tags)
+    client = MlflowClient(finished.uri)
+    assert "plots.html" in {f.path for f in client.list_artifacts(parent.info.run_id)}
+    seen = {f.path for f in client.list_artifacts(parent.info.run_id, "champion")}
+    names = ("interpolations", "neighbours", "traversals")
+    assert seen == {f"champion/{name}.png" for name in names}
+    assert parent.data.metrics["champion.nearest_neighbour_ratio"] > 0
 
 
 def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
@@ -253,111 +242,3 @@ def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     reports(warm, a, count=2)  # stopped in the middle, as by a scheduler
     alone = worker("alone")
     assert figures(reports(warm, b)) == figures(reports(alone, b))
-
-
-# The driver as a process of its own: killed, interrupted, taken up again.
-
-DRIVER = """
-import json, sys
-from gan_tune import service
-if __name__ == "__main__":
-    tree, storage, uri = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
-    result = service.search(tree, storage=storage, tracking_uri=uri)
-    print("RESULT", result.finished, json.dumps(result.outcomes))
-"""
-
-
-def drive(tree: dict[str, Any], folder: Path, uri: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", DRIVER, json.dumps(tree), str(folder / "runs"), uri]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def wait_for_reports(home: Storage, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        found = sum(len(home.names(f"trials/{name}/reports")) for name in home.names("trials"))
-        if found >= count:
-            return
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        time.sleep(0.05)
-    raise AssertionError(f"fewer than {count} reports after two minutes")
-
-
-def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
-    """Optuna, the trials' folders and MLflow hold the same trials, each once and ended."""
-    name = tree["name"]
-    home = open_storage(folder / "runs" / name)
-    study = Study(folder / "runs" / name / "study.journal", service.load_space(tree))
-    settings = study.settings()
-    assert [s.number for s in settings] == list(range(tree["budget"]["trials"]))
-    assert all(s.outcome is not None for s in settings)
-    runs = [r for r in Finished(folder, uri, None).runs() if "gan_tune.trial" in r.data.tags]  # type: ignore[arg-type]
-    counted = Counter(run.data.tags["gan_tune.trial"] for run in runs)
-    assert set(counted.values()) == {1}
-    assert set(counted) == set(home.names("trials"))
-    assert all(run.info.status != "RUNNING" for run in runs)
-    client = MlflowClient(uri)
-    for run in runs:
-        trial = run.data.tags["gan_tune.trial"]
-        stored = [r.step for r, _ in read_reports(home, trial)]
-        history = client.get_metric_history(run.info.run_id, "variety")
-        assert sorted(metric.step for metric in history) == stored, trial
-        ending = home.read_json(f"trials/{trial}/outcome.json")
-        assert run.data.tags["gan_tune.outcome"] == ending["outcome"]
-
-
-@pytest.mark.timeout(560)
-@pytest.mark.parametrize(
-    "kills", [(14,), pytest.param((2, 9, 17, 30, 41), marks=pytest.mark.slow)], ids=len
-)
-def test_killed_at_any_moment_it_goes_on_and_loses_nothing(
-    tmp_path: Path, kills: tuple[int, ...]
-) -> None:
-    """The driver dies when so many reports are stored, again and again."""
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    tree = space_tree(
-        name="killed",
-        budget={"trials": 6, "steps": 400, "evaluations": 8},
-        confirm={"top": 1, "seeds": 1},
-    )
-    home = open_storage(tmp_path / "runs" / "killed")
-    for reports in kills:
-        process = drive(tree, tmp_path, uri)
-        wait_for_reports(home, reports, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    ended = {n: home.read(f"trials/{n}/outcome.json") for n in home.names("trials")}
-    ended = {name: content for name, content in ended.items() if content is not None}
-    process = drive(tree, tmp_path, uri)
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    assert "RESULT True" in output
-    for name, content in ended.items():
-        assert home.read(f"trials/{name}/outcome.json") == content, "a finished trial ran again"
-    check_whole(tmp_path, uri, tree)
-
-
-@pytest.mark.timeout(280)
-def test_interrupted_it_ends_cleanly_and_goes_on(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    tree = space_tree(
-        name="stopped",
-        budget={"trials": 4, "steps": 400, "evaluations": 8},
-        confirm={"top": 1, "seeds": 1},
-    )
-    home = open_storage(tmp_path / "runs" / "stopped")
-    process = drive(tree, tmp_path, uri)
-    wait_for_reports(home, 6, process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    assert "RESULT False" in output
-    runs = Finished(tmp_path, uri, None).runs()  # type: ignore[arg-type]
-    assert all(run.info.status != "RUNNING" for run in runs)
-    assert any(run.data.tags.get("gan_tune.outcome") == "interrupted" for run in runs)
-    process = drive(tree, tmp_path, uri)
-    output, _ = process.communicate(timeout=200)
-    assert "RESULT True" in output
-    check_whole(tmp_path, uri, tree)
