@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 4},
     "residual": {"width": 4},
     "conv5": {"maps": (4, 8, 8, 8)},
+    "fourier_mlp": {"waves": 4, "hidden": (8, 6)},
     "conv": {"maps": (4, 8)},
 }
 """Narrow networks, so that the tests are quick."""
@@ -413,3 +414,21 @@ def test_an_optimizer_descends(name: str) -> None:
         (weights.grad,) = torch.autograd.grad(weights.square().sum(), weights)
         optimizer.step()
     assert weights.square().sum().item() < 0.8 * before
+
+
+def test_waves_have_the_frequencies_they_say() -> None:
+    torch.manual_seed(0)
+    network = build("discriminator", "fourier_mlp", (2,), waves=4096, scale=3.0, hidden=())
+    f = network.frequencies
+    assert float(f.std()) == pytest.approx(3.0, rel=0.02)
+    x = torch.randn(5, 2)
+    features = network.features(x)
+    period = x + f[:, :1].T / f[:, 0].square().sum()  # one period of the first wave further
+    again = network.features(period)
+    torch.testing.assert_close(features[:, :2], x)
+    for wave in (2, 2 + 4096):  # its sine and its cosine
+        torch.testing.assert_close(again[:, wave], features[:, wave], atol=1e-4, rtol=0)
+    assert bool(((again - features)[:, 2:].abs() > 0.1).any())
+    torch.testing.assert_close(
+        features[:, 2:4098].square() + features[:, 4098:].square(), torch.ones(5, 4096)
+    )

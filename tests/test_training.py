@@ -42,6 +42,7 @@ NETWORK_ARGS: dict[str, Any] = {
     "dcgan": {"width": 4},
     "residual": {"width": 4},
     "conv5": {"maps": [4, 8]},
+    "fourier_mlp": {"waves": 4, "hidden": [16]},
     "conv": {"maps": [4, 8]},
 }
 POINTS: dict[str, Any] = {

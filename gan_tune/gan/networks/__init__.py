@@ -17,7 +17,12 @@ from typing import Any
 from torch import nn
 
 from gan_tune.gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_tune.gan.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
+from gan_tune.gan.networks.mlp import (
+    FourierMLPDiscriminator,
+    MLPDiscriminator,
+    MLPEncoder,
+    MLPGenerator,
+)
 from gan_tune.gan.networks.norms import has_batch_norm, without_parametrizations
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from gan_tune.gan.networks.strided import ConvEncoder, StridedDiscriminator
@@ -40,6 +45,7 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
 }
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLPDiscriminator,
+    "fourier_mlp": FourierMLPDiscriminator,
     "dcgan": DCGANDiscriminator,
     "conv5": StridedDiscriminator,
     "residual": ResidualDiscriminator,
