@@ -1,11 +1,13 @@
 """What a gradient costs without backpropagation, and how near it comes, on the 2-D system.
 
-    python benchmarks/zeroth_order.py [--loop-coordinates 500] [--threads 1]
+    python benchmarks/zeroth_order.py [--loop-coordinates 500] [--threads 1] [--storage systems]
 
 The networks are 100 -> 128 -> 128 -> 2 and 2 -> 128 -> 128 -> 1, the batch has 1,000 points, all in
 float32. The plain loop is forward differences, one coordinate and one evaluation after the other;
 it is timed on some coordinates drawn at random, half of them before and half after the estimators,
-and extrapolated to all. The last lines give the cosine of central differences in float64.
+and extrapolated to all. The next lines give the cosine of central differences in float64. At last,
+if the storage holds a finished search `zeroth_order` (`benchmarks/systems.py` leaves one), its
+champion is trained again with fresh seeds: as it is, and with backpropagation, at equal steps.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -23,12 +27,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from gan_tune import service
+from gan_tune.catalogue import catalogue, dataset_of
+from gan_tune.config import TrialConfig
+from gan_tune.errors import GanTuneError
 from gan_tune.gan.estimators import ESTIMATORS, Objective
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import build_network
+from gan_tune.gan.training import train
+from gan_tune.metrics import build_judge
 
 BATCH, LATENT, HIDDEN = 1_000, 100, (128, 128)
 EPSILON, EPSILON_FLOAT64 = 1e-3, 1e-5
+FRESH_SEEDS = range(1_000_000, 1_000_003)
 RUNS: dict[str, tuple[str, dict[str, float]]] = {
     "backprop": ("backprop", {}),
     "forward_difference": ("forward_difference", {}),
@@ -56,7 +67,7 @@ def players(dtype: torch.dtype) -> list[Player]:
     )
     real, z = torch.randn(BATCH, 2, dtype=dtype), torch.randn(BATCH, LATENT, dtype=dtype)
     fake = generator(z).detach()
-    loss = LOSSES["non_saturating"]
+    loss = LOSSES["non_saturating"]()
 
     def for_generator(g: Callable[[Tensor], Tensor]) -> Tensor:
         logits = discriminator(g(z))
@@ -109,13 +120,44 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def energy_distance(tree: dict[str, Any]) -> float:
+    """Of the best report on the selection split, the mean over fresh seeds."""
+    values = []
+    for seed in FRESH_SEEDS:
+        config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
+        dataset = dataset_of(config.data)
+        reports = list(train(config, dataset, build_judge(dataset, "selection")))
+        values.append(min(r.scalars["energy_distance"] for r in reports if r.scalars))
+    return fmean(values)
+
+
+def trained_with_and_without(storage: Path) -> str:
+    """The champion of a finished search against the same setting with backpropagation."""
+    try:
+        champion = service.load_result("zeroth_order", storage / "runs").champion
+    except GanTuneError as error:
+        return f"no champion to train again: {error}"
+    assert champion is not None
+    tree = dict(champion["config"])
+    backprop = dict.fromkeys(("generator_gradient", "discriminator_gradient"), "backprop")
+    estimated, exact = energy_distance(tree), energy_distance(tree | backprop)
+    return (
+        f"trained for {tree['steps']} steps, {len(FRESH_SEEDS)} seeds, energy distance: "
+        f"{tree['generator_gradient']['name']} {estimated:.4g}, backprop {exact:.4g}, "
+        f"ratio {estimated / exact:.2f}"
+    )
+
+
 def main(
     loop_coordinates: Annotated[
         int, typer.Option(min=2, help="Coordinates on which the plain loop is timed.")
     ] = 500,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch, for both sides.")] = 1,
+    storage: Annotated[Path, typer.Option(help="Where benchmarks/systems.py ran.")] = Path(
+        "systems"
+    ),
 ) -> None:
-    """Time each gradient estimator against a plain Python loop over all coordinates."""
+    """Time each gradient estimator against a plain Python loop; train with and without."""
     torch.set_num_threads(threads)
     table = Table("player", "estimator", "ms per gradient", "cosine to backprop", "time / loop's")
     loops, full = 0.0, 0.0
@@ -142,6 +184,7 @@ def main(
         console.print(
             f"float64, {player.name}: 1 - cosine(central, backprop) = {1 - cosine(ours, exact):.1e}"
         )
+    console.print(trained_with_and_without(storage))
 
 
 if __name__ == "__main__":
