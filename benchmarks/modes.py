@@ -42,6 +42,8 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
             f"trial.data.name={data}",
             f"budget.minutes={minutes}",
             "budget.trials=400",
+            "budget.steps=10000",
+            "confirm.top=0",  # ten fresh seeds follow
             f"name={data}",
         ],
     )
