@@ -9,6 +9,7 @@ is finished in the storage is read and not run again, so a break-off costs nothi
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 from pathlib import Path
@@ -22,8 +23,8 @@ def line(name: str, storage: Path) -> str:
     """One row of the table."""
     uri = f"sqlite:///{storage / 'mlflow.db'}"
     result = service.search(service.load_space(name), storage=storage / "runs", tracking_uri=uri)
-    first = result.test[f"test.first.{result.metric}"]
-    champion = result.test[f"test.mean.{result.metric}"]
+    first = result.test.get(f"test.first.{result.metric}", math.nan)  # nan: no time to confirm it
+    champion = result.test.get(f"test.mean.{result.metric}", math.nan)
     floor = result.test.get(f"test.floor.{result.metric}")
     return (
         f"| `{name}` | {sum(result.outcomes.values())} | {result.seconds / 60:.1f} | "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,26 @@ def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(
     again = Worker(tmp_path, slots=1, budget=budget)
     assert again.conductor.next_job() is Next.DONE
     assert again.log.started == []
+
+
+def test_a_slow_setting_does_not_keep_a_quick_one_from_being_confirmed(tmp_path: Path) -> None:
+    """The worst setting takes 20 s a report, more than a fifth of the time in all."""
+
+    def curve(job: Job, step: int) -> Result:
+        slow = job.setting == 1
+        worker.now += 19.0 * slow
+        return replace(steady(job, step), training_seconds=20.0 if slow else 1.0)
+
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 3}
+    confirm = {"top": 1, "seeds": 2}
+    worker = Worker(tmp_path, slots=1, budget=budget, confirm=confirm)
+    worker.run(curve)
+    confirmed = [job for job in worker.log.ended if "confirm" in job]
+    assert len(confirmed) == 4, "two of the best setting, two of the first"
+    assert worker.conductor.seconds_used <= 180
+    standings = worker.conductor.standings()
+    assert [row.seeds for row in standings] == [2, 2]
+    assert standings[0].setting == max(int(job[:4]) for job in confirmed)
 
 
 def test_more_trials_extend_a_search(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Conductor:
         self._seconds_before = study.seconds_used
         self._seconds_told = self._started
         self._running: dict[str, _Running] = {}
-        self._trial_seconds: list[float] = []
+        self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
         self.stop_requested = False
         self.confirmation = Confirmation(
             seeds=self.space.confirm.seeds, mode=self.space.objective.mode
@@ -129,22 +129,34 @@ class Conductor:
 
         Those are needed whatever comes, so no slot idles until the last search trial has ended.
         """
-        # A replicate is started only if it can be expected to end in time.
-        if self.seconds_left < max(self._trial_seconds, default=0.0):
-            return None
         searching = any(running.job.kind == "search" for running in self._running.values())
         self._consider(first_only=searching)
-        chosen = self.confirmation.next()
+        too_long = []
+        while chosen := self.confirmation.next():
+            # Only what can be expected to end in time is started.
+            if self._expected_seconds(chosen[0]) <= self.seconds_left:
+                break
+            too_long.append(chosen)
+        for setting, replicate in too_long:
+            self.confirmation.hand_back(setting, replicate)
         return None if chosen is None else self.study.job(*chosen)
 
     def _consider(self, *, first_only: bool = False) -> None:
-        confirm = self.space.confirm
-        if not confirm.top or not confirm.seeds:
-            return
-        chosen = candidates(self.study.settings(), top=confirm.top, mode=self.space.objective.mode)
+        chosen = self._candidates()
         if first_only:
             chosen = [setting for setting in chosen if setting == FIRST_SETTING]
         self.confirmation.consider(chosen)
+
+    def _candidates(self) -> list[int]:
+        top = self.space.confirm.top
+        if not top:
+            return []
+        return candidates(self.study.settings(), top=top, mode=self.space.objective.mode)
+
+    def _expected_seconds(self, setting: int) -> float:
+        """How long a replicate takes, by the setting's own trial; 0 where nothing is known."""
+        longest = max(self._full_length.values(), default=0.0)
+        return self._full_length.get(setting, longest)
 
     def _recall_confirmations(self) -> None:
         """What earlier commands confirmed, from the trials' folders."""
@@ -223,7 +235,7 @@ class Conductor:
         if ending.outcome in ENDINGS:
             self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
             if ending.outcome == "completed":
-                self._trial_seconds.append(running.seconds)
+                self._full_length[job.setting] = running.seconds
             else:
                 self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
         self._settle(job, ending)
@@ -277,13 +289,13 @@ class Conductor:
 
     def _confirmation_seconds(self, budget: float) -> float:
         confirm = self.space.confirm
-        if not confirm.top or not confirm.seeds:
+        if not confirm.top:
             return 0.0
         share = CONFIRM_SHARE * budget
-        if not self._trial_seconds:
+        expected = [self._expected_seconds(setting) for setting in self._candidates()]
+        if not expected or not self._full_length:
             return share
-        rounds = -(-(confirm.top + 1) * confirm.seeds // self.slots)
-        return min(share, rounds * max(self._trial_seconds))
+        return min(share, max(confirm.seeds * sum(expected) / self.slots, *expected))
 
     def _remember_time(self, now: bool = False) -> None:
         if now or self._clock() - self._seconds_told > 5:
