@@ -32,7 +32,7 @@ WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
 
 def codings(code: int) -> list[dict[str, Any]]:
-    """All kinds of sparsity, each over its own weight."""
+    """All kinds of sparsity, each over its own weight; the first one is dense."""
     return [
         {"name": "none"},
         *({"name": "l1", "weight": weight} for weight in WEIGHTS),
@@ -51,7 +51,10 @@ def measured(sparsity: dict[str, Any], steps: int, code: int) -> dict[str, float
     space = service.load_space("sparse_autoencoder")
     assignment = space.start_assignments()[1]
     tree = space.config(assignment, seed=0).tree()
+    # Only rectified codes get zeros from a penalty; KL needs a code that can fall below 0.
+    output = "relu" if sparsity["name"] == "l1" else "linear"
     tree |= {
+        "encoder": tree["encoder"] | {"output": output},
         "generator": tree["generator"] | {"latent": code},
         "sparsity": sparsity,
         "measure": ["code_probe_accuracy"],

@@ -30,16 +30,29 @@ from gan_tune.gan.estimators import ESTIMATORS, estimator_refuses
 from gan_tune.gan.game import hidden_activations
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
-from gan_tune.gan.networks import ENCODERS, NETWORKS, build_network, network_class
+from gan_tune.gan.networks import (
+    ENCODERS,
+    NETWORKS,
+    build_network,
+    has_batch_norm,
+    network_class,
+)
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import EVERY as Every
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
-from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
+from gan_tune.incompatibilities import (
+    ADVICE,
+    INCOMPATIBILITIES,
+    PAIRED_BATCH,
+    PENALISED_BATCH,
+    paired,
+    penalised,
+)
 from gan_tune.metrics import METRICS, metric_names
-from gan_tune.wording import must_be_one_of
+from gan_tune.wording import in_one_line, must_be_one_of, shown
 
 __all__ = ["catalogue", "dataset_of"]
 
@@ -113,32 +126,67 @@ def _user_part(kind: str, name: str) -> Mapping[str, Argument]:
 
 
 def _network_faults(config: TrialConfig) -> Iterator[Fault]:
-    """Build both networks on no real memory and pass two samples through."""
+    """Build all networks and pass some samples through."""
     try:
         shape = dataset_of(config.data).shape
     except DataError:
         return
-    latent = config.generator.args.get("latent") or 1
-    with torch.device("meta"):
-        samples = torch.empty(2, *shape)
-        for role, part, given, expected in (
-            ("generator", config.generator, torch.empty(2, latent), (2, *shape)),
-            ("discriminator", config.discriminator, samples, (2, 1)),
-            ("encoder", config.encoder, samples, (2, latent)),
-        ):
-            if part.name == "none":
-                continue
-            try:
-                code = latent if role == "encoder" else None
-                network = build_network(role, shape, name=part.name, args=part.args, code=code)
-                found = tuple(network(given).shape)
-            except Exception as error:  # a user's network may raise anything
-                reason = str(error).strip().split("\n")[0]
-                yield Fault(role, f"cannot be built for samples of shape {shape}", reason)
-                continue
-            yield from WANTED[role](config, network)
-            if found != expected:
-                yield Fault(role, f"must map {tuple(given.shape)} to {expected}", f"{found}")
+    latent = config.generator.args["latent"]
+    if not isinstance(latent, int) or latent < 1:  # of a user's own generator: checked nowhere else
+        yield Fault("generator.latent", "must be a whole number of at least 1", shown(latent))
+        return
+    for role in NETWORKS:
+        part: Part = getattr(config, role)
+        if part.name == "none":
+            continue
+        # On no real memory, unless a user's network cannot do that.
+        faults = list(_faults_of_network(role, part, config, shape, latent, device="meta"))
+        if faults and part.name not in NETWORKS[role]:
+            faults = list(_faults_of_network(role, part, config, shape, latent, device="cpu"))
+        yield from faults
+
+
+def _faults_of_network(
+    role: str, part: Part, config: TrialConfig, shape: tuple[int, ...], latent: int, *, device: str
+) -> Iterator[Fault]:
+    given, made = {
+        "generator": ((latent,), shape),
+        "discriminator": (shape, (1,)),
+        "encoder": (shape, (latent,)),
+    }[role]
+    with torch.device(device), torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            code = latent if role == "encoder" else None
+            network = build_network(role, shape, name=part.name, args=part.args, code=code)
+            if (rule := _unsound(network)) is not None:
+                yield Fault(role, rule, part.name)
+                return
+            for batch in (3, 2):
+                output = network(torch.zeros(batch, *given))
+                found, expected = tuple(output.shape), (batch, *made)
+                if found != expected:
+                    rule = f"must map {(batch, *given)} to {expected}"
+                    yield Fault(role, rule, f"{found}")
+                    return
+                if output.dtype != torch.float32:
+                    yield Fault(role, "must give float32", str(output.dtype))
+                    return
+        except Exception as error:  # a user's network may raise anything
+            rule = f"cannot be built for samples of shape {shape}"
+            yield Fault(role, rule, in_one_line(error))
+            return
+    yield from WANTED[role](config, network)
+
+
+def _unsound(network: Any) -> str | None:
+    """The rule that what a user's class makes breaks, or None."""
+    if not isinstance(network, nn.Module):
+        return "must be a torch.nn.Module"
+    if any(nn.parameter.is_lazy(parameter) for parameter in network.parameters()):
+        return "must know its sizes from the start: no lazy layers"
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        return "must have parameters to train"
+    return None
 
 
 def _generator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
@@ -151,6 +199,11 @@ def _generator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]
 
 def _discriminator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
     yield from _estimate_faults(config.discriminator_gradient, network, "discriminator_gradient")
+    if config.discriminator.name not in NETWORKS["discriminator"] and has_batch_norm(network):
+        # Networks of our own say so by their argument `norm`.
+        for clash, reason in ((penalised(config), PENALISED_BATCH), (paired(config), PAIRED_BATCH)):
+            if clash:
+                yield Fault("discriminator", reason, config.discriminator.name)
     if hasattr(network, "features"):
         return
     for name in set(config.wanted_metrics) & METRICS.keys():

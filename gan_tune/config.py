@@ -459,7 +459,7 @@ class Catalogue:
             if argument.name in given:
                 continue
             if argument.required:
-                faults.append(Fault(f"{path}.{argument.name}", f"is required by {name}"))
+                faults.append(Fault(f"{path}.{argument.name}", f"{name} needs {argument.name}"))
             else:
                 resolved[argument.name] = argument.default
         ordered = {key: resolved[key] for key in arguments if key in resolved}

@@ -9,6 +9,7 @@ GanTuneError                one line for the user; the command line exits with c
 │   └── SearchLockedError   another command works on this search
 ├── TrackingError           the MLflow tracking server or store does not answer
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
+├── DeviceError             torch finds no such device here
 ├── ModelNotFoundError      no registered model of that name
 ├── SearchNotFoundError     no search of that name
 ├── OutputError             an output file exists, or cannot be written
@@ -25,6 +26,7 @@ __all__ = [
     "ClusterError",
     "ConfigError",
     "DataError",
+    "DeviceError",
     "Fault",
     "FaultsError",
     "GanTuneError",
@@ -97,6 +99,10 @@ class TrackingError(GanTuneError):
 
 class ClusterError(GanTuneError):
     """The Ray cluster does not answer, or has not the resources one trial needs."""
+
+
+class DeviceError(GanTuneError):
+    """Torch finds no such device here."""
 
 
 class ModelNotFoundError(GanTuneError):

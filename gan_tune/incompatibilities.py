@@ -13,16 +13,28 @@ from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.penalties import PENALTIES, applies_to
 
-__all__ = ["ADVICE", "INCOMPATIBILITIES"]
+__all__ = [
+    "ADVICE",
+    "INCOMPATIBILITIES",
+    "PAIRED_BATCH",
+    "PENALISED_BATCH",
+    "paired",
+    "penalised",
+]
 
 GRADIENT_PENALTIES = frozenset(
     name for name, penalty in PENALTIES.items() if penalty.of == "discriminator"
 )
 
 
-def _penalised(config: TrialConfig) -> bool:
+def penalised(config: TrialConfig) -> bool:
     """Whether a penalty looks at the discriminator's slope."""
     return any(part.name in GRADIENT_PENALTIES for part in config.penalties)
+
+
+def paired(config: TrialConfig) -> bool:
+    """Whether the loss compares each real logit with a fake one."""
+    return config.loss.name == "relativistic"
 
 
 def _has_penalty(config: TrialConfig, player: str) -> bool:
@@ -56,6 +68,16 @@ def _k_exceeds_code(config: TrialConfig) -> bool:
     latent = config.generator.args.get("latent")
     k = config.sparsity.args.get("k")
     return isinstance(latent, int) and isinstance(k, int) and k > latent
+
+
+PENALISED_BATCH = (
+    "batch norm ties a sample's gradient to the others in its batch, which a gradient penalty "
+    "takes one by one (use none or spectral)"
+)
+PAIRED_BATCH = (
+    "batch norm takes real and fake apart, and relativistic logits are compared in pairs "
+    "(use none or spectral)"
+)
 
 
 def _rule(
@@ -105,16 +127,14 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
     _rule(
         "discriminator.norm",
         "penalties",
-        "batch norm ties a sample's gradient to the others in its batch, which a gradient penalty "
-        "takes one by one (use none or spectral)",
-        lambda c: _norm(c, "discriminator") == "batch" and _penalised(c),
+        PENALISED_BATCH,
+        lambda c: _norm(c, "discriminator") == "batch" and penalised(c),
     ),
     _rule(
         "discriminator.norm",
         "loss",
-        "batch norm takes real and fake apart, and relativistic logits are compared in pairs "
-        "(use none or spectral)",
-        lambda c: _norm(c, "discriminator") == "batch" and c.loss.name == "relativistic",
+        PAIRED_BATCH,
+        lambda c: _norm(c, "discriminator") == "batch" and paired(c),
     ),
     _rule(
         "penalties",
@@ -133,6 +153,13 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "generator.latent",
         "k must be at most the code's size, which is the generator's latent",
         _k_exceeds_code,
+    ),
+    _rule(
+        "sparsity",
+        "encoder.output",
+        "kl asks for a small mean of sigmoid(h), but of a rectified code that is at least 1/2 "
+        "(use linear)",
+        lambda c: c.sparsity.name == "kl" and c.encoder.args.get("output") == "relu",
     ),
     _rule(
         "sparsity",
@@ -171,7 +198,7 @@ ADVICE: tuple[Incompatibility, ...] = (
         lambda c: (
             c.loss.name == "wasserstein"
             and not c.weight_clip
-            and not _penalised(c)
+            and not penalised(c)
             and _norm(c, "discriminator") != "spectral"
         ),
     ),
@@ -179,7 +206,7 @@ ADVICE: tuple[Incompatibility, ...] = (
         "weight_clip",
         "penalties",
         "a gradient penalty replaces weight clipping (Gulrajani et al. 2017)",
-        lambda c: bool(c.weight_clip) and _penalised(c),
+        lambda c: bool(c.weight_clip) and penalised(c),
     ),
     _rule(
         "weight_clip",

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ValidationError
 
 from gan_tune.errors import Fault
 
-__all__ = ["argument_faults", "closest", "faults_of", "must_be_one_of", "shown", "unknown_key"]
+__all__ = [
+    "argument_faults",
+    "closest",
+    "faults_of",
+    "in_one_line",
+    "must_be_one_of",
+    "shown",
+    "unknown_key",
+]
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -41,6 +49,12 @@ RULES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Pydantic's error type → the rule in our words."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What was raised and the first line of what it says; of some errors one alone says little."""
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def faults_of(

@@ -80,7 +80,7 @@ def test_defaults_are_filled_in_and_values_take_the_arguments_type() -> None:
             changed(loss={"name": "hinge", "x": 3}),
             "loss.x: no such key in hinge, which takes nothing",
         ),
-        (changed(generator_optimizer="sgd"), "generator_optimizer.lr: is required by sgd"),
+        (changed(generator_optimizer="sgd"), "generator_optimizer.lr: sgd needs lr"),
         (
             changed(discriminator_optimizer={"name": "adam", "lr": "1e-4"}),
             "discriminator_optimizer.lr: must be a number: '1e-4'",
@@ -144,7 +144,7 @@ def test_defaults_are_filled_in_and_values_take_the_arguments_type() -> None:
             "generator_gradient_clip: must not stand beside gradient_clip: 'none'",
         ),
         (changed(generator="mine:Nothing", steps=1), "generator.name: the import path leads to"),
-        (changed(generator="mine:Net"), "generator.latent: is required by mine:Net"),
+        (changed(generator="mine:Net"), "generator.latent: mine:Net needs latent"),
         (
             changed(discriminator={"name": "mlp", "norm": "batch"}),
             "discriminator.norm: does not go with penalties: a penalty is on single samples, ",

@@ -578,11 +578,11 @@ def test_a_field_stands_beside_a_choice_or_in_it() -> None:
         ),
         (
             {"generator_optimizer": {"choice": ["adam", "sgd"]}},
-            "generator_optimizer: is required by sgd",
+            "generator_optimizer: sgd needs lr",
         ),
         (
             {"generator_optimizer": {"choice": ["adam", {"name": "sgd"}]}},
-            "generator_optimizer.sgd.lr: is required by sgd",
+            "generator_optimizer.sgd.lr: sgd needs lr",
         ),
         (
             {"generator_optimizer": {"name": "adam", "beta1": {"uniform": [0, 1]}}},

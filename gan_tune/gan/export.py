@@ -10,6 +10,7 @@ from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.networks import build_network, without_parametrizations
+from gan_tune.gan.randomness import seeded_globals
 from gan_tune.gan.scaling import Scaling, scaling_of
 
 __all__ = ["ExportedGenerator", "best_generator", "draw"]
@@ -44,9 +45,9 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
     if not weights:
         raise CheckpointError("checkpoint: must hold a best report, but the trial never had one")
     part = config.generator
-    with torch.device("meta"):
+    # As it was built for training: a user's network may hold tensors that no state has.
+    with seeded_globals(config.seed, "networks", torch.device("cpu")):
         network = build_network("generator", dataset.shape, name=part.name, args=part.args)
-    network = network.to_empty(device="cpu")
     network.load_state_dict(weights)
     plain = without_parametrizations(network)  # torch.export cannot take the others
     return ExportedGenerator(plain, scaling_of(dataset, config.data.args["scale"])).eval()

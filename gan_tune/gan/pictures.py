@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,23 +45,30 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
 
 
 def scatter(samples: Tensor, dataset: Dataset) -> Tensor:
-    """Points [N, D ≥ 2] (blue) over the data's (grey), first two coordinates, uint8 [H, W, 3].
+    """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [H, W, 3].
+
+    Where there is only one coordinate, the other is 0.
 
     Drawn by hand on a raster: a plotting library would take longer than the training step between
     two reports.
     """
-    real = dataset.selection[:, :2]
+    real = _plane(dataset.selection)
     low, high = real.min(0), real.max(0)
-    margin = 0.25 * (high - low).max()
+    margin = 0.25 * (high - low).max() or 1.0  # constant columns: a point
     low, high = low - margin, high + margin
     canvas = np.full((CANVAS, CANVAS, 3), 255, np.uint8)
-    fake = torch.nan_to_num(samples[:, :2].detach().cpu()).numpy()
+    fake = _plane(torch.nan_to_num(samples.detach().cpu()).numpy())
     for points, colour in ((real, (190, 190, 190)), (fake, (31, 119, 180))):
         inside = ((points >= low) & (points <= high)).all(1)
         places = ((points[inside] - low) / (high - low) * (CANVAS - 2)).astype(int)
         for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
             canvas[CANVAS - 1 - (places[:, 1] + dy), places[:, 0] + dx] = colour
     return torch.from_numpy(canvas)
+
+
+def _plane(points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The first two coordinates of points [N, D]: [N, 2]."""
+    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
 def png(picture: Tensor) -> bytes:
@@ -105,16 +112,16 @@ def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
 
 
 def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
-    """Paths of points [K, D ≥ 2] by name over those of the data [N, D] (grey), as PNG.
+    """Paths of points [K, D] by name over those of the data [N, D] (grey), as PNG.
 
     A dot marks the middle of each path; only the first two coordinates are shown.
     """
     figure = _figure(7, 6)
     axes = figure.add_subplot()
-    x, y = data[:, :2].T.numpy()
+    x, y = _plane(data.numpy()).T
     axes.scatter(x, y, s=3, color="0.8", linewidths=0, label="data")
     for name, path in paths.items():
-        points = path[:, :2].numpy()
+        points = _plane(path.numpy())
         (line,) = axes.plot(*points.T, linewidth=1.2, label=name)
         axes.plot(*points[len(points) // 2], "o", markersize=4, color=line.get_color())
     axes.set_xlabel("first coordinate")

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
-from gan_tune.errors import CheckpointError, OutputError
+from gan_tune.errors import CheckpointError, DeviceError, OutputError
 from gan_tune.gan import pictures
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.metrics import build_judge
 from gan_tune.service.places import look_in
+from gan_tune.wording import in_one_line
 
 
 def train(
@@ -29,7 +32,12 @@ def train(
     Raises:
         ConfigError: the config cannot be trained; all faults at once.
         DataError: its data are missing.
+        DeviceError: torch finds no such device here.
     """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
     if not isinstance(config, TrialConfig):
         config = TrialConfig.from_tree(config, catalogue())
     dataset = dataset_of(config.data)

@@ -26,6 +26,7 @@ from gan_tune.gan.networks.mlp import (
 from gan_tune.gan.networks.norms import has_batch_norm, without_parametrizations
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from gan_tune.gan.networks.strided import ConvEncoder, StridedDiscriminator
+from gan_tune.wording import in_one_line
 
 __all__ = [
     "DISCRIMINATORS",
@@ -72,9 +73,9 @@ def network_class(role: str, name: str) -> Callable[..., nn.Module]:
     module, _, attribute = name.partition(":")
     try:
         return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
-    except Exception as error:  # a user's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a user's module may do anything while imported
         raise LookupError(
-            f"must be importable as package.module:Class ({type(error).__name__}: {error})"
+            f"must be importable as package.module:Class ({in_one_line(error)})"
         ) from error
 
 

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-__all__ = ["ACTIVATIONS", "OUTPUTS", "Activation", "Maps", "Output", "Width", "Widths"]
+__all__ = [
+    "ACTIVATIONS",
+    "CODE_OUTPUTS",
+    "OUTPUTS",
+    "Activation",
+    "CodeOutput",
+    "Maps",
+    "Output",
+    "Width",
+    "Widths",
+]
 
 Width = Annotated[int, Field(ge=1, le=65536)]
 Widths = Annotated[tuple[Width, ...], Field(max_length=32)]
@@ -17,6 +27,8 @@ Maps = Annotated[int, Field(ge=1, le=1024)]
 
 Activation = Literal["leaky_relu", "relu", "elu", "tanh"]
 Output = Literal["sigmoid", "tanh", "linear"]
+CodeOutput = Literal["linear", "relu"]
+"""What an encoder ends in; rectified codes have true zeros."""
 
 # None of them works in place: penalties on gradients differentiate twice.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -29,4 +41,8 @@ OUTPUTS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "linear": nn.Identity,
+}
+CODE_OUTPUTS: dict[str, Callable[[], nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
 }

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from gan_tune.gan.networks.layers import (
     ACTIVATIONS,
+    CODE_OUTPUTS,
     OUTPUTS,
     Activation,
+    CodeOutput,
     Output,
     Width,
     Widths,
@@ -127,7 +129,7 @@ class FourierMLPDiscriminator(nn.Module):
 
 
 class MLPEncoder(nn.Module):
-    """Samples [batch, *shape] → hidden layers → codes [batch, code], not limited in range."""
+    """Samples [batch, *shape] → hidden layers → codes [batch, code]."""
 
     def __init__(
         self,
@@ -137,13 +139,15 @@ class MLPEncoder(nn.Module):
         hidden: Widths = (128, 64),
         activation: Activation = "leaky_relu",
         norm: Norm = "none",
+        output: CodeOutput = "linear",
     ) -> None:
         super().__init__()
         inputs = math.prod(shape)
         self.body = _stack(inputs, tuple(hidden), activation, norm)
         self.head = nn.Linear(([inputs, *hidden])[-1], code)
+        self.output = CODE_OUTPUTS[output]()
         NORMS[norm].weights(self.body)
 
     def forward(self, x: Tensor) -> Tensor:
-        codes: Tensor = self.head(self.body(x.flatten(1)))
+        codes: Tensor = self.output(self.head(self.body(x.flatten(1))))
         return codes

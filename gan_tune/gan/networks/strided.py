@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from gan_tune.gan.networks.layers import ACTIVATIONS, Activation, Maps
+from gan_tune.gan.networks.layers import ACTIVATIONS, CODE_OUTPUTS, Activation, CodeOutput, Maps
 from gan_tune.gan.networks.norms import NORMS, Norm
 
 __all__ = ["ConvEncoder", "StridedDiscriminator"]
@@ -92,13 +92,15 @@ class ConvEncoder(nn.Module):
         maps: ManyMaps = (32, 64),
         norm: Norm = "none",
         activation: Activation = "leaky_relu",
+        output: CodeOutput = "linear",
     ) -> None:
         super().__init__()
         _check(shape)
         self.body = _stack(shape[0], tuple(maps), activation, norm)
         self.head = nn.Linear(_flat(shape, tuple(maps)), code)
+        self.output = CODE_OUTPUTS[output]()
         NORMS[norm].weights(self.body)
 
     def forward(self, x: Tensor) -> Tensor:
-        codes: Tensor = self.head(self.body(x))
+        codes: Tensor = self.output(self.head(self.body(x)))
         return codes

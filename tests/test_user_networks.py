@@ -1,0 +1,91 @@
+"""Users' own networks: what is sound trains and is exported, what is not is refused before."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import trial_config, trial_tree
+
+from gan_tune.catalogue import catalogue, dataset_of
+from gan_tune.config import TrialConfig
+from gan_tune.errors import ConfigError
+from gan_tune.gan.export import best_generator
+from gan_tune.gan.training import Training
+from gan_tune.metrics import build_judge
+
+SOUND = ("Generator", "HiddenBuffer", "PlainTensor", "ReadsNumbers", "FromNumpy")
+
+
+def of(name: str, **args: Any) -> dict[str, Any]:
+    return {"name": f"user_networks:{name}", **args}
+
+
+def faults(**changes: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        TrialConfig.from_tree(trial_tree(**changes), catalogue())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_was_judged_is_what_is_exported(name: str) -> None:
+    config = trial_config(generator=of(name), steps=8, evaluations=1)
+    dataset = dataset_of(config.data)
+    training = Training(config, dataset, build_judge(dataset, "selection"))
+    exported = best_generator(config, dataset, training.next_report().checkpoint())
+    z = torch.randn(7, 5)
+    with torch.no_grad():
+        live = training.game.networks["generator"].eval()(z)
+        torch.testing.assert_close(exported(z), live)
+    torch.export.export(exported, (z,))
+
+
+@pytest.mark.parametrize(
+    ("generator", "rule"),
+    [
+        (of("NoModule"), "generator: must be a torch.nn.Module: user_networks:NoModule"),
+        (of("NoParameters"), "generator: must have parameters to train"),
+        (of("Lazy"), "generator: must know its sizes from the start: no lazy layers"),
+        (of("Float64"), "generator: must give float32: torch.float64"),
+        (of("BatchOfTwo"), "generator: cannot be built for samples of shape (1, 8, 8)"),
+        (of("Asserting"), "cannot be built for samples of shape (1, 8, 8): AssertionError"),
+        (of("Generator", latent=-1), "generator.latent: must be a whole number of at least 1: -1"),
+        (of("AnyLatent", latent="big"), "generator.latent: must be a whole number of at least 1"),
+        (of("AnyLatent", latent=2.5), "generator.latent: must be a whole number of at least 1"),
+        (of("AnyLatent"), "generator.latent: user_networks:AnyLatent needs latent"),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else None,
+)
+def test_what_could_not_be_trained_is_refused(generator: dict[str, Any], rule: str) -> None:
+    assert rule in faults(generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"penalties": [{"name": "r1", "weight": 1.0}]}, "batch norm ties a sample's gradient"),
+        ({"loss": "relativistic"}, "batch norm takes real and fake apart"),
+    ],
+)
+def test_batch_norm_is_seen_in_a_discriminator_without_a_name_for_it(
+    changes: dict[str, Any], reason: str
+) -> None:
+    discriminator = of("BatchNormDiscriminator")
+    assert reason in faults(discriminator=discriminator, **changes)
+    TrialConfig.from_tree(trial_tree(discriminator=discriminator), catalogue())
+
+
+def test_a_module_that_ends_the_program_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "talking.py").write_text("raise ImportError('one line\\nand another')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("leaving", "talking"):
+        text = faults(generator={"name": f"{module}:Generator"})
+        assert "must be importable as package.module:Class" in text
+        assert "\n" not in text
+        sys.modules.pop(module, None)
