@@ -37,8 +37,15 @@ from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
-from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
+from gan_tune.incompatibilities import (
+    ADVICE,
+    INCOMPATIBILITIES,
+    SEARCH_ADVICE,
+    SEARCH_REFUSALS,
+)
 from gan_tune.metrics import METRICS, metric_names
+from gan_tune.searching.samplers import SAMPLERS
+from gan_tune.searching.stopping import SCHEDULERS
 from gan_tune.wording import must_be_one_of
 
 __all__ = ["catalogue", "dataset_of"]
@@ -69,9 +76,15 @@ def catalogue() -> Catalogue:
             "optimizer": _signatures(OPTIMIZERS),
             "schedule": _signatures(SCHEDULES),
             "update": {name: {} for name in UPDATES},
+            "sampler": {
+                name: signature_arguments(sampler.build) for name, sampler in SAMPLERS.items()
+            },
+            "scheduler": _signatures(SCHEDULERS),
         },
         incompatibilities=INCOMPATIBILITIES,
         advice=ADVICE,
+        search_refusals=SEARCH_REFUSALS,
+        search_advice=SEARCH_ADVICE,
         load=_user_part,
         build=lambda config: [*_network_faults(config), *_metric_faults(config)],
         check_objective=_broken_objective,

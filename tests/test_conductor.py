@@ -151,7 +151,7 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
         value = 100.0 if job.setting == 0 else 10.0 + job.setting
         return result(step, value, value, "completed" if step == 100 else None)
 
-    asha = Asha(steps=100, mode="min", reduction=2, grace=0.2)
+    asha = Asha(100, "min", reduction=2, grace=0.2)
     worker = Worker(tmp_path, rule=asha, slots=1)
     worker.run(first_is_worst)
     outcomes = [s.outcome for s in worker.study.settings()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from conftest import trial_tree
 from optuna.trial import TrialState
@@ -13,8 +12,7 @@ from optuna.trial import TrialState
 from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError
 from gan_tune.searching.jobs import ENDINGS
-from gan_tune.searching.study import SAMPLERS, Study, mend_journal
-from gan_tune.space import SAMPLERS as SAMPLER_NAMES
+from gan_tune.searching.study import Study, mend_journal
 from gan_tune.space import SearchSpace
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
@@ -143,18 +141,6 @@ def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     mend_journal(path)
     assert path.read_bytes() == before
-
-
-@pytest.mark.filterwarnings("ignore:Argument ``group`` is an experimental feature")
-def test_every_sampler_of_a_space_file_is_built_here(tmp_path: Path) -> None:
-    assert SAMPLERS.keys() == SAMPLER_NAMES.keys()
-    for name, build in SAMPLERS.items():
-        assert isinstance(build(0), optuna.samplers.BaseSampler)
-        study = Study(tmp_path / f"{name}.journal", space(search={"sampler": name}))
-        for _ in range(12):
-            job = study.ask()
-            study.report(job.setting, 100, job.config.generator_optimizer.args["lr"])
-            study.tell(job.setting, "completed", job.config.generator_optimizer.args["lr"])
 
 
 def test_the_sampler_stays_away_from_what_diverges(tmp_path: Path) -> None:

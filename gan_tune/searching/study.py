@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.searching.jobs import Job, Outcome
+from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.space import SearchSpace
 
-__all__ = ["FIRST_SETTING", "SAMPLERS", "Setting", "Study", "derived_seed"]
+__all__ = ["FIRST_SETTING", "Setting", "Study", "derived_seed"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -37,14 +38,6 @@ HEALTH = "health"
 CHANGED_SPACE = Fault(
     "", "the space has changed since this search began; use --fresh, or another --name"
 )
-
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    # Grouped, since what is below a choice is there only for some trials.
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=True
-    ),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-}
 
 _STATES: dict[Outcome, TrialState] = {
     "completed": TrialState.COMPLETE,
@@ -91,6 +84,7 @@ class Study:
         try:
             return optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(path))),
+                sampler=self._sampler(0),
                 study_name=self.space.name,
                 direction="minimize" if self.space.objective.mode == "min" else "maximize",
                 load_if_exists=True,
@@ -116,12 +110,19 @@ class Study:
 
     def ask(self) -> Job:
         """The next setting, as a job."""
-        # A stream of its own for each proposal: a study taken up again repeats none.
-        seed = derived_seed(self.space.search.seed, self.proposed(), "sampler")
         with _quiet_optuna():
-            self._study.sampler = SAMPLERS[self.space.search.sampler](seed)
+            self._study.sampler = self._sampler(self.proposed())
             trial = self._study.ask()
             return self._job(trial)
+
+    def _sampler(self, proposal: int) -> optuna.samplers.BaseSampler:
+        """The sampler for one proposal, made anew: what it knows is in the study."""
+        part, seed = self.space.search.sampler, self.space.search.seed
+        seeds = Seeds(
+            proposal=derived_seed(seed, proposal, "sampler"),
+            search=derived_seed(seed, 0, "sequence"),
+        )
+        return SAMPLERS[part.name].build(seeds, **part.args)
 
     def unfinished(self) -> list[Job]:
         """Jobs that an earlier command handed out and that never ended."""
@@ -172,14 +173,22 @@ class Study:
             return
         trial = Trial(self._study, frozen._trial_id)
         trial.set_user_attr("outcome", outcome)
+        unsound = outcome in ("diverged", "collapsed")
         if outcome != "failed":
             # Afterwards Optuna refuses, so this comes first.
-            trial.set_constraint(HEALTH, float(outcome in ("diverged", "collapsed")))
+            trial.set_constraint(HEALTH, float(unsound))
+        state, told = _STATES[outcome], value if outcome == "completed" else None
+        if unsound and not SAMPLERS[self.space.search.sampler.name].reads_constraints:
+            told = self._worst()
+            state = TrialState.PRUNED if told is None else TrialState.COMPLETE
         with _quiet_optuna():
-            complete = outcome == "completed" and value is not None
-            self._study.tell(
-                trial, value if complete else None, state=_STATES[outcome], skip_if_finished=True
-            )
+            self._study.tell(trial, told, state=state, skip_if_finished=True)
+
+    def _worst(self) -> float | None:
+        """The worst value of all trials that ran to their end, None if there is none."""
+        pick = max if self.space.objective.mode == "min" else min
+        ended = self._trials(TrialState.COMPLETE)
+        return pick((trial.value for trial in ended if trial.value is not None), default=None)
 
     # ---------------------------------------------------------------- looking back
 
@@ -254,8 +263,13 @@ def mend_journal(path: Path) -> None:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna's own log lines and experimental-feature warnings kept off the screen."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    """Optuna's own log lines and experimental-feature warnings kept off the screen.
+
+    What a sampler cannot do is told when a space is checked.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # It is told of them by a bad value instead.
+        warnings.filterwarnings("ignore", message=".*CmaEsSampler will not use them")
         yield

@@ -72,11 +72,8 @@ class Work:
             conductor = Conductor(
                 study,
                 self.home,
-                SCHEDULERS[space.search.scheduler](
-                    steps=space.budget.steps,
-                    mode=space.objective.mode,
-                    reduction=space.search.reduction,
-                    grace=space.search.grace,
+                SCHEDULERS[space.search.scheduler.name](
+                    space.budget.steps, space.objective.mode, **space.search.scheduler.args
                 ),
                 observers=[Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
