@@ -160,6 +160,36 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
     assert worker.log.ended["0005"].outcome == "pruned"
 
 
+class Listening:
+    """A rule that stops nothing and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int, float | None]] = []
+
+    def decide(self, trial: int, step: int, value: float | None) -> bool:
+        self.told.append((trial, step, value))
+        return False
+
+
+def test_a_rule_hears_while_trials_run_what_a_later_one_is_told(tmp_path: Path) -> None:
+    """Also of trials that end by themselves, and of those that were interrupted."""
+
+    def troubled(job: Job, step: int) -> Result:
+        if job.setting == 1 and step == 40:
+            return result(step, 9.0, 4.0, "collapsed")
+        if job.setting == 2:
+            return result(step, None, None, "diverged" if step == 60 else None)
+        return steady(job, step)
+
+    worker = Worker(tmp_path, rule=(rule := Listening()))
+    worker.run(troubled, reports=14)
+    worker.conductor.stop_requested = True
+    worker.run(troubled)
+    later = Worker(tmp_path, rule=(again := Listening()))
+    assert sorted(again.told) == sorted(told for told in rule.told if told[2] is not None)
+    assert sorted(again.told) == sorted(later.study.reports())
+
+
 def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     limited = Conductor(worker.study, worker.storage, NoStopping(), slots=4, limit=1)

@@ -18,6 +18,7 @@ from gan_tune.searching import samplers
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.searching.study import Study
+from gan_tune.service.recording import space_params
 from gan_tune.space import SearchSpace
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
@@ -112,10 +113,25 @@ def test_many_can_be_asked_at_once_and_all_differ(name: str, tmp_path: Path) -> 
     assert len({rate(study.ask()) for _ in range(16)}) == 16
 
 
-@every_sampler
-def test_a_study_taken_up_again_proposes_what_it_would_have(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        *map(eager, SAMPLERS),
+        *(
+            {**eager("cmaes"), "variant": variant}
+            for variant in ("separable", "margin", "adaptive")
+        ),
+        {"name": "qmc", "sequence": "halton", "scramble": False},
+        {**eager("tpe"), "multivariate": False},
+    ],
+    ids=lambda sampler: " ".join(map(str, sampler.values())),
+)
+def test_a_study_taken_up_again_proposes_what_it_would_have(
+    sampler: dict[str, Any], tmp_path: Path
+) -> None:
     """What a sampler knows is in the study, so that no command need remember it."""
-    checked = space(eager(name), loss=LOSS)
+    generator = {"name": "adam", "lr": RATE, "beta1": {"uniform": [0, 0.9]}}
+    checked = space(sampler, generator_optimizer=generator, d_steps={"int": [1, 4]}, loss=LOSS)
     whole = Study(tmp_path / "whole.journal", checked)
     for _ in range(12):
         job = whole.ask()
@@ -180,16 +196,16 @@ def test_a_sampler_that_learns_finds_the_best_rate_and_avoids_what_diverges(
 ) -> None:
     study = Study(tmp_path / "study.journal", space(eager(name)))
     rates = []
-    for _ in range(36):
+    for _ in range(30):
         job = study.ask()
         rates.append(math.log10(rate(job)))
         if rates[-1] > -3:  # half of the range
             study.tell(job.setting, "diverged", None)
         else:
             end(study, job, abs(rates[-1] + 3.5))
-    late = rates[-12:]
-    assert sum(r > -3 for r in late) <= 3
-    assert sum(abs(r + 3.5) for r in late) / 12 < 0.35, "0.75 by chance"
+    late = rates[-10:]
+    assert sum(r > -3 for r in late) <= 3, "5 by chance"
+    assert sum(abs(r + 3.5) for r in late) / 10 < 0.45, "0.62 by chance"
 
 
 # ---------------------------------------------------------------- limits
@@ -234,6 +250,14 @@ def test_what_cmaes_cannot_do_is_refused(trial: dict[str, Any], rule: str) -> No
         space("cmaes", **trial)
     (fault,) = raised.value.faults
     assert str(fault).startswith(f"search.sampler: does not go with trial: {rule}")
+
+
+def test_the_record_shows_a_part_by_its_name_and_its_arguments() -> None:
+    params = space_params(space({"name": "qmc", "scramble": False}))
+    assert params["search.sampler"] == "qmc"
+    assert params["search.sampler.sequence"] == "sobol"
+    assert params["search.sampler.scramble"] is False
+    assert (params["search.scheduler"], params["budget.steps"]) == ("none", 100)
 
 
 def test_cmaes_without_its_package_is_refused_before_anything_starts(

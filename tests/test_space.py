@@ -413,12 +413,12 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
         ("search.seed=-1", "search.seed: must be at least 0: -1"),
         (
             "search.reduction=4",
-            "search.reduction: is an argument of the scheduler: "
+            "search.reduction: has moved into the scheduler; write "
             "scheduler: {name: asha, reduction: ...}: 4",
         ),
         (
             "search.grace=0.1",
-            "search.grace: is an argument of the scheduler: "
+            "search.grace: has moved into the scheduler; write "
             "scheduler: {name: asha, grace: ...}: 0.1",
         ),
         ("confirm.top=-1", "confirm.top: must be at least 0: -1"),

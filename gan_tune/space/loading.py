@@ -23,7 +23,7 @@ __all__ = ["Loading"]
 
 MOVED: Mapping[str, str] = MappingProxyType(
     {
-        key: f"is an argument of the scheduler: scheduler: {{name: asha, {key}: ...}}"
+        key: f"has moved into the scheduler; write scheduler: {{name: asha, {key}: ...}}"
         for key in ("reduction", "grace")
     }
 )
