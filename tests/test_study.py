@@ -121,6 +121,12 @@ def test_a_changed_space_is_refused(tmp_path: Path) -> None:
         Study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
 
 
+def test_a_renamed_space_goes_on_with_its_study(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    Study(path, space()).ask()
+    assert Study(path, space(name="other")).proposed() == 1
+
+
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "study.journal"

@@ -119,7 +119,7 @@ class Asha:
 
 
 class Median:
-    """The median rule of Vizier (Golovin et al. 2017, section 3.2.2), on the best so far.
+    """The median rule of Vizier (Golovin et al. 2017), on the best so far.
 
     A trial is stopped whose best by a step is worse than the median of what the others' bests were
     by that step. Who was stopped before counts with the best it had come to: were only those

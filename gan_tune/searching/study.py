@@ -82,10 +82,12 @@ class Study:
 
     def _open(self, path: Path) -> optuna.Study:
         try:
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            known = optuna.get_all_study_names(storage)  # the space may have another name by now
             return optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))),
+                storage=storage,
                 sampler=self._sampler(0),
-                study_name=self.space.name,
+                study_name=known[0] if known else self.space.name,
                 direction="minimize" if self.space.objective.mode == "min" else "maximize",
                 load_if_exists=True,
             )
