@@ -410,6 +410,9 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
             "search.scheduler={name: asha, grace: 1}",
             "search.scheduler.grace: must be below 1: 1",
         ),
+        ("search.study=3", "search.study: must be text: 3"),
+        ("search.study=here", "search.study: must be a URL, such as sqlite:////"),
+        ("search.study='http://['", "search.study: must be a URL, such as sqlite:////"),
         ("search.seed=-1", "search.seed: must be at least 0: -1"),
         (
             "search.reduction=4",
@@ -443,6 +446,13 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
 def test_a_faulty_block_is_told_by_its_place(override: str, fault: str) -> None:
     (line,) = faults_in(PLAIN, override)
     assert line.startswith(fault)
+
+
+@pytest.mark.parametrize("url", ["a://me:secret@host/db", "a://host/db?user=me&password=secret"])
+def test_a_study_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
+    (line,) = faults_in({**PLAIN, "search": {"study": url}})
+    assert line.startswith("search.study: must not hold a password")
+    assert "secret" not in line
 
 
 def test_a_set_reaches_into_a_part_that_is_given_by_its_name(example: Path) -> None:
@@ -899,6 +909,7 @@ def test_choosers_complete_the_params_and_never_contradict_them() -> None:
         ("budget.evaluations=5", False),
         ("search.seed=5", False),
         ("search.sampler=random", False),
+        ("search.study=sqlite:///x.db", True),
         ("search.sampler={name: tpe}", True),
         ("search.sampler={name: tpe, startup: 10}", True),
         ("search.sampler={name: tpe, startup: 11}", False),

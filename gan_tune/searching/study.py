@@ -1,4 +1,6 @@
-"""The Optuna study of one search, kept in a journal file: what was proposed, and what came of it.
+"""The Optuna study of one search: what was proposed, and what came of it.
+
+It is kept in a journal file, or in a database that many searches may share.
 
 Optuna hears of a trial what happened to it, as the table of outcomes in the README says. Nothing
 here knows of Ray.
@@ -17,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
@@ -61,38 +65,72 @@ class Setting:
 class Study:
     """Proposes settings of a space and hears what came of them.
 
-    ``path`` is the journal file; its folder must be held by this process alone (see
-    :mod:`gan_tune.searching.lock`).
+    Args:
+        place: the journal file, whose folder must be held by this process alone (see
+            :mod:`gan_tune.searching.lock`), or the URL of a database.
+        space: a checked space.
+        name: the study's in the database, by default the space's.
+        owner: what tells the search's folder from all others. A study in a database is refused to
+            any owner but the one that began it, since the trials are in that one's folder.
 
     Raises:
-        StorageError: the journal cannot be read or written, or belongs to another program.
-        SpaceError: the journal is of another space than the one given.
+        StorageError: the journal or database cannot be read or written, or the study is another's.
+        SpaceError: the study is of another space than the one given.
     """
 
-    def __init__(self, path: Path, space: SearchSpace) -> None:
+    def __init__(
+        self, place: Path | str, space: SearchSpace, *, name: str | None = None, owner: str = ""
+    ) -> None:
         self.space = space
-        mend_journal(path)
         with _quiet_optuna():
-            self._study = self._open(path)
+            if isinstance(place, Path):
+                self._study = self._open_journal(place)
+            else:
+                self._study = self._open_database(place, name or space.name)
+                self._claim(place, owner)
             if "space" not in self._study.user_attrs:
                 self._prepare()
         recorded = self._study.user_attrs["space"]
         if recorded != space.digest:
             raise SpaceError([CHANGED_SPACE], source=space.name)
 
-    def _open(self, path: Path) -> optuna.Study:
+    def _open_journal(self, path: Path) -> optuna.Study:
+        mend_journal(path)
         try:
             storage = JournalStorage(JournalFileBackend(str(path)))
             known = optuna.get_all_study_names(storage)  # the space may have another name by now
-            return optuna.create_study(
-                storage=storage,
-                sampler=self._sampler(0),
-                study_name=known[0] if known else self.space.name,
-                direction="minimize" if self.space.objective.mode == "min" else "maximize",
-                load_if_exists=True,
-            )
+            return self._load(storage, known[0] if known else self.space.name)
         except (OSError, ValueError, KeyError) as error:
             raise StorageError(f"storage: cannot use the study {path}: {error}") from None
+
+    def _open_database(self, url: str, name: str) -> optuna.Study:
+        try:
+            return self._load(RDBStorage(url), name)
+        except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
+            reason = str(error.__cause__ or error).strip().split("\n")[0]
+            raise StorageError(f"search.study: cannot use {url}: {reason}") from None
+
+    def _load(self, storage: BaseStorage, name: str) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage,
+            sampler=self._sampler(0),
+            study_name=name,
+            direction="minimize" if self.space.objective.mode == "min" else "maximize",
+            load_if_exists=True,
+        )
+
+    def _claim(self, url: str, owner: str) -> None:
+        """Note whose study this is, or refuse it.
+
+        Raises:
+            StorageError: it is another's.
+        """
+        if self._study.user_attrs.get("owner", owner) != owner:
+            raise StorageError(
+                f"search.study: the study {self._study.study_name} in {url} belongs to a search in "
+                "another folder; use another --name"
+            )
+        self._study.set_user_attr("owner", owner)
 
     def _prepare(self) -> None:
         enqueued = {json.dumps(t.system_attrs.get("fixed_params", {})) for t in self._trials()}

@@ -64,6 +64,9 @@ class Search(_Block):
     sampler: Part = Field(Part(name="tpe"), description="Who proposes settings")
     scheduler: Part = Field(Part(name="asha"), description="Who stops trials early")
     seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
+    study: Text | None = Field(
+        None, description="URL of a database for the study; null: a journal in the search's folder"
+    )
 
 
 class Confirm(_Block):

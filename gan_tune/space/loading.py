@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
@@ -79,6 +80,9 @@ class Loading:
             return dict(self.tree)
         faults += [Fault(f"search.{k}", MOVED[k], shown(given[k])) for k in given if k in MOVED]
         search = {k: v for k, v in given.items() if k not in (*SEARCH_PARTS, *MOVED)}
+        if rule := _broken_url_rule(given.get("study")):
+            del search["study"]
+            faults.append(Fault("search.study", rule))  # shows nothing: it may hold a secret
         for kind in SEARCH_PARTS:
             value = given.get(kind, Search.model_fields[kind].default.name)
             found: list[Fault] = []
@@ -131,3 +135,22 @@ class Loading:
             if override.place[:length] == mismatch.place[:length]:
                 return override
         return None
+
+
+def _broken_url_rule(url: Any) -> str | None:
+    """The rule that a database's URL breaks, or None."""
+    if not isinstance(url, str):
+        return None
+    try:
+        parts = urlsplit(url)
+        secret = parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError:
+        parts, secret = None, False
+    if secret:
+        return (
+            "must not hold a password, since space files are recorded; leave that to the "
+            "database's own means (PGPASSWORD, ~/.pgpass, ~/.my.cnf)"
+        )
+    if parts is None or "://" not in url:
+        return "must be a URL, such as sqlite:////data/studies.db or postgresql://user@host/studies"
+    return None
