@@ -48,10 +48,14 @@ from gan_tune.incompatibilities import (
     INCOMPATIBILITIES,
     PAIRED_BATCH,
     PENALISED_BATCH,
+    SEARCH_ADVICE,
+    SEARCH_REFUSALS,
     paired,
     penalised,
 )
 from gan_tune.metrics import METRICS, metric_names
+from gan_tune.searching.samplers import SAMPLERS
+from gan_tune.searching.stopping import SCHEDULERS
 from gan_tune.wording import in_one_line, must_be_one_of, shown
 
 __all__ = ["catalogue", "dataset_of"]
@@ -82,9 +86,15 @@ def catalogue() -> Catalogue:
             "optimizer": _signatures(OPTIMIZERS),
             "schedule": _signatures(SCHEDULES),
             "update": {name: {} for name in UPDATES},
+            "sampler": {
+                name: signature_arguments(sampler.build) for name, sampler in SAMPLERS.items()
+            },
+            "scheduler": _signatures(SCHEDULERS),
         },
         incompatibilities=INCOMPATIBILITIES,
         advice=ADVICE,
+        search_refusals=SEARCH_REFUSALS,
+        search_advice=SEARCH_ADVICE,
         load=_user_part,
         build=lambda config: [*_network_faults(config), *_metric_faults(config)],
         check_objective=_broken_objective,

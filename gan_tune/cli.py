@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from gan_tune.config import TrialConfig
+    from gan_tune.config import Part, TrialConfig
     from gan_tune.gan.training import Report
     from gan_tune.service import Best, Estimate, SearchResult, SearchStatus
     from gan_tune.space import SearchSpace
@@ -482,11 +482,20 @@ def _space_lines(space: SearchSpace) -> list[str]:
         f"objective: {objective.metric} ({objective.mode})",
         f"budget: {budget.trials} trials of {budget.steps:,} steps, "
         f"{budget.evaluations} evaluations each, {time_limit}",
-        f"search: {space.search.sampler} proposes, {space.search.scheduler} stops early, "
+        f"search: {_in_words(space, 'sampler')} proposes, "
+        f"{_in_words(space, 'scheduler')} stops early, "
         f"seed {space.search.seed}; {len(space.starts)} to start from",
         f"confirmation: the best {confirm.top}, with {confirm.seeds} seeds each",
         f"resources of a trial: cpu {space.resources.cpu:g}, gpu {space.resources.gpu:g}",
     ]
+
+
+def _in_words(space: SearchSpace, kind: str) -> str:
+    """A part of `search` by its name, with the arguments that are not at their defaults."""
+    part: Part = getattr(space.search, kind)
+    usual = space.catalogue.parts[kind][part.name]
+    told = [f"{key}: {value}" for key, value in part.args.items() if value != usual[key].default]
+    return f"{part.name} ({', '.join(told)})" if told else part.name
 
 
 @app.command()

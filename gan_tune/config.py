@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -48,6 +48,8 @@ __all__ = [
     "Number",
     "Objective",
     "Part",
+    "Ranged",
+    "SearchRule",
     "TrialConfig",
     "Whole",
     "closest",
@@ -388,12 +390,38 @@ class Incompatibility:
         return Fault(self.fields[0], f"does not go with {self.fields[1]}: {self.reason}")
 
 
+class Ranged(Protocol):
+    """One thing a search decides, as :class:`gan_tune.space.Dimension` describes it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def conditions(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True)
+class SearchRule:
+    """What a sampler cannot do, with the space or the stopping rule that would need it.
+
+    ``clash`` is given the sampler, the stopping rule and everything the search decides.
+    """
+
+    fields: tuple[str, str]
+    reason: str
+    clash: Callable[[Part, Part, Sequence[Ranged]], bool]
+
+    def fault(self) -> Fault:
+        """The rule as a fault of a space file."""
+        return Fault(self.fields[0], f"does not go with {self.fields[1]}: {self.reason}")
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """All parts by kind and name, with the rules that span several of them.
 
     - What breaks one of the ``incompatibilities`` is refused; what goes against the ``advice`` is
       allowed with a warning.
+    - ``search_refusals`` and ``search_advice`` are the same for the sampler and the stopping rule.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
       with the rule that was broken.
     - ``build(config)`` constructs a config's networks without memory and returns what does not
@@ -407,6 +435,8 @@ class Catalogue:
     parts: Mapping[str, Mapping[str, Mapping[str, Argument]]]
     incompatibilities: Sequence[Incompatibility] = ()
     advice: Sequence[Incompatibility] = ()
+    search_refusals: Sequence[SearchRule] = ()
+    search_advice: Sequence[SearchRule] = ()
     load: Callable[[str, str], Mapping[str, Argument]] | None = None
     build: Callable[[TrialConfig], Sequence[Fault]] = field(default=lambda config: ())
     check_objective: Callable[[Objective, Part], str | None] = field(

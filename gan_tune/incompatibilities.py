@@ -1,14 +1,16 @@
 """Parts that make no sound trial together, and combinations that the literature advises against.
 
+At the end, the same for a search: what its sampler cannot do.
+
 A search space that can sample the former is refused when it is checked; the latter is allowed with
 a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from gan_tune.config import Incompatibility, TrialConfig
+from gan_tune.config import Incompatibility, Part, Ranged, SearchRule, TrialConfig
 from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.penalties import PENALTIES, applies_to
@@ -18,6 +20,8 @@ __all__ = [
     "INCOMPATIBILITIES",
     "PAIRED_BATCH",
     "PENALISED_BATCH",
+    "SEARCH_ADVICE",
+    "SEARCH_REFUSALS",
     "paired",
     "penalised",
 ]
@@ -226,3 +230,65 @@ ADVICE: tuple[Incompatibility, ...] = (
         ),
     ),
 )
+
+
+def _choices(ranges: Sequence[Ranged]) -> bool:
+    return any(one.kind == "choice" for one in ranges)
+
+
+def _conditional(ranges: Sequence[Ranged]) -> bool:
+    return any(one.conditions for one in ranges)
+
+
+def _numbers(ranges: Sequence[Ranged]) -> list[Ranged]:
+    return [one for one in ranges if one.kind != "choice"]
+
+
+SEARCH_REFUSALS: tuple[SearchRule, ...] = (
+    SearchRule(
+        ("search.sampler", "trial"),
+        "cmaes needs the same ranges of numbers in every setting, and here some are there only "
+        "below an option of a choice (use tpe)",
+        lambda sampler, _, ranges: sampler.name == "cmaes" and _conditional(_numbers(ranges)),
+    ),
+    SearchRule(
+        ("search.sampler", "trial"),
+        "cmaes needs ranges of numbers, and here are none (use tpe)",
+        lambda sampler, _, ranges: sampler.name == "cmaes" and not _numbers(ranges),
+    ),
+)
+
+SEARCH_ADVICE: tuple[SearchRule, ...] = (
+    SearchRule(
+        ("search.sampler", "trial"),
+        "cmaes draws the options of a choice at random and learns nothing of them (use tpe or gp)",
+        lambda sampler, _, ranges: sampler.name == "cmaes" and _choices(ranges),
+    ),
+    SearchRule(
+        ("search.sampler", "trial"),
+        "gp draws at random what is there only below an option of a choice (use tpe)",
+        lambda sampler, _, ranges: sampler.name == "gp" and _conditional(ranges),
+    ),
+    SearchRule(
+        ("search.sampler", "trial"),
+        "qmc spreads evenly only over the ranges of the first setting; what is there only below "
+        "another option of a choice is drawn at random (use random or tpe)",
+        lambda sampler, _, ranges: sampler.name == "qmc" and _conditional(ranges),
+    ),
+    SearchRule(
+        ("search.sampler", "search.scheduler"),
+        "gp learns only from trials that ran their full length, and a scheduler leaves few of them "
+        "(use scheduler: none, or tpe)",
+        lambda sampler, scheduler, _: sampler.name == "gp" and scheduler.name != "none",
+    ),
+    SearchRule(
+        ("search.sampler", "search.scheduler"),
+        "cmaes with pruned: false learns only from trials that ran their full length, and a "
+        "scheduler leaves few of them",
+        lambda sampler, scheduler, _: _leaves_out_pruned(sampler) and scheduler.name != "none",
+    ),
+)
+
+
+def _leaves_out_pruned(sampler: Part) -> bool:
+    return sampler.name == "cmaes" and not sampler.args["pruned"]

@@ -151,13 +151,43 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
         value = 100.0 if job.setting == 0 else 10.0 + job.setting
         return result(step, value, value, "completed" if step == 100 else None)
 
-    asha = Asha(steps=100, mode="min", reduction=2, grace=0.2)
+    asha = Asha(100, "min", reduction=2, grace=0.2)
     worker = Worker(tmp_path, rule=asha, slots=1)
     worker.run(first_is_worst)
     outcomes = [s.outcome for s in worker.study.settings()]
     assert outcomes[0] == "completed"
     assert "pruned" in outcomes
     assert worker.log.ended["0005"].outcome == "pruned"
+
+
+class Listening:
+    """A rule that stops nothing and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int, float | None]] = []
+
+    def decide(self, trial: int, step: int, value: float | None) -> bool:
+        self.told.append((trial, step, value))
+        return False
+
+
+def test_a_rule_hears_while_trials_run_what_a_later_one_is_told(tmp_path: Path) -> None:
+    """Also of trials that end by themselves, and of those that were interrupted."""
+
+    def troubled(job: Job, step: int) -> Result:
+        if job.setting == 1 and step == 40:
+            return result(step, 9.0, 4.0, "collapsed")
+        if job.setting == 2:
+            return result(step, None, None, "diverged" if step == 60 else None)
+        return steady(job, step)
+
+    worker = Worker(tmp_path, rule=(rule := Listening()))
+    worker.run(troubled, reports=14)
+    worker.conductor.stop_requested = True
+    worker.run(troubled)
+    later = Worker(tmp_path, rule=(again := Listening()))
+    assert sorted(again.told) == sorted(told for told in rule.told if told[2] is not None)
+    assert sorted(again.told) == sorted(later.study.reports())
 
 
 def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:

@@ -16,14 +16,19 @@ from pydantic.fields import FieldInfo
 import gan_tune
 from gan_tune.catalogue import catalogue
 from gan_tune.cli import app
-from gan_tune.config import BOTH, Argument, Incompatibility, Part, TrialConfig
+from gan_tune.config import BOTH, Argument, Incompatibility, Part, SearchRule, TrialConfig
 from gan_tune.data_part import TRAINING_ARGUMENTS
 from gan_tune.gan import symptoms
 from gan_tune.gan.networks import NETWORKS
-from gan_tune.incompatibilities import ADVICE, INCOMPATIBILITIES
+from gan_tune.incompatibilities import (
+    ADVICE,
+    INCOMPATIBILITIES,
+    SEARCH_ADVICE,
+    SEARCH_REFUSALS,
+)
 from gan_tune.metrics import METRICS, Metric
 from gan_tune.searching.jobs import Outcome
-from gan_tune.space import RANGES, SAMPLERS, SCHEDULERS, SearchSpace, shipped_spaces
+from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
 
 ROOT = Path(__file__).parent.parent
@@ -155,20 +160,11 @@ def assert_defaults(rows: Table, fields: Mapping[str, FieldInfo]) -> None:
         assert meaning, name
 
 
-@pytest.mark.parametrize(
-    ("head", "known"),
-    [("range", [*RANGES, "choice"]), ("sampler", SAMPLERS), ("scheduler", SCHEDULERS)],
-    ids=["range", "sampler", "scheduler"],
-)
-def test_the_reference_has_all_ranges_samplers_and_schedulers(
-    head: str, known: Iterable[str]
-) -> None:
-    assert names(TABLES[head]) == list(known)
+def test_the_reference_has_all_ranges() -> None:
+    assert names(TABLES["range"]) == [*RANGES, "choice"]
 
 
-def test_the_readme_names_ranges_samplers_and_outcomes() -> None:
-    for name in [*SAMPLERS, *SCHEDULERS]:
-        assert f"`{name}`" in README, name
+def test_the_readme_names_ranges_and_outcomes() -> None:
     for name in RANGES:
         assert f"{name}:" in README, name
     for outcome in Outcome.__args__:  # type: ignore[attr-defined]
@@ -219,11 +215,14 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
 
 @pytest.mark.parametrize(
     ("head", "rules"),
-    [("refused", INCOMPATIBILITIES), ("advised against", ADVICE)],
+    [
+        ("refused", (*INCOMPATIBILITIES, *SEARCH_REFUSALS)),
+        ("advised against", (*ADVICE, *SEARCH_ADVICE)),
+    ],
     ids=["refused", "advised"],
 )
 def test_the_reference_has_every_rule_in_the_words_of_its_message(
-    head: str, rules: tuple[Incompatibility, ...]
+    head: str, rules: tuple[Incompatibility | SearchRule, ...]
 ) -> None:
     told = [(code(one)[0], code(other)[0], why) for one, other, why in TABLES[head]]
     assert told == [(*rule.fields, rule.reason) for rule in rules]

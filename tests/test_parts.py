@@ -14,6 +14,8 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
+from gan_tune.searching.samplers import SAMPLERS
+from gan_tune.searching.stopping import SCHEDULERS
 
 PARTS = {
     "loss": LOSSES,
@@ -23,6 +25,8 @@ PARTS = {
     "schedule": SCHEDULES,
     "augment": AUGMENTS,
     "sparsity": SPARSITIES,
+    "sampler": {name: sampler.build for name, sampler in SAMPLERS.items()},
+    "scheduler": SCHEDULERS,
 }
 ARGUMENTS = {
     f"{kind} {name} {argument.name}": argument

@@ -170,8 +170,9 @@ def test_the_example_loads_with_all_its_blocks(example: Path) -> None:
     assert space.name == "fashion_mlp"
     assert (space.objective.metric, space.objective.mode) == ("frechet_distance", "min")
     assert (space.budget.trials, space.budget.steps, space.budget.minutes) == (64, 6000, 60)
-    assert (space.search.sampler, space.search.scheduler, space.search.seed) == ("tpe", "asha", 0)
-    assert (space.search.reduction, space.search.grace) == (3, 0.15)
+    assert space.search.sampler.tree() == {"name": "tpe", "startup": 10, "joint": True}
+    assert space.search.scheduler.tree() == {"name": "asha", "reduction": 3, "grace": 0.15}
+    assert space.search.seed == 0
     assert (space.confirm.top, space.confirm.seeds) == (3, 3)
     assert (space.resources.cpu, space.resources.gpu) == (1, 0)
     assert space.source == EXAMPLE
@@ -378,11 +379,51 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
         ("budget.evaluations=0", "budget.evaluations: must be at least 1: 0"),
         ("budget.minutes=0", "budget.minutes: must be above 0: 0"),
         ("budget.trails=3", "budget.trails: no such key in budget; did you mean 'trials'?: 3"),
-        ("search.sampler=tpa", "search.sampler: sampler must be one of tpe, random; did you mean"),
-        ("search.scheduler=x", "search.scheduler: scheduler must be one of asha, none: 'x'"),
+        (
+            "search.sampler=tpa",
+            "search.sampler: sampler name must be one of tpe, random; did you mean 'tpe'?: 'tpa'",
+        ),
+        (
+            "search.sampler={name: tpa}",
+            "search.sampler.name: sampler name must be one of tpe, random; did you mean 'tpe'?: ",
+        ),
+        ("search.sampler=null", "search.sampler: must be a name, or a mapping with a name: None"),
+        (
+            "search.sampler={name: tpe, strtup: 3}",
+            "search.sampler.strtup: no such key in tpe; did you mean 'startup'?: 3",
+        ),
+        ("search.sampler={name: tpe, startup: -1}", "search.sampler.startup: must be at least 0"),
+        (
+            "search.sampler={name: random, startup: 3}",
+            "search.sampler.startup: no such key in random, which takes nothing: 3",
+        ),
+        ("search.scheduler=x", "search.scheduler: scheduler name must be one of asha, none: 'x'"),
+        (
+            "search.scheduler={name: asha, reduction: 1}",
+            "search.scheduler.reduction: must be at least 2: 1",
+        ),
+        (
+            "search.scheduler={name: asha, grace: 0}",
+            "search.scheduler.grace: must be above 0: 0",
+        ),
+        (
+            "search.scheduler={name: asha, grace: 1}",
+            "search.scheduler.grace: must be below 1: 1",
+        ),
+        ("search.study=3", "search.study: must be text: 3"),
+        ("search.study=here", "search.study: must be a URL, such as sqlite:////"),
+        ("search.study='http://['", "search.study: must be a URL, such as sqlite:////"),
         ("search.seed=-1", "search.seed: must be at least 0: -1"),
-        ("search.reduction=1", "search.reduction: must be at least 2: 1"),
-        ("search.grace=1", "search.grace: must be below 1: 1"),
+        (
+            "search.reduction=4",
+            "search.reduction: has moved into the scheduler; write "
+            "scheduler: {name: asha, reduction: ...}: 4",
+        ),
+        (
+            "search.grace=0.1",
+            "search.grace: has moved into the scheduler; write "
+            "scheduler: {name: asha, grace: ...}: 0.1",
+        ),
         ("confirm.top=-1", "confirm.top: must be at least 0: -1"),
         ("confirm.seeds=0", "confirm.seeds: must be at least 1: 0"),
         ("resources.cpu=0", "resources.cpu: must be above 0: 0"),
@@ -407,6 +448,19 @@ def test_a_faulty_block_is_told_by_its_place(override: str, fault: str) -> None:
     assert line.startswith(fault)
 
 
+@pytest.mark.parametrize("url", ["a://me:secret@host/db", "a://host/db?user=me&password=secret"])
+def test_a_study_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
+    (line,) = faults_in({**PLAIN, "search": {"study": url}})
+    assert line.startswith("search.study: must not hold a password")
+    assert "secret" not in line
+
+
+def test_a_set_reaches_into_a_part_that_is_given_by_its_name(example: Path) -> None:
+    space = load(example, "search.scheduler.reduction=4", "search.sampler.startup=3")
+    assert space.search.scheduler.tree() == {"name": "asha", "reduction": 4, "grace": 0.15}
+    assert space.search.sampler.args["startup"] == 3
+
+
 @pytest.mark.parametrize(
     "override",
     ["resources.gpu=0.25", "resources.gpu=2", "resources.cpu=0.5", "confirm.top=0", "name=a.b-c_1"],
@@ -418,7 +472,8 @@ def test_a_sound_block_is_taken(override: str) -> None:
 def test_blocks_left_out_have_defaults_and_the_needed_ones_are_asked_for() -> None:
     space = load(PLAIN)
     assert (space.budget.trials, space.budget.evaluations, space.budget.minutes) == (32, 10, None)
-    assert (space.confirm.top, space.resources.cpu, space.search.sampler) == (3, 1, "tpe")
+    assert (space.confirm.top, space.resources.cpu) == (3, 1)
+    assert (space.search.sampler.name, space.search.scheduler.name) == ("tpe", "asha")
     assert faults_in({}) == [
         "name: is required",
         "budget: is required",
@@ -854,6 +909,11 @@ def test_choosers_complete_the_params_and_never_contradict_them() -> None:
         ("budget.evaluations=5", False),
         ("search.seed=5", False),
         ("search.sampler=random", False),
+        ("search.study=sqlite:///x.db", True),
+        ("search.sampler={name: tpe}", True),
+        ("search.sampler={name: tpe, startup: 10}", True),
+        ("search.sampler={name: tpe, startup: 11}", False),
+        ("search.scheduler=none", False),
         ("confirm.top=1", False),
         ("objective.metric=kernel_distance", False),
         ("trial.ema=0.5", False),
@@ -1167,6 +1227,14 @@ def test_the_schema_accepts_what_loads(
         "budget.trails=3",
         "budget.trials=0",
         "search.sampler=tpx",
+        "search.sampler=null",
+        "search.sampler=my:own",
+        "search.sampler={choice: [tpe, random]}",
+        "search.sampler={name: tpe, startup: {int: [1, 2]}}",
+        "search.scheduler={name: asha, reduction: 1}",
+        "search.scheduler={name: asha, label: x}",
+        "search.scheduler={reduction: 3}",
+        "search.grace=0.2",
         "trial.los=hinge",
         "trial.loss=hing",
         "trial.loss={choice: []}",

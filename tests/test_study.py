@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from conftest import trial_tree
 from optuna.trial import TrialState
 
 from gan_tune.catalogue import catalogue
-from gan_tune.errors import SpaceError
+from gan_tune.errors import SpaceError, StorageError
 from gan_tune.searching.jobs import ENDINGS
-from gan_tune.searching.study import SAMPLERS, Study, mend_journal
-from gan_tune.space import SAMPLERS as SAMPLER_NAMES
+from gan_tune.searching.storage import open_storage
+from gan_tune.searching.study import Study, mend_journal
+from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
@@ -123,6 +123,12 @@ def test_a_changed_space_is_refused(tmp_path: Path) -> None:
         Study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
 
 
+def test_a_renamed_space_goes_on_with_its_study(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    Study(path, space()).ask()
+    assert Study(path, space(name="other")).proposed() == 1
+
+
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "study.journal"
@@ -145,18 +151,6 @@ def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.filterwarnings("ignore:Argument ``group`` is an experimental feature")
-def test_every_sampler_of_a_space_file_is_built_here(tmp_path: Path) -> None:
-    assert SAMPLERS.keys() == SAMPLER_NAMES.keys()
-    for name, build in SAMPLERS.items():
-        assert isinstance(build(0), optuna.samplers.BaseSampler)
-        study = Study(tmp_path / f"{name}.journal", space(search={"sampler": name}))
-        for _ in range(12):
-            job = study.ask()
-            study.report(job.setting, 100, job.config.generator_optimizer.args["lr"])
-            study.tell(job.setting, "completed", job.config.generator_optimizer.args["lr"])
-
-
 def test_the_sampler_stays_away_from_what_diverges(tmp_path: Path) -> None:
     """Where large rates diverge, TPE proposes fewer of them than chance would."""
     study = Study(tmp_path / "study.journal", space(start_from=[]))
@@ -172,3 +166,61 @@ def test_the_sampler_stays_away_from_what_diverges(tmp_path: Path) -> None:
             study.report(job.setting, 100, 1.0)
             study.tell(job.setting, "completed", 1.0)
     assert sum(diverging[30:]) <= 10
+
+
+# ---------------------------------------------------------------- in a database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'studies.db'}"
+
+
+def test_a_database_keeps_a_study_as_a_journal_does(tmp_path: Path, database: str) -> None:
+    journal = tmp_path / "study.journal"
+    for _ in range(14):  # beyond TPE's random start
+        told = []
+        for place in (journal, database):
+            study = Study(place, space(), owner="me")
+            job = study.ask()
+            assert study.report(job.setting, 20, 3.0)
+            assert not study.report(job.setting, 20, 9.0)
+            study.tell(job.setting, "collapsed" if job.setting % 3 else "completed", 3.0)
+            told.append((job, study.settings(), list(study.reports())))
+        assert told[0] == told[1]
+
+
+def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None:
+    Study(database, space(), name="one", owner="me").ask()
+    assert Study(database, space(), name="two", owner="you").proposed() == 0
+    assert Study(database, space(name="renamed"), name="one", owner="me").proposed() == 1
+    with pytest.raises(
+        StorageError, match=r"the study one in sqlite:.* belongs to a search in ano"
+    ):
+        Study(database, space(), name="one", owner="you")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////no/such/folder/x.db", "nothing://host/db", "postgresql+nodriver://host/db"]
+)
+def test_a_database_that_cannot_be_used_is_told_in_one_line(url: str) -> None:
+    with pytest.raises(StorageError) as raised:
+        Study(url, space())
+    assert str(raised.value).startswith(f"search.study: cannot use {url}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database: str) -> None:
+    one, other = (open_storage(tmp_path / name) for name in ("one", "other"))
+    with pytest.raises(StorageError, match="cannot use nothing://"):
+        open_study(space(search={"study": "nothing://host"}), one, "toy")
+    kept = space(search={"study": database})
+    open_study(kept, one, "toy").ask()
+    assert open_study(kept, one, "toy").proposed() == 1
+    with pytest.raises(StorageError, match="belongs to a search in another folder"):
+        open_study(kept, other, "toy")
+    with pytest.raises(StorageError, match=r"the search toy keeps its study in sqlite:///"):
+        open_study(space(), one, "toy")
+    open_study(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
+    with pytest.raises(StorageError, match="keeps its study in a journal in its folder"):
+        open_study(kept, journals, "toy")

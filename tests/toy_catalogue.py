@@ -67,6 +67,17 @@ def norm(*, max_norm: Positive) -> None: ...
 def constant(*, warm_up: Annotated[int, Ge(0)] = 0) -> None: ...
 
 
+def guided(seed: int, *, startup: Annotated[int, Ge(0)] = 10, joint: bool = True) -> None: ...
+
+
+def halving(
+    steps: int,
+    *,
+    reduction: Annotated[int, Ge(2)] = 3,
+    grace: Annotated[float, Gt(0), Lt(1)] = 0.15,
+) -> None: ...
+
+
 def weighted(*, weight: Positive = 10.0) -> None: ...
 
 
@@ -84,6 +95,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "augment": {"none": plain},
     "encoder": {"none": plain},
     "sparsity": {"none": plain},
+    "sampler": {"tpe": guided, "random": plain},
+    "scheduler": {"asha": halving, "none": plain},
 }
 
 

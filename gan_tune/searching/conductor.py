@@ -57,6 +57,7 @@ class _Running:
     job: Job
     steps: set[int] = field(default_factory=set)
     best: float | None = None
+    behind: bool = False
     seconds: float = 0.0
 
 
@@ -185,7 +186,7 @@ class Conductor:
         if running is None:
             return True  # it has ended already
         self._take_in(running, result)
-        outcome = result.outcome or self._verdict(running.job, result)
+        outcome = result.outcome or self._verdict(running)
         if outcome is None:
             return False
         ending = Ending(outcome, result.best, result.step, result.error, result.symptoms)
@@ -215,17 +216,18 @@ class Conductor:
         if result.outcome != "failed":
             if job.kind == "search":
                 self.study.report(job.setting, result.step, result.best)
+                # Of every report, as a rule that is made anew is told them from the study.
+                running.behind = self.rule.decide(job.setting, result.step, result.best)
             grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
 
-    def _verdict(self, job: Job, result: Result) -> Outcome | None:
+    def _verdict(self, running: _Running) -> Outcome | None:
         if self.stop_requested:
             return "interrupted"
-        if job.kind == "confirmation":
+        if running.job.kind == "confirmation":
             return "interrupted" if self.seconds_left <= 0 else None
-        stop = self.rule.decide(job.setting, result.step, result.best)
-        if stop and job.setting != FIRST_SETTING:
+        if running.behind and running.job.setting != FIRST_SETTING:
             return "pruned"
         return "interrupted" if self.search_time_is_up else None
 

@@ -2,16 +2,30 @@
 
 A rule hears of every report with the trial's best value so far, and says whether to stop. Best so
 far, because a GAN's quality is not monotone: one bad evaluation says little.
+
+What a rule remembers does not depend on the order in which trials report. So a rule that is made
+anew and told all earlier reports (a search that goes on) decides as the old one would have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
+from math import isfinite
+from types import MappingProxyType
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
+from pydantic import Field
 
-__all__ = ["SCHEDULERS", "Asha", "NoStopping", "StoppingRule"]
+__all__ = ["SCHEDULERS", "Asha", "Median", "Mode", "NoStopping", "StoppingRule"]
+
+Mode = Literal["min", "max"]
+Grace = Annotated[float, Field(ge=0, lt=1)]
+Margin = Annotated[float, Field(ge=0)]
+
+GOLDEN = (5**0.5 - 1) / 2
 
 
 class StoppingRule(Protocol):
@@ -20,7 +34,8 @@ class StoppingRule(Protocol):
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Whether to stop ``trial`` after its report at ``step``.
 
-        ``value`` is its best so far (None: none yet). A report heard twice changes nothing.
+        ``value`` is its best so far (None: none yet). A report heard twice changes nothing, and
+        nothing is stopped at its last step.
         """
         ...
 
@@ -28,54 +43,141 @@ class StoppingRule(Protocol):
 class NoStopping:
     """Every trial runs its full length."""
 
+    def __init__(self, steps: int = 0, mode: Mode = "min") -> None:
+        """The length and the mode are not looked at."""
+
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Never stop."""
         return False
 
 
 class Asha:
-    """Asynchronous successive halving, one bracket (Li et al. 2020, "A system for massively
-    parallel hyperparameter tuning").
+    """Asynchronous successive halving, and with several brackets asynchronous Hyperband (Li et al.
+    2020, "A system for massively parallel hyperparameter tuning").
 
-    Rungs lie at ``grace · steps · reduction^k`` below ``steps``. A trial that reaches a rung is
-    stopped unless it is among the best 1/``reduction`` of all that have reached it so far, the
-    rung's first trials being kept.
+    Bracket s has its rungs at ``grace · steps · reduction^(s + k)`` below ``steps``. A trial that
+    reaches a rung is stopped unless it is among the best 1/``reduction`` of all of its bracket that
+    have reached it so far; the rung's first trials are kept. Brackets get equal shares of the
+    budget (Li et al. 2018, Hyperband, algorithm 1): one with h rungs gets trials in proportion to
+    reduction^h/(h + 1). A trial's bracket follows from its number alone.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
         mode: whether less or more is better.
-        reduction: η ≥ 2.
-        grace: share of ``steps``, in (0, 1], at which the first rung lies.
+        reduction: η, one in so many goes on at each rung.
+        grace: share of ``steps`` at which the first rung of the first bracket lies.
+        brackets: at most so many; there is no more than one without a rung.
+        margin: only who is worse than the worst of the kept by more than this share of its size is
+            stopped. About a value near 0 the margin is as small as that.
     """
 
     def __init__(
-        self, *, steps: int, mode: Literal["min", "max"], reduction: int = 3, grace: float = 0.15
+        self,
+        steps: int,
+        mode: Mode,
+        *,
+        reduction: Annotated[int, Field(ge=2)] = 3,
+        grace: Annotated[float, Field(gt=0, lt=1)] = 0.15,
+        brackets: Annotated[int, Field(ge=1)] = 1,
+        margin: Margin = 0.0,
     ) -> None:
+        self._steps = steps
         self._sign = 1.0 if mode == "min" else -1.0
-        self._reduction = reduction
-        self.rungs: list[float] = []
+        self._reduction, self._margin = reduction, margin
+        rungs: list[float] = []
         rung = grace * steps
         while rung < steps:
-            self.rungs.append(rung)
+            rungs.append(rung)
             rung *= reduction
-        self._values: dict[float, dict[int, float]] = {rung: {} for rung in self.rungs}
+        self.brackets = tuple(tuple(rungs[s:]) for s in range(min(brackets, len(rungs) + 1)))
+        self._bounds = _bounds(reduction ** len(b) / (len(b) + 1) for b in self.brackets)
+        self._costs: dict[tuple[int, float], dict[int, float]] = {}
+
+    def bracket(self, trial: int) -> int:
+        """The bracket of a trial.
+
+        Multiples of the golden ratio fill the unit interval evenly (Weyl 1916), so the brackets'
+        shares hold for any number of trials.
+        """
+        return bisect_right(self._bounds, (0.5 + trial * GOLDEN) % 1.0)
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Stop a trial that falls behind at the highest rung it has just reached."""
-        reached = [rung for rung in self.rungs if step >= rung]
-        if not reached or trial in self._values[reached[-1]]:
+        bracket = self.bracket(trial)
+        reached = [rung for rung in self.brackets[bracket] if step >= rung]
+        if step >= self._steps or not reached:
             return False
-        cost = float("inf") if value is None else self._sign * value
-        rung = self._values[reached[-1]]
-        rung[trial] = cost
-        finite = [v for v in rung.values() if np.isfinite(v)]
+        rung = self._costs.setdefault((bracket, reached[-1]), {})
+        if trial in rung:
+            return False
+        if value is not None:
+            rung[trial] = self._sign * value
         if len(rung) < self._reduction:
             return False
-        return not finite or bool(cost > np.quantile(finite, 1 / self._reduction))
+        kept = float(np.quantile([*rung.values()], 1 / self._reduction))
+        return value is None or _worse(rung[trial], kept, self._margin)
 
 
-SCHEDULERS: dict[str, Callable[..., StoppingRule]] = {
-    "asha": Asha,
-    "none": lambda **_: NoStopping(),
-}
-"""Rule by its name in a space file; each is built with steps, mode, reduction and grace."""
+class Median:
+    """The median rule of Vizier (Golovin et al. 2017), on the best so far.
+
+    A trial is stopped whose best by a step is worse than the median of what the others' bests were
+    by that step. Who was stopped before counts with the best it had come to: were only those
+    compared that came as far, the rule would halve the trials again at each report. (Vizier takes
+    the others' running averages, which a GAN's wild first reports would spoil.)
+
+    Args:
+        steps: length of a trial that is never stopped, > 0.
+        mode: whether less or more is better.
+        grace: share of ``steps`` before which nothing is stopped.
+        startup: how many other trials must have a value by that step.
+        margin: only who is worse than the median by more than this share of its size is stopped.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        mode: Mode,
+        *,
+        grace: Grace = 0.15,
+        startup: Annotated[int, Field(ge=1)] = 5,
+        margin: Margin = 0.0,
+    ) -> None:
+        self._steps = steps
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._first, self._startup, self._margin = grace * steps, startup, margin
+        self._costs: dict[int, dict[int, float]] = {}
+
+    def decide(self, trial: int, step: int, value: float | None) -> bool:
+        """Stop a trial whose best by this step is worse than the others' median."""
+        costs = self._costs.setdefault(trial, {})
+        if step in costs or step >= self._steps:
+            return False
+        if value is not None:
+            costs[step] = self._sign * value
+        others = [self._best_by(step, other) for other in self._costs if other != trial]
+        known = [cost for cost in others if isfinite(cost)]
+        if step < self._first or len(known) < self._startup:
+            return False
+        return value is None or _worse(costs[step], float(np.median(known)), self._margin)
+
+    def _best_by(self, step: int, trial: int) -> float:
+        """A trial's least cost by a step, infinite before its first report."""
+        told = (cost for at, cost in self._costs[trial].items() if at <= step)
+        return min(told, default=float("inf"))
+
+
+def _worse(cost: float, threshold: float, margin: float) -> bool:
+    return cost > threshold + margin * abs(threshold)
+
+
+def _bounds(weights: Iterable[float]) -> list[float]:
+    """Where one share of the unit interval ends and the next begins."""
+    ends = list(accumulate(weights))
+    return [end / ends[-1] for end in ends[:-1]]
+
+
+SCHEDULERS: Mapping[str, Callable[..., StoppingRule]] = MappingProxyType(
+    {"asha": Asha, "median": Median, "none": NoStopping}
+)
+"""Rule by its name in a space file; each is built with the length of a trial and the mode."""

@@ -1,4 +1,6 @@
-"""The Optuna study of one search, kept in a journal file: what was proposed, and what came of it.
+"""The Optuna study of one search: what was proposed, and what came of it.
+
+It is kept in a journal file, or in a database that many searches may share.
 
 Optuna hears of a trial what happened to it, as the table of outcomes in the README says. Nothing
 here knows of Ray.
@@ -10,23 +12,26 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.searching.jobs import Job, Outcome
+from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.space import SearchSpace
 
-__all__ = ["FIRST_SETTING", "SAMPLERS", "Setting", "Study", "derived_seed"]
+__all__ = ["FIRST_SETTING", "Setting", "Study", "derived_seed"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -37,14 +42,6 @@ HEALTH = "health"
 CHANGED_SPACE = Fault(
     "", "the space has changed since this search began; use --fresh, or another --name"
 )
-
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    # Grouped, since what is below a choice is there only for some trials.
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=True
-    ),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-}
 
 _STATES: dict[Outcome, TrialState] = {
     "completed": TrialState.COMPLETE,
@@ -68,35 +65,72 @@ class Setting:
 class Study:
     """Proposes settings of a space and hears what came of them.
 
-    ``path`` is the journal file; its folder must be held by this process alone (see
-    :mod:`gan_tune.searching.lock`).
+    Args:
+        place: the journal file, whose folder must be held by this process alone (see
+            :mod:`gan_tune.searching.lock`), or the URL of a database.
+        space: a checked space.
+        name: the study's in the database, by default the space's.
+        owner: what tells the search's folder from all others. A study in a database is refused to
+            any owner but the one that began it, since the trials are in that one's folder.
 
     Raises:
-        StorageError: the journal cannot be read or written, or belongs to another program.
-        SpaceError: the journal is of another space than the one given.
+        StorageError: the journal or database cannot be read or written, or the study is another's.
+        SpaceError: the study is of another space than the one given.
     """
 
-    def __init__(self, path: Path, space: SearchSpace) -> None:
+    def __init__(
+        self, place: Path | str, space: SearchSpace, *, name: str | None = None, owner: str = ""
+    ) -> None:
         self.space = space
-        mend_journal(path)
         with _quiet_optuna():
-            self._study = self._open(path)
+            if isinstance(place, Path):
+                self._study = self._open_journal(place)
+            else:
+                self._study = self._open_database(place, name or space.name)
+                self._claim(place, owner)
             if "space" not in self._study.user_attrs:
                 self._prepare()
         recorded = self._study.user_attrs["space"]
         if recorded != space.digest:
             raise SpaceError([CHANGED_SPACE], source=space.name)
 
-    def _open(self, path: Path) -> optuna.Study:
+    def _open_journal(self, path: Path) -> optuna.Study:
+        mend_journal(path)
         try:
-            return optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))),
-                study_name=self.space.name,
-                direction="minimize" if self.space.objective.mode == "min" else "maximize",
-                load_if_exists=True,
-            )
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            known = optuna.get_all_study_names(storage)  # the space may have another name by now
+            return self._load(storage, known[0] if known else self.space.name)
         except (OSError, ValueError, KeyError) as error:
             raise StorageError(f"storage: cannot use the study {path}: {error}") from None
+
+    def _open_database(self, url: str, name: str) -> optuna.Study:
+        try:
+            return self._load(RDBStorage(url), name)
+        except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
+            reason = str(error.__cause__ or error).strip().split("\n")[0]
+            raise StorageError(f"search.study: cannot use {url}: {reason}") from None
+
+    def _load(self, storage: BaseStorage, name: str) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage,
+            sampler=self._sampler(0),
+            study_name=name,
+            direction="minimize" if self.space.objective.mode == "min" else "maximize",
+            load_if_exists=True,
+        )
+
+    def _claim(self, url: str, owner: str) -> None:
+        """Note whose study this is, or refuse it.
+
+        Raises:
+            StorageError: it is another's.
+        """
+        if self._study.user_attrs.get("owner", owner) != owner:
+            raise StorageError(
+                f"search.study: the study {self._study.study_name} in {url} belongs to a search in "
+                "another folder; use another --name"
+            )
+        self._study.set_user_attr("owner", owner)
 
     def _prepare(self) -> None:
         enqueued = {json.dumps(t.system_attrs.get("fixed_params", {})) for t in self._trials()}
@@ -116,12 +150,19 @@ class Study:
 
     def ask(self) -> Job:
         """The next setting, as a job."""
-        # A stream of its own for each proposal: a study taken up again repeats none.
-        seed = derived_seed(self.space.search.seed, self.proposed(), "sampler")
         with _quiet_optuna():
-            self._study.sampler = SAMPLERS[self.space.search.sampler](seed)
+            self._study.sampler = self._sampler(self.proposed())
             trial = self._study.ask()
             return self._job(trial)
+
+    def _sampler(self, proposal: int) -> optuna.samplers.BaseSampler:
+        """The sampler for one proposal, made anew: what it knows is in the study."""
+        part, seed = self.space.search.sampler, self.space.search.seed
+        seeds = Seeds(
+            proposal=derived_seed(seed, proposal, "sampler"),
+            search=derived_seed(seed, 0, "sequence"),
+        )
+        return SAMPLERS[part.name].build(seeds, **part.args)
 
     def unfinished(self) -> list[Job]:
         """Jobs that an earlier command handed out and that never ended."""
@@ -172,14 +213,22 @@ class Study:
             return
         trial = Trial(self._study, frozen._trial_id)
         trial.set_user_attr("outcome", outcome)
+        unsound = outcome in ("diverged", "collapsed")
         if outcome != "failed":
             # Afterwards Optuna refuses, so this comes first.
-            trial.set_constraint(HEALTH, float(outcome in ("diverged", "collapsed")))
+            trial.set_constraint(HEALTH, float(unsound))
+        state, told = _STATES[outcome], value if outcome == "completed" else None
+        if unsound and not SAMPLERS[self.space.search.sampler.name].reads_constraints:
+            told = self._worst()
+            state = TrialState.PRUNED if told is None else TrialState.COMPLETE
         with _quiet_optuna():
-            complete = outcome == "completed" and value is not None
-            self._study.tell(
-                trial, value if complete else None, state=_STATES[outcome], skip_if_finished=True
-            )
+            self._study.tell(trial, told, state=state, skip_if_finished=True)
+
+    def _worst(self) -> float | None:
+        """The worst value of all trials that ran to their end, None if there is none."""
+        pick = max if self.space.objective.mode == "min" else min
+        ended = self._trials(TrialState.COMPLETE)
+        return pick((trial.value for trial in ended if trial.value is not None), default=None)
 
     # ---------------------------------------------------------------- looking back
 
@@ -254,8 +303,13 @@ def mend_journal(path: Path) -> None:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna's own log lines and experimental-feature warnings kept off the screen."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    """Optuna's own log lines and experimental-feature warnings kept off the screen.
+
+    What a sampler cannot do is told when a space is checked.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # It is told of them by a bad value instead.
+        warnings.filterwarnings("ignore", message=".*CmaEsSampler will not use them")
         yield

@@ -12,6 +12,8 @@ DEFAULT_STORAGE = "./gan_tune_runs"
 RESULT = "result.json"
 HEADING = "search.json"
 """What a command that begins to work on a search notes of it, for those who look on."""
+STUDY = "study.json"
+"""Where the first command put the study, and a random name that tells this folder from others."""
 
 
 def look_in(storage: str | Path) -> Storage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gan_tune.config import Part
 from gan_tune.metrics import Judge
 from gan_tune.space import SearchSpace
 
@@ -52,12 +53,17 @@ class Recording:
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:
-    blocks = {"budget": space.budget, "search": space.search, "confirm": space.confirm}
-    return {
-        f"{block}.{key}": value
-        for block, model in (*blocks.items(), ("resources", space.resources))
-        for key, value in model.model_dump().items()
-    }
+    """The blocks beside `trial` as the parent's params; a part by its name and its arguments."""
+    params: dict[str, Any] = {}
+    for block in ("budget", "search", "confirm", "resources"):
+        for key, value in getattr(space, block):
+            place = f"{block}.{key}"
+            if isinstance(value, Part):
+                params |= {place: value.name}
+                params |= {f"{place}.{name}": given for name, given in value.args.items()}
+            else:
+                params[place] = value
+    return params
 
 
 def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:

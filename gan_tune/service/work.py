@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.catalogue import dataset_of
+from gan_tune.errors import StorageError
 from gan_tune.gan import pictures
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.service.interruption import interruptible
 from gan_tune.service.looking_inside import Inside, look_inside
-from gan_tune.service.places import HEADING, RESULT, driver_folder
+from gan_tune.service.places import HEADING, RESULT, STUDY, driver_folder
 from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
 from gan_tune.service.result import SearchResult
 from gan_tune.service.stand_ins import LowEnds
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.champion import Champion
     from gan_tune.searching.conductor import Conductor
     from gan_tune.searching.storage import Storage
+    from gan_tune.searching.study import Study
     from gan_tune.tracking.events import Picture
     from gan_tune.tracking.recorder import Recorder
     from gan_tune.tracking.registry import Registration
@@ -51,11 +54,10 @@ class Work:
         from gan_tune.searching import cluster
         from gan_tune.searching.conductor import Conductor
         from gan_tune.searching.stopping import SCHEDULERS
-        from gan_tune.searching.study import Study
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
-        study = Study(driver_folder(self.home, self.name) / "study.journal", space)
+        study = open_study(space, self.home, self.name)
         config = space.sample(LowEnds(), seed=0)  # the data are the same for every setting
         self.watcher.stage("loading data and preparing the metrics")
         self.dataset = dataset_of(config.data)
@@ -72,11 +74,8 @@ class Work:
             conductor = Conductor(
                 study,
                 self.home,
-                SCHEDULERS[space.search.scheduler](
-                    steps=space.budget.steps,
-                    mode=space.objective.mode,
-                    reduction=space.search.reduction,
-                    grace=space.search.grace,
+                SCHEDULERS[space.search.scheduler.name](
+                    space.budget.steps, space.objective.mode, **space.search.scheduler.args
                 ),
                 observers=[Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
@@ -297,3 +296,31 @@ def _champion_figures(champion: Champion | None) -> dict[str, Any] | None:
         "confirmed": champion.confirmed,
         "config": champion.job.config.tree(),
     }
+
+
+def open_study(space: SearchSpace, home: Storage, name: str) -> Study:
+    """The study of a search, where its first command put it.
+
+    Raises:
+        StorageError: the space names another place by now, or the place cannot be used.
+        SpaceError: the study is of another space.
+    """
+    from gan_tune.searching.study import Study
+
+    url = space.search.study
+    earlier = home.read_json(STUDY)
+    noted = earlier or {"url": url, "owner": uuid.uuid4().hex}
+    if noted["url"] != url:
+        began = noted["url"] or "a journal in its folder"
+        raise StorageError(
+            f"search.study: the search {name} keeps its study in {began}; leave it there, or use "
+            "--fresh or another --name"
+        )
+    journal = driver_folder(home, name) / "study.journal"
+    home.write_json(STUDY, noted)  # first: a study that is claimed must find its owner again
+    try:
+        return Study(url or journal, space, name=name, owner=noted["owner"])
+    except StorageError:
+        if earlier is None:
+            home.delete(STUDY)  # nothing has begun, so another place may be named
+        raise

@@ -7,8 +7,6 @@ object that has Optuna's ``suggest_*`` methods.
 from __future__ import annotations
 
 from gan_tune.space.blocks import (
-    SAMPLERS,
-    SCHEDULERS,
     Budget,
     Confirm,
     Resources,
@@ -23,8 +21,6 @@ from gan_tune.space.search_space import SearchSpace
 
 __all__ = [
     "RANGES",
-    "SAMPLERS",
-    "SCHEDULERS",
     "Budget",
     "Confirm",
     "Dimension",

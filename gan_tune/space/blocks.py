@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.types import Strict
 
-from gan_tune.config import Number, Objective, Whole
-from gan_tune.wording import must_be_one_of
+from gan_tune.config import Number, Objective, Part, Whole
 
 __all__ = [
-    "SAMPLERS",
-    "SCHEDULERS",
+    "SEARCH_PARTS",
     "Budget",
     "Confirm",
     "Resources",
@@ -25,21 +21,8 @@ __all__ = [
     "outside_trial",
 ]
 
-SAMPLERS: Mapping[str, str] = MappingProxyType(
-    {
-        "tpe": "Tree-structured Parzen estimator: learns from the trials told so far",
-        "random": "Independent draws",
-    }
-)
-"""Name of a sampler → what it does."""
-
-SCHEDULERS: Mapping[str, str] = MappingProxyType(
-    {
-        "asha": "Stops trials early that lie behind others at the same step",
-        "none": "Lets every trial run its full length",
-    }
-)
-"""Name of a scheduler → what it does."""
+SEARCH_PARTS = ("sampler", "scheduler")
+"""Fields of `search` that name a part, each also its kind in the catalogue."""
 
 LONGEST_NAME = 100
 
@@ -73,31 +56,17 @@ class Budget(_Block):
 
 
 class Search(_Block):
-    """How settings are proposed and hopeless trials stopped."""
+    """How settings are proposed and hopeless trials stopped.
 
-    sampler: Text = Field(
-        "tpe", description="Who proposes settings", json_schema_extra={"enum": list(SAMPLERS)}
-    )
-    scheduler: Text = Field(
-        "asha", description="Who stops trials early", json_schema_extra={"enum": list(SCHEDULERS)}
-    )
+    The arguments of both parts are complete once a space is loaded.
+    """
+
+    sampler: Part = Field(Part(name="tpe"), description="Who proposes settings")
+    scheduler: Part = Field(Part(name="asha"), description="Who stops trials early")
     seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
-    reduction: Whole = Field(
-        3, ge=2, description="One in so many trials goes on at each rung of asha"
+    study: Text | None = Field(
+        None, description="URL of a database for the study; null: a journal in the search's folder"
     )
-    grace: Number = Field(
-        0.15, ge=0, lt=1, description="Share of the steps before which no trial is pruned"
-    )
-
-    @field_validator("sampler")
-    @classmethod
-    def _known_sampler(cls, name: str) -> str:
-        return _one_of("sampler", name, SAMPLERS)
-
-    @field_validator("scheduler")
-    @classmethod
-    def _known_scheduler(cls, name: str) -> str:
-        return _one_of("scheduler", name, SCHEDULERS)
 
 
 class Confirm(_Block):
@@ -143,12 +112,6 @@ class SpaceFile(_Block):
         if rule is not None:
             raise ValueError(rule)
         return name
-
-
-def _one_of(what: str, name: str, known: Mapping[str, str]) -> str:
-    if name not in known:
-        raise ValueError(must_be_one_of(what, name, known))
-    return name
 
 
 def outside_trial(file: SpaceFile) -> dict[str, Any]:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
 from gan_tune.config import Catalogue, Objective
 from gan_tune.errors import Fault
-from gan_tune.space.blocks import SpaceFile, outside_trial
+from gan_tune.space.blocks import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.checking import SpaceCheck
 from gan_tune.space.grammar import parse_trial
-from gan_tune.space.ranges import Branch, Scalar, under
+from gan_tune.space.ranges import Branch, Dimension, Scalar, under
 from gan_tune.space.reading import Override
 from gan_tune.space.start_from import Mismatch, match_entry
-from gan_tune.wording import faults_of
+from gan_tune.wording import faults_of, shown
 
 __all__ = ["Loading"]
+
+MOVED: Mapping[str, str] = MappingProxyType(
+    {
+        key: f"has moved into the scheduler; write scheduler: {{name: asha, {key}: ...}}"
+        for key in ("reduction", "grace")
+    }
+)
+"""Former field of `search` → where it stands now."""
 
 
 class Loading:
@@ -38,7 +49,7 @@ class Loading:
         """Check everything; the faults at their places in the file."""
         faults: list[Fault] = []
         try:
-            self.file = SpaceFile.model_validate(self.tree)
+            self.file = SpaceFile.model_validate(self._with_search_parts(faults))
         except ValidationError as error:
             faults += faults_of(error, model=SpaceFile)
         raw = self.tree.get("trial")
@@ -51,6 +62,8 @@ class Loading:
         late = check.faults(check_data=check_data)
         late = [f for f in late if not any(under(f.path, path) for path in told)]
         faults += [*range_faults, *late]
+        if self.file is not None and not range_faults:
+            faults += self._search_faults(self.file.search, check.dimensions)
         entries = self.tree.get("start_from")
         if isinstance(entries, list) and not range_faults:
             for i, entry in enumerate(entries):
@@ -59,6 +72,36 @@ class Loading:
         if not faults:
             self.warnings += check.advice()
         return faults
+
+    def _with_search_parts(self, faults: list[Fault]) -> dict[str, Any]:
+        """The file with the parts of `search` resolved; a faulty one is left out."""
+        given = self.tree.get("search", {})
+        if not isinstance(given, Mapping):
+            return dict(self.tree)
+        faults += [Fault(f"search.{k}", MOVED[k], shown(given[k])) for k in given if k in MOVED]
+        search = {k: v for k, v in given.items() if k not in (*SEARCH_PARTS, *MOVED)}
+        if rule := _broken_url_rule(given.get("study")):
+            del search["study"]
+            faults.append(Fault("search.study", rule))  # shows nothing: it may hold a secret
+        for kind in SEARCH_PARTS:
+            value = given.get(kind, Search.model_fields[kind].default.name)
+            found: list[Fault] = []
+            part = self.catalogue.resolve(kind, value, f"search.{kind}", found)
+            if found and isinstance(value, str):  # nothing is written below a plain name
+                found = [replace(fault, path=f"search.{kind}") for fault in found]
+            search |= {} if found else {kind: part}
+            faults += found
+        return {**self.tree, "search": search}
+
+    def _search_faults(self, search: Search, dimensions: Sequence[Dimension]) -> list[Fault]:
+        """What the sampler cannot do; what it does badly becomes a warning."""
+        given = (search.sampler, search.scheduler, dimensions)
+        self.warnings += [
+            f"{rule.fields[0]}: {rule.reason}"
+            for rule in self.catalogue.search_advice
+            if rule.clash(*given)
+        ]
+        return [rule.fault() for rule in self.catalogue.search_refusals if rule.clash(*given)]
 
     def _fixed(self) -> dict[str, Any]:
         if self.file is not None:
@@ -92,3 +135,22 @@ class Loading:
             if override.place[:length] == mismatch.place[:length]:
                 return override
         return None
+
+
+def _broken_url_rule(url: Any) -> str | None:
+    """The rule that a database's URL breaks, or None."""
+    if not isinstance(url, str):
+        return None
+    try:
+        parts = urlsplit(url)
+        secret = parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError:
+        parts, secret = None, False
+    if secret:
+        return (
+            "must not hold a password, since space files are recorded; leave that to the "
+            "database's own means (PGPASSWORD, ~/.pgpass, ~/.my.cnf)"
+        )
+    if parts is None or "://" not in url:
+        return "must be a URL, such as sqlite:////data/studies.db or postgresql://user@host/studies"
+    return None

@@ -306,7 +306,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> tuple[str, ...] | None:
             here[key] = value
         else:
             among_options = key == "choice"
-            here = _below(here, key, in_trial=steps[0] == "trial")
+            here = _below(here, key, has_parts=steps[0] in ("trial", "search"))
     return tuple(place[1:]) if place[0] == "trial" else None
 
 
@@ -342,8 +342,8 @@ def _key(here: Any, step: str, above: str, last: bool) -> str | int:
     raise _OverrideError(f"the space has no {whole}; {hint}")
 
 
-def _below(here: Any, key: str | int, *, in_trial: bool) -> Any:
+def _below(here: Any, key: str | int, *, has_parts: bool) -> Any:
     inner = here.setdefault(key, {}) if isinstance(here, dict) else here[key]
-    if in_trial and isinstance(inner, str):
+    if has_parts and isinstance(inner, str):
         inner = here[key] = {"name": inner}  # a part given by its name alone
     return inner

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gan_tune.config import BOTH, PART_FIELDS, Argument, Catalogue, TrialConfig
-from gan_tune.space.blocks import SpaceFile
+from gan_tune.space.blocks import SEARCH_PARTS, SpaceFile
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.ranges import RANGES
 
@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 LABEL: Schema = {"type": "string", "description": "What an option of a choice is called"}
 OWN_PART = ".+:.+"
 """A user's own part, by its import path."""
+WITHOUT_RANGES = ("data", *SEARCH_PARTS)
+"""Kinds of parts that are not searched (of data, their `batch_size` is)."""
 
 
 def json_schema(catalogue: Catalogue) -> dict[str, Any]:
@@ -30,6 +32,15 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     properties = schema["properties"]
     properties["trial"] = {**_ref("trial"), "description": properties["trial"]["description"]}
     properties["start_from"] |= {"items": _ref("start")}
+    search = definitions["Search"]["properties"]
+    for kind in SEARCH_PARTS:
+        default = search[kind]["default"]["name"]
+        search[kind] = {
+            **_ref(kind),
+            "description": search[kind]["description"],
+            "default": default,
+        }
+    del definitions["Part"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -71,26 +82,30 @@ def _define_trial(definitions: Schema) -> None:
 def _define_kind(kind: str, catalogue: Catalogue, definitions: Schema) -> None:
     """The definition of a place where a part of that kind may stand."""
     parts = catalogue.parts[kind]
-    with_ranges = kind != "data"
-    names: Schema = {"anyOf": [{"enum": list(parts)}, {"type": "string", "pattern": OWN_PART}]}
+    names: Schema = {"enum": list(parts)}
+    if kind not in SEARCH_PARTS:
+        names = {"anyOf": [names, {"type": "string", "pattern": OWN_PART}]}
     forms = [
         {**names, "description": f"Name of a part: {', '.join(parts)}"},
         *(_part(kind, name, arguments, definitions) for name, arguments in parts.items()),
-        _open_part({"type": "string", "pattern": OWN_PART}),
     ]
     if "none" in parts:
         forms.append({"type": "null"})
-    if with_ranges:
+    if kind not in SEARCH_PARTS:
+        forms.append(_open_part({"type": "string", "pattern": OWN_PART}))
+    if kind not in WITHOUT_RANGES:
         forms += [_open_part(_mapping({"choice": _choices(names)}, ["choice"])), _choice_of(kind)]
     definitions[kind] = {"anyOf": forms}
 
 
 def _part(kind: str, name: str, arguments: Mapping[str, Argument], definitions: Schema) -> Schema:
-    fields: Schema = {"name": {"const": name}, "label": LABEL}
+    fields: Schema = {"name": {"const": name}}
+    if kind not in SEARCH_PARTS:
+        fields["label"] = LABEL
     for argument in arguments.values():
         place = f"{kind}.{name}.{argument.name}"
         schema = _argument_schema(argument)
-        if kind == "data" and argument.name != "batch_size":
+        if kind in WITHOUT_RANGES and argument.name != "batch_size":
             fields[argument.name] = schema
         else:
             fields[argument.name] = _or_range(schema, place, definitions)

@@ -113,12 +113,13 @@ class SearchSpace:
     def digest(self) -> str:
         """16 hex digits of all that decides what is proposed and how it is judged.
 
-        Left out are the name, the description, the resources, and the budget's trials and minutes:
-        a search may be extended.
+        Left out are the name, the description, the resources, where the study is kept, and the
+        budget's trials and minutes: a search may be extended.
         """
         blocks = self.file.model_dump(
             mode="json", include={"objective", "search", "confirm", "trial", "start_from"}
         )
+        del blocks["search"]["study"]
         blocks["budget"] = [self.budget.steps, self.budget.evaluations]
         text = json.dumps(blocks, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
