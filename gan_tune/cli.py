@@ -206,7 +206,7 @@ def search(
 
 
 def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
-    from gan_tune.live import clock
+    from gan_tune.readable import clock
 
     minutes, cpu, gpu = space.budget.minutes, space.resources.cpu, space.resources.gpu
     needs = f"cpu: {cpu:g}" + (f", gpu: {gpu:g}" if gpu else "")
@@ -231,7 +231,8 @@ def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
 
 
 def _show_result(console: Console, result: SearchResult, *, again: bool) -> None:
-    from gan_tune.live import clock, counted, leaderboard, verdict
+    from gan_tune.live import leaderboard, verdict
+    from gan_tune.readable import clock, counted
 
     state = "finished" if result.finished else "was interrupted"
     already = "has already " if again and result.finished else ""
@@ -285,7 +286,8 @@ def status(
 
 
 def _show_status(console: Console, found: SearchStatus) -> None:
-    from gan_tune.live import clock, counted, number, table
+    from gan_tune.live import table
+    from gan_tune.readable import clock, counted, number
 
     by = f" ({found.holder})" if found.holder else ""
     spent = "" if found.seconds is None else f", {clock(found.seconds)}"
@@ -413,7 +415,7 @@ def _follow(config: TrialConfig, reports: Iterable[Report], folder: Path | None)
 
 
 def _report_line(config: TrialConfig, report: Report) -> str:
-    from gan_tune.live import number
+    from gan_tune.readable import number
 
     metric, figures = config.objective.metric, report.scalars
     others = ("generator_loss", "discriminator_loss", "variety")
@@ -534,7 +536,8 @@ def list_all(storage: StorageOption = STORAGE, tracking_uri: TrackingOption = No
         models = service.models(tracking_uri)
     _list_spaces(console)
     _list_searches(console, found)
-    from gan_tune.live import number, table
+    from gan_tune.live import table
+    from gan_tune.readable import number
 
     rows = table("model", "champion", "value", "objective", "search", title="models")
     for model in models:
@@ -564,7 +567,8 @@ def _list_spaces(console: Console) -> None:
 
 
 def _list_searches(console: Console, found: Sequence[SearchStatus]) -> None:
-    from gan_tune.live import counted, number, table
+    from gan_tune.live import table
+    from gan_tune.readable import counted, number
 
     rows = table("search", "state", "best", "metric", "settings", title="searches")
     for entry in found:
@@ -604,7 +608,8 @@ def best(
 
 
 def _show_best(console: Console, found: Best) -> None:
-    from gan_tune.live import number, table
+    from gan_tune.live import table
+    from gan_tune.readable import number
 
     for line in _best_lines(found):
         _print(console, line)
@@ -622,7 +627,7 @@ def _show_best(console: Console, found: Best) -> None:
 
 
 def _best_lines(found: Best) -> list[str]:
-    from gan_tune.live import number
+    from gan_tune.readable import number
 
     lines = []
     if found.model is not None:

@@ -26,7 +26,15 @@ from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.searching.jobs import Job, Outcome
 from gan_tune.space import SearchSpace
 
-__all__ = ["FIRST_SETTING", "SAMPLERS", "Setting", "Study", "derived_seed"]
+__all__ = [
+    "FIRST_SETTING",
+    "SAMPLERS",
+    "Setting",
+    "Study",
+    "derived_seed",
+    "settings_of",
+    "study_as_it_stands",
+]
 
 logger = logging.getLogger("gan_tune")
 
@@ -185,17 +193,7 @@ class Study:
 
     def settings(self) -> list[Setting]:
         """Every setting handed out, in order."""
-        pick = min if self.space.objective.mode == "min" else max
-        return [
-            Setting(
-                number=trial.number,
-                outcome=trial.user_attrs.get("outcome"),
-                value=pick(trial.intermediate_values.values(), default=None),
-                steps=max(trial.intermediate_values, default=0),
-            )
-            for trial in self._trials()
-            if trial.state != TrialState.WAITING
-        ]
+        return settings_of(self._study)
 
     def reports(self) -> Iterator[tuple[int, int, float]]:
         """(setting, step, best so far) of all reports, step by step, to rebuild a stopping rule."""
@@ -221,6 +219,42 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The study itself, for Optuna's own plots."""
         return self._study
+
+
+def study_as_it_stands(path: Path) -> optuna.Study:
+    """The study in a journal, for onlookers: nothing is locked, mended or written.
+
+    Another process may go on with it meanwhile; a last line that is not whole yet is left out.
+
+    Raises:
+        StorageError: there is no such journal, or it cannot be read.
+    """
+    if not path.exists():  # Optuna would make an empty one
+        raise StorageError(f"storage: no study {path}; it lies where the search was started")
+    try:
+        with _quiet_optuna():
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            study = optuna.load_study(study_name=None, storage=storage)
+            seen = optuna.create_study(direction=study.direction)
+            seen.add_trials(study.get_trials(deepcopy=False))
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"storage: cannot read the study {path}: {error}") from None
+    return seen
+
+
+def settings_of(study: optuna.Study) -> list[Setting]:
+    """Every setting of a search that was handed out, in order."""
+    pick = min if study.direction == optuna.study.StudyDirection.MINIMIZE else max
+    return [
+        Setting(
+            number=trial.number,
+            outcome=trial.user_attrs.get("outcome"),
+            value=pick(trial.intermediate_values.values(), default=None),
+            steps=max(trial.intermediate_values, default=0),
+        )
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING
+    ]
 
 
 def derived_seed(search_seed: int, number: int, purpose: str) -> int:

@@ -148,7 +148,9 @@ class Work:
         from gan_tune.searching.champion import choose_champion, leaderboard, measure_on_test
 
         finished = not conductor.stop_requested
-        rows = [asdict(row) for row in leaderboard(conductor)]
+        study = conductor.study.optuna_study
+        rows = [asdict(row) for row in leaderboard(study, conductor.standings())]
+
         champion = choose_champion(conductor, self.dataset) if finished else None
         test: dict[str, float] = {}
         registration = grid = seen = None
