@@ -231,7 +231,7 @@ def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
 
 
 def _show_result(console: Console, result: SearchResult, *, again: bool) -> None:
-    from gan_tune.live import leaderboard, verdict
+    from gan_tune.live import leaderboard, verdict, what_mattered
     from gan_tune.readable import clock, counted
 
     state = "finished" if result.finished else "was interrupted"
@@ -244,6 +244,9 @@ def _show_result(console: Console, result: SearchResult, *, again: bool) -> None
         console.print()
     for line in verdict(result):
         _print(console, line)
+    mattered = list(what_mattered(result.importances))
+    for line in ["", *mattered] if mattered else []:
+        _print(console, line)
 
 
 def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | None) -> None:
@@ -255,6 +258,7 @@ def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | Non
         print(f"  gan-tune generate {which} -n 64 --out samples.png{record}")
     if result.champion:
         print(f"  gan-tune best {result.name}{kept}{record}")
+    print(f"  gan-tune report {result.name}{kept}")
     print(f"  gan-tune ui{record}")
 
 
@@ -641,6 +645,39 @@ def _best_lines(found: Best) -> list[str]:
     if found.first_mean is not None:
         lines.append(f"the first setting: {number(found.first_mean)}")
     return lines
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a search.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write; default NAME_report.html."),
+    ] = None,
+    storage: StorageOption = STORAGE,
+    force: ForceOption = False,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Whether to show it in a browser.")
+    ] = False,
+) -> None:
+    """Explain a search on one page.
+
+    The leaderboard, which parameters mattered, where the best settings lie, which choices ended in
+    divergence or collapse, sample grids of the best and of typical failures. It is one HTML file
+    with interactive plots that loads nothing from the network. The search may be unfinished; a
+    finished one has its page in its folder and in MLflow, too.
+
+    \b
+    Example:
+      gan-tune report digits --out digits.html
+    """
+    with _busy("drawing the report"):
+        from gan_tune import service
+
+        path = service.report(name, out, storage, force=force)
+    print(path)
+    if open_:
+        typer.launch(str(path))
 
 
 def _finite(value: Any) -> Any:

@@ -31,6 +31,7 @@ __all__ = [
     "search_watcher",
     "table",
     "verdict",
+    "what_mattered",
 ]
 
 REFRESH_SECONDS = 0.25
@@ -508,6 +509,21 @@ def verdict(result: SearchResult) -> Iterator[str]:
         yield f"samples: {result.grid}"
     if result.model:
         yield f"registered: {result.model}/{result.model_version}, {_promotion(result)}"
+
+
+def what_mattered(importances: Mapping[str, Any], *, top: int = 3) -> Iterator[str]:
+    """The most important parameters with their shares, line by line.
+
+    ``importances`` are as `result.json` holds them; where they tell of none, there is no line.
+    """
+    shares = importances.get("shares", {})
+    if shares:
+        yield (
+            f"what mattered (PED-ANOVA: share in reaching the best quarter; "
+            f"{importances['settings']} settings at step {importances['step']:,}):"
+        )
+    for name, share in list(shares.items())[:top]:
+        yield f"  {share:4.0%}  {name}"
 
 
 def _promotion(result: SearchResult) -> str:

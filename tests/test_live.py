@@ -13,14 +13,11 @@ from gan_tune import service
 from gan_tune.live import (
     LiveView,
     PlainLog,
-    clock,
-    counted,
     leaderboard,
-    number,
     search_watcher,
-    short_form,
     verdict,
 )
+from gan_tune.readable import clock, counted, number, short_form
 from gan_tune.searching.conductor import Ending
 from gan_tune.searching.confirm import Confirmation
 from gan_tune.searching.jobs import Job, Result

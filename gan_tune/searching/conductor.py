@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
+
+import optuna
 
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.searching.confirm import Confirmation, Standing, candidates
@@ -322,10 +324,11 @@ def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | N
                 yield setting, replicate, stored["value"]
 
 
-def stored_standings(storage: Storage, mode: Literal["min", "max"]) -> list[Standing]:
+def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(storage))
-    confirmation = Confirmation(seeds=0, mode=mode)
+    minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
+    confirmation = Confirmation(seeds=0, mode="min" if minimize else "max")
     for setting, replicate, value in stored:
         confirmation.record(setting, replicate, value)
     confirmation.consider([setting for setting, _, _ in stored])

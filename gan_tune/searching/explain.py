@@ -15,7 +15,12 @@ from itertools import combinations
 from typing import get_args
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
@@ -43,6 +48,10 @@ BEST_SHARE = 0.25
 FEWEST = 20
 """Fewer settings teach nothing: PED-ANOVA wants five of them among the best."""
 
+FEWEST_OF_BEST = 3
+"""A parameter that fewer of the best settings have is not weighed: a density of two points is made
+of its kernels."""
+
 FEWEST_SHARING = 5
 """Two parameters are looked at together if so many settings have both."""
 
@@ -56,7 +65,8 @@ class Importances:
     """How much each parameter mattered among settings that were compared at one step.
 
     ``shares`` sum to 1, the greatest first. They are empty for fewer than :data:`FEWEST`
-    ``settings``, and where nothing sets the best apart. ``left_out`` is the number of settings that
+    ``settings``, and where nothing sets the best apart; a parameter that fewer than
+    :data:`FEWEST_OF_BEST` of the best settings have is not among them. ``left_out`` settings have
     diverged or collapsed.
     """
 
@@ -152,10 +162,14 @@ def importances(study: optuna.Study) -> Importances:
     count = len(common.trials)
     shares: dict[str, float] = {}
     if count >= FEWEST:
+        known = Counter(name for trial in _best(common) for name in trial.params)
+        params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
         with warnings.catch_warnings():
             # What is not normalised is called experimental, and a rare option inaccurate.
             warnings.simplefilter("ignore")
-            found = get_param_importances(common, evaluator=evaluator(), normalize=False)
+            found = get_param_importances(
+                common, evaluator=evaluator(), params=params, normalize=False
+            )
         total = sum(found.values())
         shares = {name: value / total for name, value in found.items()} if total else {}
     unsound = sum(not is_sound(trial) for trial in study.get_trials(deepcopy=False))
@@ -186,13 +200,15 @@ def best_regions(study: optuna.Study) -> list[Region]:
     trials = common.get_trials(deepcopy=False)
     if len(trials) < FEWEST:
         return []
-    ranked = sorted(
-        trials,
-        key=lambda trial: trial.value or 0.0,
-        reverse=common.direction == optuna.study.StudyDirection.MAXIMIZE,
-    )
-    best = ranked[: math.ceil(BEST_SHARE * len(ranked))]
+    best = _best(common)
     return [_region(name, trials, best) for name in _dimensions(trials)]
+
+
+def _best(common: optuna.Study) -> list[FrozenTrial]:
+    trials = common.get_trials(deepcopy=False)
+    maximize = common.direction == optuna.study.StudyDirection.MAXIMIZE
+    ranked = sorted(trials, key=lambda trial: trial.value or 0.0, reverse=maximize)
+    return ranked[: math.ceil(BEST_SHARE * len(ranked))]
 
 
 def _region(name: str, trials: list[FrozenTrial], best: list[FrozenTrial]) -> Region:
@@ -203,6 +219,7 @@ def _region(name: str, trials: list[FrozenTrial], best: list[FrozenTrial]) -> Re
         options = distribution.choices
         shares = _shares(among_best, options) if among_best else None
         return Region(name, _shares(everywhere, options), shares, len(among_best))
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
     searched = (distribution.low, distribution.high)
     narrow = (min(among_best), max(among_best)) if among_best else None
     return Region(name, searched, narrow, len(among_best))
@@ -231,6 +248,6 @@ def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
     return choices
 
 
-def _dimensions(trials: list[FrozenTrial]) -> dict[str, optuna.distributions.BaseDistribution]:
+def _dimensions(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
     """All dimensions that any of the trials has."""
     return {name: how for trial in trials for name, how in trial.distributions.items()}

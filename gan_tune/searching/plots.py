@@ -28,7 +28,7 @@ from gan_tune.searching.explain import (
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["PLOTS", "Plot", "comparable_study", "figures"]
+__all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
 """Slices and parallel coordinates show so many parameters, the most important ones."""
@@ -52,8 +52,8 @@ class View:
         study: the search's own.
         compared: :func:`comparable_study` of it.
         metric: the objective's name.
-        parameters: the parameters to show, the most important first where that can be told.
-        ranked: whether it can.
+        parameters: so many as fit, the most important first where that can be told.
+        ranked: those of which it can be told, the most important first.
         pair: the two most important that settings share.
     """
 
@@ -61,7 +61,7 @@ class View:
     compared: optuna.Study
     metric: str
     parameters: list[str]
-    ranked: bool
+    ranked: list[str]
     pair: tuple[str, str] | None
 
 
@@ -91,7 +91,10 @@ def _history(view: View) -> Figure:
 
 def _importances(view: View) -> Figure:
     figure = optuna.visualization.plot_param_importances(
-        common_study(view.study), evaluator=evaluator(), target_name=view.metric
+        common_study(view.study),
+        evaluator=evaluator(),
+        params=view.ranked,
+        target_name=view.metric,
     )
     count = len(figure.data[0].y)  # as high as it takes to name every one
     figure.update_layout(
@@ -149,7 +152,8 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
         "importances": Plot(
             "Importances",
             "How much of what sets the best quarter of the settings apart falls to each parameter "
-            "(PED-ANOVA). A rough guess with fewer than 50 settings.",
+            "(PED-ANOVA); parameters that fewer than three of these have are left out. A rough "
+            "guess with fewer than 50 settings.",
             _importances,
             _no_ranking,
         ),
@@ -191,7 +195,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
 
     ``study`` is as a search leaves it, ``metric`` the objective's name.
     """
-    drawn: dict[str, Figure | str] = {}
+    found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
         # Optuna's notes on what is experimental, and on importances of rare options.
         warnings.simplefilter("ignore")
@@ -199,25 +203,55 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
         count = len(_valued(view.compared))
         for name, plot in PLOTS.items():
             if count < 2:
-                drawn[name] = f"Left out: only {count} of the settings had a value to compare."
+                found[name] = f"Left out: only {count} of the settings had a value to compare."
             elif missing := plot.missing(view):
-                drawn[name] = missing
+                found[name] = missing
             else:
-                drawn[name] = plot.draw(view).update_layout(title=None, margin_t=40)
-    return drawn
+                found[name] = plot.draw(view).update_layout(title=None, margin_t=60)
+    return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot on a page: its title, what is said of it, and its HTML (empty: none to draw)."""
+
+    title: str
+    text: str
+    html: str
+
+
+def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
+    """Each of :data:`PLOTS` as HTML for a page that holds :func:`script`."""
+    found = {}
+    for name, figure in figures(study, metric=metric).items():
+        plot = PLOTS[name]
+        if isinstance(figure, str):
+            found[name] = Drawn(plot.title, figure, "")
+            continue
+        config = {"displaylogo": False, "responsive": True}
+        html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+        found[name] = Drawn(plot.title, plot.caption, html)
+    return found
+
+
+def script() -> str:
+    """Plotly's JavaScript, some 5 MB."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
 
 
 def _view(study: optuna.Study, metric: str) -> View:
     compared, shares = comparable_study(study), importances(study).shares
     # Each parameter once, in the order of the space.
     decided = {name: None for trial in _valued(compared) for name in trial.params}
-    ranked = [*shares, *(name for name in decided if name not in shares)]
+    ordered = [*shares, *(name for name in decided if name not in shares)]
     return View(
         study,
         compared,
         metric,
-        parameters=ranked[:MOST_PARAMETERS],
-        ranked=bool(shares),
+        parameters=ordered[:MOST_PARAMETERS],
+        ranked=list(shares),
         pair=most_important_pair(study),
     )
 

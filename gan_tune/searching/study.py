@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.storages import JournalStorage
@@ -29,6 +29,7 @@ from gan_tune.space import SearchSpace
 __all__ = [
     "FIRST_SETTING",
     "SAMPLERS",
+    "OptunaStudy",
     "Setting",
     "Study",
     "derived_seed",
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("gan_tune")
+
+OptunaStudy: TypeAlias = optuna.Study
+"""Optuna's own study, for those who pass it on and must not import Optuna."""
 
 FIRST_SETTING = 0
 HEALTH = "health"

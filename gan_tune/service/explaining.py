@@ -18,9 +18,8 @@ from gan_tune.service.result import SearchResult, load_result
 from gan_tune.service.standing_of_folder import folder_status
 
 if TYPE_CHECKING:
-    import optuna
-
     from gan_tune.searching.storage import Storage
+    from gan_tune.searching.study import OptunaStudy
 
 Row = Mapping[str, Any]
 """One line of the leaderboard, as `result.json` holds it."""
@@ -92,12 +91,11 @@ def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
         result = load_result(name, storage)
         heading = Heading(name, status.state, status.metric, result.seconds, result)
         return report_page(home, study, result.rows, heading)
-    mode = "min" if status.mode == "min" else "max"
-    rows = leaderboard(study, stored_standings(home, mode))
+    rows = leaderboard(study, stored_standings(home, study))
     return report_page(home, study, [asdict(row) for row in rows], heading)
 
 
-def report_page(home: Storage, study: optuna.Study, rows: Sequence[Row], heading: Heading) -> bytes:
+def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading: Heading) -> bytes:
     """The page as HTML that loads nothing: plotly's JavaScript and all pictures are in it.
 
     Args:
@@ -107,9 +105,8 @@ def report_page(home: Storage, study: optuna.Study, rows: Sequence[Row], heading
         heading: what it is called and how it stands.
     """
     import jinja2
-    from plotly.offline import get_plotlyjs
 
-    from gan_tune.searching import explain
+    from gan_tune.searching import explain, plots
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -128,38 +125,20 @@ def report_page(home: Storage, study: optuna.Study, rows: Sequence[Row], heading
         regions=explain.best_regions(study),
         fewest=explain.FEWEST,
         choices=explain.outcomes_by_choice(study),
-        plots=_plots(study, heading.metric),
+        plots=plots.drawn(study, metric=heading.metric),
         best=_best(home, rows, heading),
         failures=_failures(home, rows, study),
-        plotly=get_plotlyjs(),
+        script=plots.script(),
     )
     return page.encode()
 
 
-def _sign(study: optuna.Study) -> float:
+def _sign(study: OptunaStudy) -> float:
     return 1.0 if study.direction.name == "MINIMIZE" else -1.0
 
 
 def _unfinished(heading: Heading) -> str:
     return "running" if heading.state == "running" else "interrupted"
-
-
-def _plots(study: optuna.Study, metric: str) -> dict[str, dict[str, str]]:
-    """Each plot by name: its title, caption and HTML, or the sentence that stands in its place."""
-    from gan_tune.searching.plots import PLOTS, figures
-
-    found = {}
-    for name, figure in figures(study, metric=metric).items():
-        plot = PLOTS[name]
-        drawn = {"html": "", "caption": figure}
-        if not isinstance(figure, str):
-            config = {"displaylogo": False, "responsive": True}
-            html = figure.to_html(
-                full_html=False, include_plotlyjs=False, div_id=name, config=config
-            )
-            drawn = {"html": html, "caption": plot.caption}
-        found[name] = {"title": plot.title, **drawn}
-    return found
 
 
 def _extent(extent: Any) -> str:
@@ -168,7 +147,7 @@ def _extent(extent: Any) -> str:
         shares = sorted(extent.items(), key=lambda item: -item[1])
         return ", ".join(f"{option} {share:.0%}" for option, share in shares if share)
     low, high = extent
-    return f"{number(low)} to {number(high)}"
+    return f"{number(low)} to {number(high)}" if low < high else number(low)
 
 
 # ---------------------------------------------------------------- sample grids
@@ -189,7 +168,7 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
     ]
 
 
-def _failures(home: Storage, rows: Sequence[Row], study: optuna.Study) -> list[Exhibit]:
+def _failures(home: Storage, rows: Sequence[Row], study: OptunaStudy) -> list[Exhibit]:
     """A typical diverged and collapsed setting, and the worst of those that ran their length."""
     found = []
     for outcome in ("diverged", "collapsed"):
