@@ -150,7 +150,7 @@ def _no_pair(view: View) -> str:
 PLOTS: Mapping[str, Plot] = MappingProxyType(
     {
         "importances": Plot(
-            "Importances",
+            "What mattered",
             "How much of what sets the best quarter of the settings apart falls to each parameter "
             "(PED-ANOVA); parameters that fewer than three of these have are left out. A rough "
             "guess with fewer than 50 settings.",
