@@ -581,7 +581,7 @@ def test_a_report_while_another_process_works_on_it(run: Run, copied: Path, tmp_
         ran = run("report", "digits", "--storage", copied.parent)
     assert (ran.code, ran.err) == (0, "")
     page = (tmp_path / "digits_report.html").read_text()
-    assert re.search(r'class="lead">running after 0:0', page)
+    assert re.search(r'class="lead">running for 0:0', page)
     assert re.search(r"leads so far", page)
     del before[copied / "search.lock"]
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -182,6 +182,17 @@ def test_an_option_that_none_has_taken_is_told() -> None:
     assert choices["loss", "wasserstein"] == choices["penalty", "r1"] == {}
 
 
+def test_a_setting_without_a_choice_has_not_chosen_null() -> None:
+    study = random_study()
+    for chosen in (True, False):
+        trial = study.ask()
+        if chosen:
+            trial.suggest_categorical("schedule", [None, "linear"])
+        trial.set_user_attr("outcome", "completed")
+        study.tell(trial, 1.0)
+    assert sum(choice.settings for choice in outcomes_by_choice(study)) == 1
+
+
 def test_a_pair_is_two_that_vary_together() -> None:
     study = random_study()
     for i in range(40):

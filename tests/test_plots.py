@@ -106,6 +106,21 @@ def test_the_bars_are_the_importances_that_are_told() -> None:
     assert shares == pytest.approx(importances(study).shares)
 
 
+@pytest.mark.parametrize(("other", "surface"), [("penalty", False), ("idle", True)])
+def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> None:
+    study = random_study()
+    for i in range(40):
+        options = {"penalty": ("none", "r1")[i % 2], "idle": 1 + i % 8}
+        wanted = {"loss": "hinge", "penalty": "none", "idle": 1, other: options[other]}
+        cost = i % 2 if other == "penalty" else i % 8
+        add(study, "completed", {10: cost + i / 40}, rate=1e-4 * (1 + i), **wanted)
+    pair = most_important_pair(study)
+    assert pair is not None
+    assert set(pair) == {"rate", other}
+    kinds = {trace.type for trace in figures(study, metric=METRIC)["pair"].data}
+    assert ("contour" in kinds) == surface
+
+
 def test_plotly_is_loaded_for_the_plots_only() -> None:
     script = (
         "import sys, gan_tune.service, gan_tune.searching.plots; print('plotly' in sys.modules)"

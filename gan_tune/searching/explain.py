@@ -192,7 +192,7 @@ def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
 
 
 def best_regions(study: optuna.Study) -> list[Region]:
-    """Where the best :data:`BEST_SHARE` of the settings lie, in the order of the space.
+    """Where the best :data:`BEST_SHARE` of the settings lie, by name.
 
     Compared as by :func:`importances`; empty for fewer than :data:`FEWEST` settings.
     """
@@ -230,9 +230,9 @@ def _shares(values: list[Label], options: tuple[Label, ...]) -> dict[Label, floa
 
 
 def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
-    """How many settings ended in which way, by each option of each choice that was searched.
+    """How many settings ended in which way, with each option of each choice that was searched.
 
-    Options that no setting has taken are there, too: with none.
+    By the names of the choices. Options that no setting has taken are there, too: with none.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("outcome")]
     choices = []
@@ -240,8 +240,10 @@ def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
         if not isinstance(distribution, CategoricalDistribution) or distribution.single():
             continue
         for option in distribution.choices:
+            # A setting without the choice is none that chose null.
+            having = [trial for trial in trials if name in trial.params]
             ended = Counter(
-                trial.user_attrs["outcome"] for trial in trials if trial.params.get(name) == option
+                trial.user_attrs["outcome"] for trial in having if trial.params[name] == option
             )
             ordered = {outcome: ended[outcome] for outcome in get_args(Outcome) if ended[outcome]}
             choices.append(Choice(name, option, ordered))
@@ -249,5 +251,6 @@ def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
 
 
 def _dimensions(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """All dimensions that any of the trials has."""
-    return {name: how for trial in trials for name, how in trial.distributions.items()}
+    """All dimensions that any of the trials has, by name: a choice before what is below it."""
+    found = {name: how for trial in trials for name, how in trial.distributions.items()}
+    return {name: found[name] for name in sorted(found)}

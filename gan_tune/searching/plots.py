@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.searching.explain import (
@@ -106,10 +107,16 @@ def _importances(view: View) -> Figure:
 
 
 def _pair(view: View) -> Figure:
-    figure = optuna.visualization.plot_contour(
-        view.compared, params=list(view.pair or ()), target_name=view.metric
-    )
-    figure.update_traces(connectgaps=True, selector={"type": "contour"})
+    pair = list(view.pair or ())
+    hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
+    if any(isinstance(how, CategoricalDistribution) for how in hows):
+        # Between the options of a choice there is nothing to draw a surface on.
+        figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
+    else:
+        figure = optuna.visualization.plot_contour(
+            view.compared, params=pair, target_name=view.metric
+        )
+        figure.update_traces(connectgaps=True, selector={"type": "contour"})
     return figure.update_layout(height=520)
 
 
@@ -159,8 +166,8 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
         ),
         "pair": Plot(
             "The two most important together",
-            "Each point is a setting with its best value, the surface is guessed between them; "
-            "grey points diverged or collapsed.",
+            "Each point is a setting with its best value, grey ones diverged or collapsed; the "
+            "surface between numbers is guessed.",
             _pair,
             _no_pair,
         ),
@@ -243,7 +250,7 @@ def script() -> str:
 
 def _view(study: optuna.Study, metric: str) -> View:
     compared, shares = comparable_study(study), importances(study).shares
-    # Each parameter once, in the order of the space.
+    # Each parameter once, in order of appearance.
     decided = {name: None for trial in _valued(compared) for name in trial.params}
     ordered = [*shares, *(name for name in decided if name not in shares)]
     return View(
