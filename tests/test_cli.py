@@ -429,6 +429,19 @@ def test_a_finished_search_shows_its_result(run: Run, searched: Searched) -> Non
     assert f"--tracking-uri {searched.record[1]}" in lines(ran.out)[-1]
 
 
+def test_what_mattered_is_told_before_what_is_next(
+    run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = service.load_result("digits", searched.storage[1])
+    told = {"step": 20, "settings": 24, "left_out": 0, "shares": {"loss": 0.75, "ema": 0.25}}
+    taught = replace(result, importances=told)
+    monkeypatch.setattr(service, "search", lambda *words, **options: taught)
+    assert "what mattered" not in searched.out  # with three settings nothing can be said
+    ending = run("search", "digits").out.partition("what mattered (")[2]
+    assert "24 settings at step 20" in lines(ending)[0]
+    assert lines(ending)[1:5] == ["   75%  loss", "   25%  ema", "", "next:"]
+
+
 def test_an_interrupted_search_says_how_to_go_on(
     run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,7 +152,6 @@ class Work:
         finished = not conductor.stop_requested
         study = conductor.study.optuna_study
         rows = [asdict(row) for row in leaderboard(study, conductor.standings())]
-
         champion = choose_champion(conductor, self.dataset) if finished else None
         test: dict[str, float] = {}
         registration = grid = seen = None
