@@ -53,7 +53,7 @@ from gan_tune.incompatibilities import (
     paired,
     penalised,
 )
-from gan_tune.metrics import METRICS, metric_names
+from gan_tune.metrics import METRICS, NO_OBJECTIVES, metric_names
 from gan_tune.searching.samplers import SAMPLERS
 from gan_tune.searching.stopping import SCHEDULERS
 from gan_tune.wording import in_one_line, must_be_one_of, shown
@@ -263,6 +263,8 @@ def _broken_objective(objective: Objective, data: Part) -> str | None:
     valid = metric_names(dataset)
     if objective.metric not in valid:
         return must_be_one_of(f"metric for {data.name}", objective.metric, valid)
+    if objective.metric in NO_OBJECTIVES:
+        return f"{objective.metric} is best near 1, neither low nor high: no objective"
     mode = METRICS[objective.metric].mode
     return None if objective.mode == mode else f"mode must be {mode} for {objective.metric}"
 

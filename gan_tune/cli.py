@@ -206,7 +206,7 @@ def search(
 
 
 def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
-    from gan_tune.live import clock
+    from gan_tune.readable import clock
 
     minutes, cpu, gpu = space.budget.minutes, space.resources.cpu, space.resources.gpu
     needs = f"cpu: {cpu:g}" + (f", gpu: {gpu:g}" if gpu else "")
@@ -231,7 +231,8 @@ def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
 
 
 def _show_result(console: Console, result: SearchResult, *, again: bool) -> None:
-    from gan_tune.live import clock, counted, leaderboard, verdict
+    from gan_tune.live import leaderboard, verdict, what_mattered
+    from gan_tune.readable import clock, counted
 
     state = "finished" if result.finished else "was interrupted"
     already = "has already " if again and result.finished else ""
@@ -242,6 +243,9 @@ def _show_result(console: Console, result: SearchResult, *, again: bool) -> None
         console.print(leaderboard(result.rows, result.metric))
         console.print()
     for line in verdict(result):
+        _print(console, line)
+    mattered = list(what_mattered(result.importances))
+    for line in ["", *mattered] if mattered else []:
         _print(console, line)
 
 
@@ -254,6 +258,7 @@ def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | Non
         print(f"  gan-tune generate {which} -n 64 --out samples.png{record}")
     if result.champion:
         print(f"  gan-tune best {result.name}{kept}{record}")
+    print(f"  gan-tune report {result.name}{kept}")
     print(f"  gan-tune ui{record}")
 
 
@@ -285,7 +290,8 @@ def status(
 
 
 def _show_status(console: Console, found: SearchStatus) -> None:
-    from gan_tune.live import clock, counted, number, table
+    from gan_tune.live import table
+    from gan_tune.readable import clock, counted, number
 
     by = f" ({found.holder})" if found.holder else ""
     spent = "" if found.seconds is None else f", {clock(found.seconds)}"
@@ -413,7 +419,7 @@ def _follow(config: TrialConfig, reports: Iterable[Report], folder: Path | None)
 
 
 def _report_line(config: TrialConfig, report: Report) -> str:
-    from gan_tune.live import number
+    from gan_tune.readable import number
 
     metric, figures = config.objective.metric, report.scalars
     others = ("generator_loss", "discriminator_loss", "variety")
@@ -543,7 +549,8 @@ def list_all(storage: StorageOption = STORAGE, tracking_uri: TrackingOption = No
         models = service.models(tracking_uri)
     _list_spaces(console)
     _list_searches(console, found)
-    from gan_tune.live import number, table
+    from gan_tune.live import table
+    from gan_tune.readable import number
 
     rows = table("model", "champion", "value", "objective", "search", title="models")
     for model in models:
@@ -573,7 +580,8 @@ def _list_spaces(console: Console) -> None:
 
 
 def _list_searches(console: Console, found: Sequence[SearchStatus]) -> None:
-    from gan_tune.live import counted, number, table
+    from gan_tune.live import table
+    from gan_tune.readable import counted, number
 
     rows = table("search", "state", "best", "metric", "settings", title="searches")
     for entry in found:
@@ -613,7 +621,8 @@ def best(
 
 
 def _show_best(console: Console, found: Best) -> None:
-    from gan_tune.live import number, table
+    from gan_tune.live import table
+    from gan_tune.readable import number
 
     for line in _best_lines(found):
         _print(console, line)
@@ -631,7 +640,7 @@ def _show_best(console: Console, found: Best) -> None:
 
 
 def _best_lines(found: Best) -> list[str]:
-    from gan_tune.live import number
+    from gan_tune.readable import number
 
     lines = []
     if found.model is not None:
@@ -645,6 +654,39 @@ def _best_lines(found: Best) -> list[str]:
     if found.first_mean is not None:
         lines.append(f"the first setting: {number(found.first_mean)}")
     return lines
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a search.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write; default NAME_report.html."),
+    ] = None,
+    storage: StorageOption = STORAGE,
+    force: ForceOption = False,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Whether to show it in a browser.")
+    ] = False,
+) -> None:
+    """Explain a search on one page.
+
+    The leaderboard, which parameters mattered, where the best settings lie, which choices ended in
+    divergence or collapse, sample grids of the best and of typical failures. It is one HTML file
+    with interactive plots that loads nothing from the network. The search may be unfinished; a
+    finished one has its page in its folder and in MLflow, too.
+
+    \b
+    Example:
+      gan-tune report digits --out digits.html
+    """
+    with _busy("drawing the report"):
+        from gan_tune import service
+
+        path = service.report(name, out, storage, force=force)
+    print(path)
+    if open_:
+        typer.launch(str(path))
 
 
 def _finite(value: Any) -> Any:

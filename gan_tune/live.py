@@ -16,6 +16,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from gan_tune.readable import clock, counted, number, short_form
+
 if TYPE_CHECKING:
     from gan_tune.searching.conductor import Conductor, Ending
     from gan_tune.searching.jobs import Job, Result
@@ -25,14 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "LiveView",
     "PlainLog",
-    "clock",
-    "counted",
     "leaderboard",
-    "number",
     "search_watcher",
-    "short_form",
     "table",
     "verdict",
+    "what_mattered",
 ]
 
 REFRESH_SECONDS = 0.25
@@ -40,17 +39,6 @@ READ_SECONDS = 1.0
 """The study is read at most so often: each reading looks at its journal."""
 BEST_ROWS = 5
 RUNNING_ROWS = 16
-OUTCOMES = (
-    "completed",
-    "pruned",
-    "diverged",
-    "collapsed",
-    "failed",
-    "interrupted",
-    "running",
-    "waiting",
-)
-"""The order in which counts are shown."""
 _SOUND = ("completed", "pruned", "interrupted")
 STYLES = {
     "completed": "green",
@@ -60,62 +48,6 @@ STYLES = {
     "failed": "bold red",
     "interrupted": "yellow",
 }
-
-
-# ---------------------------------------------------------------- figures as people read them
-
-
-def number(value: float | None) -> str:
-    """Four digits that count: `12.35`; a dash for none."""
-    return "-" if value is None else f"{value:.4g}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as `1:02:03`."""
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """Numbers by outcome: `completed 3, pruned 12`."""
-    known = [name for name in OUTCOMES if counts.get(name)]
-    return ", ".join(f"{name} {counts[name]}" for name in known) or "none yet"
-
-
-def short_form(decided: Mapping[str, Any]) -> str:
-    """What a search decided, in one line: `loss=hinge G=adam(lr=0.0002 beta1=0.5) ema=0.99`.
-
-    What lies below an option of a choice stands in brackets after it; `none` is left out.
-    """
-    return " ".join(_short_entries(decided, ""))
-
-
-def _short_entries(decided: Mapping[str, Any], above: str) -> Iterator[str]:
-    names = [name for name in decided if name.startswith(above)]
-    for name in names:
-        if any(name.startswith(f"{other}.") for other in names):
-            continue  # in the brackets of the choice above it
-        value = decided[name]
-        inside = " ".join(_short_entries(decided, f"{name}.{value}."))
-        if value in ("none", None):
-            continue
-        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-        label = _abbreviated(name.removeprefix(above))
-        yield f"{label}={shown}" + (f"({inside})" if inside else "")
-
-
-def _abbreviated(name: str) -> str:
-    words = [word for word in name.split(".") if not word.isdigit()] or [name]
-    text = ".".join(words)
-    for long, short in (
-        ("generator", "G"),
-        ("discriminator", "D"),
-        ("_optimizer", ""),
-        ("gradient_clip", "clip"),
-        ("penalties", "penalty"),
-    ):
-        text = text.replace(long, short)
-    return text
 
 
 # ---------------------------------------------------------------- what is known while it runs
@@ -577,6 +509,21 @@ def verdict(result: SearchResult) -> Iterator[str]:
         yield f"samples: {result.grid}"
     if result.model:
         yield f"registered: {result.model}/{result.model_version}, {_promotion(result)}"
+
+
+def what_mattered(importances: Mapping[str, Any], *, top: int = 3) -> Iterator[str]:
+    """The most important parameters with their shares, line by line.
+
+    ``importances`` are as `result.json` holds them; where they tell of none, there is no line.
+    """
+    shares = importances.get("shares", {})
+    if shares:
+        yield (
+            f"what mattered (PED-ANOVA: share in reaching the best quarter; "
+            f"{importances['settings']} settings at step {importances['step']:,}):"
+        )
+    for name, share in list(shares.items())[:top]:
+        yield f"  {share:4.0%}  {name}"
 
 
 def _promotion(result: SearchResult) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from gan_tune.errors import OutputError
 from gan_tune.gan import pictures
 
-__all__ = ["WRITERS", "check_output", "write_file", "write_samples"]
+__all__ = ["WRITERS", "check_output", "check_place", "write_file", "write_samples"]
 
 PICTURE_NAME = "{:05}.png"
 
@@ -73,7 +73,7 @@ def check_output(path: str, *, force: bool = False) -> None:
     if suffix and suffix not in WRITERS:
         known = ", ".join(WRITERS)
         raise OutputError(f"{path}: must end in {known}, or be a folder (no suffix, or a slash)")
-    _check_place(target, force=force, folder=not suffix)
+    check_place(target, force=force, folder=not suffix)
 
 
 def write_samples(samples: Tensor, path: str, *, force: bool = False) -> None:
@@ -102,7 +102,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     Raises:
         OutputError: it is there and not to be replaced, or cannot be written.
     """
-    _check_place(path, force=force, folder=False)
+    check_place(path, force=force)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         partial.write_bytes(content)
@@ -149,7 +149,12 @@ def _suffix(path: str) -> str:
     return "" if path.endswith(("/", os.sep)) else Path(path).suffix.lower()
 
 
-def _check_place(path: Path, *, force: bool, folder: bool) -> None:
+def check_place(path: Path, *, force: bool = False, folder: bool = False) -> None:
+    """See beforehand that a file (or a folder of samples) can be written to ``path``.
+
+    Raises:
+        OutputError: no such parent folder, or something is there already.
+    """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: its folder {path.parent} must exist")
     if not path.exists():

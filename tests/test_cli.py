@@ -236,6 +236,8 @@ BAD = {
     "two things to train": (["train", "digits", "--resume", "x"], "--resume takes all"),
     "nothing to resume": (["train", "--resume", "nowhere"], "nowhere: must be the --out folder"),
     "no search": (["status", "nope"], "no search named 'nope'"),
+    "nothing to explain": (["report", "nope"], "no search named 'nope'"),
+    "a report of another kind": (["report", "nope", "--out", "x.pdf"], "x.pdf: must end in .html"),
     "no champion": (["best", "nope"], "no search or model named 'nope'"),
     "no record": (["ui"], "no record"),
     "no model": (["generate", "nope", "--out", "x.png"], "no record"),
@@ -410,6 +412,7 @@ def test_a_search_tells_its_story_in_plain_lines(searched: Searched) -> None:
         "test split: frechet_distance",
         "registered: digits/1, now the champion",
         "  gan-tune generate digits -n 64 --out samples.png",
+        "  gan-tune report digits",
         "  gan-tune ui",
     ):
         assert expected in searched.out
@@ -424,6 +427,19 @@ def test_a_finished_search_shows_its_result(run: Run, searched: Searched) -> Non
     assert "search digits has already finished after" in ran.out
     assert "registered: digits/1" in ran.out
     assert f"--tracking-uri {searched.record[1]}" in lines(ran.out)[-1]
+
+
+def test_what_mattered_is_told_before_what_is_next(
+    run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = service.load_result("digits", searched.storage[1])
+    told = {"step": 20, "settings": 24, "left_out": 0, "shares": {"loss": 0.75, "ema": 0.25}}
+    taught = replace(result, importances=told)
+    monkeypatch.setattr(service, "search", lambda *words, **options: taught)
+    assert "what mattered" not in searched.out  # with three settings nothing can be said
+    ending = run("search", "digits").out.partition("what mattered (")[2]
+    assert "24 settings at step 20" in lines(ending)[0]
+    assert lines(ending)[1:5] == ["   75%  loss", "   25%  ema", "", "next:"]
 
 
 def test_an_interrupted_search_says_how_to_go_on(
@@ -544,6 +560,46 @@ def test_status_from_mlflow_where_the_folder_is_elsewhere(run: Run, searched: Se
     ran = run("status", "digits", *searched.record)
     assert lines(ran.out)[0].startswith("search digits: finished")
     assert lines(ran.out)[-1] == "from: MLflow experiment digits"
+
+
+def test_the_report_is_the_page_that_the_search_has_left(
+    run: Run, searched: Searched, tmp_path: Path
+) -> None:
+    ran = run("report", "digits", *searched.storage)
+    assert ran == Ran(0, "digits_report.html\n", "")
+    page = (tmp_path / "digits_report.html").read_bytes()
+    assert page == (searched.folder / "gan_tune_runs" / "digits" / "report.html").read_bytes()
+    again = run("report", "digits", *searched.storage)
+    assert again.code == 2
+    assert again.err == "error: digits_report.html: exists already; --force replaces it\n"
+    assert run("report", "digits", *searched.storage, "--force").code == 0
+    astray = run("report", "digits", *searched.storage, "--out", "no/x.html")
+    assert (astray.code, astray.err) == (2, "error: no/x.html: its folder no must exist\n")
+
+
+def test_a_report_is_opened_when_asked_for(
+    run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(typer, "launch", opened.append)
+    run("report", "digits", *searched.storage)
+    assert opened == []
+    run("report", "digits", *searched.storage, "--force", "--open")
+    assert opened == ["digits_report.html"]
+
+
+def test_a_report_while_another_process_works_on_it(run: Run, copied: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
+    with hold(copied):
+        ran = run("report", "digits", "--storage", copied.parent)
+    assert (ran.code, ran.err) == (0, "")
+    page = (tmp_path / "digits_report.html").read_text()
+    assert re.search(r'class="lead">running for 0:0', page)
+    assert re.search(r"leads so far", page)
+    del before[copied / "search.lock"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert run("report", "digits", "--storage", copied.parent, "--force").code == 0
+    assert 'class="lead">interrupted after 0:0' in (tmp_path / "digits_report.html").read_text()
 
 
 @pytest.mark.parametrize(

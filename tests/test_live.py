@@ -13,14 +13,12 @@ from gan_tune import service
 from gan_tune.live import (
     LiveView,
     PlainLog,
-    clock,
-    counted,
     leaderboard,
-    number,
     search_watcher,
-    short_form,
     verdict,
+    what_mattered,
 )
+from gan_tune.readable import clock, counted, number, short_form
 from gan_tune.searching.conductor import Ending
 from gan_tune.searching.confirm import Confirmation
 from gan_tune.searching.jobs import Job, Result
@@ -369,3 +367,19 @@ def test_the_verdict_without_a_gain(changes: dict[str, Any], line: str) -> None:
 
 def test_an_interrupted_search_has_no_verdict() -> None:
     assert list(verdict(found(finished=False, champion=None))) == []
+
+
+def test_what_mattered_are_the_first_three() -> None:
+    shares = {"generator_optimizer.adam.lr": 0.5, "loss": 0.375, "ema": 0.09, "idle": 0.035}
+    told = {"step": 1400, "settings": 23, "left_out": 1, "shares": shares}
+    assert list(what_mattered(told)) == [
+        "what mattered (PED-ANOVA: share in reaching the best quarter; 23 settings at step 1,400):",
+        "   50%  generator_optimizer.adam.lr",
+        "   38%  loss",
+        "    9%  ema",
+    ]
+
+
+@pytest.mark.parametrize("told", [{}, {"step": 400, "settings": 12, "left_out": 0, "shares": {}}])
+def test_nothing_is_said_of_what_mattered_with_too_few_settings(told: dict[str, Any]) -> None:
+    assert list(what_mattered(told)) == []

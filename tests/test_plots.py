@@ -1,104 +1,56 @@
-"""The page of plots: one for every study a search can leave, however little there is in it."""
+"""The plots: some for every study a search can leave, however little there is in it."""
 
 from __future__ import annotations
 
-import math
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
-from conftest import trial_tree
 from optuna.trial import TrialState
+from toy_study import AWKWARD, CONDITIONAL, METRIC, ONE, add, random_study, study_of
 
-from gan_tune.catalogue import catalogue
-from gan_tune.searching.jobs import ENDINGS
-from gan_tune.searching.plots import LOG_FROM, PLOTS, comparable_study, figures, plots_page
-from gan_tune.searching.study import Study
-from gan_tune.space import SearchSpace
+from gan_tune.searching.explain import FEWEST, importances, most_important_pair
+from gan_tune.searching.plots import LOG_FROM, PLOTS, comparable_study, drawn, figures
 
-METRIC = "frechet_distance"
-RATE = {"log_uniform": [1e-4, 1e-2]}
-CONDITIONAL = {
-    "generator_optimizer": {
-        "choice": [
-            {"name": "adam", "lr": RATE, "beta1": {"uniform": [0.0, 0.9]}},
-            {"name": "sgd", "lr": RATE},
-        ]
-    },
-    "generator": {"name": "mlp", "latent": {"int": [4, 16]}, "hidden": {"choice": [[8], [8, 8]]}},
+PLAIN = {"history", "parallel_coordinates", "slices"}
+SHOWN = {
+    "two": PLAIN,
+    "one pruned": PLAIN,
+    "all pruned": set(PLOTS),
+    "every outcome": set(PLOTS),
+    "one parameter": set(PLOTS) - {"pair"},
+    "no parameter": {"history"},
 }
-ONE = {"loss": {"choice": ["non_saturating", "hinge"]}}
-ONLY_STARTS: dict[str, Any] = {}
-
-
-def study_of(folder: Path, ranges: dict[str, Any], outcomes: list[Any]) -> optuna.Study:
-    """A search's own study, with a trial of each outcome; None still runs."""
-    left_out = ("steps", "evaluations", "seed")
-    trial = {key: value for key, value in trial_tree().items() if key not in left_out}
-    tree = {
-        "name": "toy",
-        "budget": {"trials": 99, "steps": 100, "evaluations": 5},
-        "search": {"sampler": "random"},
-        "trial": trial | ranges,
-    }
-    study = Study(folder / "study.journal", SearchSpace.load(tree, catalogue()))
-    for i, outcome in enumerate(outcomes):
-        job = study.ask()
-        value = 3.0 + i % 7
-        study.report(job.setting, 20, value + 1)
-        study.report(job.setting, 40, value)
-        if outcome is not None:
-            study.tell(job.setting, outcome, value)
-    return study.optuna_study
-
-
-AWKWARD: dict[str, tuple[dict[str, Any], list[Any], set[str]]] = {
-    "no setting": (CONDITIONAL, [], set()),
-    "one": (CONDITIONAL, ["completed"], set()),
-    "one sound": (CONDITIONAL, ["completed", "failed", None], set()),
-    "none sound": (CONDITIONAL, ["diverged", "collapsed", "failed"], set()),
-    "two": (CONDITIONAL, ["completed", "completed"], set(PLOTS)),
-    "one pruned": (CONDITIONAL, ["completed", "pruned"], set(PLOTS)),
-    "all pruned": (CONDITIONAL, ["pruned"] * 3, set(PLOTS)),
-    "every outcome": (CONDITIONAL, [*ENDINGS, None] * 3, set(PLOTS)),
-    "one parameter": (ONE, ["completed"] * 4, set(PLOTS) - {"importances"}),
-    "no parameter": (ONLY_STARTS, ["completed"] * 4, {"history"}),
-}
+"""Which plots there are of the awkward studies; none of the others."""
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_every_study_has_its_page(name: str, tmp_path: Path) -> None:
-    ranges, outcomes, expected = AWKWARD[name]
-    study = study_of(tmp_path, ranges, outcomes)
-    drawn = figures(study, metric=METRIC)
-    assert list(drawn) == list(PLOTS)
-    shown = {key for key, figure in drawn.items() if not isinstance(figure, str)}
-    assert shown == expected
-    page = plots_page(study, metric=METRIC, title="<toy> & co").decode()
-    assert page.count("Left out: ") == len(PLOTS) - len(expected)
-    assert "<h1>&lt;toy&gt; &amp; co</h1>" in page
-    assert page.count("Plotly.newPlot(") >= len(expected)
+def test_every_study_has_its_plots(name: str, tmp_path: Path) -> None:
+    plots = drawn(study_of(tmp_path, *AWKWARD[name]), metric=METRIC)
+    assert list(plots) == list(PLOTS)
+    assert {key for key, plot in plots.items() if plot.html} == SHOWN.get(name, set())
+    for key, plot in plots.items():
+        assert plot.title == PLOTS[key].title
+        assert (plot.text == PLOTS[key].caption) == ("Plotly.newPlot(" in plot.html)
 
 
-def test_the_page_holds_its_script_once_and_loads_nothing(tmp_path: Path) -> None:
-    page = plots_page(
-        study_of(tmp_path, CONDITIONAL, ["completed"] * 3), metric=METRIC, title="toy"
-    ).decode()
-    assert len(page) < 8e6
-    assert page.count("plotly.js v") == 1
-    assert not re.search(r"""<(script|link|img|iframe)[^>]+(src|href)=["']?http""", page)
+def test_too_few_settings_are_counted(tmp_path: Path) -> None:
+    plots = drawn(study_of(tmp_path, CONDITIONAL, ["completed"] * (FEWEST - 1)), metric=METRIC)
+    for name in ("importances", "pair"):
+        assert plots[name].text.startswith(f"Too few settings to say: {FEWEST - 1} can be compared")
 
 
-def test_a_figure_names_the_objective_and_the_settings(tmp_path: Path) -> None:
-    drawn = figures(study_of(tmp_path, CONDITIONAL, ["completed"] * 6), metric=METRIC)
-    for name, figure in drawn.items():
+def test_a_figure_names_the_objective_and_its_parameters(tmp_path: Path) -> None:
+    study = study_of(tmp_path, CONDITIONAL, ["completed"] * 30)
+    pair = most_important_pair(study)
+    assert pair is not None
+    named = {"history": (), "importances": importances(study).shares, "pair": pair}
+    for name, figure in figures(study, metric=METRIC).items():
         text = figure.to_json().replace(".\\u003cbr\\u003e", ".")
-        assert METRIC in text, name
-        assert name == "history" or "generator_optimizer.adam.lr" in text, name
+        for word in (METRIC, *named.get(name, ["generator_optimizer.adam.lr"])):
+            assert word in text, name
 
 
 def test_unsound_settings_are_marked_and_do_not_count_as_good(tmp_path: Path) -> None:
@@ -145,18 +97,28 @@ def test_values_of_unlike_size_are_drawn_by_their_logarithm(
     assert drawn["slices"].layout.yaxis.type == kind
 
 
-def test_a_parameter_that_decides_everything_has_all_the_importance() -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-
-    def objective(trial: optuna.Trial) -> float:
-        x, _ = trial.suggest_float("x", 0, 1), trial.suggest_float("idle", 0, 1)
-        return x
-
-    study.optimize(objective, n_trials=60)
+def test_the_bars_are_the_importances_that_are_told() -> None:
+    study = random_study()
+    for i in range(60):
+        add(study, "completed" if i % 3 else "pruned", {10: 1.0 + i % 11})
     bars = figures(study, metric=METRIC)["importances"].data[0]
     shares = dict(zip(bars.y, bars.x, strict=True))
-    assert shares["x"] > 0.9
-    assert math.fsum(shares.values()) == pytest.approx(1)
+    assert shares == pytest.approx(importances(study).shares)
+
+
+@pytest.mark.parametrize(("other", "surface"), [("penalty", False), ("idle", True)])
+def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> None:
+    study = random_study()
+    for i in range(40):
+        options = {"penalty": ("none", "r1")[i % 2], "idle": 1 + i % 8}
+        wanted = {"loss": "hinge", "penalty": "none", "idle": 1, other: options[other]}
+        cost = i % 2 if other == "penalty" else i % 8
+        add(study, "completed", {10: cost + i / 40}, rate=1e-4 * (1 + i), **wanted)
+    pair = most_important_pair(study)
+    assert pair is not None
+    assert set(pair) == {"rate", other}
+    kinds = {trace.type for trace in figures(study, metric=METRIC)["pair"].data}
+    assert ("contour" in kinds) == surface
 
 
 def test_plotly_is_loaded_for_the_plots_only() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.errors import SpaceError
 from gan_tune.metrics import build_judge
-from gan_tune.searching.conductor import read_reports
+from gan_tune.searching.champion import leaderboard
+from gan_tune.searching.conductor import read_reports, stored_standings
+from gan_tune.searching.explain import importances
 from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import Study
+from gan_tune.searching.study import Study, study_as_it_stands
 from gan_tune.searching.trainable import GanTrainable
 from gan_tune.space import SearchSpace
 
@@ -136,14 +138,23 @@ def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
     assert result.test["test.frechet_distance"] > result.test["test.floor.frechet_distance"]
 
 
-def test_the_record_of_the_search_holds_plots_and_a_look_inside(finished: Finished) -> None:
+def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: Finished) -> None:
     (parent,) = (run for run in finished.runs() if "mlflow.parentRunId" not in run.data.tags)
     client = MlflowClient(finished.uri)
-    assert "plots.html" in {f.path for f in client.list_artifacts(parent.info.run_id)}
+    recorded = Path(client.download_artifacts(parent.info.run_id, "report.html")).read_bytes()
+    assert recorded == (finished.folder / "runs" / "tiny" / "report.html").read_bytes()
     seen = {f.path for f in client.list_artifacts(parent.info.run_id, "champion")}
     names = ("interpolations", "neighbours", "traversals")
     assert seen == {f"champion/{name}.png" for name in names}
     assert parent.data.metrics["champion.nearest_neighbour_ratio"] > 0
+
+
+def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> None:
+    folder = finished.folder / "runs" / "tiny"
+    study = study_as_it_stands(folder / "study.journal")
+    rows = leaderboard(study, stored_standings(open_storage(folder), study))
+    assert [asdict(row) for row in rows] == finished.result.rows
+    assert asdict(importances(study)) == finished.result.importances
 
 
 def test_a_finished_search_is_not_run_again(finished: Finished) -> None:

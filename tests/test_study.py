@@ -13,7 +13,7 @@ from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError, StorageError
 from gan_tune.searching.jobs import ENDINGS
 from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import Study, mend_journal
+from gan_tune.searching.study import Study, mend_journal, settings_of, study_as_it_stands
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace
 
@@ -188,6 +188,15 @@ def test_a_database_keeps_a_study_as_a_journal_does(tmp_path: Path, database: st
             study.tell(job.setting, "collapsed" if job.setting % 3 else "completed", 3.0)
             told.append((job, study.settings(), list(study.reports())))
         assert told[0] == told[1]
+
+
+def test_onlookers_see_a_study_in_a_database(database: str) -> None:
+    study = Study(database, space(), name="one", owner="me")
+    study.report(study.ask().setting, 20, 3.0)
+    Study(database, space(), name="two", owner="you")
+    assert settings_of(study_as_it_stands(database, "one")) == study.settings()
+    with pytest.raises(StorageError, match="cannot read the study sqlite:"):
+        study_as_it_stands(database, "three")
 
 
 def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None:

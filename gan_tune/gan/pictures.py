@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.utils import make_grid
 
 from gan_tune.gan.data import Dataset
@@ -52,12 +54,12 @@ def scatter(samples: Tensor, dataset: Dataset) -> Tensor:
     Drawn by hand on a raster: a plotting library would take longer than the training step between
     two reports.
     """
-    real = _plane(dataset.selection)
+    real = _plane(torch.tensor(dataset.selection))
     low, high = real.min(0), real.max(0)
     margin = 0.25 * (high - low).max() or 1.0  # constant columns: a point
     low, high = low - margin, high + margin
     canvas = np.full((CANVAS, CANVAS, 3), 255, np.uint8)
-    fake = _plane(torch.nan_to_num(samples.detach().cpu()).numpy())
+    fake = _plane(samples)
     for points, colour in ((real, (190, 190, 190)), (fake, (31, 119, 180))):
         inside = ((points >= low) & (points <= high)).all(1)
         places = ((points[inside] - low) / (high - low) * (CANVAS - 2)).astype(int)
@@ -66,9 +68,14 @@ def scatter(samples: Tensor, dataset: Dataset) -> Tensor:
     return torch.from_numpy(canvas)
 
 
-def _plane(points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The first two coordinates of points [N, D]: [N, 2]."""
-    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
+def _plane(points: Tensor) -> NDArray[np.float64]:
+    """The first two coordinates of points [N, D], the second 0 where there is but one: [N, 2].
+
+    In float64, where no range of float32 overflows.
+    """
+    first = torch.nan_to_num(points[:, :2].detach().cpu().double())
+    padded: NDArray[np.float64] = pad(first, (0, 2 - first.shape[1])).numpy()
+    return padded
 
 
 def png(picture: Tensor) -> bytes:
@@ -118,10 +125,10 @@ def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
     """
     figure = _figure(7, 6)
     axes = figure.add_subplot()
-    x, y = _plane(data.numpy()).T
+    x, y = _plane(data).T
     axes.scatter(x, y, s=3, color="0.8", linewidths=0, label="data")
     for name, path in paths.items():
-        points = _plane(path.numpy())
+        points = _plane(path)
         (line,) = axes.plot(*points.T, linewidth=1.2, label=name)
         axes.plot(*points[len(points) // 2], "o", markersize=4, color=line.get_color())
     axes.set_xlabel("first coordinate")

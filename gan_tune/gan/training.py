@@ -20,8 +20,8 @@ from torch import Tensor
 from gan_tune.config import TrialConfig
 from gan_tune.gan import checkpoint, pictures
 from gan_tune.gan.data import Dataset
-from gan_tune.gan.game import PLAYERS, Game
-from gan_tune.gan.randomness import seeded
+from gan_tune.gan.game import Game
+from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
 from gan_tune.metrics.evidence import Models
 
@@ -147,8 +147,11 @@ class Training:
         with self.game.own_random_state():
             sound = self._train_to(target)
         trained = time.perf_counter()
-        samples = self.sample(self.judge.count, "evaluation")
-        metrics = dict(self.judge(samples, models=self._models()))
+        # A user's generator may draw noise of its own, in evaluation too.
+        with seeded_globals(self.config.seed, "evaluation", self.game.device):
+            samples = self.sample(self.judge.count, "evaluation")
+            metrics = dict(self.judge(samples, models=self._models()))
+            grid = self._grid(samples)
         scalars = metrics | {name: float(f) for name, f in self.game.figures.items()}
         scalars |= self.game.means()
         value: float | None = metrics[self.config.objective.metric]
@@ -166,7 +169,7 @@ class Training:
             improved=improved,
             outcome=self.outcome,
             symptoms=symptoms(self._history),
-            grid=self._grid(samples),
+            grid=grid,
             training_seconds=trained - started,
             evaluation_seconds=time.perf_counter() - trained,
             _state=self.state,
@@ -191,10 +194,10 @@ class Training:
         values = torch.stack([figure.double() for figure in figures.values()])
         if not bool(torch.isfinite(values).all()):
             return False
-        norms = (figures[f"{player}_gradient_norm"] for player in PLAYERS)
-        return (
-            float(figures["discriminator_logit_max"]) <= rule.max_logit
-            and max(float(norm) for norm in norms) <= rule.max_gradient_norm
+        # Of all steps since the last report: a spike between two looks counts.
+        norms = self.game.peaks.values()
+        return float(figures["discriminator_logit_max"]) <= rule.max_logit and all(
+            float(norm) <= rule.max_gradient_norm for norm in norms
         )
 
     def _keep_if_best(self, value: float) -> bool:

@@ -101,7 +101,8 @@ def architecture_of(dataset: Dataset) -> Architecture:
     """The architecture for a labelled set of pictures: 32 features for tiny ones, else 64."""
     tiny = max(dataset.shape[1:]) <= SMALL_SIDE
     assert dataset.train_labels is not None
-    return Architecture(dataset.shape, int(dataset.train_labels.max()) + 1, 32 if tiny else 64)
+    classes = len(np.unique(dataset.train_labels))
+    return Architecture(dataset.shape, classes, 32 if tiny else 64)
 
 
 def train_classifier(
@@ -113,16 +114,20 @@ def train_classifier(
     seed, machine and number of threads give the same weights.
     """
     architecture = architecture_of(dataset)
-    pictures, labels = torch.tensor(dataset.train), torch.tensor(dataset.train_labels)
+    # A user's labels may be any whole numbers; the classes are their ranks.
+    labels = torch.from_numpy(np.unique(np.asarray(dataset.train_labels), return_inverse=True)[1])
     order = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout use the global generator
         torch.manual_seed(seed)
         network = Classifier(architecture).train()
-        steps = epochs * max(1, len(pictures) // BATCH)
+        count = len(dataset.train)
+        steps = epochs * max(1, count // BATCH)
         optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, steps)
-        for batch in _batches(len(pictures), steps, order):
-            shifted = _shift(pictures[batch].float() / 255, order)
+        for batch in _batches(count, steps, order):
+            # Row by row from the array: it may be mapped, and larger than memory.
+            pictures = torch.from_numpy(dataset.train[batch.numpy()])
+            shifted = _shift(pictures.float() / 255, order)
             logits = network(shifted)
             loss = F.cross_entropy(logits, labels[batch], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad(set_to_none=True)

@@ -83,9 +83,11 @@ class PrincipalFeatures:
     components: NDArray[np.float64]
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
-        pixels = samples.detach().cpu().numpy().reshape(len(samples), -1)
-        features: FloatMatrix = (pixels.astype(np.float64) - self.mean) @ self.components.T
-        return features
+        # In chunks: all samples in float64 would take twice their size once more.
+        chunks = samples.detach().cpu().flatten(1).split(CHUNK)
+        return np.concatenate(
+            [(c.double().numpy() - self.mean) @ self.components.T for c in chunks]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,8 @@ def build_extractor(dataset: Dataset) -> FeatureExtractor:
     """
     if dataset.kind == "points":
         return CoordinateFeatures()
-    if not dataset.labelled:
+    # One class is nothing to tell apart.
+    if dataset.train_labels is None or len(np.unique(dataset.train_labels)) < 2:
         return _principal_features(dataset)
     record = shipped_record(dataset.name)
     # The same name may stand for other data, as a folder of one's own: then the digest differs.

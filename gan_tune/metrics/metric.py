@@ -37,7 +37,7 @@ from gan_tune.metrics.sliced import sliced_wasserstein
 from gan_tune.metrics.sparsity import code_figures
 from gan_tune.metrics.variety import total_variance, variety_beside
 
-__all__ = ["COMPARISONS", "METRICS", "Comparison", "Metric", "metric_names"]
+__all__ = ["COMPARISONS", "METRICS", "NO_OBJECTIVES", "Comparison", "Metric", "metric_names"]
 
 MAX_PAIRED = 2_000
 """Real and generated samples each, at most, where the work grows with the square of the number."""
@@ -194,6 +194,9 @@ def _of_modes(
 ) -> Metric:
     return Metric(mode, _POINTS, "modes", lambda compared: function(*compared), needs_mixture=True)
 
+
+NO_OBJECTIVES = frozenset({"sigma_ratio_max", "sigma_ratio_min", "variety"})
+"""Metrics that are best near 1: a search for less or more would be misled."""
 
 METRICS: dict[str, Metric] = {
     "frechet_distance": Metric("min", _ALL, "gaussians", distance=True),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import optuna
+
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
@@ -14,7 +16,7 @@ from gan_tune.metrics import Judge
 from gan_tune.searching.conductor import Conductor
 from gan_tune.searching.confirm import Standing
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.study import FIRST_SETTING
+from gan_tune.searching.study import FIRST_SETTING, settings_of
 
 __all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
 
@@ -58,15 +60,16 @@ class Champion:
     first_mean: float | None
 
 
-def leaderboard(conductor: Conductor) -> list[Row]:
+def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]:
     """All settings: the winner, the other confirmed ones by mean, the rest by value."""
-    sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
-    ranked = conductor.standings()
+    sign = 1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1.0
+    ranked = list(standings)
     ranked[1:] = sorted(ranked[1:], key=lambda row: sign * row.mean)
-    standings = {row.setting: row for row in ranked}
+    confirmed = {row.setting: row for row in ranked}
+    trials = study.get_trials(deepcopy=False)
     rows = []
-    for setting in conductor.study.settings():
-        standing = standings.get(setting.number)
+    for setting in settings_of(study):
+        standing = confirmed.get(setting.number)
         rows.append(
             Row(
                 setting=setting.number,
@@ -76,10 +79,10 @@ def leaderboard(conductor: Conductor) -> list[Row]:
                 spread=_finite(standing.spread) if standing else None,
                 seeds=standing.seeds if standing else 0,
                 steps=setting.steps,
-                changes=conductor.study.assignment(setting.number),
+                changes=dict(trials[setting.number].params),
             )
         )
-    order = {setting: place for place, setting in enumerate(standings)}
+    order = {setting: place for place, setting in enumerate(confirmed)}
     done = {"completed": 0}
 
     def place(row: Row) -> tuple[float, ...]:
@@ -100,7 +103,7 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
             generator = _generator(conductor, job, dataset)
             if generator is not None:
                 return Champion(job, generator, row.mean, row.spread, row.seeds, True, first_mean)
-    for entry in leaderboard(conductor):
+    for entry in leaderboard(conductor.study.optuna_study, standings):
         if entry.outcome == "completed" and entry.value is not None:
             job = conductor.study.job(entry.setting, 0)
             generator = _generator(conductor, job, dataset)

@@ -8,10 +8,12 @@ in the Optuna study and the trials' folders before anyone else hears of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Protocol
+
+import optuna
 
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.searching.confirm import Confirmation, Standing, candidates
@@ -20,7 +22,7 @@ from gan_tune.searching.stopping import StoppingRule
 from gan_tune.searching.storage import Storage
 from gan_tune.searching.study import FIRST_SETTING, Study
 
-__all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports"]
+__all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
 
 CONFIRM_SHARE = 0.2
 """The most that confirmation may take of the time budget."""
@@ -161,13 +163,8 @@ class Conductor:
 
     def _recall_confirmations(self) -> None:
         """What earlier commands confirmed, from the trials' folders."""
-        for name in self.storage.names("trials"):
-            if "-confirm-" not in name:
-                continue
-            setting, replicate = (int(number) for number in name.split("-confirm-"))
-            ending = self._ending_in_folder(name)
-            if ending is not None:
-                self.confirmation.record(setting, replicate, ending.value)
+        for setting, replicate, value in stored_confirmations(self.storage):
+            self.confirmation.record(setting, replicate, value)
 
     def _start(self, job: Job) -> None:
         stored = read_reports(self.storage, job.name)
@@ -329,6 +326,27 @@ def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
         )
         for step in steps
     ]
+
+
+def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | None]]:
+    """(setting, replicate, best value) of each confirming trial that has ended."""
+    for name in storage.names("trials"):
+        if "-confirm-" in name:
+            stored = storage.read_json(f"trials/{name}/outcome.json")
+            if stored is not None:
+                setting, replicate = (int(number) for number in name.split("-confirm-"))
+                yield setting, replicate, stored["value"]
+
+
+def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
+    """How the settings stand that any command has confirmed so far, for onlookers."""
+    stored = list(stored_confirmations(storage))
+    minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
+    confirmation = Confirmation(seeds=0, mode="min" if minimize else "max")
+    for setting, replicate, value in stored:
+        confirmation.record(setting, replicate, value)
+    confirmation.consider([setting for setting, _, _ in stored])
+    return confirmation.standings()
 
 
 def _described(job: Job) -> dict[str, Any]:

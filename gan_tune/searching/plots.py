@@ -1,7 +1,8 @@
-"""Optuna's own plots of a study, on one page that needs no network.
+"""Optuna's own plots of a study.
 
 Every setting stands with its best value: a pruned one with the best it had come to, a diverged or
 collapsed one, marked, with the worst of the sound ones, since its own would flatten every axis.
+Importances alone are taken where all were compared at one step (:mod:`gan_tune.searching.explain`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
+
+from gan_tune.searching.explain import (
+    FEWEST,
+    common_study,
+    evaluator,
+    importances,
+    is_sound,
+    most_important_pair,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["PLOTS", "Plot", "comparable_study", "figures", "plots_page"]
+__all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
 """Slices and parallel coordinates show so many parameters, the most important ones."""
@@ -27,94 +37,160 @@ MOST_PARAMETERS = 8
 LOG_FROM = 30.0
 """Values that span more than this factor are drawn by their logarithm."""
 
-
 UNSOUND = "diverged or collapsed"
+
+TOO_FEW = (
+    "Too few settings to say: {count} can be compared, and it takes {fewest}, so that five are "
+    "among the best quarter."
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is drawn: a study as its search left it, and what can be seen of it.
+
+    Attributes:
+        study: the search's own.
+        compared: :func:`comparable_study` of it.
+        metric: the objective's name.
+        parameters: so many as fit, the most important first where that can be told.
+        ranked: those of which it can be told, the most important first.
+        pair: the two most important that settings share.
+    """
+
+    study: optuna.Study
+    compared: optuna.Study
+    metric: str
+    parameters: list[str]
+    ranked: list[str]
+    pair: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One figure: its title, what it tells, and how many parameters it makes sense for.
+    """One figure: its title, what it tells, how to draw it.
 
-    ``draw(study, metric, parameters)`` takes the parameters to show, the most important first.
+    ``missing`` says why there is nothing to draw, empty where there is.
     """
 
     title: str
     caption: str
-    parameters: int
-    draw: Callable[[optuna.Study, str, list[str]], Figure]
+    draw: Callable[[View], Figure]
+    missing: Callable[[View], str] = lambda view: ""
 
 
-def _history(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
-    figure = optuna.visualization.plot_optimization_history(study, target_name=metric)
-    sound = [trial for trial in _valued(study) if _is_sound(trial)]
+def _history(view: View) -> Figure:
+    figure = optuna.visualization.plot_optimization_history(view.compared, target_name=view.metric)
+    sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
-    figure.update_traces(marker_symbol=symbols, selector={"name": metric})
+    figure.update_traces(marker_symbol=symbols, selector={"name": view.metric})
     figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": "Infeasible Trial"})
     figure.update_traces(name="best so far", selector={"name": "Best Value"})
     figure.update_layout(xaxis_title="setting")
-    return _scaled(figure, study)
+    return _scaled(figure, view.compared)
 
 
-def _importances(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+def _importances(view: View) -> Figure:
     figure = optuna.visualization.plot_param_importances(
-        study, evaluator=evaluator, target_name=metric
+        common_study(view.study),
+        evaluator=evaluator(),
+        params=view.ranked,
+        target_name=view.metric,
     )
     count = len(figure.data[0].y)  # as high as it takes to name every one
     figure.update_layout(
-        xaxis_title=f"share in reaching the best tenth of {metric}",
+        xaxis_title=f"share in reaching the best quarter of {view.metric}",
         yaxis_title="",
         height=150 + 20 * count,
     )
     return figure
 
 
-def _parallel_coordinates(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
+def _pair(view: View) -> Figure:
+    pair = list(view.pair or ())
+    hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
+    if any(isinstance(how, CategoricalDistribution) for how in hows):
+        # Between the options of a choice there is nothing to draw a surface on.
+        figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
+    else:
+        figure = optuna.visualization.plot_contour(
+            view.compared, params=pair, target_name=view.metric
+        )
+        figure.update_traces(connectgaps=True, selector={"type": "contour"})
+    return figure.update_layout(height=520)
+
+
+def _parallel_coordinates(view: View) -> Figure:
     figure = optuna.visualization.plot_parallel_coordinate(
-        study, params=parameters, target_name=metric
+        view.compared, params=view.parameters, target_name=view.metric
     )
     # Optuna cuts names to 20 characters, which leaves paths alike; its axes are in order of name.
-    figure.update_xaxes(ticktext=[metric, *map(_broken, sorted(parameters))])
+    figure.update_xaxes(ticktext=[view.metric, *map(_broken, sorted(view.parameters))])
     figure.update_traces(name="sound", selector={"name": "Feasible"})
     figure.update_traces(name=UNSOUND, selector={"name": "Infeasible"})
     return figure
 
 
-def _slices(study: optuna.Study, metric: str, parameters: list[str]) -> Figure:
-    figure = optuna.visualization.plot_slice(study, params=parameters, target_name=metric)
-    return _scaled(figure, study)
+def _slices(view: View) -> Figure:
+    figure = optuna.visualization.plot_slice(
+        view.compared, params=view.parameters, target_name=view.metric
+    )
+    return _scaled(figure, view.compared)
+
+
+def _no_parameters(view: View) -> str:
+    return "" if view.parameters else "Left out: the search decided no parameter."
+
+
+def _no_ranking(view: View) -> str:
+    count = len(common_study(view.study).trials)
+    if count < FEWEST:
+        return TOO_FEW.format(count=count, fewest=FEWEST)
+    return "" if view.ranked else "Left out: nothing that was searched sets the best apart."
+
+
+def _no_pair(view: View) -> str:
+    alone = "" if view.pair else "Left out: no two parameters that matter stand in enough settings."
+    return _no_ranking(view) or alone
 
 
 PLOTS: Mapping[str, Plot] = MappingProxyType(
     {
+        "importances": Plot(
+            "What mattered",
+            "How much of what sets the best quarter of the settings apart falls to each parameter "
+            "(PED-ANOVA); parameters that fewer than three of these have are left out. A rough "
+            "guess with fewer than 50 settings.",
+            _importances,
+            _no_ranking,
+        ),
+        "pair": Plot(
+            "The two most important together",
+            "Each point is a setting with its best value, grey ones diverged or collapsed; the "
+            "surface between numbers is guessed.",
+            _pair,
+            _no_pair,
+        ),
         "history": Plot(
             "History",
             "The value of each setting, in the order in which they were proposed. Open circles "
             "were pruned and stand with the best value they had come to; grey ones diverged or "
             "collapsed and stand with the worst value of the others.",
-            0,
             _history,
-        ),
-        "importances": Plot(
-            "Importances",
-            "How much of what sets the best tenth of the settings apart falls to each parameter "
-            "(PED-ANOVA). A rough guess with fewer than 50 settings.",
-            2,
-            _importances,
         ),
         "parallel_coordinates": Plot(
             "Parallel coordinates",
             "One line for each setting; dotted ones diverged or collapsed. “None” stands where a "
             "setting does not have the parameter.",
-            1,
             _parallel_coordinates,
+            _no_parameters,
         ),
         "slices": Plot(
             "Slices",
             "The value against each parameter alone; later settings are darker, grey ones diverged "
             "or collapsed.",
-            1,
             _slices,
+            _no_parameters,
         ),
     }
 )
@@ -126,64 +202,65 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
 
     ``study`` is as a search leaves it, ``metric`` the objective's name.
     """
-    drawn: dict[str, Figure | str] = {}
+    found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
-        # Optuna's notes on what is experimental, and on importances of very few settings.
+        # Optuna's notes on what is experimental, and on importances of rare options.
         warnings.simplefilter("ignore")
-        compared = comparable_study(study)
-        count = len(_valued(compared))
-        parameters = _by_importance(compared) if count > 1 else []
+        view = _view(study, metric)
+        count = len(_valued(view.compared))
         for name, plot in PLOTS.items():
             if count < 2:
-                drawn[name] = f"Left out: only {count} of the settings had a value to compare."
-            elif len(parameters) < plot.parameters:
-                drawn[name] = f"Left out: the search decided {len(parameters)} parameters only."
+                found[name] = f"Left out: only {count} of the settings had a value to compare."
+            elif missing := plot.missing(view):
+                found[name] = missing
             else:
-                figure = plot.draw(compared, metric, parameters[:MOST_PARAMETERS])
-                drawn[name] = figure.update_layout(title=None, margin_t=40)
-    return drawn
+                found[name] = plot.draw(view).update_layout(title=None, margin_t=60)
+    return found
 
 
-def plots_page(study: optuna.Study, *, metric: str, title: str) -> bytes:
-    """All figures on one HTML page, with plotly's JavaScript in it once (some 5 MB)."""
-    parts = []
-    script = True
+@dataclass(frozen=True)
+class Drawn:
+    """A plot on a page: its title, what is said of it, and its HTML (empty: none to draw)."""
+
+    title: str
+    text: str
+    html: str
+
+
+def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
+    """Each of :data:`PLOTS` as HTML for a page that holds :func:`script`."""
+    found = {}
     for name, figure in figures(study, metric=metric).items():
         plot = PLOTS[name]
-        parts.append(f"<h2>{plot.title}</h2>")
         if isinstance(figure, str):
-            parts.append(f"<p>{escape(figure)}</p>")
+            found[name] = Drawn(plot.title, figure, "")
             continue
-        parts.append(f"<p>{plot.caption}</p>")
-        parts.append(
-            figure.to_html(
-                full_html=False,
-                include_plotlyjs=script,
-                div_id=name,
-                config={"displaylogo": False, "responsive": True},
-            )
-        )
-        script = False
-    return _PAGE.format(title=escape(title), body="\n".join(parts)).encode()
+        config = {"displaylogo": False, "responsive": True}
+        html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+        found[name] = Drawn(plot.title, plot.caption, html)
+    return found
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font-family: sans-serif; margin: 1.5em; color: #2f3b52; }}
-body > div {{ overflow-x: auto; }}
-p {{ max-width: 50em; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""
+def script() -> str:
+    """Plotly's JavaScript, some 5 MB."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _view(study: optuna.Study, metric: str) -> View:
+    compared, shares = comparable_study(study), importances(study).shares
+    # Each parameter once, in order of appearance.
+    decided = {name: None for trial in _valued(compared) for name in trial.params}
+    ordered = [*shares, *(name for name in decided if name not in shares)]
+    return View(
+        study,
+        compared,
+        metric,
+        parameters=ordered[:MOST_PARAMETERS],
+        ranked=list(shares),
+        pair=most_important_pair(study),
+    )
 
 
 def comparable_study(study: optuna.Study) -> optuna.Study:
@@ -194,7 +271,7 @@ def comparable_study(study: optuna.Study) -> optuna.Study:
     no value. Numbers stay.
     """
     trials = study.get_trials(deepcopy=False)
-    values = [v for t in trials if (v := t.value) is not None and _is_sound(t)]
+    values = [v for t in trials if (v := t.value) is not None and is_sound(t)]
     lower_is_better = study.direction == optuna.study.StudyDirection.MINIMIZE
     worst = (max if lower_is_better else min)(values, default=None)
     compared = optuna.create_study(direction=study.direction)
@@ -206,7 +283,7 @@ def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
     told = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     value = None
     if told:  # Optuna takes a pruned trial's last report for its value: the best so far
-        value = trial.value if _is_sound(trial) else worst
+        value = trial.value if is_sound(trial) else worst
     return optuna.trial.create_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
         value=value,
@@ -217,17 +294,8 @@ def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
     )
 
 
-def _is_sound(trial: FrozenTrial) -> bool:
-    return all(constraint <= 0 for constraint in trial.constraints.values())
-
-
 def _valued(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-def _by_importance(study: optuna.Study) -> list[str]:
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return list(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
 def _broken(name: str) -> str:

@@ -9,7 +9,7 @@ Layout below the root of one search:
     trials/NAME/grids/STEP.png
     trials/NAME/checkpoint.safetensors
     trials/NAME/outcome.json          how it ended
-    champion.png  leaderboard.json    the result
+    champion.png  leaderboard.json  report.html    the result
 
 The lock and the journal need a real file system: behind a URI they stay in a folder of the driver.
 """

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -31,9 +31,24 @@ from gan_tune.searching.jobs import Job, Outcome
 from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.space import SearchSpace
 
-__all__ = ["FIRST_SETTING", "Setting", "Study", "derived_seed"]
+__all__ = [
+    "FIRST_SETTING",
+    "OptunaStudy",
+    "Setting",
+    "Study",
+    "derived_seed",
+    "settings_of",
+    "study_as_it_stands",
+]
 
 logger = logging.getLogger("gan_tune")
+
+UNREADABLE_JOURNAL = (OSError, ValueError, KeyError)
+UNREADABLE_DATABASE = (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError)
+"""What Optuna raises for a place that cannot be used."""
+
+OptunaStudy: TypeAlias = optuna.Study
+"""Optuna's own study, for those who pass it on and must not import Optuna."""
 
 FIRST_SETTING = 0
 HEALTH = "health"
@@ -100,13 +115,13 @@ class Study:
             storage = JournalStorage(JournalFileBackend(str(path)))
             known = optuna.get_all_study_names(storage)  # the space may have another name by now
             return self._load(storage, known[0] if known else self.space.name)
-        except (OSError, ValueError, KeyError) as error:
+        except UNREADABLE_JOURNAL as error:
             raise StorageError(f"storage: cannot use the study {path}: {error}") from None
 
     def _open_database(self, url: str, name: str) -> optuna.Study:
         try:
             return self._load(RDBStorage(url), name)
-        except (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError) as error:
+        except UNREADABLE_DATABASE as error:
             reason = str(error.__cause__ or error).strip().split("\n")[0]
             raise StorageError(f"search.study: cannot use {url}: {reason}") from None
 
@@ -234,17 +249,7 @@ class Study:
 
     def settings(self) -> list[Setting]:
         """Every setting handed out, in order."""
-        pick = min if self.space.objective.mode == "min" else max
-        return [
-            Setting(
-                number=trial.number,
-                outcome=trial.user_attrs.get("outcome"),
-                value=pick(trial.intermediate_values.values(), default=None),
-                steps=max(trial.intermediate_values, default=0),
-            )
-            for trial in self._trials()
-            if trial.state != TrialState.WAITING
-        ]
+        return settings_of(self._study)
 
     def reports(self) -> Iterator[tuple[int, int, float]]:
         """(setting, step, best so far) of all reports, step by step, to rebuild a stopping rule."""
@@ -270,6 +275,47 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The study itself, for Optuna's own plots."""
         return self._study
+
+
+def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:
+    """A search's study in a journal or a database, for onlookers: nothing is locked or written.
+
+    Another process may go on with it meanwhile; a journal's last line that is not whole yet is left
+    out. A journal holds one study; in a database it goes by its ``name``.
+
+    Raises:
+        StorageError: there is no such study, or it cannot be read.
+    """
+    if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
+        raise StorageError(f"storage: no study {place}; it lies where the search was started")
+    try:
+        with _quiet_optuna():
+            storage = (
+                JournalStorage(JournalFileBackend(str(place)))
+                if isinstance(place, Path)
+                else RDBStorage(place)
+            )
+            study = optuna.load_study(study_name=name, storage=storage)
+            seen = optuna.create_study(direction=study.direction)
+            seen.add_trials(study.get_trials(deepcopy=False))
+    except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
+        raise StorageError(f"storage: cannot read the study {place}: {error}") from None
+    return seen
+
+
+def settings_of(study: optuna.Study) -> list[Setting]:
+    """Every setting of a search that was handed out, in order."""
+    pick = min if study.direction == optuna.study.StudyDirection.MINIMIZE else max
+    return [
+        Setting(
+            number=trial.number,
+            outcome=trial.user_attrs.get("outcome"),
+            value=pick(trial.intermediate_values.values(), default=None),
+            steps=max(trial.intermediate_values, default=0),
+        )
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING
+    ]
 
 
 def derived_seed(search_seed: int, number: int, purpose: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gan_tune.service.champions import Best, best
 from gan_tune.service.estimating import Estimate, estimate
+from gan_tune.service.explaining import report
 from gan_tune.service.looking import searches, status
 from gan_tune.service.looking_inside import Look, look
 from gan_tune.service.places import DEFAULT_STORAGE
@@ -34,6 +35,7 @@ __all__ = [
     "load_space",
     "look",
     "models",
+    "report",
     "search",
     "searches",
     "status",

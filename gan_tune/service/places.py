@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORAGE = "./gan_tune_runs"
 RESULT = "result.json"
+REPORT = "report.html"
 HEADING = "search.json"
 """What a command that begins to work on a search notes of it, for those who look on."""
 STUDY = "study.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class SearchResult:
         tracking_uri, experiment, run_id: where the record is.
         seconds: wall time spent on the search by all commands.
         space_digest: of the space that was searched.
+        importances: which parameters mattered, as `gan_tune.searching.explain.Importances`; empty
+            in results of versions that did not tell.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SearchResult:
     run_id: str | None
     seconds: float
     space_digest: str
+    importances: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gain(self) -> float | None:

@@ -14,9 +14,10 @@ from gan_tune.errors import StorageError
 from gan_tune.gan import pictures
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
+from gan_tune.service.explaining import Heading, report_page
 from gan_tune.service.interruption import interruptible
 from gan_tune.service.looking_inside import Inside, look_inside
-from gan_tune.service.places import HEADING, RESULT, STUDY, driver_folder
+from gan_tune.service.places import HEADING, REPORT, RESULT, STUDY, driver_folder
 from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
 from gan_tune.service.result import SearchResult
 from gan_tune.service.stand_ins import LowEnds
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.champion import Champion
     from gan_tune.searching.conductor import Conductor
     from gan_tune.searching.storage import Storage
-    from gan_tune.searching.study import Study
+    from gan_tune.searching.study import OptunaStudy, Study
     from gan_tune.tracking.events import Picture
     from gan_tune.tracking.recorder import Recorder
     from gan_tune.tracking.registry import Registration
@@ -147,7 +148,8 @@ class Work:
         from gan_tune.searching.champion import choose_champion, leaderboard, measure_on_test
 
         finished = not conductor.stop_requested
-        rows = [asdict(row) for row in leaderboard(conductor)]
+        study = conductor.study.optuna_study
+        rows = [asdict(row) for row in leaderboard(study, conductor.standings())]
         champion = choose_champion(conductor, self.dataset) if finished else None
         test: dict[str, float] = {}
         registration = grid = seen = None
@@ -165,33 +167,32 @@ class Work:
             registration = self._register(champion, judge, recorder, test, grid)
             self.watcher.stage("looking inside the champion")
             seen = self._look_inside(champion, judge)
+        result = self._result(conductor, finished, rows, champion, test, registration, recorder)
+        self.watcher.stage("drawing the report")
+        page = self._report(study, result)
+        self.home.write(REPORT, page)
         recorder.finished(
             "completed" if finished else "interrupted",
             leaderboard=[flat_row(row) for row in rows],
-            figures=self._figures(conductor, grid, seen),
+            figures=self._figures(page, grid, seen),
             metrics=parent_metrics(champion, judge, test, seen),
             tags={"gan_tune.finished": str(finished).lower()},
         )
         recorder.flush(timeout=120)
-        result = self._result(conductor, finished, rows, champion, test, registration, recorder)
         self.home.write_json("leaderboard.json", rows)
         self.home.write_json(RESULT, asdict(result))
         # As a later call reads it back: tuples have become lists.
         return SearchResult(**self.home.read_json(RESULT))
 
-    def _figures(
-        self, conductor: Conductor, grid: bytes | None, seen: Inside | None
-    ) -> dict[str, Picture]:
-        """Files of the parent run: the plots, and the champion's pictures if there is one."""
-        from gan_tune.searching.plots import plots_page
+    def _report(self, study: OptunaStudy, result: SearchResult) -> bytes:
+        state = "finished" if result.finished else "interrupted"
+        heading = Heading(self.name, state, result.metric, result.seconds, result)
+        return report_page(self.home, study, result.rows, heading)
 
-        page = plots_page(
-            conductor.study.optuna_study,
-            metric=self.space.objective.metric,
-            title=f"Search {self.name}",
-        )
+    def _figures(self, page: bytes, grid: bytes | None, seen: Inside | None) -> dict[str, Picture]:
+        """Files of the parent run: the report, and the champion's pictures if there is one."""
         inside = {f"champion/{name}": png for name, png in seen.pictures.items()} if seen else {}
-        return {"plots.html": page, **({"champion.png": grid} if grid else {}), **inside}
+        return {REPORT: page, **({"champion.png": grid} if grid else {}), **inside}
 
     def _look_inside(self, champion: Champion, judge: Judge) -> Inside:
         return look_inside(
@@ -253,6 +254,7 @@ class Work:
         registration: Registration | None,
         recorder: Recorder,
     ) -> SearchResult:
+        from gan_tune.searching.explain import importances
         from gan_tune.tracking.store import masked
 
         outcomes: dict[str, int] = {}
@@ -279,6 +281,7 @@ class Work:
             tracking_uri=masked(self.uri),  # the file may be read by others
             experiment=self.experiment,
             run_id=recorder.parent_run_id,
+            importances=asdict(importances(conductor.study.optuna_study)),
             seconds=conductor.seconds_used,
             space_digest=self.space.digest,
         )

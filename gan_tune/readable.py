@@ -1,0 +1,73 @@
+"""Figures and settings as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["clock", "counted", "number", "short_form"]
+
+OUTCOMES = (
+    "completed",
+    "pruned",
+    "diverged",
+    "collapsed",
+    "failed",
+    "interrupted",
+    "running",
+    "waiting",
+)
+"""The order in which counts are shown."""
+
+
+def number(value: float | None) -> str:
+    """Four digits that count: `12.35`; a dash for none."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03`."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Numbers by outcome: `completed 3, pruned 12`."""
+    known = [name for name in OUTCOMES if counts.get(name)]
+    return ", ".join(f"{name} {counts[name]}" for name in known) or "none yet"
+
+
+def short_form(decided: Mapping[str, Any]) -> str:
+    """What a search decided, in one line: `loss=hinge G=adam(lr=0.0002 beta1=0.5) ema=0.99`.
+
+    What lies below an option of a choice stands in brackets after it; `none` is left out.
+    """
+    return " ".join(_short_entries(decided, ""))
+
+
+def _short_entries(decided: Mapping[str, Any], above: str) -> Iterator[str]:
+    names = [name for name in decided if name.startswith(above)]
+    for name in names:
+        if any(name.startswith(f"{other}.") for other in names):
+            continue  # in the brackets of the choice above it
+        value = decided[name]
+        inside = " ".join(_short_entries(decided, f"{name}.{value}."))
+        if value in ("none", None):
+            continue
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        label = _abbreviated(name.removeprefix(above))
+        yield f"{label}={shown}" + (f"({inside})" if inside else "")
+
+
+def _abbreviated(name: str) -> str:
+    words = [word for word in name.split(".") if not word.isdigit()] or [name]
+    text = ".".join(words)
+    for long, short in (
+        ("generator", "G"),
+        ("discriminator", "D"),
+        ("_optimizer", ""),
+        ("gradient_clip", "clip"),
+        ("penalties", "penalty"),
+    ):
+        text = text.replace(long, short)
+    return text

@@ -1,0 +1,147 @@
+"""The rules between parts, each with a trial that breaks it and one beside it that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import trial_tree
+
+from gan_tune.catalogue import catalogue
+from gan_tune.config import TrialConfig
+from gan_tune.errors import ConfigError, SpaceError
+from gan_tune.incompatibilities import INCOMPATIBILITIES
+from gan_tune.metrics import METRICS, NO_OBJECTIVES
+from gan_tune.space import SearchSpace
+
+Changes = dict[str, Any]
+
+PICTURES: Changes = {"data": {"name": "digits", "batch_size": 16}}
+RING: Changes = {
+    "data": {"name": "ring", "batch_size": 16, "scale": "symmetric", "size": 500},
+    "generator": {"name": "mlp", "latent": 2, "hidden": [4], "output": "tanh"},
+    "discriminator": {"name": "mlp", "hidden": [4]},
+    "objective": {"metric": "energy_distance", "mode": "min"},
+}
+
+
+def data(name: str, **args: Any) -> Changes:
+    return {"data": {"name": name, "batch_size": 16, **args}}
+
+
+def generator(**args: Any) -> Changes:
+    return {"generator": {"name": "mlp", "latent": 4, "hidden": [4], **args}}
+
+
+def discriminator(**args: Any) -> Changes:
+    return {"discriminator": {"name": "mlp", "hidden": [4], **args}}
+
+
+def penalty(name: str, **args: Any) -> Changes:
+    return {"penalties": [{"name": name, "weight": 1.0, **args}]}
+
+
+R1, ENCODER = penalty("r1"), {"encoder": {"name": "mlp", "hidden": [4]}}
+ESTIMATE = {"name": "random_directions", "directions": 2}
+KL = {"sparsity": {"name": "kl", "weight": 1.0}}
+
+EXAMPLES: dict[str, tuple[Changes, Changes]] = {
+    "sigmoid reaches": (
+        data("digits", scale="symmetric") | generator(output="sigmoid"),
+        data("digits", scale="none") | generator(output="sigmoid"),
+    ),
+    "tanh reaches only -1..1, but standardised": (
+        RING | data("ring", scale="standard") | generator(output="tanh"),
+        RING | data("ring", scale="symmetric") | generator(output="tanh"),
+    ),
+    "tanh reaches only -1..1, but unscaled": (
+        RING | data("grid", scale="none") | generator(output="tanh"),
+        RING | data("grid", scale="none") | generator(output="linear"),
+    ),
+    "batch norm ties": (discriminator(norm="batch") | R1, discriminator(norm="spectral") | R1),
+    "batch norm takes": (
+        discriminator(norm="batch") | {"loss": "relativistic"},
+        discriminator(norm="batch") | {"loss": "hinge"},
+    ),
+    "a lazy penalty": (RING | penalty("r1", every=2), PICTURES | penalty("r1", every=2)),
+    "points have no pixels": (RING | {"augment": "diffaugment"}, {"augment": "diffaugment"}),
+    "k must be": (
+        ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 5}},
+        ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 4}},
+    ),
+    "kl asks": (
+        KL | {"encoder": {"name": "mlp", "hidden": [4], "output": "relu"}},
+        KL | ENCODER,
+    ),
+    "there is no code": (KL, KL | ENCODER),
+    "an autoencoder needs": (
+        ENCODER | {"generator_gradient": ESTIMATE},
+        ENCODER | {"discriminator_gradient": ESTIMATE},
+    ),
+    "each perturbed copy would be augmented": (
+        {"augment": "diffaugment", "generator_gradient": ESTIMATE},
+        {"augment": "diffaugment", "discriminator_gradient": ESTIMATE},
+    ),
+    "each perturbed copy would get noise": (
+        {"instance_noise": {"std": 0.1}, "generator_gradient": ESTIMATE},
+        {"instance_noise": {"std": 0.0}, "generator_gradient": ESTIMATE},
+    ),
+}
+"""How a rule's reason begins → a trial that breaks it, and one that does not."""
+
+PLAYERS_EXAMPLES: dict[str, tuple[Changes, Changes]] = {
+    "generator.norm": (generator(norm="batch"), generator(norm="none")),
+    "discriminator.norm": (discriminator(norm="spectral"), discriminator(norm="none")),
+    "generator.penalties": (
+        penalty("l2", network="generator"),
+        penalty("l2", network="discriminator"),
+    ),
+    "discriminator.penalties": (R1, penalty("activation_l1")),
+}
+"""The rules of estimates, by player: with an estimate of that player's gradient."""
+
+
+def examples() -> dict[tuple[str, ...], tuple[str, Changes, Changes]]:
+    found = {}
+    for rule in INCOMPATIBILITIES:
+        player = rule.fields[0].removesuffix("_gradient")
+        key = f"{player}.{rule.fields[1].rpartition('.')[2]}"
+        if rule.fields[0].endswith("_gradient") and key in PLAYERS_EXAMPLES:
+            estimate = {f"{player}_gradient": ESTIMATE}
+            bad, good = (estimate | changes for changes in PLAYERS_EXAMPLES[key])
+        else:
+            (start,) = (text for text in EXAMPLES if rule.reason.startswith(text))
+            bad, good = EXAMPLES[start]
+        found[(*rule.fields, rule.reason)] = (rule.reason, bad, good)
+    return found
+
+
+def faults(changes: Changes) -> str:
+    try:
+        TrialConfig.from_tree(trial_tree(**changes), catalogue())
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("reason", "bad", "good"), examples().values(), ids=map(str, examples()))
+def test_a_rule_refuses_what_breaks_it_and_nothing_else(
+    reason: str, bad: Changes, good: Changes
+) -> None:
+    assert reason in faults(bad)
+    assert faults(good) == ""
+
+
+@pytest.mark.parametrize("metric", sorted(NO_OBJECTIVES))
+def test_what_is_best_near_1_is_no_objective(metric: str) -> None:
+    trial = trial_tree(**RING)
+    for name in ("objective", "steps", "evaluations", "seed"):
+        del trial[name]
+    tree = {
+        "name": "toy",
+        "objective": {"metric": metric, "mode": METRICS[metric].mode},
+        "budget": {"steps": 10},
+        "trial": trial,
+    }
+    with pytest.raises(SpaceError, match=f"objective.metric: {metric} is best near 1"):
+        SearchSpace.load(tree, catalogue())
