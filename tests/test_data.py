@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gan_tune.config import signature_arguments
 from gan_tune.errors import DataError
-from gan_tune.gan import cifar, idx, mapped
+from gan_tune.gan import cifar, idx, mapped, pictures
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
 from gan_tune.gan.picture_folder import CROPS
 
@@ -787,3 +788,21 @@ def test_x_and_y_are_split_together(tmp_path: Path) -> None:
 def test_the_data_module_needs_no_torch() -> None:
     code = "import sys, gan_tune.gan.data; assert not {'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.linspace(0, 1, 60, dtype=np.float32)[:, None],
+        np.concatenate([np.ones((60, 2)), np.random.RandomState(0).randn(60, 3)], 1).astype("f4"),
+        np.linspace(-3e38, 3e38, 60, dtype=np.float32)[:, None].repeat(2, 1),
+    ],
+    ids=["one column", "two constant columns", "nearly all of float32"],
+)
+def test_every_table_can_be_drawn(points: np.ndarray[Any, Any]) -> None:
+    dataset = Dataset("own", "points", points[:20], points[20:40], points[40:])
+    picture = pictures.scatter(torch.tensor(points[20:40]), dataset)
+    blue = torch.tensor([31, 119, 180], dtype=torch.uint8)
+    assert bool((picture == blue).all(-1).any()), "no sample is to be seen"
+    drawn = pictures.curves({"a": torch.tensor(points[:5])}, torch.tensor(points), title="t")
+    assert drawn.startswith(b"\x89PNG")

@@ -506,8 +506,30 @@ def test_a_shipped_name_with_other_data_does_not_get_shipped_weights(
     assert build_extractor(dataset).identity != shipped_record("digits")["identity"]
 
 
-def test_unlabelled_pictures_go_by_principal_components() -> None:
-    dataset = toy_pictures((1, 12, 12), labelled=False)
+def test_labels_may_be_any_whole_numbers() -> None:
+    dataset = toy_pictures((1, 8, 8), labelled=True)
+    assert dataset.train_labels is not None
+    far = replace(dataset, train_labels=np.where(dataset.train_labels == 1, 10**9, 7))
+    assert architecture_of(far).classes == 2
+    weights, expected = (train_classifier(d, epochs=2) for d in (far, dataset))
+    assert all((weights[name] == expected[name]).all() for name in expected)
+
+
+def one_class() -> Dataset:
+    dataset = toy_pictures((1, 12, 12), labelled=True)
+    assert dataset.train_labels is not None
+    return replace(dataset, train_labels=np.zeros_like(dataset.train_labels))
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [lambda: toy_pictures((1, 12, 12), labelled=False), one_class],
+    ids=["unlabelled", "one class"],
+)
+def test_pictures_without_classes_go_by_principal_components(
+    pictures: Callable[[], Dataset],
+) -> None:
+    dataset = pictures()
     extractor = build_extractor(dataset)
     assert extractor.identity == f"pca64-{dataset.digest[:8]}"
     train = extractor(torch.tensor(dataset.train).float() / 255)

@@ -249,6 +249,27 @@ def test_divergence_ends_the_trial_at_its_first_report(changes: dict[str, Any]) 
     assert reports[0].step < 150, "it should not have trained up to the evaluation"
 
 
+def test_a_gradient_that_spikes_between_two_looks_has_diverged() -> None:
+    players = ("generator", "discriminator")
+    (report,) = run(trial_config(steps=40, evaluations=1))
+    peak = max(report.scalars[f"{player}_gradient_norm_max"] for player in players)
+    last = max(report.scalars[f"{player}_gradient_norm"] for player in players)
+    assert last < 0.95 * peak, "no spike to be seen"
+    limit = {"divergence": {"max_gradient_norm": 0.98 * peak}}
+    (report,) = run(trial_config(steps=40, evaluations=1, **limit))
+    assert report.outcome == "diverged"
+
+
+def test_a_generator_that_draws_noise_of_its_own_is_judged_alike() -> None:
+    """In evaluation too, as StyleGAN's does, and wherever the global generator stands."""
+    noisy = {"name": "user_networks:Noisy"}
+    values = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        values.append([report.value for report in run(trial_config(generator=noisy))])
+    assert values[0] == values[1]
+
+
 def test_a_generator_that_never_moves_has_collapsed() -> None:
     """Variety far below the data's, after the stated share of training, in two reports."""
     still = {"name": "sgd", "lr": 1e-12}

@@ -70,6 +70,13 @@ class AnyLatent(Generator):
         super().__init__(shape, latent)
 
 
+class Noisy(Generator):
+    """Draws from the global generator, in evaluation too."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z + torch.randn_like(z))
+
+
 class NoModule:
     def __init__(self, shape: tuple[int, ...], latent: int = 5) -> None:
         self.shape = shape
