@@ -193,7 +193,10 @@ class TrialConfig(_Frozen):
     block: Block = Block()
     lookahead: Lookahead = Lookahead()
     weight_clip: Number = Field(
-        0.0, ge=0, description="Largest |weight| of the discriminator after each step; 0: no limit"
+        0.0,
+        ge=0,
+        le=1e30,
+        description="Largest |weight| of the discriminator after each step; 0: no limit",
     )
     augment: Part = Part(name="none")
     instance_noise: InstanceNoise = InstanceNoise()

@@ -50,6 +50,12 @@ def test_just_inside_the_threshold_is_sound(name: str) -> None:
     assert symptoms(inside[name]) == ()
 
 
+def test_a_generator_that_never_heard_anything_has_vanished() -> None:
+    for norm in (0.0, 1e-9):
+        silent = vitals(generator_norm=norm, generator_norm_max=norm)
+        assert symptoms([silent] * 3) == ("vanishing",)
+
+
 def test_what_is_not_finite_has_exploded() -> None:
     assert "exploding" in symptoms([vitals(generator_norm_max=math.inf)])
     assert "exploding" in symptoms([vitals(generator_norm_max=math.nan)])

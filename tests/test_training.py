@@ -338,3 +338,10 @@ def test_the_exported_generator_draws_the_same_samples_for_a_seed() -> None:
     assert samples.shape == (2_500, 2)
     assert torch.equal(samples[:10], draw(generator, 2_500, latent=2, seed=3)[:10])
     assert float(samples.abs().max()) > 0.01
+
+
+def test_a_window_without_steps_of_the_discriminator_says_nothing_of_it() -> None:
+    reports = list(run(trial_config(steps=24, evaluations=6, block={"both": 4, "generator": 20})))
+    assert "discriminator_loss" in reports[0].scalars
+    assert "generator_loss" in reports[2].scalars
+    assert not [name for name in reports[2].scalars if name.startswith("discriminator_")]

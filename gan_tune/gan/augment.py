@@ -19,7 +19,7 @@ __all__ = ["AUGMENTS", "diffaugment", "instance_noise", "noise_level", "unaugmen
 
 Policy = Literal["color", "translation", "cutout"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Deviation = Annotated[float, Field(ge=0)]
+Deviation = Annotated[float, Field(ge=0, le=1e30)]
 Until = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -333,6 +333,7 @@ class Game:
 
     def begin_window(self) -> None:
         """Start to sum anew, as after each report."""
+        self.figures = {}
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.peaks: dict[str, Tensor] = {}
@@ -448,7 +449,6 @@ class Game:
         }
         tensors |= {f"random/{name}": random.get_state() for name, random in self._random.items()}
         tensors |= {f"torch/{name}": state for name, state in self._globals.items()}
-        tensors |= {f"figures/{name}": tensor for name, tensor in self.figures.items()}
         tensors |= {f"slow/{i}": tensor for i, tensor in enumerate(self._slow)}
         for name, optimizer in self._optimizers.items():
             tensors |= checkpoint.optimizer_tensors(optimizer, f"{name}_optimizer")
@@ -465,7 +465,6 @@ class Game:
         for name, random in self._random.items():
             random.set_state(saved.tensors[f"random/{name}"])
         self._globals = saved.under("torch")
-        self.figures = {k: v.to(self.device) for k, v in saved.under("figures").items()}
         self._slow = [saved.tensors[f"slow/{i}"].to(self.device) for i in range(len(self._slow))]
         for name, optimizer in self._optimizers.items():
             checkpoint.load_optimizer(optimizer, saved.under(f"{name}_optimizer"))

@@ -24,7 +24,7 @@ __all__ = [
     "was_clipped",
 ]
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]
 
 VANISHING = 1e-12
 """Norms below this count as this, so that a gradient of zero stays zero."""

@@ -17,9 +17,9 @@ from gan_tune.gan.gradients import normalise
 
 __all__ = ["OPTIMIZERS", "Subgradient", "adam", "adamw", "rmsprop", "sgd", "subgradient"]
 
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
-Size = Annotated[float, Field(ge=0)]
+Size = Annotated[float, Field(ge=0, le=1e30)]
 
 
 def adam(

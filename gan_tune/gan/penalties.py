@@ -37,8 +37,8 @@ EVERY = Annotated[int, Field(ge=1, le=1000)]
 discriminator penalty: it is computed at each k-th D step only, k times as heavy. Training does
 that, so the functions below know nothing of it."""
 
-Weight = Annotated[float, Field(ge=0)]
-Size = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1e30)]
+Size = Annotated[float, Field(ge=0, le=1e30)]
 Network = Literal["both", "generator", "discriminator"]
 Discriminator = Callable[[Tensor], Tensor]
 

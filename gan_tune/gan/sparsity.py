@@ -20,7 +20,7 @@ from torch.nn.functional import logsigmoid
 
 __all__ = ["SPARSITIES", "Sparsity", "activity_divergence", "keep_largest", "mean_magnitude"]
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1e30)]
 Target = Annotated[float, Field(gt=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
 

@@ -16,6 +16,8 @@ __all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "sympt
 
 VANISHING = 1e-2
 """Share of its largest mean under which the generator's mean gradient norm has vanished."""
+SILENT = 1e-7
+"""Mean gradient norm of the generator under which there is nothing but rounding."""
 EXPLODING = 50.0
 """Times its mean over the reports before that a gradient norm may reach."""
 DOMINATED = 0.99
@@ -45,12 +47,13 @@ class Vitals(NamedTuple):
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
-    """The generator hears nothing any more: ‖g‖ fell under a hundredth of what it was.
+    """The generator hears nothing (any more): ‖g‖ fell under a hundredth of what it was, or never
+    was more than rounding.
 
     The saturating loss does this where the discriminator wins (Arjovsky and Bottou 2017).
     """
     means = [vitals.generator_norm for vitals in history if math.isfinite(vitals.generator_norm)]
-    return bool(means) and means[-1] < VANISHING * max(means)
+    return bool(means) and means[-1] < max(VANISHING * max(means), SILENT)
 
 
 def exploding(history: Sequence[Vitals]) -> bool:

@@ -196,7 +196,7 @@ class Training:
             return False
         # Of all steps since the last report: a spike between two looks counts.
         norms = self.game.peaks.values()
-        return float(figures["discriminator_logit_max"]) <= rule.max_logit and all(
+        return float(figures.get("discriminator_logit_max", 0)) <= rule.max_logit and all(
             float(norm) <= rule.max_gradient_norm for norm in norms
         )
 
