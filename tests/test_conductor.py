@@ -303,6 +303,22 @@ def test_a_slow_setting_does_not_keep_a_quick_one_from_being_confirmed(tmp_path:
     assert standings[0].setting == max(int(job[:4]) for job in confirmed)
 
 
+def test_a_slow_first_setting_leaves_the_others_their_time(tmp_path: Path) -> None:
+    """It takes 30 s a report, so all its replicates would take as long as the whole budget."""
+
+    def curve(job: Job, step: int) -> Result:
+        slow = job.setting == 0
+        worker.now += 29.0 * slow
+        return replace(steady(job, step), training_seconds=30.0 if slow else 1.0)
+
+    budget = {"trials": 12, "steps": 100, "evaluations": 5, "minutes": 6}
+    worker = Worker(tmp_path, slots=1, budget=budget, confirm={"top": 1, "seeds": 2})
+    worker.run(curve)
+    confirmed = [name for name, end in worker.log.ended.items() if "confirm" in name]
+    assert {"0011-confirm-1", "0011-confirm-2"} <= set(confirmed)
+    assert worker.conductor.seconds_used <= 360
+
+
 def test_more_trials_extend_a_search(tmp_path: Path) -> None:
     Worker(tmp_path).run(steady)
     more = Worker(tmp_path, budget={"trials": 8, "steps": 100, "evaluations": 5})

@@ -14,7 +14,7 @@ from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
 from gan_tune.metrics import Judge
 from gan_tune.searching.conductor import Conductor
-from gan_tune.searching.confirm import Standing
+from gan_tune.searching.confirm import Standing, candidates
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.study import FIRST_SETTING, settings_of
 
@@ -93,22 +93,29 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
 
 
 def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
-    """The setting with the best confirmed mean, and its best replicate; None if none is sound."""
+    """The setting with the best confirmed mean, and its best replicate; None if none is sound.
+
+    Where the time sufficed for no other than the first setting, it has beaten nobody: then it is
+    the best setting of the search, unconfirmed.
+    """
     standings = conductor.standings()
     first = next((row for row in standings if row.setting == FIRST_SETTING), None)
     first_mean = _finite(first.mean) if first else None
+    settings = {setting.number: setting for setting in conductor.study.settings()}
+    mode = conductor.space.objective.mode
+    ranked = candidates(list(settings.values()), top=len(settings), mode=mode)
+    alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
     for row in standings:
-        if not row.dropped and math.isfinite(row.mean):
+        if not row.dropped and math.isfinite(row.mean) and not alone:
             job = conductor.study.job(row.setting, _best_replicate(row, conductor))
             generator = _generator(conductor, job, dataset)
             if generator is not None:
                 return Champion(job, generator, row.mean, row.spread, row.seeds, True, first_mean)
-    for entry in leaderboard(conductor.study.optuna_study, standings):
-        if entry.outcome == "completed" and entry.value is not None:
-            job = conductor.study.job(entry.setting, 0)
-            generator = _generator(conductor, job, dataset)
-            if generator is not None:
-                return Champion(job, generator, entry.value, math.nan, 0, False, None)
+    for number in ranked:
+        job, value = conductor.study.job(number, 0), settings[number].value
+        generator = _generator(conductor, job, dataset)
+        if value is not None and generator is not None:
+            return Champion(job, generator, value, math.nan, 0, False, None)
     return None
 
 

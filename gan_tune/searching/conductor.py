@@ -136,8 +136,7 @@ class Conductor:
         self._consider(first_only=searching)
         too_long = []
         while chosen := self.confirmation.next():
-            # Only what can be expected to end in time is started.
-            if self._expected_seconds(chosen[0]) <= self.seconds_left:
+            if self._in_time(chosen[0]):
                 break
             too_long.append(chosen)
         for setting, replicate in too_long:
@@ -155,6 +154,19 @@ class Conductor:
         if not top:
             return []
         return candidates(self.study.settings(), top=top, mode=self.space.objective.mode)
+
+    def _in_time(self, setting: int) -> bool:
+        """Whether a replicate can be expected to end in time.
+
+        The first setting, which is only there to compare with, leaves the others theirs.
+        """
+        kept = 0.0
+        if setting == FIRST_SETTING:
+            done = {row.setting: row.seeds for row in self.confirmation.standings()}
+            others = [other for other in self._candidates() if other != FIRST_SETTING]
+            missing = {other: self.space.confirm.seeds - done.get(other, 0) for other in others}
+            kept = sum(n * self._expected_seconds(other) for other, n in missing.items())
+        return self._expected_seconds(setting) + kept / self.slots <= self.seconds_left
 
     def _expected_seconds(self, setting: int) -> float:
         """How long a replicate takes, by the setting's own trial; 0 where nothing is known."""
