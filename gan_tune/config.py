@@ -273,6 +273,8 @@ class TrialConfig(_Frozen):
         Raises:
             ConfigError: with every fault found, each at its dotted path in ``tree``.
         """
+        if not isinstance(tree, Mapping):
+            raise ConfigError([Fault("", "a trial must be a mapping", shown(tree))])
         draft = cls.draft(tree, catalogue)
         faults = list(draft.faults)
         if draft.config is not None:

@@ -81,7 +81,12 @@ def argument_faults(error: ValidationError, path: str, value: Any) -> list[Fault
     """Faults of one argument; the members of a union are joined with `or`."""
     rules: dict[str, list[str]] = {}
     inputs: dict[str, Any] = {}
-    for entry in error.errors():
+    entries = error.errors()
+    for entry in entries:
+        if entry["type"] == "too_short" and any(
+            other["loc"][: len(entry["loc"])] == entry["loc"] != other["loc"] for other in entries
+        ):
+            continue  # pydantic does not count the entries that are wrong
         place, inner = path, value
         for step in entry["loc"]:
             # Pydantic also puts the names of a union's members into the place: left out.

@@ -551,6 +551,19 @@ def test_image_folder_reads_many_formats(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sort(greys), 10 * np.arange(20), atol=3)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_folder_puts_transparent_pictures_on_white(channels: int, tmp_path: Path) -> None:
+    hidden = np.zeros((12, 12, 4), np.uint8)
+    hidden[..., 0] = 200  # red, and wholly transparent
+    hidden[6:, :, 3] = 255
+    for i in range(20):
+        write_picture(tmp_path / "set" / f"{i}.png", hidden)
+    dataset = load_dataset("image_folder", root=str(tmp_path / "set"), size=12, channels=channels)
+    picture = dataset.split("train")[0]
+    assert (picture[:, :4] == 255).all()
+    assert (picture[:, 8:] < 201).all()
+
+
 def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()

@@ -132,6 +132,21 @@ def test_a_rule_refuses_what_breaks_it_and_nothing_else(
     assert faults(good) == ""
 
 
+@pytest.mark.parametrize("tree", ["digits", 3, None, [1]])
+def test_a_trial_is_a_mapping(tree: Any) -> None:
+    with pytest.raises(ConfigError, match="a trial must be a mapping"):
+        TrialConfig.from_tree(tree, catalogue())
+
+
+def test_a_list_with_a_wrong_entry_is_not_called_too_short_as_well() -> None:
+    wrong = {"augment": {"name": "diffaugment", "policy": ["colour"]}}
+    assert faults(wrong).count("\n") == 0
+    assert "augment.policy.0: must be" in faults(wrong)
+    assert "must have at least 1 entries" in faults(
+        {"augment": {"name": "diffaugment", "policy": []}}
+    )
+
+
 @pytest.mark.parametrize("metric", sorted(NO_OBJECTIVES))
 def test_what_is_best_near_1_is_no_objective(metric: str) -> None:
     trial = trial_tree(**RING)

@@ -129,11 +129,20 @@ def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8
         with Image.open(path) as source:
             if source.mode.startswith(("I", "F")):  # converting these cuts off all above 255
                 raise ValueError(f"must have 8 bits a channel, but is of mode {source.mode}")
-            upright = ImageOps.exif_transpose(source).convert("L" if channels == 1 else "RGB")
+            upright = _on_white(ImageOps.exif_transpose(source))
+            upright = upright.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return _Broken(path, str(error))
     fitted = np.asarray(CROPS[crop](upright, (size, size)))
     return fitted.reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """What a viewer shows: the colours of transparent pixels are whatever a program left there."""
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
 def _raise_broken(folder: PictureFolder, results: Sequence[object]) -> None:
