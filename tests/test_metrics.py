@@ -538,6 +538,23 @@ def test_pictures_without_classes_go_by_principal_components(
     assert (np.diff(train.var(0)) <= 1e-9).all()
 
 
+def test_a_table_is_judged_alike_in_any_units() -> None:
+    units = np.array([1, 1e3, 1e-3], np.float32)
+    metres, others = (
+        Dataset("own", "points", *(factor * points3(seed) for seed in range(3)))
+        for factor in (np.float32(1), units)
+    )
+    fake = torch.tensor(points3(9) * np.array([0.5, 1, 1], np.float32))
+    names = ("frechet_distance", "energy_distance", "sliced_wasserstein", "coverage")
+    one = build_judge(metres, "selection")(fake)
+    same = build_judge(others, "selection")(fake * torch.tensor(units))
+    for name in names:
+        assert same[name] == pytest.approx(one[name], rel=1e-4), name
+    constant = Dataset("own", "points", *(np.ones((50, 2), np.float32) for _ in range(3)))
+    features = build_extractor(constant)(torch.tensor([[1.0, 3.0]]))
+    np.testing.assert_array_equal(features, [[0, 2]])
+
+
 # The judge
 
 JUDGED: dict[str, Callable[[], Dataset]] = {

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from gan_tune.errors import DataError
 from gan_tune.gan.data import Dataset, cache_folder
+from gan_tune.gan.scaling import scaling_of
 from gan_tune.metrics.classifier import (
     ARCHITECTURE_NAME,
     CHUNK,
@@ -41,6 +42,7 @@ __all__ = [
     "CoordinateFeatures",
     "FeatureExtractor",
     "PrincipalFeatures",
+    "StandardisedFeatures",
     "build_extractor",
     "exact_convolutions",
     "save_weights",
@@ -72,6 +74,22 @@ class CoordinateFeatures:
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         return samples.detach().cpu().numpy().astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class StandardisedFeatures:
+    """Points [N, D] less the training split's mean, over its deviation; both float64 [D].
+
+    Otherwise the column of the largest unit would be all that counts.
+    """
+
+    identity: str
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    def __call__(self, samples: Tensor) -> FloatMatrix:
+        features: FloatMatrix = samples.detach().cpu().double().numpy()
+        return (features - self.mean) / self.deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +146,7 @@ def build_extractor(dataset: Dataset) -> FeatureExtractor:
         DataError: the cache folder cannot be written.
     """
     if dataset.kind == "points":
-        return CoordinateFeatures()
+        return CoordinateFeatures() if dataset.mixture else _standardised_features(dataset)
     # One class is nothing to tell apart.
     if dataset.train_labels is None or len(np.unique(dataset.train_labels)) < 2:
         return _principal_features(dataset)
@@ -144,6 +162,14 @@ def shipped_record(name: str) -> dict[str, Any] | None:
     """How the shipped weights of a data set came about (accuracies, seed, command), if any are."""
     path = SHIPPED_WEIGHTS / f"{name}.json"
     return dict(json.loads(path.read_text())) if path.is_file() else None
+
+
+def _standardised_features(dataset: Dataset) -> StandardisedFeatures:
+    scaling = scaling_of(dataset, "standard")
+    deviation = np.array(scaling.factor)
+    constant = dataset.train.min(0) == dataset.train.max(0)
+    identity = f"standardised-{dataset.digest[:8]}"
+    return StandardisedFeatures(identity, np.array(scaling.shift), np.where(constant, 1, deviation))
 
 
 def _principal_features(dataset: Dataset) -> PrincipalFeatures:
