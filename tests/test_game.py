@@ -87,6 +87,30 @@ def test_activations_of_judged_samples_are_not_kept() -> None:
     assert [h.shape for h in game.draw().activations] == [(16, 16)]
 
 
+def test_sparse_activations_are_seen_in_the_figures() -> None:
+    relu = {"name": "mlp", "latent": 8, "hidden": [16], "activation": "relu"}
+    quick = {"name": "adam", "lr": 0.03}
+    shares = []
+    for weight in (1e-3, 100.0):
+        penalties = [{"name": "activation_l1", "weight": weight}]
+        game = game_of(generator=relu, generator_optimizer=quick, penalties=penalties)
+        for _ in range(40):
+            game.train_step()
+        (h,) = game.draw().activations
+        rms = h.square().mean(0).sqrt()
+        share = float(((h.abs() < 0.01 * rms) | (rms == 0)).float().mean())
+        assert float(game.figures["generator_idle_share"]) == pytest.approx(share, abs=0.1)
+        shares.append(share)
+    assert shares[0] + 0.1 < shares[1]
+    assert "generator_idle_share" not in trained_figures()
+
+
+def trained_figures() -> dict[str, Tensor]:
+    game = game_of()
+    game.train_step()
+    return game.figures
+
+
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("every", [0, 1, 3])
 def test_no_weight_of_the_discriminator_is_beyond_its_limit(update: str, every: int) -> None:

@@ -30,7 +30,7 @@ from gan_tune.gan.randomness import global_generators, global_state, seeded, see
 from gan_tune.gan.residence import resident
 from gan_tune.gan.scaling import scaling_of
 from gan_tune.gan.schedules import SCHEDULES
-from gan_tune.gan.sparsity import SPARSITIES
+from gan_tune.gan.sparsity import SPARSITIES, idle_share
 from gan_tune.gan.updates import UPDATES
 
 __all__ = ["PLAYERS", "Game", "Player", "Round", "hidden_activations"]
@@ -303,6 +303,9 @@ class Game:
         for penalty, args in self._penalties_of("generator"):
             of = self.parameters["generator"] if penalty.of == "weights" else batch.activations
             total = total + penalty.function(of, **args)
+        if batch.activations:
+            shares = torch.stack([idle_share(h) for h in batch.activations])
+            self.figures["generator_idle_share"] = shares.mean()
         return total + self._autoencoding(batch.real)
 
     def _penalties_of(self, player: Player) -> Iterator[tuple[Any, dict[str, Any]]]:

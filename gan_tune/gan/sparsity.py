@@ -18,7 +18,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["SPARSITIES", "Sparsity", "activity_divergence", "keep_largest", "mean_magnitude"]
+__all__ = [
+    "SPARSITIES",
+    "Sparsity",
+    "activity_divergence",
+    "idle_share",
+    "keep_largest",
+    "mean_magnitude",
+]
 
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Target = Annotated[float, Field(gt=0, lt=1)]
@@ -51,6 +58,16 @@ def keep_largest(h: Tensor, k: int) -> Tensor:
     """Each sample's k entries of largest |h|, the others 0 (Makhzani and Frey 2013)."""
     kept = h.abs().topk(min(k, h.shape[1]), dim=1).indices
     return h * torch.zeros_like(h).scatter(1, kept, 1.0)
+
+
+def idle_share(h: Tensor) -> Tensor:
+    """Share of the entries of h [batch, units, ...] under 1 % of their unit's root mean square.
+
+    So that shrinking all of a unit's values gains nothing; a unit that is always 0 is idle.
+    """
+    by_unit = h.detach().transpose(0, 1).flatten(1)
+    rms = by_unit.square().mean(1, keepdim=True).sqrt()
+    return ((by_unit.abs() < 0.01 * rms) | (rms == 0)).float().mean()
 
 
 @dataclass(frozen=True)
