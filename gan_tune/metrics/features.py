@@ -52,6 +52,8 @@ __all__ = [
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 MAX_PRINCIPAL_COMPONENTS = 64
 MAX_PRINCIPAL_PICTURES = 10_000
+MAX_PRINCIPAL_PIXELS = 2**27
+"""In float64, which the decomposition copies: 1 GiB, or 2,700 pictures of 3x128x128."""
 MAX_TRAINING_STEPS = 8_000
 
 
@@ -175,7 +177,9 @@ def _standardised_features(dataset: Dataset) -> StandardisedFeatures:
 def _principal_features(dataset: Dataset) -> PrincipalFeatures:
     from sklearn.decomposition import PCA
 
-    pixels = dataset.train[:MAX_PRINCIPAL_PICTURES].reshape(-1, int(np.prod(dataset.shape))) / 255
+    size = int(np.prod(dataset.shape))
+    pictures = min(MAX_PRINCIPAL_PICTURES, MAX_PRINCIPAL_PIXELS // size)
+    pixels = dataset.train[:pictures].reshape(-1, size) / 255
     count = min(MAX_PRINCIPAL_COMPONENTS, *pixels.shape)
     fitted = PCA(count, svd_solver="randomized", random_state=0).fit(pixels)
     identity = f"pca{count}-{dataset.digest[:8]}"
