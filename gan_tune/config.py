@@ -53,6 +53,7 @@ __all__ = [
     "TrialConfig",
     "Whole",
     "closest",
+    "place_and_word",
     "signature_arguments",
 ]
 
@@ -280,7 +281,7 @@ class TrialConfig(_Frozen):
         if draft.config is not None:
             doubtful = set(draft.broken)
             for rule in catalogue.broken_rules(draft.config, but=draft.broken):
-                faults.append(rule.fault())
+                faults.append(rule.fault(draft.config))
                 doubtful.update(rule.touches)
             if build and doubtful.isdisjoint(("data", "generator", "discriminator")):
                 found = catalogue.build(draft.config)
@@ -390,9 +391,29 @@ class Incompatibility:
         heads = {place.split(".")[0] for place in self.fields}
         return frozenset(heads.union(*(BOTH[head] for head in heads if head in BOTH)))
 
-    def fault(self) -> Fault:
-        """The rule as a fault of a trial config."""
-        return Fault(self.fields[0], f"does not go with {self.fields[1]}: {self.reason}")
+    def fault(self, config: TrialConfig) -> Fault:
+        """The rule as a fault of a trial config that breaks it."""
+        one, other = self.fields
+        text = f"{_word_at(config, one)} does not go with {place_and_word(config, other)}"
+        return Fault(one, f"{text.strip()}: {self.reason}")
+
+
+def place_and_word(config: TrialConfig, place: str) -> str:
+    """A dotted place of a config with what stands there, where a word can say it."""
+    word = _word_at(config, place)
+    return f"{place} = {word}" if word else place
+
+
+def _word_at(config: TrialConfig, place: str) -> str:
+    head, *below = place.split(".")
+    value = getattr(config, head, None)
+    if below and isinstance(value, Part):
+        value = value.args.get(below[0])
+    if isinstance(value, Part):
+        return value.name
+    if isinstance(value, tuple):
+        return ", ".join(part.name for part in value if isinstance(part, Part))
+    return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 class Ranged(Protocol):
@@ -520,7 +541,7 @@ class Catalogue:
 
     def clashes(self, config: TrialConfig) -> list[Fault]:
         """The declared incompatibilities that a config runs into, as faults."""
-        return [rule.fault() for rule in self.broken_rules(config)]
+        return [rule.fault(config) for rule in self.broken_rules(config)]
 
 
 def signature_arguments(

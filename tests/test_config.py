@@ -147,7 +147,7 @@ def test_defaults_are_filled_in_and_values_take_the_arguments_type() -> None:
         (changed(generator="mine:Net"), "generator.latent: mine:Net needs latent"),
         (
             changed(discriminator={"name": "mlp", "norm": "batch"}),
-            "discriminator.norm: does not go with penalties: a penalty is on single samples, ",
+            "discriminator.norm: batch does not go with penalties = r1: a penalty is on single ",
         ),
         (
             changed(generator={"name": "mlp", "hidden": [1, 2, 3, 4]}),

@@ -793,7 +793,7 @@ def test_a_pair_below_options_is_nested_and_loads() -> None:
 def test_an_option_that_clashes_with_a_fixed_value_is_named_alone() -> None:
     (line,) = faults_in(with_trial(discriminator=NORMS, penalties=["r1"]))
     assert line == (
-        "discriminator.norm: batch does not go with penalties: a penalty is on single samples, "
+        "discriminator.norm: batch does not go with penalties = r1: a penalty is on single samples, "
         "batch norm ties a batch together"
     )
 
@@ -801,7 +801,9 @@ def test_an_option_that_clashes_with_a_fixed_value_is_named_alone() -> None:
 def test_fixed_values_that_clash_are_told_as_in_a_config() -> None:
     fixed = {"name": "mlp", "norm": "batch"}
     (line,) = faults_in(with_trial(discriminator=fixed, penalties=["r1"]))
-    assert line.startswith("discriminator.norm: does not go with penalties: a penalty is on single")
+    assert line.startswith(
+        "discriminator.norm: batch does not go with penalties = r1: a penalty is"
+    )
 
 
 def test_the_nested_form_is_accepted() -> None:

@@ -21,6 +21,7 @@ from gan_tune.config import (
     Objective,
     Part,
     TrialConfig,
+    place_and_word,
 )
 from gan_tune.errors import ConfigError, Fault
 from gan_tune.space.grammar import ELSEWHERE
@@ -163,15 +164,18 @@ class SpaceCheck:
 
     def _clash_fault(self, rule: Incompatibility, values: Mapping[str, Scalar]) -> Fault:
         causes = self._causes(rule, values)
+        config = self.draft(values).config
+        assert config is not None  # it broke the rule
         if not causes:
-            return rule.fault()
+            return rule.fault(config)
         first, *others = causes
         name, value = first.dimension.name, word(first.bad)
         if not others:
             field = first.dimension.field
             own = (field, *BOTH.get(field, ()))
             with_what = next((f for f in rule.fields if f.split(".")[0] not in own), rule.fields[1])
-            return Fault(name, f"{value} does not go with {with_what}: {rule.reason}")
+            other = place_and_word(config, with_what)
+            return Fault(name, f"{value} does not go with {other}: {rule.reason}")
         pair = " and ".join(f"{other.dimension.name} = {word(other.bad)}" for other in others)
         instead = nested_form(self.raw, causes)
         text = f"{value} does not go with {pair}: {rule.reason}; nest them instead: {instead}"
