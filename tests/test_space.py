@@ -793,8 +793,8 @@ def test_a_pair_below_options_is_nested_and_loads() -> None:
 def test_an_option_that_clashes_with_a_fixed_value_is_named_alone() -> None:
     (line,) = faults_in(with_trial(discriminator=NORMS, penalties=["r1"]))
     assert line == (
-        "discriminator.norm: batch does not go with penalties = r1: a penalty is on single samples, "
-        "batch norm ties a batch together"
+        "discriminator.norm: batch does not go with penalties = r1: a penalty is on single "
+        "samples, batch norm ties a batch together"
     )
 
 
