@@ -9,10 +9,12 @@ a warning.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from gan_tune.config import Incompatibility, Part, Ranged, SearchRule, TrialConfig
 from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
+from gan_tune.gan.data import Dataset
 from gan_tune.gan.penalties import PENALTIES, applies_to
 
 __all__ = [
@@ -58,6 +60,20 @@ def _is_points(config: TrialConfig) -> bool:
         return dataset_of(config.data).kind == "points"
     except DataError:
         return False  # missing data is a fault of its own
+
+
+def _beyond(config: TrialConfig, low: float, high: float) -> bool:
+    """Whether points lie outside of low..high."""
+    try:
+        least, most = _extent(dataset_of(config.data))
+    except DataError:
+        return False
+    return _is_points(config) and not low <= least <= most <= high
+
+
+@lru_cache(maxsize=8)
+def _extent(dataset: Dataset) -> tuple[float, float]:
+    return float(dataset.train.min()), float(dataset.train.max())
 
 
 def _output(config: TrialConfig) -> str:
@@ -114,7 +130,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "generator.output",
         "data.scale",
         "sigmoid reaches only 0..1, but scaled data go below 0 (use tanh or linear)",
-        lambda c: _output(c) == "sigmoid" and (c.data.args["scale"] != "none" or _is_points(c)),
+        lambda c: _output(c) == "sigmoid" and (c.data.args["scale"] != "none" or _beyond(c, 0, 1)),
     ),
     _rule(
         "generator.output",
@@ -126,7 +142,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "generator.output",
         "data.scale",
         "tanh reaches only -1..1, but unscaled points go beyond (use linear, or symmetric)",
-        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "none" and _is_points(c),
+        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "none" and _beyond(c, -1, 1),
     ),
     _rule(
         "discriminator.norm",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import trial_tree
 
@@ -160,3 +162,21 @@ def test_what_is_best_near_1_is_no_objective(metric: str) -> None:
     }
     with pytest.raises(SpaceError, match=f"objective.metric: {metric} is best near 1"):
         SearchSpace.load(tree, catalogue())
+
+
+@pytest.mark.parametrize(
+    ("output", "low", "high", "refused"),
+    [
+        ("sigmoid", 0, 1, False),
+        ("sigmoid", -0.5, 1, True),
+        ("tanh", -1, 1, False),
+        ("tanh", 0, 1.5, True),
+    ],
+)
+def test_a_table_may_lie_where_the_output_reaches(
+    output: str, low: float, high: float, refused: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.npy"
+    np.save(path, np.linspace(low, high, 200, dtype=np.float32)[:, None].repeat(2, 1))
+    table = RING | data("npz", path=str(path), scale="none") | generator(output=output)
+    assert ("reaches only" in faults(table)) == refused
