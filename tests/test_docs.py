@@ -203,7 +203,7 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
     thresholds = {
         "vanishing": [symptoms.VANISHING, symptoms.SILENT],
         "exploding": [symptoms.EXPLODING],
-        "oscillating": [symptoms.SWINGS, symptoms.SWING],
+        "oscillating": [symptoms.SWINGS, symptoms.SWING, symptoms.NOISE],
         "dominated": [symptoms.DOMINATED],
     }
     assert names(TABLES["symptom"]) == list(symptoms.SYMPTOMS) == list(thresholds)

@@ -50,6 +50,12 @@ def test_just_inside_the_threshold_is_sound(name: str) -> None:
     assert symptoms(inside[name]) == ()
 
 
+def test_ups_and_downs_at_the_floor_are_no_oscillation() -> None:
+    wobble = (1.0, 2.9, 1.0, 2.9, 1.0, 2.9, 1.0, 2.9)
+    assert symptoms([vitals(value=v, floor=1.0) for v in wobble]) == ()
+    assert symptoms([vitals(value=v, floor=0.1) for v in wobble]) == ("oscillating",)
+
+
 def test_a_generator_that_never_heard_anything_has_vanished() -> None:
     for norm in (0.0, 1e-9):
         silent = vitals(generator_norm=norm, generator_norm_max=norm)

@@ -24,6 +24,8 @@ DOMINATED = 0.99
 """Accuracy on real and on fake samples beyond which the discriminator dominates."""
 SWING = 1.5
 """Least ratio between a value and the next turning point for the way to be a swing."""
+NOISE = 3.0
+"""Times its floor under which the objective's ups and downs are those of the samples drawn."""
 SWINGS = 4
 """So many swings make an oscillation."""
 
@@ -33,8 +35,8 @@ class Vitals(NamedTuple):
 
     Means (and largest values) of both players' gradient norms before clipping, the
     discriminator's mean accuracy on real and on fake samples, and the objective, all of them
-    possibly NaN. What is of the discriminator is None where it made no step, as in a ``block`` of
-    the generator alone.
+    possibly NaN; ``floor`` is the objective's value of real samples, 0 where there is none. What is
+    of the discriminator is None where it made no step, as in a ``block`` of the generator alone.
     """
 
     generator_norm: float
@@ -44,6 +46,7 @@ class Vitals(NamedTuple):
     accuracy_real: float | None
     accuracy_fake: float | None
     value: float
+    floor: float = 0.0
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
@@ -85,7 +88,11 @@ def dominated(history: Sequence[Vitals]) -> bool:
 
 def oscillating(history: Sequence[Vitals]) -> bool:
     """The objective went up and down again and again by half of itself and more."""
-    values = [abs(vitals.value) for vitals in history if math.isfinite(vitals.value)]
+    values = [
+        max(abs(vitals.value), NOISE * vitals.floor)
+        for vitals in history
+        if math.isfinite(vitals.value)
+    ]
     if not values:
         return False
     swings, falling, extreme = 0, True, values[0]

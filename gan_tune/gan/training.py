@@ -43,6 +43,11 @@ class Judge(Protocol):
         """How many samples it asks for."""
         ...
 
+    @property
+    def floor(self) -> Mapping[str, float]:
+        """Of each distance what real samples come to."""
+        ...
+
     def __call__(self, samples: Tensor, *, models: Models) -> Mapping[str, float]: ...
 
 
@@ -155,7 +160,8 @@ class Training:
         scalars = metrics | {name: float(f) for name, f in self.game.figures.items()}
         scalars |= self.game.means()
         value: float | None = metrics[self.config.objective.metric]
-        self._history.append(_vitals(scalars, value))
+        floor = self.judge.floor.get(self.config.objective.metric, 0.0)
+        self._history.append(_vitals(scalars, value, floor))
         if not (sound and value is not None and math.isfinite(value)):
             value, self.outcome = None, "diverged"
         improved = value is not None and self._keep_if_best(value)
@@ -284,7 +290,7 @@ class Training:
         }
 
 
-def _vitals(scalars: Mapping[str, float], value: float | None) -> Vitals:
+def _vitals(scalars: Mapping[str, float], value: float | None, floor: float) -> Vitals:
     return Vitals(
         scalars["generator_gradient_norm"],
         scalars["generator_gradient_norm_max"],
@@ -293,4 +299,5 @@ def _vitals(scalars: Mapping[str, float], value: float | None) -> Vitals:
         scalars.get("discriminator_accuracy_real"),
         scalars.get("discriminator_accuracy_fake"),
         math.nan if value is None else value,
+        floor,
     )
