@@ -9,12 +9,14 @@ import pytest
 import torch
 from conftest import trial_config
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from gan_tune.catalogue import dataset_of
 from gan_tune.errors import ConfigError
 from gan_tune.gan.game import PLAYERS, Game, Player, hidden_activations
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import GENERATORS, build_network
+from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.training import train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
@@ -166,3 +168,59 @@ def test_what_a_network_lacks_is_said_when_the_config_is_checked(
 ) -> None:
     with pytest.raises(ConfigError, match=rule):
         trial_config(**changes)
+
+
+def test_the_generators_player_descends_all_that_it_is_told_to() -> None:
+    """Adversarial loss, both kinds of penalties, and reconstruction from sparse codes, by hand."""
+    weights = {"l2": 0.01, "activation_l1": 0.5, "reconstruction": 3.0, "sparsity": 0.7}
+    for sparsity in ({"name": "k_sparse", "k": 2}, {"name": "l1", "weight": weights["sparsity"]}):
+        game = game_of(
+            generator={"name": "mlp", "latent": 6, "hidden": [8], "activation": "tanh"},
+            encoder={"name": "mlp", "hidden": [8]},
+            sparsity=sparsity,
+            reconstruction_weight=weights["reconstruction"],
+            penalties=[
+                {"name": "l2", "weight": weights["l2"], "network": "generator"},
+                {"name": "activation_l1", "weight": weights["activation_l1"]},
+            ],
+        )
+        batch = game.draw()
+        found = game.gradients("generator", batch)
+        generator, encoder = game.generator, game.encoder
+        assert encoder is not None
+        hidden = generator.body(batch.z)
+        code = encoder(batch.real)
+        kept = code
+        if sparsity["name"] == "k_sparse":
+            kept = code * (code.abs() >= code.abs().sort(dim=1).values[:, -2:-1])
+        decoded = generator.output(generator.head(generator.body(kept))).view_as(batch.real)
+        parameters = game.parameters["generator"]
+        loss = (
+            softplus(-game.discriminator(generator(batch.z))).mean()
+            + PENALTIES["l2"].function(parameters, weight=weights["l2"])
+            + weights["activation_l1"] * hidden.abs().mean()
+            + weights["reconstruction"] * (decoded - batch.real).square().mean()
+        )
+        if sparsity["name"] == "l1":
+            loss = loss + weights["sparsity"] * code.abs().mean()
+        expected = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        torch.testing.assert_close(list(found), list(expected))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"instance_noise": {"std": 1e3, "until": 1.0}},
+        {"augment": {"name": "diffaugment", "policy": ["color"]}},
+    ],
+    ids=["instance noise", "diffaugment"],
+)
+def test_both_players_see_views_of_the_samples(changes: dict[str, Any]) -> None:
+    figures = []
+    for view in ({}, changes):
+        game = game_of(**view)
+        game.train_step()
+        figures.append(game.figures)
+    plain, seen = figures
+    for name in ("discriminator_loss", "generator_loss", "discriminator_logit_max"):
+        assert abs(float(seen[name] - plain[name])) > 1e-4, name
