@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 __all__ = [
+    "IDLE",
     "SPARSITIES",
     "Sparsity",
     "activity_divergence",
@@ -30,6 +31,8 @@ __all__ = [
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Target = Annotated[float, Field(gt=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
+IDLE = 0.01
+"""Share of its unit's root mean square under which a value counts as zero."""
 
 
 def mean_magnitude(h: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ def idle_share(h: Tensor) -> Tensor:
     """
     by_unit = h.detach().transpose(0, 1).flatten(1)
     rms = by_unit.square().mean(1, keepdim=True).sqrt()
-    return ((by_unit.abs() < 0.01 * rms) | (rms == 0)).float().mean()
+    return ((by_unit.abs() < IDLE * rms) | (rms == 0)).float().mean()
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gan_tune.gan.sparsity import IDLE
 from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
 
-__all__ = ["ZERO_SHARE_OF_RMS", "CodeFigures", "code_figures", "hoyer_sparsity"]
-
-ZERO_SHARE_OF_RMS = 0.01
+__all__ = ["CodeFigures", "code_figures", "hoyer_sparsity"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def code_figures(codes: Samples) -> CodeFigures:
         return CodeFigures(math.nan, math.nan, math.nan)
     rms = np.sqrt(np.square(h).mean(axis=0))
     dead = rms == 0
-    zeros = (np.abs(h) < ZERO_SHARE_OF_RMS * rms) | dead
+    zeros = (np.abs(h) < IDLE * rms) | dead
     return CodeFigures(float(hoyer_sparsity(h).mean()), float(zeros.mean()), float(dead.mean()))
 
 
