@@ -231,7 +231,7 @@ def _show_estimate(space: SearchSpace, measured: Estimate) -> None:
 
 
 def _show_result(console: Console, result: SearchResult, *, again: bool) -> None:
-    from gan_tune.live import leaderboard, verdict, what_mattered
+    from gan_tune.live import leaderboard, pareto_front, verdict, what_mattered
     from gan_tune.readable import clock, counted
 
     state = "finished" if result.finished else "was interrupted"
@@ -241,6 +241,8 @@ def _show_result(console: Console, result: SearchResult, *, again: bool) -> None
     if result.rows:
         console.print()
         console.print(leaderboard(result.rows, result.metric))
+        if front := pareto_front(result.rows, result.metric):
+            console.print(front)
         console.print()
     for line in verdict(result):
         _print(console, line)
@@ -482,15 +484,22 @@ def show(space: SpaceArgument, set_: SetOption = None) -> None:
 
 
 def _space_lines(space: SearchSpace) -> list[str]:
-    budget, confirm, objective = space.budget, space.confirm, space.objective
+    budget, confirm = space.budget, space.confirm
+    objectives = ", ".join(f"{one.metric} ({one.mode})" for one in space.objectives)
+    several = len(space.objectives) > 1
+    stops = f"{_in_words(space, 'scheduler')} stops early"
+    if several:
+        by = space.search.prune_on
+        stops = f"{stops} by {by}" if by else "nothing stops early (search.prune_on is not given)"
     time_limit = "no time limit" if budget.minutes is None else f"{budget.minutes:g} minutes"
     return [
-        f"objective: {objective.metric} ({objective.mode})",
+        f"objective{'s' if several else ''}: {objectives}",
         f"budget: {budget.trials} trials of {budget.steps:,} steps, "
         f"{budget.evaluations} evaluations each, {time_limit}",
         f"search: {_in_words(space, 'sampler')} proposes, "
-        f"{_in_words(space, 'scheduler')} stops early, "
-        f"seed {space.search.seed}; {len(space.starts)} to start from",
+        f"{stops}, "
+        f"seed {space.search.seed}; {len(space.starts)} to start from"
+        + (f"; {space.search.seeds} seeds for each setting" if space.search.seeds > 1 else ""),
         f"confirmation: the best {confirm.top}, with {confirm.seeds} seeds each",
         f"resources of a trial: cpu {space.resources.cpu:g}, gpu {space.resources.gpu:g}",
     ]

@@ -49,6 +49,7 @@ __all__ = [
     "Objective",
     "Part",
     "Ranged",
+    "SearchPlan",
     "SearchRule",
     "TrialConfig",
     "Whole",
@@ -426,15 +427,22 @@ class Ranged(Protocol):
 
 
 @dataclass(frozen=True)
-class SearchRule:
-    """What a sampler cannot do, with the space or the stopping rule that would need it.
+class SearchPlan:
+    """How a space is searched: who proposes and stops, what is decided, how many objectives."""
 
-    ``clash`` is given the sampler, the stopping rule and everything the search decides.
-    """
+    sampler: Part
+    scheduler: Part
+    ranges: Sequence[Ranged]
+    objectives: int = 1
+
+
+@dataclass(frozen=True)
+class SearchRule:
+    """What a sampler cannot do, with what in the space file would need it."""
 
     fields: tuple[str, str]
     reason: str
-    clash: Callable[[Part, Part, Sequence[Ranged]], bool]
+    clash: Callable[[SearchPlan], bool]
 
     def fault(self) -> Fault:
         """The rule as a fault of a space file."""

@@ -265,12 +265,17 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
         ("search.sampler", "trial"),
         "cmaes needs the same ranges of numbers in every setting, and here some are there only "
         "below an option of a choice (use tpe)",
-        lambda sampler, _, ranges: sampler.name == "cmaes" and _conditional(_numbers(ranges)),
+        lambda s: s.sampler.name == "cmaes" and _conditional(_numbers(s.ranges)),
     ),
     SearchRule(
         ("search.sampler", "trial"),
         "cmaes needs ranges of numbers, and here are none (use tpe)",
-        lambda sampler, _, ranges: sampler.name == "cmaes" and not _numbers(ranges),
+        lambda s: s.sampler.name == "cmaes" and not _numbers(s.ranges),
+    ),
+    SearchRule(
+        ("search.sampler", "objective"),
+        "cmaes follows one objective (use tpe or gp)",
+        lambda s: s.sampler.name == "cmaes" and s.objectives > 1,
     ),
 )
 
@@ -278,30 +283,30 @@ SEARCH_ADVICE: tuple[SearchRule, ...] = (
     SearchRule(
         ("search.sampler", "trial"),
         "cmaes draws the options of a choice at random and learns nothing of them (use tpe or gp)",
-        lambda sampler, _, ranges: sampler.name == "cmaes" and _choices(ranges),
+        lambda s: s.sampler.name == "cmaes" and _choices(s.ranges),
     ),
     SearchRule(
         ("search.sampler", "trial"),
         "gp draws at random what is there only below an option of a choice (use tpe)",
-        lambda sampler, _, ranges: sampler.name == "gp" and _conditional(ranges),
+        lambda s: s.sampler.name == "gp" and _conditional(s.ranges),
     ),
     SearchRule(
         ("search.sampler", "trial"),
         "qmc spreads evenly only over the ranges of the first setting; what is there only below "
         "another option of a choice is drawn at random (use random or tpe)",
-        lambda sampler, _, ranges: sampler.name == "qmc" and _conditional(ranges),
+        lambda s: s.sampler.name == "qmc" and _conditional(s.ranges),
     ),
     SearchRule(
         ("search.sampler", "search.scheduler"),
         "gp learns only from trials that ran their full length, and a scheduler leaves few of them "
         "(use scheduler: none, or tpe)",
-        lambda sampler, scheduler, _: sampler.name == "gp" and scheduler.name != "none",
+        lambda s: s.sampler.name == "gp" and s.scheduler.name != "none",
     ),
     SearchRule(
         ("search.sampler", "search.scheduler"),
         "cmaes with pruned: false learns only from trials that ran their full length, and a "
         "scheduler leaves few of them",
-        lambda sampler, scheduler, _: _leaves_out_pruned(sampler) and scheduler.name != "none",
+        lambda s: _leaves_out_pruned(s.sampler) and s.scheduler.name != "none",
     ),
 )
 

@@ -369,7 +369,6 @@ class PlainLog:
         self._ending = False
         self._confirming = False
         self._best: float | None = None
-        self._ended = 0
 
     def __enter__(self) -> PlainLog:
         return self
@@ -387,7 +386,6 @@ class PlainLog:
         self._board = _Board(conductor, slots, time.monotonic)
         space, minutes = conductor.space, conductor.space.budget.minutes
         outlook = self._board.outlook()
-        self._ended = outlook.settled
         self._best = outlook.best[0].value if outlook.best else None
         verb = f"goes on after {_plural(resumed, 'setting')}" if resumed else "begins"
         limit = "" if minutes is None else f" in {minutes:g} min"
@@ -429,13 +427,12 @@ class PlainLog:
         what = f"trial {job.name} {ending.outcome} at step {ending.step:,}"
         value = "" if ending.value is None else f": {objective.metric} {number(ending.value)}"
         error = f": {ending.error}" if ending.error else ""
-        if job.kind == "search" and ending.outcome != "interrupted":
-            self._ended += 1
         if ending.value is not None and ending.outcome in _SOUND:
             if self._best is None or objective.better(ending.value, self._best):
                 self._best = ending.value
             value += f" (best {number(self._best)})"
-        done = f" [{self._ended}/{board.conductor.space.budget.trials}]"
+        settled = sum(s.outcome is not None for s in board.conductor.study.settings())
+        done = f" [{settled}/{board.conductor.space.budget.trials}]"
         self._say(what + value + error + (done if job.kind == "search" else ""))
 
     def _say(self, text: str) -> None:
@@ -469,11 +466,37 @@ def leaderboard(found: Sequence[Mapping[str, Any]], metric: str, *, top: int = 1
         rows.add_row(
             f"{row['setting']:04}",
             _confirmed(row),
-            number(row["value"]),
+            _searched(row),
             Text(outcome, style=STYLES.get(outcome, "")),
             short_form(row["changes"]),
         )
     return rows
+
+
+def pareto_front(found: Sequence[Mapping[str, Any]], metric: str) -> Table | None:
+    """The settings that no other beats in all objectives; None for a search of one objective."""
+    front = [row for row in found if row.get("on_front")]
+    if not front:
+        return None
+    metrics = [metric, *front[0]["further"]]
+    rows = table(
+        "setting",
+        *metrics,
+        "settings",
+        figures=metrics,
+        wide=True,
+        title=f"Pareto front; {metric} decides who is the champion",
+    )
+    for row in sorted(front, key=lambda row: float(row["value"])):
+        values = [row["value"], *row["further"].values()]
+        rows.add_row(f"{row['setting']:04}", *map(number, values), short_form(row["changes"]))
+    return rows
+
+
+def _searched(row: Mapping[str, Any]) -> str:
+    seeds = row.get("value_seeds", 1)
+    spread = "" if row.get("value_spread") is None else f" ± {number(row['value_spread'])}"
+    return f"{number(row['value'])}{spread}" + (f" ({seeds})" if seeds > 1 else "")
 
 
 def _confirmed(row: Mapping[str, Any]) -> str:

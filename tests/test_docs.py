@@ -73,7 +73,8 @@ def flow(value: Any) -> str:
         value = value.name
     elif isinstance(value, BaseModel):
         value = value.model_dump()
-    value = list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        value = [one.model_dump() if isinstance(one, BaseModel) else one for one in value]
     text = yaml.safe_dump(value, default_flow_style=True, width=1_000, sort_keys=False)
     return text.removesuffix("...\n").strip()
 

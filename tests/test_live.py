@@ -21,7 +21,7 @@ from gan_tune.live import (
 from gan_tune.readable import clock, counted, number, short_form
 from gan_tune.searching.conductor import Ending
 from gan_tune.searching.confirm import Confirmation
-from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.jobs import Job, Kind, Outcome, Result
 from gan_tune.searching.study import Setting
 
 ESCAPE = "\x1b"
@@ -41,6 +41,7 @@ class FakeStudy:
 
     def __init__(self) -> None:
         self.readings = 0
+        self.last: Outcome | None = None
 
     def settings(self) -> list[Setting]:
         self.readings += 1
@@ -48,7 +49,7 @@ class FakeStudy:
             Setting(0, "completed", 40.0, 1000),
             Setting(1, "pruned", 30.5, 300),
             Setting(2, "diverged", 1.0, 100),
-            Setting(3, None, 20.25, 500),
+            Setting(3, self.last, 20.25, 500),
         ]
 
     def assignment(self, setting: int) -> dict[str, Any]:
@@ -93,7 +94,8 @@ def now() -> Clock:
 
 def job(conductor: FakeConductor, setting: int, replicate: int = 0) -> Job:
     name = f"{setting:04}" + (f"-confirm-{replicate}" if replicate else "")
-    return Job(name, setting, replicate, conductor.config)
+    kind: Kind = "confirmation" if replicate else "search"
+    return Job(name, setting, replicate, conductor.config, kind=kind)
 
 
 def result(step: int, value: float) -> Result:
@@ -262,6 +264,7 @@ def plain_log(conductor: FakeConductor) -> list[str]:
         log.trial_started(first, resumed=False)
         log.trial_reported(first, result(1000, 19.5), None)
         log.tick()
+        conductor.study.last = "completed"
         log.trial_ended(first, Ending("completed", 19.5, 1000))
         log.trial_started(second, resumed=False)
         log.trial_ended(second, Ending("failed", None, 0, "ValueError: no"))

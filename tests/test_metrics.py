@@ -30,7 +30,7 @@ from gan_tune.metrics.classifier import (
     train_classifier,
 )
 from gan_tune.metrics.energy import energy_distance
-from gan_tune.metrics.evidence import MAX_PROBED
+from gan_tune.metrics.evidence import MAX_PROBED, Cost
 from gan_tune.metrics.features import SHIPPED_WEIGHTS, build_extractor, shipped_record
 from gan_tune.metrics.frechet import frechet_distance, gaussian_distance, gaussian_statistics
 from gan_tune.metrics.kernel import kernel_distance
@@ -595,6 +595,7 @@ def networks(dataset: Dataset) -> Models:
         discriminator_features=lambda x: x.flatten(1) @ drawn,
         encode=lambda x: (x.flatten(1) @ drawn).relu(),
         reconstruct=lambda x: 0.5 * x,
+        generator_cost=lambda: Cost(7, 5.0),
     )
 
 
@@ -636,6 +637,8 @@ def test_metrics_of_networks_see_real_samples_only(name: str) -> None:
         "code_probe_accuracy": lambda: linear_probe_accuracy(
             models.encode(train), labels[0], codes, labels[1]
         ),
+        "generator_parameters": lambda: 7,
+        "generator_multiply_adds": lambda: 5.0,
     }
     figures = asdict(code_figures(codes))
     assert expected == pytest.approx(

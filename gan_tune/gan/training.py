@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gan_tune.config import TrialConfig
 from gan_tune.gan import checkpoint, pictures
@@ -23,7 +24,7 @@ from gan_tune.gan.data import Dataset
 from gan_tune.gan.game import Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
-from gan_tune.metrics.evidence import Models
+from gan_tune.metrics.evidence import Cost, Models
 
 __all__ = ["Judge", "Report", "Training", "train"]
 
@@ -31,6 +32,7 @@ Outcome = Literal["completed", "diverged", "collapsed"]
 
 CHECK_EVERY = 50
 """Steps between two looks for divergence: each look waits for the device once."""
+COST_BATCH = 2
 EVALUATION_BATCH = 2_000
 GRID_SAMPLES = 64
 
@@ -252,7 +254,19 @@ class Training:
             discriminator_features=None if features is None else game.evaluated(features),
             encode=None if game.encoder is None else game.evaluated(game.encode),
             reconstruct=None if game.encoder is None else game.evaluated(game.reconstruct),
+            generator_cost=self._generator_cost,
         )
+
+    @torch.no_grad()
+    def _generator_cost(self) -> Cost:
+        """Counted by PyTorch over a batch, since a network need not take single samples."""
+        generator = self.game.judged().eval()
+        latent = torch.zeros(COST_BATCH, self.game.latent, device=self.game.device)
+        with FlopCounterMode(display=False) as counter:
+            generator(latent)
+        generator.train()
+        parameters = sum(p.numel() for p in generator.parameters())
+        return Cost(parameters, counter.get_total_flops() / 2 / COST_BATCH)
 
     # ---------------------------------------------------------------- state
 

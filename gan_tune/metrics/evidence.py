@@ -17,6 +17,7 @@ from gan_tune.metrics.matrix import FloatMatrix
 from gan_tune.metrics.probe import linear_probe_accuracy
 
 __all__ = [
+    "Cost",
     "Generated",
     "LabelledSamples",
     "Model",
@@ -36,7 +37,15 @@ MAX_PROBED = 2_000
 
 Model = Callable[[Tensor], Tensor]
 """Real samples [N, *shape] in data space, pictures in [0, 1], → what a network makes of them."""
-ModelName = Literal["discriminator_features", "encode", "reconstruct"]
+ModelName = Literal["discriminator_features", "encode", "reconstruct", "generator_cost"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the generator takes: its parameters, and multiply-adds for one sample."""
+
+    parameters: int
+    multiply_adds: float
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,17 @@ class Models:
         discriminator_features: the discriminator's penultimate layer, [N, F].
         encode: the encoder's codes, [N, K].
         reconstruct: the samples as decoded from their codes, [N, *shape] in data space.
+        generator_cost: measures what the generator takes.
     """
 
     discriminator_features: Model | None = None
     encode: Model | None = None
     reconstruct: Model | None = None
+    generator_cost: Callable[[], Cost] | None = None
 
-    def get(self, name: ModelName) -> Model | None:
-        """The network of that name, if the trial has it."""
-        model: Model | None = getattr(self, name)
-        return model
+    def has(self, name: ModelName) -> bool:
+        """Whether the trial has the network of that name."""
+        return getattr(self, name) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +104,7 @@ class Generated:
 
     def outputs(self, name: ModelName, real: NDArray[Any]) -> Tensor:
         """What one of the trial's networks makes of real samples (see :func:`outputs`)."""
-        model = self.models.get(name)
+        model: Model | None = getattr(self.models, name)
         if model is None:
             raise ValueError(f"the trial has no model {name}")
         return outputs(model, real, device=self.samples.device)

@@ -136,7 +136,7 @@ def build_judge(
 
 def _computable(name: str, models: Models) -> bool:
     model = METRICS[name].model
-    return model is None or models.get(model) is not None
+    return model is None or models.has(model)
 
 
 def _measure(

@@ -14,8 +14,10 @@ from gan_tune.gan.data import Dataset, Kind, Mixture
 from gan_tune.metrics.energy import energy_distance_to, energy_reference
 from gan_tune.metrics.evidence import (
     MAX_PROBED,
+    Cost,
     Generated,
     ModelName,
+    Models,
     Real,
     as_samples,
     labelled_samples,
@@ -88,6 +90,11 @@ def _reconstruction_error(real: np.ndarray[Any, Any], generated: Generated) -> f
     return float((truth.double() - reconstructed.double()).square().mean())
 
 
+def _cost(models: Models) -> Cost:
+    assert models.generator_cost is not None
+    return models.generator_cost()
+
+
 COMPARISONS: dict[str, Comparison] = {
     "gaussians": Comparison(
         prepare=lambda real: gaussian_statistics(real.features),
@@ -141,6 +148,9 @@ COMPARISONS: dict[str, Comparison] = {
     ),
     "reconstructions": _model_comparison(
         "reconstruct", prepare=attrgetter("samples"), compare=_reconstruction_error
+    ),
+    "costs": _model_comparison(
+        "generator_cost", prepare=lambda real: None, compare=lambda _, fake: _cost(fake.models)
     ),
 }
 
@@ -222,4 +232,8 @@ METRICS: dict[str, Metric] = {
     ),
     "code_probe_accuracy": Metric("max", _ALL, "code_probe", needs_labels=True, costly=True),
     "fid": Metric("min", _PICTURES, "inception", distance=True, costly=True),
+    "generator_parameters": Metric("min", _ALL, "costs", attrgetter("parameters"), costly=True),
+    "generator_multiply_adds": Metric(
+        "min", _ALL, "costs", attrgetter("multiply_adds"), costly=True
+    ),
 }

@@ -14,9 +14,15 @@ from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
 from gan_tune.metrics import Judge
 from gan_tune.searching.conductor import Conductor
-from gan_tune.searching.confirm import Standing, candidates
+from gan_tune.searching.confirm import Standing, candidates, spread
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.study import FIRST_SETTING, settings_of
+from gan_tune.searching.study import (
+    FIRST_SETTING,
+    further_values,
+    lower_is_better,
+    pareto_front,
+    settings_of,
+)
 
 __all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
 
@@ -28,17 +34,24 @@ TEST_SEED = 20_000
 class Row:
     """One line of the leaderboard: a setting, how it ended and how good it is.
 
-    ``value`` is the search's own trial's best; ``mean``, ``spread`` and ``seeds`` are of the
+    ``value`` is the best of the search's own trial, or the mean of its replicates' bests, with
+    their ``value_spread`` and number ``value_seeds``; ``mean``, ``spread`` and ``seeds`` are of the
     confirmation (None and 0 without one); ``changes`` are the values that the search decided.
+    ``further`` are the values of objectives beside the first, of settings that ran to their end;
+    those ``on_front`` are beaten by no other in all objectives at once.
     """
 
     setting: int
     outcome: str | None
     value: float | None
+    value_spread: float | None
+    value_seeds: int
     mean: float | None
     spread: float | None
     seeds: int
     steps: int
+    further: Mapping[str, float]
+    on_front: bool
     changes: Mapping[str, object]
 
 
@@ -62,7 +75,8 @@ class Champion:
 
 def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]:
     """All settings: the winner, the other confirmed ones by mean, the rest by value."""
-    sign = 1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1.0
+    sign = 1.0 if lower_is_better(study) else -1.0
+    front = {trial.number for trial in pareto_front(study)}
     ranked = list(standings)
     ranked[1:] = sorted(ranked[1:], key=lambda row: sign * row.mean)
     confirmed = {row.setting: row for row in ranked}
@@ -75,10 +89,14 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
                 setting=setting.number,
                 outcome=setting.outcome,
                 value=setting.value,
+                value_spread=_finite(spread(setting.values)),
+                value_seeds=max(1, len(setting.values)),
                 mean=_finite(standing.mean) if standing else None,
                 spread=_finite(standing.spread) if standing else None,
                 seeds=standing.seeds if standing else 0,
                 steps=setting.steps,
+                further=further_values(trials[setting.number], study),
+                on_front=setting.number in front,
                 changes=dict(trials[setting.number].params),
             )
         )
@@ -107,12 +125,14 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
     for row in standings:
         if not row.dropped and math.isfinite(row.mean) and not alone:
-            job = conductor.study.job(row.setting, _best_replicate(row, conductor))
+            job = conductor.study.job(row.setting, _best_replicate(row.values, mode))
             generator = _generator(conductor, job, dataset)
             if generator is not None:
                 return Champion(job, generator, row.mean, row.spread, row.seeds, True, first_mean)
     for number in ranked:
-        job, value = conductor.study.job(number, 0), settings[number].value
+        value, replicates = settings[number].value, dict(enumerate(settings[number].values))
+        best = _best_replicate(replicates, mode) if replicates else 0
+        job = conductor.study.job(number, best)
         generator = _generator(conductor, job, dataset)
         if value is not None and generator is not None:
             return Champion(job, generator, value, math.nan, 0, False, None)
@@ -158,11 +178,9 @@ def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGene
     return None if saved is None else best_generator(job.config, dataset, saved)
 
 
-def _best_replicate(row: Standing, conductor: Conductor) -> int:
-    pick: Callable[[Sequence[tuple[float, int]]], tuple[float, int]] = (
-        min if conductor.space.objective.mode == "min" else max
-    )
-    return pick([(value, number) for number, value in row.values.items() if value is not None])[1]
+def _best_replicate(values: Mapping[int, float | None], mode: str) -> int:
+    pick: Callable[[Sequence[tuple[float, int]]], tuple[float, int]] = min if mode == "min" else max
+    return pick([(value, number) for number, value in values.items() if value is not None])[1]
 
 
 def _finite(value: float) -> float | None:

@@ -7,10 +7,12 @@ in the Optuna study and the trials' folders before anyone else hears of it.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from statistics import fmean
 from typing import Any, Protocol
 
 import optuna
@@ -18,14 +20,12 @@ import optuna
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.searching.confirm import Confirmation, Standing, candidates
 from gan_tune.searching.jobs import ENDINGS, Job, Outcome, Result
+from gan_tune.searching.replicates import Replicates
 from gan_tune.searching.stopping import StoppingRule
 from gan_tune.searching.storage import Storage
-from gan_tune.searching.study import FIRST_SETTING, Study
+from gan_tune.searching.study import FIRST_SETTING, Study, lower_is_better
 
 __all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
-
-CONFIRM_SHARE = 0.2
-"""The most that confirmation may take of the time budget."""
 
 
 class Next(Enum):
@@ -37,13 +37,17 @@ class Next(Enum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms."""
+    """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms.
+
+    ``further`` are the values of the objectives beside the first, at the report that was best.
+    """
 
     outcome: Outcome
     value: float | None
     step: int
     error: str | None = None
     symptoms: Sequence[str] = ()
+    further: Mapping[str, float] = field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -59,6 +63,7 @@ class _Running:
     job: Job
     steps: set[int] = field(default_factory=set)
     best: float | None = None
+    further: Mapping[str, float] = field(default_factory=dict)
     behind: bool = False
     seconds: float = 0.0
 
@@ -96,14 +101,17 @@ class Conductor:
         self._seconds_before = study.seconds_used
         self._seconds_told = self._started
         self._running: dict[str, _Running] = {}
+        self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
         self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
         self.stop_requested = False
-        self.confirmation = Confirmation(
-            seeds=self.space.confirm.seeds, mode=self.space.objective.mode
-        )
-        self._waiting = [job for job in study.unfinished() if not self._settle_from_folder(job)]
-        for setting, step, value in study.reports():
-            rule.decide(setting, step, value)
+        seeds, mode = self.space.search.seeds, self.space.objective.mode
+        self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
+        self._replicates = Replicates(seeds=seeds, steps=self.space.budget.steps, mode=mode)
+        if seeds > 1:
+            self._recall_replicates()
+        unfinished = map(self._taken_up, study.unfinished())
+        self._waiting = [job for job in unfinished if job is not None]
+        self._bring_rule_up_to_date()
         self._recall_confirmations()
 
     # ---------------------------------------------------------------- what runs next
@@ -173,6 +181,29 @@ class Conductor:
         longest = max(self._full_length.values(), default=0.0)
         return self._full_length.get(setting, longest)
 
+    def _bring_rule_up_to_date(self) -> None:
+        """Have the stopping rule hear of all reports of earlier commands."""
+        if self.space.search.prune_on in (None, self.space.objective.metric):
+            for setting, step, value in self.study.reports():
+                self.rule.decide(setting, step, value)
+            return
+        for setting in range(self.study.proposed()):
+            for result, _ in read_reports(self.storage, self.study.job(setting, 0).name):
+                self.rule.decide(setting, result.step, self._pruned_by(setting, result))
+
+    def _recall_replicates(self) -> None:
+        """The curves of earlier commands' replicates, from the trials' folders."""
+        for name in self.storage.names("trials"):
+            described = self.storage.read_json(f"trials/{name}/trial.json")
+            if described is None or "-confirm-" in name:
+                continue
+            setting, replicate = described["setting"], described["replicate"]
+            for result, _ in read_reports(self.storage, name):
+                self._replicates.reported(setting, replicate, result.step, result.best)
+            ending = self._ending_in_folder(name)
+            if ending is not None and ending.outcome == "completed":
+                self._replicates.ended(setting, replicate, ending.value)
+
     def _recall_confirmations(self) -> None:
         """What earlier commands confirmed, from the trials' folders."""
         for setting, replicate, value in stored_confirmations(self.storage):
@@ -198,7 +229,8 @@ class Conductor:
         outcome = result.outcome or self._verdict(running)
         if outcome is None:
             return False
-        ending = Ending(outcome, result.best, result.step, result.error, result.symptoms)
+        further = running.further
+        ending = Ending(outcome, result.best, result.step, result.error, result.symptoms, further)
         self._end(running, ending)
         return True
 
@@ -206,17 +238,20 @@ class Conductor:
         """Hear that a trial's worker is lost for good."""
         if (running := self._running.get(name)) is not None:
             step = max(running.steps, default=0)
-            self._end(running, Ending("failed", running.best, step, error))
+            further = running.further
+            self._end(running, Ending("failed", running.best, step, error, further=further))
 
     def sweep(self) -> None:
         """End what still runs as interrupted: the next command takes it up first."""
         self._remember_time(now=True)
         for running in list(self._running.values()):
             step = max(running.steps, default=0)
-            self._end(running, Ending("interrupted", running.best, step))
+            self._end(running, Ending("interrupted", running.best, step, further=running.further))
 
     def _take_in(self, running: _Running, result: Result) -> None:
         job = running.job
+        if result.value is not None and result.value == result.best != running.best:
+            running.further = self._further(result)
         running.best = result.best
         if result.step in running.steps:
             return
@@ -224,12 +259,52 @@ class Conductor:
         running.seconds += result.training_seconds + result.evaluation_seconds
         if result.outcome != "failed":
             if job.kind == "search":
-                self.study.report(job.setting, result.step, result.best)
-                # Of every report, as a rule that is made anew is told them from the study.
-                running.behind = self.rule.decide(job.setting, result.step, result.best)
+                running.behind = self._judge(job, result)
             grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
+
+    def _judge(self, job: Job, result: Result) -> bool:
+        """Whether a trial of the search has fallen behind with this report."""
+        self._tell(job, result)
+        if job.replicate:
+            return self._replicates.behind(job.setting, job.replicate, result.step)
+        # Of every report, as a rule that is made anew is told them all.
+        value = self._pruned_by(job.setting, result)
+        return self.rule.decide(job.setting, result.step, value)
+
+    def _tell(self, job: Job, result: Result) -> None:
+        """Tell the study what a trial of the search reported."""
+        setting, replicate, step = job.setting, job.replicate, result.step
+        self._replicates.reported(setting, replicate, step, result.best)
+        steps = self._replicates.total_steps(replicate, step)
+        self.study.report(setting, steps, self._replicates.mean(setting))
+
+    def _pruned_by(self, setting: int, result: Result) -> float | None:
+        """The best so far of the objective that the stopping rule looks at."""
+        metric = self.space.search.prune_on
+        if metric in (None, self.space.objective.metric):
+            return result.best
+        objective = next(one for one in self.space.objectives if one.metric == metric)
+        value = result.scalars.get(objective.metric, math.nan)
+        best = self._bests.get(setting)
+        if math.isfinite(value) and (best is None or objective.better(value, best)):
+            self._bests[setting] = value
+        return self._bests.get(setting)
+
+    def _further(self, result: Result) -> dict[str, float]:
+        """The objectives beside the first, as a report has them."""
+        metrics = [objective.metric for objective in self.space.objectives[1:]]
+        return {metric: result.scalars[metric] for metric in metrics if metric in result.scalars}
+
+    def _further_means(self, setting: int, replicates: int) -> list[float | None]:
+        """The objectives beside the first, each as the mean of a setting's replicates."""
+        names = [self.study.job(setting, replicate).name for replicate in range(replicates)]
+        endings = [self._ending_in_folder(name) for name in names]
+        found = [ending.further if ending else {} for ending in endings]
+        metrics = [objective.metric for objective in self.space.objectives[1:]]
+        means = [fmean(each.get(metric, math.nan) for each in found) for metric in metrics]
+        return [mean if math.isfinite(mean) else None for mean in means]
 
     def _verdict(self, running: _Running) -> Outcome | None:
         if self.stop_requested:
@@ -256,24 +331,46 @@ class Conductor:
     def _settle(self, job: Job, ending: Ending) -> None:
         over = ending.outcome in ENDINGS
         if job.kind == "search":
-            if over:
-                self.study.tell(job.setting, ending.outcome, ending.value)
+            if over and (following := self._settled(job, ending)) is not None:
+                self._waiting.insert(0, following)
         elif over:
             self.confirmation.record(job.setting, job.replicate, ending.value)
         else:
             self.confirmation.hand_back(job.setting, job.replicate)
 
+    def _settled(self, job: Job, ending: Ending) -> Job | None:
+        """Tell of a trial of the search that is over; its setting's next replicate, if any."""
+        following = None
+        if ending.outcome == "completed":
+            self._replicates.ended(job.setting, job.replicate, ending.value)
+            following = self._replicates.next(job.setting)
+        if self.space.search.seeds > 1:
+            self.study.note_replicates(job.setting, self._replicates.values(job.setting))
+        if following is not None:
+            return self.study.job(job.setting, following)
+        further = self._further_means(job.setting, job.replicate + 1)
+        value = self._replicates.mean(job.setting)
+        self.study.tell(job.setting, ending.outcome, value, further)
+        return None
+
     # ---------------------------------------------------------------- taking up
 
-    def _settle_from_folder(self, job: Job) -> bool:
-        """Tell what a killed driver stored but did not tell; whether the trial is over."""
-        for result, _ in read_reports(self.storage, job.name):
-            if result.outcome is None or result.outcome in ENDINGS:
-                self.study.report(job.setting, result.step, result.best)
-        ending = self._ending_in_folder(job.name)
-        if ending is not None:
-            self.study.tell(job.setting, ending.outcome, ending.value)
-        return ending is not None
+    def _taken_up(self, job: Job) -> Job | None:
+        """What of a setting is to go on; None if it is over.
+
+        Tells what a killed driver stored but did not tell.
+        """
+        following: Job | None = job
+        while following is not None:
+            job = following
+            for result, _ in read_reports(self.storage, job.name):
+                if result.outcome is None or result.outcome in ENDINGS:
+                    self._tell(job, result)
+            ending = self._ending_in_folder(job.name)
+            if ending is None:
+                return job
+            following = self._settled(job, ending)
+        return None
 
     def _ending_in_folder(self, name: str) -> Ending | None:
         stored = self.storage.read_json(f"trials/{name}/outcome.json")
@@ -302,7 +399,7 @@ class Conductor:
         confirm = self.space.confirm
         if not confirm.top:
             return 0.0
-        share = CONFIRM_SHARE * budget
+        share = confirm.share * budget
         expected = [self._expected_seconds(setting) for setting in self._candidates()]
         if not expected or not self._full_length:
             return share
@@ -353,8 +450,7 @@ def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | N
 def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(storage))
-    minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
-    confirmation = Confirmation(seeds=0, mode="min" if minimize else "max")
+    confirmation = Confirmation(seeds=0, mode="min" if lower_is_better(study) else "max")
     for setting, replicate, value in stored:
         confirmation.record(setting, replicate, value)
     confirmation.consider([setting for setting, _, _ in stored])

@@ -7,7 +7,7 @@ hears its value, drops what is clearly worse, and ranks settings by their mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -16,7 +16,7 @@ from scipy import stats
 
 from gan_tune.searching.study import FIRST_SETTING, Setting
 
-__all__ = ["Confirmation", "Standing", "candidates"]
+__all__ = ["Confirmation", "Standing", "candidates", "spread"]
 
 CONFIDENCE = 0.95
 
@@ -55,11 +55,20 @@ def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "m
     return chosen
 
 
-class Confirmation:
-    """Trains ``seeds`` replicates of each setting in turn, a round of all before the next."""
+def spread(values: Iterable[float | None]) -> float:
+    """Sample deviation of the finite values, NaN for less than two."""
+    finite = [value for value in values if value is not None]
+    return stdev(finite) if len(finite) > 1 else math.nan
 
-    def __init__(self, *, seeds: int, mode: Literal["min", "max"]) -> None:
-        self._seeds = seeds
+
+class Confirmation:
+    """Trains ``seeds`` replicates of each setting in turn, a round of all before the next.
+
+    Their numbers begin at ``first``: those below belong to the search.
+    """
+
+    def __init__(self, *, seeds: int, mode: Literal["min", "max"], first: int = 1) -> None:
+        self._replicates = range(first, first + seeds)
         self._sign = 1.0 if mode == "min" else -1.0
         self._known: dict[int, dict[int, float | None]] = {}
         self._values: dict[int, dict[int, float | None]] = {}
@@ -71,7 +80,7 @@ class Confirmation:
 
     def next(self) -> tuple[int, int] | None:
         """The next (setting, replicate) to train, None when nothing is left to hand out."""
-        for replicate in range(1, self._seeds + 1):
+        for replicate in self._replicates:
             for setting, values in self._values.items():
                 if replicate in values or (setting, replicate) in self._out:
                     continue
@@ -96,7 +105,7 @@ class Confirmation:
                 setting=setting,
                 values=dict(sorted(values.items())),
                 mean=self._sign * self._cost(setting),
-                spread=self._spread(values),
+                spread=spread(values.values()),
                 dropped=self._is_dropped(setting),
             )
             for setting, values in self._values.items()
@@ -107,11 +116,6 @@ class Confirmation:
     def _cost(self, setting: int) -> float:
         values = self._values[setting].values()
         return fmean(math.inf if v is None else self._sign * v for v in values)
-
-    @staticmethod
-    def _spread(values: dict[int, float | None]) -> float:
-        finite = [v for v in values.values() if v is not None]
-        return stdev(finite) if len(finite) > 1 else math.nan
 
     def _is_dropped(self, setting: int) -> bool:
         """Whether a one-sided t-test over the pooled spread says it is worse than the best.

@@ -25,6 +25,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.searching.jobs import Outcome
+from gan_tune.searching.study import curve, lower_is_better
 
 __all__ = [
     "BEST_SHARE",
@@ -125,9 +126,9 @@ def common_step(study: optuna.Study) -> int:
 
     Where it pruned none, the last step of any setting; 0 without reports.
     """
-    trials = [t for t in _compared(study) if t.intermediate_values]
-    pruned = [max(t.intermediate_values) for t in trials if t.state == TrialState.PRUNED]
-    return min(pruned) if pruned else max((max(t.intermediate_values) for t in trials), default=0)
+    trials = [t for t in _compared(study) if curve(t)]
+    pruned = [max(curve(t)) for t in trials if t.state == TrialState.PRUNED]
+    return min(pruned) if pruned else max((max(curve(t)) for t in trials), default=0)
 
 
 def common_study(study: optuna.Study) -> optuna.Study:
@@ -137,10 +138,10 @@ def common_study(study: optuna.Study) -> optuna.Study:
     stands with its best; one that still runs counts once it has come as far.
     """
     step = common_step(study)
-    pick = min if study.direction == optuna.study.StudyDirection.MINIMIZE else max
-    derived = optuna.create_study(direction=study.direction)
+    pick = min if lower_is_better(study) else max
+    derived = optuna.create_study(direction=study.directions[0])
     for trial in _compared(study):
-        known = trial.intermediate_values
+        known = curve(trial)
         values = [value for at, value in known.items() if at <= step]
         if values and (trial.state != TrialState.RUNNING or max(known) >= step):
             derived.add_trial(
@@ -206,8 +207,9 @@ def best_regions(study: optuna.Study) -> list[Region]:
 
 def _best(common: optuna.Study) -> list[FrozenTrial]:
     trials = common.get_trials(deepcopy=False)
-    maximize = common.direction == optuna.study.StudyDirection.MAXIMIZE
-    ranked = sorted(trials, key=lambda trial: trial.value or 0.0, reverse=maximize)
+    ranked = sorted(
+        trials, key=lambda trial: trial.value or 0.0, reverse=not lower_is_better(common)
+    )
     return ranked[: math.ceil(BEST_SHARE * len(ranked))]
 
 

@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 from gan_tune.config import TrialConfig
 
-__all__ = ["ENDINGS", "Job", "Outcome", "Result"]
+__all__ = ["ENDINGS", "Job", "Kind", "Outcome", "Result"]
 
 Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
+
+Kind = Literal["search", "confirmation"]
+"""Which part of the search a trial belongs to."""
 
 ENDINGS: tuple[Outcome, ...] = ("completed", "pruned", "diverged", "collapsed", "failed")
 """Outcomes after which a trial is over; an interrupted one goes on with the next command."""
@@ -20,7 +23,7 @@ ENDINGS: tuple[Outcome, ...] = ("completed", "pruned", "diverged", "collapsed", 
 class Job:
     """One trial to run: a setting with one seed.
 
-    ``replicate`` 0 is the search's own run of the setting; 1, 2, ... are confirmations.
+    ``replicate`` counts the seeds of a setting: first those of the search, then those that confirm.
     ``params`` are what the record shows: the config's and the choosers' values.
     """
 
@@ -29,11 +32,7 @@ class Job:
     replicate: int
     config: TrialConfig
     params: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> Literal["search", "confirmation"]:
-        """Which part of the search the trial belongs to."""
-        return "search" if self.replicate == 0 else "confirmation"
+    kind: Kind = "search"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from gan_tune.searching.explain import (
     is_sound,
     most_important_pair,
 )
+from gan_tune.searching.study import curve, lower_is_better, pareto_front
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -38,6 +39,8 @@ LOG_FROM = 30.0
 """Values that span more than this factor are drawn by their logarithm."""
 
 UNSOUND = "diverged or collapsed"
+
+TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
 
 TOO_FEW = (
     "Too few settings to say: {count} can be compared, and it takes {fewest}, so that five are "
@@ -70,13 +73,15 @@ class View:
 class Plot:
     """One figure: its title, what it tells, how to draw it.
 
-    ``missing`` says why there is nothing to draw, empty where there is.
+    ``missing`` says why there is nothing to draw, empty where there is. One of ``several``
+    objectives is left out where there is one.
     """
 
     title: str
     caption: str
     draw: Callable[[View], Figure]
     missing: Callable[[View], str] = lambda view: ""
+    several: bool = False
 
 
 def _history(view: View) -> Figure:
@@ -138,6 +143,18 @@ def _slices(view: View) -> Figure:
     return _scaled(figure, view.compared)
 
 
+def _pareto_front(view: View) -> Figure:
+    names = view.study.metric_names
+    figure = optuna.visualization.plot_pareto_front(view.study, target_names=names)
+    return figure.update_layout(height=520)
+
+
+def _no_front(view: View) -> str:
+    if len(view.study.directions) > 3:
+        return "Left out: more than three objectives cannot be drawn."
+    return "" if pareto_front(view.study) else "Left out: no setting ran to its end."
+
+
 def _no_parameters(view: View) -> str:
     return "" if view.parameters else "Left out: the search decided no parameter."
 
@@ -171,6 +188,14 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
             _pair,
             _no_pair,
         ),
+        "pareto_front": Plot(
+            "Pareto front",
+            "Each point is a setting that ran to its end; those on the front are beaten by no "
+            "other in one objective without losing in another.",
+            _pareto_front,
+            _no_front,
+            several=True,
+        ),
         "history": Plot(
             "History",
             "The value of each setting, in the order in which they were proposed. Open circles "
@@ -200,6 +225,8 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
 def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
     """Each of :data:`PLOTS` as a plotly figure; a sentence in its place where it would say nothing.
 
+    Those for several objectives are there only where the study has them.
+
     ``study`` is as a search leaves it, ``metric`` the objective's name.
     """
     found: dict[str, Figure | str] = {}
@@ -209,6 +236,8 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
         view = _view(study, metric)
         count = len(_valued(view.compared))
         for name, plot in PLOTS.items():
+            if plot.several and len(study.directions) == 1:
+                continue
             if count < 2:
                 found[name] = f"Left out: only {count} of the settings had a value to compare."
             elif missing := plot.missing(view):
@@ -271,19 +300,15 @@ def comparable_study(study: optuna.Study) -> optuna.Study:
     no value. Numbers stay.
     """
     trials = study.get_trials(deepcopy=False)
-    values = [v for t in trials if (v := t.value) is not None and is_sound(t)]
-    lower_is_better = study.direction == optuna.study.StudyDirection.MINIMIZE
-    worst = (max if lower_is_better else min)(values, default=None)
-    compared = optuna.create_study(direction=study.direction)
+    values = [v for t in trials if (v := _value(t)) is not None and is_sound(t)]
+    worst = (max if lower_is_better(study) else min)(values, default=None)
+    compared = optuna.create_study(direction=study.directions[0])
     compared.add_trials([_comparable(trial, worst) for trial in trials])
     return compared
 
 
 def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
-    told = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    value = None
-    if told:  # Optuna takes a pruned trial's last report for its value: the best so far
-        value = trial.value if is_sound(trial) else worst
+    value = _value(trial) if is_sound(trial) or trial.state not in TOLD else worst
     return optuna.trial.create_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
         value=value,
@@ -292,6 +317,13 @@ def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
         constraints=trial.constraints,
         user_attrs={"pruned": True} if trial.state == TrialState.PRUNED else {},
     )
+
+
+def _value(trial: FrozenTrial) -> float | None:
+    """A told trial's value by the first objective, a pruned one's best so far."""
+    if trial.state not in TOLD:
+        return None
+    return trial.values[0] if trial.values else curve(trial).get(max(curve(trial), default=0))
 
 
 def _valued(study: optuna.Study) -> list[FrozenTrial]:

@@ -19,7 +19,17 @@ from typing import Annotated, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
-__all__ = ["SCHEDULERS", "Asha", "Median", "Mode", "NoStopping", "StoppingRule"]
+from gan_tune.space import SearchSpace
+
+__all__ = [
+    "SCHEDULERS",
+    "Asha",
+    "Median",
+    "Mode",
+    "NoStopping",
+    "StoppingRule",
+    "stopping_rule",
+]
 
 Mode = Literal["min", "max"]
 Grace = Annotated[float, Field(ge=0, lt=1)]
@@ -181,3 +191,13 @@ SCHEDULERS: Mapping[str, Callable[..., StoppingRule]] = MappingProxyType(
     {"asha": Asha, "median": Median, "none": NoStopping}
 )
 """Rule by its name in a space file; each is built with the length of a trial and the mode."""
+
+
+def stopping_rule(space: SearchSpace) -> StoppingRule:
+    """The rule of a space. With several objectives nothing is stopped but by `search.prune_on`."""
+    search, steps = space.search, space.budget.steps
+    if len(space.objectives) > 1 and search.prune_on is None:
+        return NoStopping()
+    metric = search.prune_on or space.objective.metric
+    mode = next(one.mode for one in space.objectives if one.metric == metric)
+    return SCHEDULERS[search.scheduler.name](steps, mode, **search.scheduler.args)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,13 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
-from gan_tune.searching.jobs import Job, Outcome
+from gan_tune.searching.jobs import Job, Kind, Outcome
 from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.space import SearchSpace
 
@@ -36,7 +37,11 @@ __all__ = [
     "OptunaStudy",
     "Setting",
     "Study",
+    "curve",
     "derived_seed",
+    "further_values",
+    "lower_is_better",
+    "pareto_front",
     "settings_of",
     "study_as_it_stands",
 ]
@@ -51,6 +56,10 @@ OptunaStudy: TypeAlias = optuna.Study
 """Optuna's own study, for those who pass it on and must not import Optuna."""
 
 FIRST_SETTING = 0
+CURVE = "curve"
+"""User attribute with a trial's reports, where several objectives keep Optuna from holding them."""
+REPLICATES = "replicates"
+"""User attribute with the best values of a setting's replicates, where there are several."""
 HEALTH = "health"
 """Name of the Optuna constraint that is 0 for sound trials, 1 for diverged and collapsed ones."""
 
@@ -58,6 +67,7 @@ CHANGED_SPACE = Fault(
     "", "the space has changed since this search began; use --fresh, or another --name"
 )
 
+_DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 _STATES: dict[Outcome, TrialState] = {
     "completed": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -69,12 +79,17 @@ _STATES: dict[Outcome, TrialState] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that was tried: its number, how it ended, its best value and how many steps."""
+    """A setting that was tried: its number, how it ended, its value and how many steps it took.
+
+    ``value`` is the best so far of its trial, or the mean of its replicates' bests; ``values`` are
+    the bests of the replicates that ran to their end (None: never a finite one).
+    """
 
     number: int
     outcome: Outcome | None
     value: float | None
     steps: int
+    values: tuple[float | None, ...] = ()
 
 
 class Study:
@@ -130,7 +145,7 @@ class Study:
             storage=storage,
             sampler=self._sampler(0),
             study_name=name,
-            direction="minimize" if self.space.objective.mode == "min" else "maximize",
+            directions=[_DIRECTIONS[one.mode] for one in self.space.objectives],
             load_if_exists=True,
         )
 
@@ -152,6 +167,8 @@ class Study:
         for assignment in self.space.start_assignments():
             if json.dumps(assignment) not in enqueued:
                 self._study.enqueue_trial(assignment)
+        if len(self.space.objectives) > 1:
+            self._study.set_metric_names([one.metric for one in self.space.objectives])
         self._study.set_user_attr("space", self.space.digest)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
@@ -188,7 +205,10 @@ class Study:
             ]
 
     def job(self, setting: int, replicate: int) -> Job:
-        """A replicate of a setting that was handed out before."""
+        """A replicate of a setting that was handed out before.
+
+        Those from ``search.seeds`` on confirm.
+        """
         frozen = self._trials()[setting]
         return self._replicate(frozen.params, setting, replicate)
 
@@ -206,23 +226,43 @@ class Study:
         if setting == FIRST_SETTING:
             # What the gain is measured against must run its full length.
             config = config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
-        name = f"{setting:04d}" + (f"-confirm-{replicate}" if replicate else "")
+        kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
+        suffix = f"-confirm-{replicate}" if kind == "confirmation" else f"-seed-{replicate}"
+        name = f"{setting:04d}" + (suffix if replicate else "")
         shown = config.params() | self.space.choosers(params)
-        return Job(name, setting, replicate, config, shown)
+        return Job(name, setting, replicate, config, shown, kind)
 
     # ---------------------------------------------------------------- telling
 
     def report(self, setting: int, step: int, best: float | None) -> bool:
-        """Tell a trial's best value so far; False if that step is known already."""
-        trial = self._trials()[setting]
-        if step in trial.intermediate_values:
+        """Tell a setting's value so far; False if that step is known already.
+
+        Steps of later replicates go on from those of the first.
+        """
+        frozen = self._trials()[setting]
+        known = curve(frozen)
+        if step in known:
             return False
         if best is not None:
-            Trial(self._study, trial._trial_id).report(best, step)
+            trial = Trial(self._study, frozen._trial_id)
+            if len(self.space.objectives) > 1:  # Optuna refuses reports to such a study
+                trial.set_user_attr(CURVE, {**known, step: best})
+            else:
+                trial.report(best, step)
         return True
 
-    def tell(self, setting: int, outcome: Outcome, value: float | None) -> None:
-        """Tell how a trial ended. ``value`` is its best, None if it never had a finite one."""
+    def tell(
+        self,
+        setting: int,
+        outcome: Outcome,
+        value: float | None,
+        further: Sequence[float | None] = (),
+    ) -> None:
+        """Tell how a setting ended.
+
+        ``value`` is its best by the first objective, None if it never had a finite one; ``further``
+        are the other objectives' values at that very report.
+        """
         frozen = self._trials()[setting]
         if frozen.state.is_finished():
             return
@@ -232,18 +272,29 @@ class Study:
         if outcome != "failed":
             # Afterwards Optuna refuses, so this comes first.
             trial.set_constraint(HEALTH, float(unsound))
-        state, told = _STATES[outcome], value if outcome == "completed" else None
+        values = [v for v in (value, *further) if v is not None]
+        state, told = _STATES[outcome], values if outcome == "completed" else None
+        if told is not None and len(told) < len(self.space.objectives):
+            state, told = TrialState.FAIL, None  # Optuna knows no part of a value
         if unsound and not SAMPLERS[self.space.search.sampler.name].reads_constraints:
             told = self._worst()
             state = TrialState.PRUNED if told is None else TrialState.COMPLETE
         with _quiet_optuna():
             self._study.tell(trial, told, state=state, skip_if_finished=True)
 
-    def _worst(self) -> float | None:
-        """The worst value of all trials that ran to their end, None if there is none."""
-        pick = max if self.space.objective.mode == "min" else min
-        ended = self._trials(TrialState.COMPLETE)
-        return pick((trial.value for trial in ended if trial.value is not None), default=None)
+    def _worst(self) -> list[float] | None:
+        """The worst values of all trials that ran to their end, None if there is none."""
+        ended = [trial.values for trial in self._trials(TrialState.COMPLETE)]
+        if not ended:
+            return None
+        by_objective = zip(self.space.objectives, zip(*ended, strict=True), strict=True)
+        return [(max if one.mode == "min" else min)(values) for one, values in by_objective]
+
+    def note_replicates(self, setting: int, values: Sequence[float | None]) -> None:
+        """Note the best values of the replicates that ran to their end."""
+        frozen = self._trials()[setting]
+        if not frozen.state.is_finished():
+            Trial(self._study, frozen._trial_id).set_user_attr(REPLICATES, list(values))
 
     # ---------------------------------------------------------------- looking back
 
@@ -257,7 +308,7 @@ class Study:
             (
                 (trial.number, step, value)
                 for trial in self._trials()
-                for step, value in trial.intermediate_values.items()
+                for step, value in curve(trial).items()
             ),
             key=lambda report: (report[1], report[0]),
         )
@@ -296,22 +347,56 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
                 else RDBStorage(place)
             )
             study = optuna.load_study(study_name=name, storage=storage)
-            seen = optuna.create_study(direction=study.direction)
+            seen = optuna.create_study(directions=study.directions)
+            if study.metric_names is not None:
+                seen.set_metric_names(study.metric_names)
             seen.add_trials(study.get_trials(deepcopy=False))
     except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
         raise StorageError(f"storage: cannot read the study {place}: {error}") from None
     return seen
 
 
+def curve(trial: FrozenTrial) -> dict[int, float]:
+    """A trial's values so far by the first objective: step → value."""
+    stored = trial.user_attrs.get(CURVE)
+    if stored is None:
+        return trial.intermediate_values
+    return {int(step): value for step, value in stored.items()}
+
+
+def lower_is_better(study: optuna.Study) -> bool:
+    """Whether less of the first objective is better."""
+    return study.directions[0] == StudyDirection.MINIMIZE
+
+
+def further_values(trial: FrozenTrial, study: optuna.Study) -> dict[str, float]:
+    """A completed trial's values of the objectives beside the first, by metric."""
+    names = study.metric_names or []
+    return dict(zip(names[1:], (trial.values or [])[1:], strict=False))
+
+
+def pareto_front(study: optuna.Study) -> list[FrozenTrial]:
+    """The sound settings that no other beats in one objective without losing in another.
+
+    Empty for a study of one objective.
+    """
+    if len(study.directions) == 1 or not study.get_trials(
+        deepcopy=False, states=(TrialState.COMPLETE,)
+    ):
+        return []
+    return study.best_trials
+
+
 def settings_of(study: optuna.Study) -> list[Setting]:
     """Every setting of a search that was handed out, in order."""
-    pick = min if study.direction == optuna.study.StudyDirection.MINIMIZE else max
     return [
         Setting(
             number=trial.number,
             outcome=trial.user_attrs.get("outcome"),
-            value=pick(trial.intermediate_values.values(), default=None),
-            steps=max(trial.intermediate_values, default=0),
+            # Values are the best so far, so the last one is the setting's.
+            value=curve(trial).get(max(curve(trial), default=0)),
+            steps=max(curve(trial), default=0),
+            values=tuple(trial.user_attrs.get(REPLICATES, ())),
         )
         for trial in study.get_trials(deepcopy=False)
         if trial.state != TrialState.WAITING

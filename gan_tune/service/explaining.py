@@ -119,6 +119,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
     page = template.render(
         heading=heading,
         direction="less is better" if _sign(study) > 0 else "more is better",
+        front=None if len(study.directions) == 1 else [row for row in rows if row["on_front"]],
         time=None if heading.seconds is None else clock(heading.seconds),
         counts=counted({outcome: outcomes.count(outcome) for outcome in outcomes}),
         rows=[{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)],
@@ -136,7 +137,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
 
 
 def _sign(study: OptunaStudy) -> float:
-    return 1.0 if study.direction.name == "MINIMIZE" else -1.0
+    return 1.0 if study.directions[0].name == "MINIMIZE" else -1.0
 
 
 def _unfinished(heading: Heading) -> str:

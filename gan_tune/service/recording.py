@@ -46,7 +46,7 @@ class Recording:
         )
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
-        best = {} if ending.value is None else {self._metric: ending.value}
+        best = {} if ending.value is None else {self._metric: ending.value, **ending.further}
         self._recorder.trial_ended(
             job.name, ending.outcome, best=best, error=ending.error, symptoms=ending.symptoms
         )
@@ -67,8 +67,8 @@ def space_params(space: SearchSpace) -> dict[str, Any]:
 
 
 def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in row.items() if key != "changes"}
-    return plain | dict(row["changes"])
+    plain = {key: value for key, value in row.items() if key not in ("changes", "further")}
+    return plain | dict(row["further"]) | dict(row["changes"])
 
 
 def parent_metrics(

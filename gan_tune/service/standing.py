@@ -56,7 +56,10 @@ class SearchStatus:
     @property
     def outcomes(self) -> dict[str, int]:
         """Number of settings by outcome."""
-        return dict(Counter(row.outcome for row in self.rows if row.kind == "search"))
+        trials = [row for row in self.rows if row.kind == "search"]
+        # A setting's last replicate says how it stands; -seed-10 comes after -seed-9.
+        trials.sort(key=lambda row: (len(row.name), row.name))
+        return dict(Counter({row.name.partition("-")[0]: row.outcome for row in trials}.values()))
 
     @property
     def confirmations(self) -> int:

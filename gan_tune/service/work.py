@@ -54,7 +54,7 @@ class Work:
     def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.searching import cluster
         from gan_tune.searching.conductor import Conductor
-        from gan_tune.searching.stopping import SCHEDULERS
+        from gan_tune.searching.stopping import stopping_rule
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
@@ -75,9 +75,7 @@ class Work:
             conductor = Conductor(
                 study,
                 self.home,
-                SCHEDULERS[space.search.scheduler.name](
-                    space.budget.steps, space.objective.mode, **space.search.scheduler.args
-                ),
+                stopping_rule(space),
                 observers=[Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
                 limit=max_concurrent,
@@ -119,7 +117,12 @@ class Work:
             space_text=space.source,
             space_params=space_params(space),
             objective=space.objective,
-            tags={"gan_tune.metric_version": judge.versions[space.objective.metric]},
+            tags={
+                "gan_tune.metric_version": judge.versions[space.objective.metric],
+                "gan_tune.objectives": ", ".join(
+                    f"{o.metric} ({o.mode})" for o in space.objectives
+                ),
+            },
             dataset=DatasetInfo(data.name, data.digest, data.name, counts),
         )
         return recorder

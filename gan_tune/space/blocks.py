@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic.types import Strict
 
 from gan_tune.config import Number, Objective, Part, Whole
@@ -64,6 +65,12 @@ class Search(_Block):
     sampler: Part = Field(Part(name="tpe"), description="Who proposes settings")
     scheduler: Part = Field(Part(name="asha"), description="Who stops trials early")
     seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
+    seeds: Whole = Field(
+        1, ge=1, description="Seeds each setting is trained with, one after the other"
+    )
+    prune_on: Text | None = Field(
+        None, description="Of several objectives, the one by which the scheduler stops; null: none"
+    )
     study: Text | None = Field(
         None, description="URL of a database for the study; null: a journal in the search's folder"
     )
@@ -74,6 +81,7 @@ class Confirm(_Block):
 
     top: Whole = Field(3, ge=0, description="Settings to confirm; 0: no confirmation")
     seeds: Whole = Field(3, ge=1, description="Fresh seeds for each of them")
+    share: Number = Field(0.2, gt=0, lt=1, description="At most this share of budget.minutes")
 
 
 class Resources(_Block):
@@ -90,12 +98,23 @@ class Resources(_Block):
         return gpu
 
 
+Objectives = Annotated[
+    tuple[Objective, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, (Mapping, Objective)) else given),
+    Field(min_length=1),
+]
+"""One objective, or a list of several."""
+
+
 class SpaceFile(_Block):
     """The blocks of a search-space file."""
 
     name: Text = Field(description="Name of the space, and of its searches by default")
     description: Text = Field("", description="What the space is for, in a sentence")
-    objective: Objective = Field(Objective(), description="What the search improves")
+    objective: Objectives = Field(
+        (Objective(),),
+        description="What the search improves; of several the first decides who is the champion",
+    )
     budget: Budget = Field(description="How much the search may spend")
     search: Search = Field(Search(), description="How settings are proposed and trials stopped")
     confirm: Confirm = Field(Confirm(), description="How the best settings are confirmed")
@@ -115,9 +134,17 @@ class SpaceFile(_Block):
 
 
 def outside_trial(file: SpaceFile) -> dict[str, Any]:
-    """The fields of a trial config that stand outside the file's `trial`."""
-    return {
-        "objective": file.objective.model_dump(),
+    """The fields of a trial config that stand outside the file's `trial`.
+
+    Objectives beside the first are measured like what `measure` names.
+    """
+    first, *further = file.objective
+    fields = {
+        "objective": first.model_dump(),
         "steps": file.budget.steps,
         "evaluations": file.budget.evaluations,
     }
+    if further:
+        own = file.trial.get("measure") or []
+        fields["measure"] = [*own, *(one.metric for one in further if one.metric not in own)]
+    return fields

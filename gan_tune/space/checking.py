@@ -19,7 +19,6 @@ from gan_tune.config import (
     Draft,
     Incompatibility,
     Objective,
-    Part,
     TrialConfig,
     place_and_word,
 )
@@ -209,18 +208,22 @@ class SpaceCheck:
             return []
         found = []
         if "objective" not in base.broken:
-            found += self._objective_faults(base.config.objective, base.config.data)
+            found += self.objective_faults(base.config.objective)
         fault = self.catalogue.check_data(base.config.data) if check_data else None
         return [*found, fault] if fault is not None else found
 
-    def _objective_faults(self, objective: Objective, data: Part) -> list[Fault]:
-        rule = self.catalogue.check_objective(objective, data)
+    def objective_faults(self, objective: Objective, place: str = "objective") -> list[Fault]:
+        """Whether an objective, written at ``place``, can be measured on the data."""
+        base = self.draft({})
+        if base.config is None or "data" in base.broken:
+            return []
+        rule = self.catalogue.check_objective(objective, base.config.data)
         if rule is None:
             return []
         turned = Objective(metric=objective.metric, mode=OTHER_MODE[objective.mode])
-        if self.catalogue.check_objective(turned, data) is None:
-            return [Fault("objective.mode", rule, shown(objective.mode))]
-        return [Fault("objective.metric", rule, shown(objective.metric))]
+        if self.catalogue.check_objective(turned, base.config.data) is None:
+            return [Fault(f"{place}.mode", rule, shown(objective.mode))]
+        return [Fault(f"{place}.metric", rule, shown(objective.metric))]
 
 
 OTHER_MODE: Mapping[str, Literal["min", "max"]] = {"min": "max", "max": "min"}

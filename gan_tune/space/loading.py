@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from gan_tune.config import Catalogue, Objective
+from gan_tune.config import Catalogue, Objective, SearchPlan
 from gan_tune.errors import Fault
 from gan_tune.space.blocks import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.checking import SpaceCheck
@@ -51,7 +51,7 @@ class Loading:
         try:
             self.file = SpaceFile.model_validate(self._with_search_parts(faults))
         except ValidationError as error:
-            faults += faults_of(error, model=SpaceFile)
+            faults += [self._where_it_is_written(f) for f in faults_of(error, model=SpaceFile)]
         raw = self.tree.get("trial")
         if not isinstance(raw, Mapping):
             return faults
@@ -60,10 +60,13 @@ class Loading:
         # What a broken range breaks in turn is no news.
         told = [fault.path for fault in range_faults]
         late = check.faults(check_data=check_data)
+        told += [f"measure.{i}" for i in self._further_measures(raw)]
         late = [f for f in late if not any(under(f.path, path) for path in told)]
         faults += [*range_faults, *late]
-        if self.file is not None and not range_faults:
-            faults += self._search_faults(self.file.search, check.dimensions)
+        if self.file is not None:
+            faults += self._objective_faults(self.file, check)
+            if not range_faults:
+                faults += self._search_faults(self.file, check.dimensions)
         entries = self.tree.get("start_from")
         if isinstance(entries, list) and not range_faults:
             for i, entry in enumerate(entries):
@@ -72,6 +75,19 @@ class Loading:
         if not faults:
             self.warnings += check.advice()
         return faults
+
+    def _further_measures(self, raw: Mapping[str, Any]) -> range:
+        """Places in `measure` of the objectives beside the first, whose faults are told there."""
+        own = raw.get("measure")
+        objectives = len(self.file.objective) if self.file is not None else 1
+        start = len(own) if isinstance(own, list) else 0
+        return range(start, start + objectives - 1)
+
+    def _where_it_is_written(self, fault: Fault) -> Fault:
+        """A fault of a single objective is that of a list's first."""
+        if isinstance(self.tree.get("objective"), Mapping):
+            return replace(fault, path=fault.path.replace("objective.0", "objective", 1))
+        return fault
 
     def _with_search_parts(self, faults: list[Fault]) -> dict[str, Any]:
         """The file with the parts of `search` resolved; a faulty one is left out."""
@@ -93,23 +109,40 @@ class Loading:
             faults += found
         return {**self.tree, "search": search}
 
-    def _search_faults(self, search: Search, dimensions: Sequence[Dimension]) -> list[Fault]:
+    def _objective_faults(self, file: SpaceFile, check: SpaceCheck) -> list[Fault]:
+        """What is wrong with several objectives; the first alone is checked with the trial."""
+        metrics = [objective.metric for objective in file.objective]
+        faults = [
+            Fault(f"objective.{i}.metric", "must be given once", repr(metric))
+            for i, metric in enumerate(metrics)
+            if metric in metrics[:i]
+        ]
+        for i, objective in enumerate(file.objective[1:], start=1):
+            faults += check.objective_faults(objective, f"objective.{i}")
+        if file.search.prune_on not in (None, *metrics):
+            rule = f"must be one of the objectives ({', '.join(metrics)})"
+            faults.append(Fault("search.prune_on", rule, repr(file.search.prune_on)))
+        return faults
+
+    def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
         """What the sampler cannot do; what it does badly becomes a warning."""
-        given = (search.sampler, search.scheduler, dimensions)
+        search = file.search
+        plan = SearchPlan(search.sampler, search.scheduler, dimensions, len(file.objective))
         self.warnings += [
             f"{rule.fields[0]}: {rule.reason}"
             for rule in self.catalogue.search_advice
-            if rule.clash(*given)
+            if rule.clash(plan)
         ]
-        return [rule.fault() for rule in self.catalogue.search_refusals if rule.clash(*given)]
+        return [rule.fault() for rule in self.catalogue.search_refusals if rule.clash(plan)]
 
     def _fixed(self) -> dict[str, Any]:
         if self.file is not None:
             return outside_trial(self.file)
         # The file's other blocks have faults of their own, told already.
+        given = self.tree.get("objective", {})
         try:
-            objective = Objective.model_validate(self.tree.get("objective", {}))
-        except ValidationError:
+            objective = Objective.model_validate(given[0] if isinstance(given, list) else given)
+        except (IndexError, ValidationError):
             objective = Objective()
         return {"objective": objective.model_dump(), "steps": 1, "evaluations": 1}
 

@@ -32,6 +32,14 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     properties = schema["properties"]
     properties["trial"] = {**_ref("trial"), "description": properties["trial"]["description"]}
     properties["start_from"] |= {"items": _ref("start")}
+    several = properties["objective"]
+    properties["objective"] = {
+        "anyOf": [
+            _ref("Objective"),
+            {"type": "array", "items": _ref("Objective"), "minItems": 1},
+        ],
+        "description": several["description"],
+    }
     search = definitions["Search"]["properties"]
     for kind in SEARCH_PARTS:
         default = search[kind]["default"]["name"]

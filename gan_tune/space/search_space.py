@@ -81,7 +81,12 @@ class SearchSpace:
 
     @property
     def objective(self) -> Objective:
-        """What the search improves."""
+        """What the search improves: of several objectives the first, which decides."""
+        return self.file.objective[0]
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All that the search improves, first what decides."""
         return self.file.objective
 
     @property

@@ -1,0 +1,111 @@
+"""Replicates: a setting of the search trained with several seeds, one after the other.
+
+Plain objects that know nothing of Ray. The stopping rule judges a setting by its first replicate;
+a later one ends as soon as the replicates so far say that the setting is worse than the best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from statistics import fmean, stdev
+from typing import Literal
+
+from scipy import stats
+
+__all__ = ["Replicates", "surely_worse"]
+
+CONFIDENCE = 0.95
+
+
+class Replicates:
+    """The curves of all settings' replicates, and what they say.
+
+    Args:
+        seeds: replicates that a setting is trained with.
+        steps: length of a trial; the steps of replicate r go on from r times that.
+        mode: whether less or more is better.
+    """
+
+    def __init__(self, *, seeds: int, steps: int, mode: Literal["min", "max"]) -> None:
+        self._seeds, self._steps = seeds, steps
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._curves: dict[int, dict[int, dict[int, float]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
+        self._ended: dict[int, dict[int, float | None]] = defaultdict(dict)
+
+    def reported(self, setting: int, replicate: int, step: int, best: float | None) -> None:
+        """Hear a replicate's best value so far."""
+        if best is not None:
+            self._curves[setting][replicate][step] = best
+
+    def ended(self, setting: int, replicate: int, value: float | None) -> None:
+        """Hear that a replicate ran to its end, and its best value (None: never a finite one)."""
+        self._ended[setting][replicate] = value
+
+    def next(self, setting: int) -> int | None:
+        """The replicate to train next, None when a setting has them all."""
+        done = len(self._ended[setting])
+        return done if done < self._seeds else None
+
+    def values(self, setting: int) -> list[float | None]:
+        """Best values of the replicates that ran to their end."""
+        return [value for _, value in sorted(self._ended[setting].items())]
+
+    def total_steps(self, replicate: int, step: int) -> int:
+        """A setting's steps by a step of a replicate."""
+        return replicate * self._steps + step
+
+    def mean(self, setting: int) -> float | None:
+        """Mean of the replicates' bests so far; None where one never had a finite value."""
+        ended = self._ended[setting]
+        bests: dict[int, float | None] = {
+            replicate: self._sign * min(self._sign * value for value in curve.values())
+            for replicate, curve in self._curves[setting].items()
+        }
+        values = list((bests | ended).values())
+        finite = [value for value in values if value is not None]
+        return fmean(finite) if finite and len(finite) == len(values) else None
+
+    def behind(self, setting: int, replicate: int, step: int) -> bool:
+        """Whether a replicate may stop, its setting being surely worse than the best.
+
+        Compared with the setting that has the best mean of all that have all their replicates:
+        seed by seed, by the best values up to this step.
+        """
+        best = self._best()
+        if best is None or best == setting:
+            return False
+        differences = []
+        for seed in range(replicate + 1):
+            mine, theirs = self._best_by(step, setting, seed), self._best_by(step, best, seed)
+            if math.isinf(theirs):
+                continue
+            differences.append(mine - theirs)
+        return surely_worse(differences)
+
+    def _best(self) -> int | None:
+        means = {
+            setting: self._sign * mean
+            for setting in self._ended
+            if self.next(setting) is None and (mean := self.mean(setting)) is not None
+        }
+        return min(means, key=lambda setting: means[setting], default=None)
+
+    def _best_by(self, step: int, setting: int, replicate: int) -> float:
+        """A replicate's least cost by a step, infinite before its first value."""
+        curve = self._curves[setting][replicate]
+        return min((self._sign * v for at, v in curve.items() if at <= step), default=math.inf)
+
+
+def surely_worse(differences: list[float]) -> bool:
+    """Whether a one-sided t-interval says that paired differences of cost are positive.
+
+    With fewer than two pairs nothing is sure, nor with a replicate that has no value yet.
+    """
+    if len(differences) < 2 or not all(map(math.isfinite, differences)):
+        return False
+    error = stdev(differences) / math.sqrt(len(differences))
+    limit = float(stats.t.ppf(CONFIDENCE, len(differences) - 1)) * error
+    return fmean(differences) > max(limit, 0.0)

@@ -1,0 +1,172 @@
+"""Replicates: several seeds of a setting in the search, by themselves and in the conductor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+from scipy import stats
+from test_conductor import STEPS, Worker, result, steady
+
+from gan_tune.searching.champion import leaderboard
+from gan_tune.searching.jobs import Job, Result
+from gan_tune.searching.replicates import Replicates, surely_worse
+from gan_tune.searching.stopping import Asha
+
+SEEDS = {"search": {"seeds": 3}, "confirm": {"top": 0}}
+
+
+def known(curves: dict[int, list[list[float]]], *, seeds: int = 3, mode: Any = "min") -> Replicates:
+    """Settings' replicates with one value a step, all at their end."""
+    replicates = Replicates(seeds=seeds, steps=len(curves[0][0]), mode=mode)
+    for setting, rows in curves.items():
+        for seed, row in enumerate(rows):
+            for step, value in enumerate(row, start=1):
+                replicates.reported(setting, seed, step, value)
+            replicates.ended(setting, seed, row[-1])
+    return replicates
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_interval_agrees_with_the_paired_t_test(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mine, theirs = rng.normal(0.7, 1.0, 6), rng.normal(0.0, 1.0, 6)
+    p = stats.ttest_rel(mine, theirs, alternative="greater").pvalue
+    assert surely_worse([*(mine - theirs)]) == (p < 0.05)
+
+
+def test_one_pair_says_nothing_and_equal_ones_are_not_worse() -> None:
+    assert not surely_worse([100.0])
+    assert not surely_worse([0.0, 0.0])
+    assert not surely_worse([1.0, float("inf")])
+    assert surely_worse([1.0, 1.0])
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_who_is_behind_is_compared_seed_by_seed_at_the_same_step(mode: str) -> None:
+    """Setting 1 is worse by 5 with every seed, though the seeds themselves differ by 100."""
+    sign = 1.0 if mode == "min" else -1.0
+    best = [[sign * (100.0 * seed + 10 - step) for step in range(3)] for seed in range(3)]
+    worse = [[value + sign * 5 for value in row] for row in best]
+    replicates = known({0: best, 1: worse[:2]}, mode=mode)
+    replicates.reported(1, 2, 1, worse[2][0])
+    assert not replicates.behind(1, 0, 3), "one pair"
+    assert replicates.behind(1, 1, 1)
+    assert replicates.behind(1, 2, 1)
+    assert not replicates.behind(0, 2, 3), "the best itself"
+
+
+def test_with_no_setting_that_has_all_its_replicates_nobody_is_behind() -> None:
+    replicates = known({0: [[1.0], [1.0]], 1: [[9.0], [9.0]]})
+    assert not replicates.behind(1, 1, 1)
+
+
+def test_the_mean_is_over_the_best_so_far_of_each() -> None:
+    replicates = known({0: [[9.0, 4.0]]})
+    assert replicates.mean(0) == 4.0
+    replicates.reported(0, 1, 1, 8.0)
+    assert replicates.mean(0) == 6.0
+    replicates.ended(0, 1, None)
+    assert replicates.mean(0) is None, "one never had a finite value"
+    assert replicates.next(0) == 2
+
+
+# ---------------------------------------------------------------- in the conductor
+
+
+def noisy(job: Job, step: int) -> Result:
+    """Odd settings are lucky with their first seed and bad with all others."""
+    luck = (-2.0, 2.0, 4.0)[job.replicate] if job.setting % 2 else 0.0
+    value = 10.0 + luck - 0.001 * step
+    return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+
+def test_the_sampler_hears_the_mean_of_all_replicates(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, **SEEDS)
+    worker.run(noisy)
+    trials = worker.study.optuna_study.get_trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    for trial in trials:
+        ends = [noisy(Job("", trial.number, r, None), 100).best for r in range(3)]  # type: ignore[arg-type]
+        assert trial.value == pytest.approx(np.mean(ends))  # type: ignore[arg-type]
+        assert trial.user_attrs["replicates"] == ends
+        assert max(trial.intermediate_values) == 300
+    row = leaderboard(worker.study.optuna_study, [])[0]
+    assert row.setting % 2 == 0, "not the luckiest seed"
+    assert (row.value_seeds, row.value_spread) == (3, 0.0)
+
+
+def test_replicates_run_one_after_the_other_with_seeds_of_their_own(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1, **SEEDS)
+    worker.run(steady)
+    assert worker.log.started[:4] == ["0000", "0000-seed-1", "0000-seed-2", "0001"]
+    assert len(worker.log.started) == 18
+    jobs = [worker.study.job(0, replicate) for replicate in range(5)]
+    assert len({job.config.seed for job in jobs}) == 5
+    assert [job.kind for job in jobs] == ["search"] * 3 + ["confirmation"] * 2
+
+
+def test_who_is_stopped_at_its_first_replicate_gets_no_others(tmp_path: Path) -> None:
+    def worse_and_worse(job: Job, step: int) -> Result:
+        value = 10.0 + job.setting - 0.01 * step
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    worker = Worker(tmp_path, slots=1, rule=Asha(100, "min", reduction=2, grace=0.2), **SEEDS)
+    worker.run(worse_and_worse)
+    pruned = [name for name, end in worker.log.ended.items() if end.outcome == "pruned"]
+    assert pruned
+    assert all("-seed-" not in name for name in pruned)
+    assert not {f"{name}-seed-1" for name in pruned} & set(worker.log.started)
+
+
+def test_a_later_replicate_stops_once_its_setting_is_surely_worse(tmp_path: Path) -> None:
+    def first_is_best(job: Job, step: int) -> Result:
+        value = 10.0 + 5.0 * job.setting + 0.1 * job.replicate - 0.001 * step
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    worker = Worker(tmp_path, slots=1, **SEEDS)
+    worker.run(first_is_best)
+    assert worker.log.ended["0000-seed-2"].outcome == "completed"
+    assert worker.log.ended["0003"].outcome == "completed"
+    assert worker.log.ended["0003-seed-1"].outcome == "pruned"
+    assert worker.log.ended["0003-seed-1"].step == STEPS[0]
+    settings = worker.study.settings()
+    assert [s.outcome for s in settings] == ["completed"] + ["pruned"] * 5
+    assert settings[3].value == pytest.approx(25.03, abs=0.05)
+
+
+@pytest.mark.parametrize("outcome", ["diverged", "collapsed", "failed"])
+def test_a_replicate_that_goes_wrong_settles_its_setting(tmp_path: Path, outcome: Any) -> None:
+    def curve(job: Job, step: int) -> Result:
+        wrong = job.setting == 1 and job.replicate == 1 and step == 40
+        return replace(steady(job, step), outcome=outcome) if wrong else steady(job, step)
+
+    worker = Worker(tmp_path, **SEEDS)
+    worker.run(curve)
+    assert worker.study.settings()[1].outcome == outcome
+    assert "0001-seed-2" not in worker.log.started
+
+
+@pytest.mark.parametrize("reports", [3, 7, 12, 16, 33, 50])
+def test_a_search_with_replicates_goes_on_after_a_kill(tmp_path: Path, reports: int) -> None:
+    through = Worker(tmp_path / "through", slots=1, **SEEDS)
+    through.run(steady)
+    killed = Worker(tmp_path / "killed", slots=1, **SEEDS)
+    killed.run(steady, reports=reports)
+    again = Worker(tmp_path / "killed", slots=1, **SEEDS)
+    again.run(steady)
+    assert again.study.settings() == through.study.settings()
+    finished = {name for name, end in killed.log.ended.items() if end.outcome == "completed"}
+    assert not finished & set(again.log.started), "no finished trial runs again"
+
+
+def test_confirmation_takes_seeds_that_the_search_has_not_seen(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, search={"seeds": 2}, confirm={"top": 1, "seeds": 2})
+    worker.run(steady)
+    assert {"0005-confirm-2", "0005-confirm-3"} <= set(worker.log.started)
+    assert "0005-confirm-1" not in worker.log.started
+    assert worker.conductor.standings()[0].seeds == 2
