@@ -149,10 +149,13 @@ class Block(_Frozen):
 
 
 class InstanceNoise(_Frozen):
-    """Normal noise on all that the discriminator sees (Sønderby et al. 2017), fading linearly."""
+    """Normal noise on all that the discriminator sees (Sønderby et al. 2017), which fades."""
 
     std: Number = Field(0.0, ge=0, description="Deviation at the start, in scaled units; 0: off")
     until: Number = Field(1.0, gt=0, le=1, description="Share of the training where it is gone")
+    fade: Literal["linear", "geometric"] = Field(
+        "linear", description="In a line to 0, or by the same factor each step to 3 %, then none"
+    )
 
 
 class Lookahead(_Frozen):

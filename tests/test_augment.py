@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from gan_tune.gan.augment import AUGMENTS, diffaugment, instance_noise, noise_level
+from gan_tune.gan.augment import AUGMENTS, FAINT, diffaugment, instance_noise, noise_level
 
 POLICIES = ("color", "translation", "cutout")
 VARIANTS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
@@ -163,3 +164,14 @@ def test_the_noise_fades_in_a_line(until: float) -> None:
     assert float(noise_level(10, 100, std=torch.tensor(0.4), until=until)) == pytest.approx(
         levels[10]
     )
+
+
+@pytest.mark.parametrize("until", [0.25, 1.0])
+def test_the_noise_fades_by_the_same_factor_each_step(until: float) -> None:
+    levels = [noise_level(t, 100, std=0.4, until=until, fade="geometric") for t in range(101)]
+    end = int(100 * until)
+    factors = [late / early for early, late in itertools.pairwise(levels[:end])]
+    assert factors == pytest.approx([factors[0]] * len(factors))
+    assert levels[0] == 0.4
+    assert levels[end - 1] * factors[0] == pytest.approx(0.4 * FAINT)
+    assert all(level == 0 for level in levels[end:])

@@ -78,6 +78,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lazy penalty": {"penalties": [{"name": "r1", "weight": 0.1, "every": 4}]},
     "label smoothing": {"loss": {"name": "non_saturating", "label_smoothing": 0.1}},
     "instance noise": {"instance_noise": {"std": 0.3, "until": 0.8}},
+    "geometric noise": {"instance_noise": {"std": 0.3, "until": 0.8, "fade": "geometric"}},
     "weight clipping": {"weight_clip": 0.02},
     "block schedule": {"block": {"both": 3, "generator": 2}},
     "lookahead": {"lookahead": {"every": 5, "alpha": 0.5}},

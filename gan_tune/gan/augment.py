@@ -108,6 +108,9 @@ def diffaugment(
     return samples
 
 
+FAINT = 0.03
+"""What noise that fades geometrically comes to, as a share of where it began."""
+
 AUGMENTS: dict[str, Callable[..., Tensor]] = {"none": unaugmented, "diffaugment": diffaugment}
 
 
@@ -120,10 +123,22 @@ def instance_noise(samples: Tensor, random: torch.Generator, *, std: Deviation) 
     return samples + std * noise
 
 
-def noise_level(step: int, steps: int, *, std: Deviation, until: Until = 1.0) -> float:
-    """The noise's deviation at a step counted from 0: from ``std`` in a line to 0 at ``until``.
+def noise_level(
+    step: int,
+    steps: int,
+    *,
+    std: Deviation,
+    until: Until = 1.0,
+    fade: Literal["linear", "geometric"] = "linear",
+) -> float:
+    """The noise's deviation at a step counted from 0: from ``std`` to 0 at ``until``.
 
-    ``until`` is a share of the training.
+    ``until`` is a share of the training. `linear`: in a line. `geometric`: by the same factor each
+    step, to :data:`FAINT` of ``std`` and then none, so that every scale of the data gets its time
+    (the sequence of Song and Ermon 2019, "Generative modeling by estimating gradients of the data
+    distribution").
     """
-    left = 1 - step / (until * steps)
-    return std * 0.5 * (left + abs(left))  # no branch, so that the knobs may be tensors
+    done = step / (until * steps)
+    left = 1 - done
+    level = FAINT**done * (left > 0) if fade == "geometric" else 0.5 * (left + abs(left))
+    return std * level  # no branch on the knobs, so that they may be tensors

@@ -329,7 +329,7 @@ class Game:
         """What the discriminator sees of samples: augmented and noisy, where it is asked for."""
         noise = self.config.instance_noise
         samples = self._augment(samples, self._random["view"])
-        std = noise_level(self.step, self.config.steps, std=noise.std, until=noise.until)
+        std = noise_level(self.step, self.config.steps, **dict(noise))
         return instance_noise(samples, self._random["view"], std=std) if std else samples
 
     # ---------------------------------------------------------------- figures
