@@ -51,7 +51,8 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
         space, storage=folder / "runs", tracking_uri=f"sqlite:///{folder / 'mlflow.db'}"
     )
     assert result.champion is not None, result
-    print(f"\n{data}: {sum(result.outcomes.values())} trials in {result.seconds / 60:.1f} min")
+    trials = sum(result.outcomes.values())
+    print(f"\n{data}: {trials} trials in {result.seconds / 60:.1f} min", flush=True)
     for row in result.rows[:1]:
         print("  " + ", ".join(f"{k}={v}" for k, v in row["changes"].items()))
     return dict(result.champion["config"])
@@ -97,10 +98,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
-    for data in options.data:
+    champions = {}
+    for data in options.data:  # first all that is short of time, then what takes as long as it takes
         with tempfile.TemporaryDirectory() as folder:
-            tree = searched(data, options.minutes, Path(folder))
-        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+            champions[data] = searched(data, options.minutes, Path(folder))
+    seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+    for data, tree in champions.items():
         with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
             rows = list(pool.map(trained_again, [tree] * len(seeds), seeds))
         table(data, rows)
