@@ -12,7 +12,7 @@ from conftest import trial_config, trial_tree
 from optuna.trial import TrialState
 
 from gan_tune.catalogue import catalogue
-from gan_tune.config import Objective, TrialConfig
+from gan_tune.config import Objective, Part, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError, SpaceError
 from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.conductor import Conductor
@@ -145,11 +145,6 @@ FITS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, tuple[str, ...]]] =
     "one network clipped": ({"generator_gradient_clip": CLIP}, None, ()),
     "a penalty too many": ({"penalties": [R1, L2, {"name": "l1", "weight": 0.1}]}, None, ()),
     "penalties in another order": ({"penalties": [L2, R1]}, None, ()),
-    "data read otherwise": (
-        {"data": {"name": "digits", "batch_size": 16, "scale": "standard"}},
-        None,
-        (),
-    ),
 }
 
 
@@ -163,6 +158,15 @@ def test_a_trial_fits_where_it_would_learn_the_same(case: str, wide: SearchSpace
     assert fit is not None
     assert {name: fit.assignment[name] for name in expected} == expected
     assert fit.shifted == shifted
+
+
+def test_data_may_lie_elsewhere_but_must_be_read_alike() -> None:
+    linear = {"generator": {**MLP, "output": "linear"}}
+    into, config = space(linear), trial_config(**linear)
+    elsewhere = Part(name="npz", args={"path": "/elsewhere.npz", **config.data.args})
+    assert into.fit(config.model_copy(update={"data": elsewhere})) == into.fit(config) is not None
+    scaled = {"data": {"name": "digits", "batch_size": 16, "scale": "standard"}}
+    assert into.fit(trial_config(**linear, **scaled)) is None
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
