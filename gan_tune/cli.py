@@ -145,6 +145,14 @@ def search(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew as NAME-2, NAME-3, ...")
     ] = False,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--warm-start",
+            metavar="NAME",
+            help="Tell the sampler of an earlier search's trials; may be repeated.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how long it would take.")
     ] = False,
@@ -161,6 +169,7 @@ def search(
     Example:
       gan-tune search digits --trials 12 --minutes 3
       gan-tune search my_space.yaml --set trial.data.batch_size=128 --dry-run
+      gan-tune search digits --set budget.steps=3000 --warm-start digits
     """
     overrides = [*(set_ or [])]
     for path, value in (
@@ -186,6 +195,7 @@ def search(
                 name=name,
                 storage=storage,
                 fresh=fresh,
+                warm_start=warm_start or (),
                 max_concurrent=max_concurrent,
                 address=address,
                 tracking_uri=tracking_uri,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -54,6 +55,7 @@ __all__ = [
     "TrialConfig",
     "Whole",
     "closest",
+    "flatten",
     "place_and_word",
     "signature_arguments",
 ]
@@ -258,12 +260,36 @@ class TrialConfig(_Frozen):
 
     def params(self) -> dict[str, Any]:
         """Dotted path → value, as MLflow's params show a trial (`generator_optimizer.lr`)."""
-        return dict(_flatten(self.tree(), ""))
+        return dict(flatten(self.tree()))
 
     def digest(self) -> str:
         """16 hex digits that name this config: equal configs have equal digests."""
         text = json.dumps(self.tree(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str], catalogue: Catalogue) -> TrialConfig:
+        """:meth:`params` read back from the texts that MLflow keeps of them.
+
+        What else is among them (the choosers) is passed over; what they lack has its default.
+
+        Raises:
+            ConfigError: they are no trial's, or one's that this version cannot train.
+        """
+        tree: dict[str, Any] = {}
+        for name, model in cls.model_fields.items():
+            if name in PART_FIELDS:
+                if f"{name}.name" in params:
+                    tree[name] = _recorded_part(params, name, PART_FIELDS[name], catalogue)
+            elif inspect.isclass(model.annotation) and issubclass(model.annotation, BaseModel):
+                tree[name] = _recorded_keys(params, name, model.annotation.model_fields)
+            elif name in params:
+                tree[name] = _recorded(params, name)
+        places = itertools.takewhile(
+            lambda place: f"{place}.name" in params, map("penalties.{}".format, itertools.count())
+        )
+        tree["penalties"] = [_recorded_part(params, at, "penalty", catalogue) for at in places]
+        return cls.from_tree(tree, catalogue, build=False)
 
     @classmethod
     def from_tree(
@@ -648,16 +674,52 @@ def _resolve_penalties(given: Any, catalogue: Catalogue, faults: list[Fault]) ->
     return tuple(part for part in parts if part is not None and part.name != "none")
 
 
-def _flatten(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+def flatten(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    """The leaves of a tree of plain values with their dotted paths; a plain list is one leaf."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+            yield from flatten(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list)) for v in value):
         for i, inner in enumerate(value):
-            yield from _flatten(inner, f"{path}.{i}")
+            yield from flatten(inner, f"{path}.{i}")
     else:
         # A plain list (layer widths) reads best as one value.
         yield path, value
+
+
+def _recorded_part(
+    params: Mapping[str, str], place: str, kind: str, catalogue: Catalogue
+) -> dict[str, Any]:
+    name = params[f"{place}.name"]
+    try:
+        arguments = catalogue.arguments(kind, name)
+    except KeyError as error:
+        raise ConfigError([Fault(f"{place}.name", str(error.args[0]), shown(name))]) from None
+    return {"name": name, **_recorded_keys(params, place, arguments)}
+
+
+def _recorded_keys(params: Mapping[str, str], place: str, keys: Iterable[str]) -> dict[str, Any]:
+    """The keys of a mapping of which something is recorded, with their values."""
+    paths = {key: f"{place}.{key}" for key in keys}
+    return {
+        key: _recorded(params, path)
+        for key, path in paths.items()
+        if path in params or any(name.startswith(f"{path}.") for name in params)
+    }
+
+
+def _recorded(params: Mapping[str, str], path: str) -> Any:
+    """The value that :func:`flatten` left at a path, or in leaves below it."""
+    if path in params:
+        try:
+            return json.loads(params[path])
+        except ValueError:
+            return params[path]  # a string is recorded as it is
+    steps = {name[len(path) + 1 :].split(".")[0] for name in params if name.startswith(f"{path}.")}
+    below = {step: _recorded(params, f"{path}.{step}") for step in steps}
+    if all(step.isdigit() for step in steps):
+        return [below[step] for step in sorted(below, key=int)]
+    return below
 
 
 _ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}

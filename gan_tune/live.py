@@ -170,6 +170,10 @@ class LiveView:
         else:
             self._status.update(text)
 
+    def note(self, text: str) -> None:
+        """Say what is to be remembered."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
         """The trials begin, or go on after ``resumed`` of them."""
         self._clear()
@@ -378,6 +382,10 @@ class PlainLog:
 
     def stage(self, text: str) -> None:
         """Say what is being done before and after the trials."""
+        self._say(text)
+
+    def note(self, text: str) -> None:
+        """Say what is to be remembered."""
         self._say(text)
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:

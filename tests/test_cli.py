@@ -223,6 +223,10 @@ BAD = {
     "a name that leads away": (["search", "digits", "--name", "../x"], "name: must be letters"),
     "a model's name": (["search", "digits", "--model", "a/b"], "model: must be letters"),
     "no tracking store": (["search", "digits", "--tracking-uri", "runs"], "no tracking URI"),
+    "no record to start from": (
+        ["search", "digits", "--warm-start", "digits"],
+        "mlflow.db: no such file; check --tracking-uri",
+    ),
     "bad set": (["show", "digits", "--set", "trial.los=hinge"], "did you mean 'loss'?"),
     "set without value": (["train", "digits", "--set", "budget.steps"], "must be PATH=VALUE"),
     "unknown setting": (["train", "digits", "--setting", "los=hinge"], "did you mean 'loss'?"),
@@ -470,11 +474,13 @@ def test_options_are_short_for_overrides(run: Run, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(service, "search", watched)
-    run("search", "digits", "--trials", 5, "--minutes", 1.5, "--seed", 9, "--max-concurrent", 2)
+    short = ["--trials", 5, "--minutes", 1.5, "--seed", 9, "--max-concurrent", 2]
+    run("search", "digits", *short, "--warm-start", "one", "--warm-start", "two")
     assert seen["space"].budget.trials == 5
     assert seen["space"].budget.minutes == 1.5
     assert seen["space"].search.seed == 9
     assert seen["max_concurrent"] == 2
+    assert seen["warm_start"] == ["one", "two"]
 
 
 def test_a_dry_run_measures_and_starts_nothing(run: Run, tmp_path: Path) -> None:
@@ -616,6 +622,17 @@ def test_unknown_searches_are_answered_with_those_there_are(
     assert ran.code == 2
     assert named in ran.err
     assert ran.err.partition("there are: ")[2].startswith("digits")
+
+
+def test_a_warm_start_from_nothing_is_answered_with_the_nearest(
+    run: Run, searched: Searched, tmp_path: Path
+) -> None:
+    ran = run("search", "digits", "--warm-start", "digit", *searched.record)
+    assert ran.code == 2
+    assert len(lines(ran.err)) == 1
+    assert "no search named 'digit' in " in ran.err
+    assert "(did you mean 'digits'?); there are: digits" in ran.err
+    assert nothing_in(tmp_path)
 
 
 def test_ls(run: Run, searched: Searched, dots: str) -> None:

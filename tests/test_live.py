@@ -287,6 +287,18 @@ def test_plain_lines(conductor: FakeConductor) -> None:
     ]
 
 
+def test_a_note_stays_where_a_stage_goes(now: Clock) -> None:
+    text = f"warm start: 31 trials of [digits], {'a-long-name, ' * 9}: 24 used"
+    stream, console = io.StringIO(), terminal(60)
+    with PlainLog(stream) as log, LiveView(console, now=now) as view:
+        for watcher in (log, view):
+            watcher.stage("loading")
+            watcher.note(text)
+    assert stream.getvalue().splitlines() == ["loading", text]
+    assert isinstance(console.file, io.StringIO)
+    assert f"{text}\n" in console.file.getvalue()
+
+
 def test_plain_lines_where_output_is_no_terminal() -> None:
     # Even where colours are forced on a pipe.
     assert isinstance(search_watcher(Console(force_terminal=True)), PlainLog)

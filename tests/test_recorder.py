@@ -27,8 +27,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from torch import nn
 
 from gan_tune.config import Objective
-from gan_tune.errors import SearchNotFoundError, TrackingError
+from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
+from gan_tune.service.spaces import load_space
+from gan_tune.service.warm_starting import read_searches
 from gan_tune.tracking import store
+from gan_tune.tracking.ended_trials import ended_trials
 from gan_tune.tracking.events import STATUS
 from gan_tune.tracking.history import leaderboard, searches
 from gan_tune.tracking.projection import MAX_BYTES, batches, metric_value, param_text
@@ -61,7 +64,9 @@ def png(seed: int = 0, size: int = 32) -> bytes:
     return file.getvalue()
 
 
-def opened(uri: str, search: str = "digits", **options: Any) -> Recorder:
+def opened(
+    uri: str, search: str = "digits", tags: dict[str, str] | None = None, **options: Any
+) -> Recorder:
     recorder = Recorder(
         uri, experiment=search, search=search, **{"system_metrics": False, **options}
     )
@@ -69,7 +74,7 @@ def opened(uri: str, search: str = "digits", **options: Any) -> Recorder:
         space_text="name: digits\n",
         space_params={"budget.trials": 4},
         objective=OBJECTIVE,
-        tags={"team": "gans"},
+        tags={"team": "gans"} | (tags or {}),
         dataset=DatasetInfo("digits", "abc123", "scikit-learn", {"train": 1197}),
     )
     return recorder
@@ -385,6 +390,40 @@ def test_history_reads_the_record_back(uri: str) -> None:
     assert rows[0].params["generator_optimizer.lr"] == "0.0001"
     with pytest.raises(SearchNotFoundError, match=r"no search named 'x' in .*: o'neill$"):
         leaderboard(uri, "x")
+
+
+def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
+    recorder = opened(uri, tags={"gan_tune.metric_version": "v1"})
+    for number, outcome in enumerate(STATUS):
+        run_trial(recorder, f"t{number}", outcome)
+    run_trial(recorder, "confirming", kind="confirmation", replicate=1)
+    run_trial(recorder, "another seed", replicate=1)
+    start(recorder, "curve")
+    for step, value in ((30, 4.0), (10, math.nan), (20, 5.0), (40, 6.0), (50, math.nan)):
+        report(recorder, "curve", step, frechet_distance=value)
+    recorder.trial_ended("curve", "diverged")
+    start(recorder, "running")
+    recorder.flush()
+    found = ended_trials(uri, "digits")
+    assert (found.objective, found.metric_version) == (OBJECTIVE, "v1")
+    assert found.data == {"abc123"}
+    names = {trial.name: trial.outcome for trial in found.trials}
+    told = ("completed", "pruned", "diverged", "collapsed")
+    expected = {f"t{n}": outcome for n, outcome in enumerate(STATUS) if outcome in told}
+    assert names == expected | {"curve": "diverged"}
+    last = found.trials[-1]
+    assert list(last.curve.items()) == [(20, 5.0), (30, 4.0), (40, 4.0)]
+    assert last.reached == 50
+    assert last.params["generator.hidden"] == "[128, 256]"
+    recorder.close()
+
+
+def test_a_search_without_an_ended_trial_warms_nothing(uri: str) -> None:
+    recorder = opened(uri)
+    run_trial(recorder, "t0", "failed")
+    recorder.close()
+    with pytest.raises(GanTuneError, match="warm start: digits: must hold a trial that has comple"):
+        read_searches(["digits"], load_space("digits"), uri)
 
 
 def test_system_metrics_stop_with_the_search(uri: str) -> None:

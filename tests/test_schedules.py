@@ -10,7 +10,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
 from gan_tune.config import signature_arguments
-from gan_tune.gan.schedules import SCHEDULES, cosine, inverse_sqrt, linear
+from gan_tune.gan.schedules import PACED, SCHEDULES, cosine, inverse_sqrt, linear
 
 STEPS = 40
 KNOBS = {"start": 0.5, "end": 0.1, "scale": 10.0}
@@ -78,3 +78,9 @@ def test_the_inverse_root_is_the_textbooks() -> None:
     for t in range(1, STEPS + 1):
         assert inverse_sqrt(t - 1, STEPS) == pytest.approx(1 / math.sqrt(t))
     assert inverse_sqrt(300, STEPS, scale=100) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_what_goes_by_the_length_is_declared(name: str) -> None:
+    short, long = ([SCHEDULES[name](t, steps) for t in range(40)] for steps in (50, 500))
+    assert (short != long) == (name in PACED)

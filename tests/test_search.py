@@ -10,17 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import ray
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from tiny_search import TRIALS, runs_of, space_tree
 from torch import nn
 
 from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
-from gan_tune.errors import SpaceError
+from gan_tune.errors import GanTuneError, SpaceError
 from gan_tune.metrics import build_judge
 from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.conductor import read_reports, stored_standings
@@ -29,6 +32,7 @@ from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study, study_as_it_stands
 from gan_tune.searching.trainable import GanTrainable
+from gan_tune.service.watching import Unwatched
 from gan_tune.space import SearchSpace
 
 
@@ -167,10 +171,82 @@ def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
     assert service.load_result("tiny", finished.folder / "runs") == finished.result
 
 
-def test_a_changed_space_is_refused(finished: Finished) -> None:
+def test_a_changed_space_is_refused_with_what_has_changed(finished: Finished) -> None:
     tree = space_tree(confirm={"top": 2, "seeds": 2})
-    with pytest.raises(SpaceError, match="the space has changed since this search began"):
+    with pytest.raises(SpaceError, match="the space has changed since this search began") as raised:
         service.search(tree, storage=finished.folder / "runs", tracking_uri=finished.uri)
+    assert str(raised.value).splitlines()[1:] == ["tiny: confirm.top: was 1, is 2"]
+
+
+class Noting(Unwatched):
+    """A watcher that remembers the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_warm_start_tells_the_sampler_and_nobody_else(
+    finished: Finished, local_ray: None
+) -> None:
+    """A shorter search: it is named anew, told once, and on its own otherwise."""
+    tree = space_tree(
+        budget={"trials": 3, "steps": 20, "evaluations": 2}, confirm={"top": 1, "seeds": 1}
+    )
+    options: dict[str, Any] = {
+        "storage": finished.folder / "runs",
+        "tracking_uri": finished.uri,
+        "warm_start": ["tiny"],
+    }
+    watcher = Noting()
+    result = service.search(tree, watcher=watcher, **options)
+    assert watcher.notes == [
+        "tiny is a search without this warm start, or of another space: tiny-2",
+        f"warm start: {TRIALS} trials of tiny: {TRIALS} used, 0 shifted, 0 dropped",
+    ]
+    assert result.name == "tiny-2"
+    assert sorted(row["setting"] for row in result.rows) == [0, 1, 2]
+    home = open_storage(finished.folder / "runs" / "tiny-2")
+    assert [name for name in home.names("trials") if len(name) == 4] == ["0000", "0001", "0002"]
+    study = optuna.load_study(
+        study_name=None,
+        storage=JournalStorage(JournalFileBackend(f"{home.folder}/study.journal")),
+    )
+    warm = {t.user_attrs["warm_start"]: t for t in study.trials if "warm_start" in t.user_attrs}
+    first = open_storage(finished.folder / "runs" / "tiny")
+    assert warm.keys() == {f"tiny/{number:04d}" for number in range(TRIALS)}
+    for source, trial in warm.items():
+        reports = [r for r, _ in read_reports(first, source.removeprefix("tiny/")) if r.step <= 20]
+        assert trial.intermediate_values == {r.step: r.best for r in reports}
+    (parent,) = (r for r in finished.runs() if r.data.tags.get("gan_tune.warm_start"))
+    assert parent.data.tags["gan_tune.search"] == "tiny-2"
+    before = len(finished.runs())
+    assert service.search(tree, **options) == result
+    assert len(finished.runs()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "rule"),
+    [
+        ({}, ["tinny"], r"no search named 'tinny' in .* \(did you mean 'tiny'\?\); there are: "),
+        (
+            {"objective": {"metric": "coverage", "mode": "max"}},
+            ["tiny"],
+            "warm start: tiny: the objective must be that of the new search, "
+            r"coverage \(max\): frechet_distance \(min\)",
+        ),
+    ],
+)
+def test_a_warm_start_that_cannot_be_is_refused_and_begins_nothing(
+    finished: Finished, tmp_path: Path, changes: dict[str, Any], names: list[str], rule: str
+) -> None:
+    tree = space_tree(name="fresh", **changes)
+    with pytest.raises(GanTuneError, match=rule) as raised:
+        service.search(tree, storage=tmp_path / "runs", tracking_uri=finished.uri, warm_start=names)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["SCHEDULES", "constant", "cosine", "inverse_sqrt", "linear"]
+__all__ = ["PACED", "SCHEDULES", "constant", "cosine", "inverse_sqrt", "linear"]
 
 Steps = Annotated[int, Field(ge=0)]
 Start = Annotated[float, Field(ge=0, lt=1)]
@@ -76,3 +76,6 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "cosine": cosine,
     "inverse_sqrt": inverse_sqrt,
 }
+
+PACED = frozenset({"linear", "cosine"})
+"""Schedules that go by the length of the training: a longer one does not begin like a shorter."""

@@ -136,23 +136,25 @@ def qmc(
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler: how it is made, and whether it reads the constraints of pruned trials.
+    """A sampler: how it is made, and what it reads.
 
-    One that does not must be given a bad value for a trial that diverged, or it would propose the
-    like again.
+    One that does not read the constraints of pruned trials must be given a bad value for a trial
+    that diverged, or it would propose the like again. One that does not read what it has not
+    proposed itself learns nothing from other searches.
     """
 
     build: Callable[..., BaseSampler]
     reads_constraints: bool = True
+    reads_others: bool = True
 
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
         "tpe": Sampler(tpe),
         "gp": Sampler(gp, reads_constraints=False),
-        "cmaes": Sampler(cmaes, reads_constraints=False),
-        "random": Sampler(random),
-        "qmc": Sampler(qmc),
+        "cmaes": Sampler(cmaes, reads_constraints=False, reads_others=False),
+        "random": Sampler(random, reads_others=False),
+        "qmc": Sampler(qmc, reads_others=False),
     }
 )
 """Sampler by its name in a space file; each is built with :class:`Seeds`."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +23,22 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
+from gan_tune.searching.earlier import EarlierTrial
 from gan_tune.searching.jobs import Job, Kind, Outcome
 from gan_tune.searching.samplers import SAMPLERS, Seeds
-from gan_tune.space import SearchSpace
+from gan_tune.space import SearchSpace, changes
 
 __all__ = [
     "FIRST_SETTING",
     "OptunaStudy",
     "Setting",
     "Study",
+    "changed_space",
     "curve",
     "derived_seed",
     "further_values",
@@ -63,9 +65,10 @@ REPLICATES = "replicates"
 HEALTH = "health"
 """Name of the Optuna constraint that is 0 for sound trials, 1 for diverged and collapsed ones."""
 
-CHANGED_SPACE = Fault(
-    "", "the space has changed since this search began; use --fresh, or another --name"
-)
+WARM_START = "warm_start"
+"""User attribute of Optuna trials that are an earlier search's: `SEARCH/TRIAL`."""
+
+UNSOUND: tuple[Outcome, ...] = ("diverged", "collapsed")
 
 _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 _STATES: dict[Outcome, TrialState] = {
@@ -102,14 +105,22 @@ class Study:
         name: the study's in the database, by default the space's.
         owner: what tells the search's folder from all others. A study in a database is refused to
             any owner but the one that began it, since the trials are in that one's folder.
+        warm: trials of earlier searches, for the sampler. They are no settings of this search, and
+            count only where the study begins.
 
     Raises:
         StorageError: the journal or database cannot be read or written, or the study is another's.
-        SpaceError: the study is of another space than the one given.
+        SpaceError: the study is of another space than the one given; says what has changed.
     """
 
     def __init__(
-        self, place: Path | str, space: SearchSpace, *, name: str | None = None, owner: str = ""
+        self,
+        place: Path | str,
+        space: SearchSpace,
+        *,
+        name: str | None = None,
+        owner: str = "",
+        warm: Sequence[EarlierTrial] = (),
     ) -> None:
         self.space = space
         with _quiet_optuna():
@@ -119,10 +130,11 @@ class Study:
                 self._study = self._open_database(place, name or space.name)
                 self._claim(place, owner)
             if "space" not in self._study.user_attrs:
-                self._prepare()
-        recorded = self._study.user_attrs["space"]
-        if recorded != space.digest:
-            raise SpaceError([CHANGED_SPACE], source=space.name)
+                self._prepare(warm)
+        known = self._study.user_attrs
+        if known["space"] != space.digest:
+            was = json.loads(known["space_blocks"]) if "space_blocks" in known else None
+            raise changed_space(name or space.name, space, was)
 
     def _open_journal(self, path: Path) -> optuna.Study:
         mend_journal(path)
@@ -162,23 +174,67 @@ class Study:
             )
         self._study.set_user_attr("owner", owner)
 
-    def _prepare(self) -> None:
-        enqueued = {json.dumps(t.system_attrs.get("fixed_params", {})) for t in self._trials()}
-        for assignment in self.space.start_assignments():
+    def _prepare(self, warm: Sequence[EarlierTrial]) -> None:
+        enqueued = {json.dumps(t.system_attrs.get("fixed_params", {})) for t in self._settings()}
+        starts = self.space.start_assignments()
+        if warm:
+            starts[:1] = [self._cold_start(starts[0] if starts else {})]
+        for assignment in starts:
             if json.dumps(assignment) not in enqueued:
                 self._study.enqueue_trial(assignment)
+        self._add(warm)
         if len(self.space.objectives) > 1:
             self._study.set_metric_names([one.metric for one in self.space.objectives])
+        self._study.set_user_attr("space_blocks", json.dumps(self.space.decisive))
         self._study.set_user_attr("space", self.space.digest)
+
+    def _cold_start(self, start: dict[str, Any]) -> dict[str, Any]:
+        """The first setting, complete, as it would be without a warm start.
+
+        The gain is measured against it, so it must owe nothing to earlier searches.
+        """
+        cold = optuna.create_study(sampler=self._sampler(0), directions=self._study.directions)
+        cold.enqueue_trial(start)
+        trial = cold.ask()
+        self.space.sample(trial, seed=0)
+        return trial.params
+
+    def _add(self, warm: Sequence[EarlierTrial]) -> None:
+        """Put earlier searches' trials beside the settings of this one."""
+        there = {trial.user_attrs.get(WARM_START) for trial in self._trials()}
+        # Completed ones first: what is unsound may be told with the worst of their values.
+        for trial in sorted(warm, key=lambda trial: trial.outcome != "completed"):
+            if trial.source in there:  # a command was killed in the midst of this
+                continue
+            fixed = FixedTrial(dict(trial.assignment))
+            self.space.sample(fixed, seed=0)
+            value = None if trial.value is None else [trial.value]
+            state, told = self._state(trial.outcome, value)
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    state=state,
+                    # A pruned trial's is its last report, as where Optuna itself is told.
+                    values=value if state == TrialState.PRUNED else told,
+                    params=fixed.params,
+                    distributions=fixed.distributions,
+                    intermediate_values=dict(trial.curve),
+                    constraints={HEALTH: float(trial.outcome in UNSOUND)},
+                    user_attrs={WARM_START: trial.source},
+                )
+            )
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def _settings(self, *states: TrialState) -> list[FrozenTrial]:
+        """This search's own trials; a setting's number is its place among all of them."""
+        return [trial for trial in self._trials(*states) if _is_own(trial)]
 
     # ---------------------------------------------------------------- asking
 
     def proposed(self) -> int:
         """How many settings were handed out so far."""
-        return len(self._trials()) - len(self._trials(TrialState.WAITING))
+        return len(self._settings()) - len(self._settings(TrialState.WAITING))
 
     def ask(self) -> Job:
         """The next setting, as a job."""
@@ -201,7 +257,7 @@ class Study:
         with _quiet_optuna():
             return [
                 self._job(Trial(self._study, trial._trial_id))
-                for trial in self._trials(TrialState.RUNNING)
+                for trial in self._settings(TrialState.RUNNING)
             ]
 
     def job(self, setting: int, replicate: int) -> Job:
@@ -209,16 +265,17 @@ class Study:
 
         Those from ``search.seeds`` on confirm.
         """
-        frozen = self._trials()[setting]
+        frozen = self._settings()[setting]
         return self._replicate(frozen.params, setting, replicate)
 
     def assignment(self, setting: int) -> dict[str, Any]:
         """What the search decided for a setting: dimension → value."""
-        return dict(self._trials()[setting].params)
+        return dict(self._settings()[setting].params)
 
     def _job(self, trial: Trial) -> Job:
         self.space.sample(trial, seed=0)
-        return self._replicate(trial.params, trial.number, 0)
+        earlier = sum(not _is_own(t) for t in self._trials()[: trial.number])
+        return self._replicate(trial.params, trial.number - earlier, 0)
 
     def _replicate(self, params: dict[str, Any], setting: int, replicate: int) -> Job:
         seed = derived_seed(self.space.search.seed, setting, f"replicate {replicate}")
@@ -239,7 +296,7 @@ class Study:
 
         Steps of later replicates go on from those of the first.
         """
-        frozen = self._trials()[setting]
+        frozen = self._settings()[setting]
         known = curve(frozen)
         if step in known:
             return False
@@ -263,24 +320,30 @@ class Study:
         ``value`` is its best by the first objective, None if it never had a finite one; ``further``
         are the other objectives' values at that very report.
         """
-        frozen = self._trials()[setting]
+        frozen = self._settings()[setting]
         if frozen.state.is_finished():
             return
         trial = Trial(self._study, frozen._trial_id)
         trial.set_user_attr("outcome", outcome)
-        unsound = outcome in ("diverged", "collapsed")
         if outcome != "failed":
             # Afterwards Optuna refuses, so this comes first.
-            trial.set_constraint(HEALTH, float(unsound))
-        values = [v for v in (value, *further) if v is not None]
-        state, told = _STATES[outcome], values if outcome == "completed" else None
-        if told is not None and len(told) < len(self.space.objectives):
-            state, told = TrialState.FAIL, None  # Optuna knows no part of a value
-        if unsound and not SAMPLERS[self.space.search.sampler.name].reads_constraints:
-            told = self._worst()
-            state = TrialState.PRUNED if told is None else TrialState.COMPLETE
+            trial.set_constraint(HEALTH, float(outcome in UNSOUND))
+        state, told = self._state(outcome, [v for v in (value, *further) if v is not None])
         with _quiet_optuna():
             self._study.tell(trial, told, state=state, skip_if_finished=True)
+
+    def _state(
+        self, outcome: Outcome, values: list[float] | None
+    ) -> tuple[TrialState, list[float] | None]:
+        """What Optuna hears of an end: the state, and the values of a complete trial."""
+        if outcome in UNSOUND and not SAMPLERS[self.space.search.sampler.name].reads_constraints:
+            worst = self._worst()
+            return (TrialState.PRUNED if worst is None else TrialState.COMPLETE), worst
+        if outcome != "completed":
+            return _STATES[outcome], None
+        if len(values or []) < len(self.space.objectives):
+            return TrialState.FAIL, None  # Optuna knows no part of a value
+        return TrialState.COMPLETE, values
 
     def _worst(self) -> list[float] | None:
         """The worst values of all trials that ran to their end, None if there is none."""
@@ -292,7 +355,7 @@ class Study:
 
     def note_replicates(self, setting: int, values: Sequence[float | None]) -> None:
         """Note the best values of the replicates that ran to their end."""
-        frozen = self._trials()[setting]
+        frozen = self._settings()[setting]
         if not frozen.state.is_finished():
             Trial(self._study, frozen._trial_id).set_user_attr(REPLICATES, list(values))
 
@@ -306,8 +369,8 @@ class Study:
         """(setting, step, best so far) of all reports, step by step, to rebuild a stopping rule."""
         yield from sorted(
             (
-                (trial.number, step, value)
-                for trial in self._trials()
+                (setting, step, value)
+                for setting, trial in enumerate(self._settings())
                 for step, value in curve(trial).items()
             ),
             key=lambda report: (report[1], report[0]),
@@ -324,8 +387,8 @@ class Study:
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The study itself, for Optuna's own plots."""
-        return self._study
+        """The study of this search's own settings, for Optuna's own plots."""
+        return _own_study(self._study)
 
 
 def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:
@@ -346,11 +409,7 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
                 if isinstance(place, Path)
                 else RDBStorage(place)
             )
-            study = optuna.load_study(study_name=name, storage=storage)
-            seen = optuna.create_study(directions=study.directions)
-            if study.metric_names is not None:
-                seen.set_metric_names(study.metric_names)
-            seen.add_trials(study.get_trials(deepcopy=False))
+            seen = _own_study(optuna.load_study(study_name=name, storage=storage), copied=True)
     except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
         raise StorageError(f"storage: cannot read the study {place}: {error}") from None
     return seen
@@ -391,16 +450,50 @@ def settings_of(study: optuna.Study) -> list[Setting]:
     """Every setting of a search that was handed out, in order."""
     return [
         Setting(
-            number=trial.number,
+            number=number,
             outcome=trial.user_attrs.get("outcome"),
             # Values are the best so far, so the last one is the setting's.
             value=curve(trial).get(max(curve(trial), default=0)),
             steps=max(curve(trial), default=0),
             values=tuple(trial.user_attrs.get(REPLICATES, ())),
         )
-        for trial in study.get_trials(deepcopy=False)
+        for number, trial in enumerate(filter(_is_own, study.get_trials(deepcopy=False)))
         if trial.state != TrialState.WAITING
     ]
+
+
+def _is_own(trial: FrozenTrial) -> bool:
+    """Whether a trial is a setting of its study's search, and not an earlier search's."""
+    return WARM_START not in trial.user_attrs
+
+
+def _own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
+    """The study with this search's settings alone, numbered without gaps.
+
+    It is the study itself where nothing is left out, unless it is to be ``copied``.
+    """
+    trials = study.get_trials(deepcopy=False)
+    own = [trial for trial in trials if _is_own(trial)]
+    if len(own) == len(trials) and not copied:
+        return study
+    alone = optuna.create_study(directions=study.directions)
+    if study.metric_names is not None:
+        alone.set_metric_names(study.metric_names)
+    alone.add_trials(own)
+    return alone
+
+
+def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None) -> SpaceError:
+    """The refusal of a space that is not the one its search began with.
+
+    ``was`` are the :attr:`SearchSpace.decisive` blocks then, None where they were not kept.
+    """
+    rule = (
+        "the space has changed since this search began; use --fresh, "
+        f"--warm-start {search}, or another --name"
+    )
+    found = [] if was is None else changes(was, space.decisive)
+    return SpaceError([Fault("", rule), *found], source=search)
 
 
 def derived_seed(search_seed: int, number: int, purpose: str) -> int:

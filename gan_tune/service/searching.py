@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.errors import GanTuneError, SpaceError
-from gan_tune.service.places import DEFAULT_STORAGE, RESULT, driver_folder
+from gan_tune.errors import GanTuneError
+from gan_tune.service.places import DEFAULT_STORAGE, HEADING, RESULT, STUDY, driver_folder, look_in
 from gan_tune.service.result import SearchResult
 from gan_tune.service.spaces import load_space
+from gan_tune.service.warm_starting import read_searches
 from gan_tune.service.watching import Unwatched, Watcher
-from gan_tune.service.work import Work
+from gan_tune.service.work import Work, open_study
 from gan_tune.space import SearchSpace, check_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def search(
     name: str | None = None,
     storage: str | Path = DEFAULT_STORAGE,
     fresh: bool = False,
+    warm_start: Sequence[str] = (),
     max_concurrent: int | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
@@ -38,6 +40,9 @@ def search(
         name: of the search; default the space's.
         storage: folder or URI that holds searches; on a cluster every node must reach it.
         fresh: start a new search, `NAME-2` and so on, if there is one of that name.
+        warm_start: names of earlier searches in MLflow, of whose trials the sampler is told where
+            they fall inside the space. It counts when a search begins: one of that name that began
+            without it, or with another space, is left alone, and this one is `NAME-2`.
         max_concurrent: at most so many trials at a time; default what the cluster holds.
         address: of a running Ray cluster; default RAY_ADDRESS, else Ray is started here.
         tracking_uri: of MLflow; default MLFLOW_TRACKING_URI, else `mlflow.db` in this folder.
@@ -58,16 +63,23 @@ def search(
     watcher = watcher or Unwatched()
     watcher.stage("checking MLflow, Ray's address and the storage")
     check_address(address)
-    uri = connect(tracking_uri)
-    root = open_storage(storage)
-    name = _free_name(root, name or space.name) if fresh else name or space.name
-    home = root.below(name)
+    wanted, sources = name or space.name, sorted(set(warm_start))
+    uri = connect(tracking_uri, create=not sources)
+    seen = look_in(storage)
+    name = choose_name(seen, wanted, space, sources, fresh=fresh)
+    # A search that has begun was told of them then.
+    begun = bool(sources and seen.below(name).names("trials"))
+    earlier = [] if begun else read_searches(sources, space, uri)
+    if sources and name != wanted and not fresh:
+        watcher.note(f"{wanted} is a search without this warm start, or of another space: {name}")
+    home = open_storage(storage).below(name)
     with hold(driver_folder(home, name)):
         done = _finished(home, space)
         if done is not None:
             return done
         names = (name, experiment or name, model or space.name)
-        return Work(space, home, uri, names, watcher).run(address, max_concurrent)
+        work = Work(space, home, uri, names, watcher, earlier)
+        return work.run(address, max_concurrent)
 
 
 def _check_names(**names: str | None) -> None:
@@ -84,15 +96,38 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         return None
     result = SearchResult(**stored)
     if result.space_digest != space.digest:
-        from gan_tune.searching.study import CHANGED_SPACE
+        from gan_tune.searching.study import changed_space
 
-        raise SpaceError([CHANGED_SPACE], source=result.name)
+        open_study(space, home, result.name)  # refuses, since it knows what has changed
+        raise changed_space(result.name, space, None)
     minutes, before = space.budget.minutes, result.minutes
     more_time = before is not None and (minutes is None or minutes > before)
     return None if space.budget.trials > result.trials or more_time else result
 
 
-def _free_name(root: Storage, name: str) -> str:
-    taken = set(root.names())
-    candidates = (name if i == 1 else f"{name}-{i}" for i in range(1, 10_000))
-    return next(c for c in candidates if c not in taken)
+def choose_name(
+    root: Storage, wanted: str, space: SearchSpace, sources: Sequence[str], *, fresh: bool
+) -> str:
+    """The search to begin or to go on with: ``wanted``, or with a number behind it."""
+    if not (fresh or sources):
+        return wanted
+    taken = {*root.names(), *sources}
+    return next(
+        name
+        for name in _numbered(wanted)
+        if name not in taken
+        or (not fresh and name not in sources and _takes(root.below(name), space, sources))
+    )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{i}" for i in range(2, 10_000))
+
+
+def _takes(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
+    """Whether a folder's search began with this space and warm start, or has not begun."""
+    noted = home.read_json(STUDY)
+    if noted is None:
+        return {HEADING, RESULT}.isdisjoint(home.names())
+    return bool(noted.get("warm_start") == list(sources) and noted.get("space") == space.digest)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.catalogue import dataset_of
+from gan_tune.config import TrialConfig
 from gan_tune.errors import StorageError
 from gan_tune.gan import pictures
+from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.service.explaining import Heading, report_page
@@ -21,6 +24,7 @@ from gan_tune.service.places import HEADING, REPORT, RESULT, STUDY, driver_folde
 from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
 from gan_tune.service.result import SearchResult
 from gan_tune.service.stand_ins import LowEnds
+from gan_tune.service.warm_starting import WarmStart, warm_start
 from gan_tune.service.watching import Watcher
 from gan_tune.space import SearchSpace
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.conductor import Conductor
     from gan_tune.searching.storage import Storage
     from gan_tune.searching.study import OptunaStudy, Study
+    from gan_tune.tracking.ended_trials import RecordedSearch
     from gan_tune.tracking.events import Picture
     from gan_tune.tracking.recorder import Recorder
     from gan_tune.tracking.registry import Registration
@@ -47,9 +52,26 @@ class Work:
         uri: str,
         names: tuple[str, str, str],
         watcher: Watcher,
+        earlier: Sequence[RecordedSearch] = (),
     ) -> None:
         self.space, self.home, self.uri, self.watcher = space, home, uri, watcher
         self.name, self.experiment, self.model = names
+        self.earlier = earlier
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, the same for every setting."""
+        self.watcher.stage("loading data and preparing the metrics")
+        return dataset_of(self._any_config.data)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What scores every trial."""
+        return build_judge(self.dataset, "selection", extra=self._any_config.wanted_metrics)
+
+    @cached_property
+    def _any_config(self) -> TrialConfig:
+        return self.space.sample(LowEnds(), seed=0)
 
     def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.searching import cluster
@@ -58,11 +80,8 @@ class Work:
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
-        study = open_study(space, self.home, self.name)
-        config = space.sample(LowEnds(), seed=0)  # the data are the same for every setting
-        self.watcher.stage("loading data and preparing the metrics")
-        self.dataset = dataset_of(config.data)
-        judge = build_judge(self.dataset, "selection", extra=config.wanted_metrics)
+        study = open_study(space, self.home, self.name, self._warm_start())
+        judge = self.judge
         with ExitStack() as stack:
             self.watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
             stack.enter_context(cluster.connected(address, self.home))
@@ -91,6 +110,22 @@ class Work:
                 # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
                 return self._conclude(conductor, judge, recorder)
 
+    def _warm_start(self) -> WarmStart:
+        """What earlier searches have to say; only where they are asked are the data needed yet."""
+        from gan_tune.searching.samplers import SAMPLERS
+
+        if not self.earlier:
+            return WarmStart()
+        version = self.judge.versions[self.space.objective.metric]
+        warm = warm_start(
+            self.earlier, self.space, metric_version=version, data=self.dataset.digest
+        )
+        self.watcher.note(str(warm))
+        sampler = self.space.search.sampler.name
+        if not SAMPLERS[sampler].reads_others:
+            self.watcher.note(f"warm start: the sampler {sampler} learns nothing from it; tpe does")
+        return warm
+
     def _note_heading(self, seconds_before: float) -> None:
         """Note for :func:`status` what the trials' folders do not tell."""
         heading = {
@@ -113,6 +148,8 @@ class Work:
         space, data = self.space, self.dataset
         recorder = Recorder(self.uri, experiment=self.experiment, search=self.name)
         counts = {split: len(data.split(split)) for split in ("train", "selection", "test")}
+        warm = ", ".join(search.name for search in self.earlier)
+        started_from = {"gan_tune.warm_start": warm} if warm else {}
         recorder.open(
             space_text=space.source,
             space_params=space_params(space),
@@ -122,6 +159,7 @@ class Work:
                 "gan_tune.objectives": ", ".join(
                     f"{o.metric} ({o.mode})" for o in space.objectives
                 ),
+                **started_from,
             },
             dataset=DatasetInfo(data.name, data.digest, data.name, counts),
         )
@@ -304,8 +342,10 @@ def _champion_figures(champion: Champion | None) -> dict[str, Any] | None:
     }
 
 
-def open_study(space: SearchSpace, home: Storage, name: str) -> Study:
-    """The study of a search, where its first command put it.
+def open_study(
+    space: SearchSpace, home: Storage, name: str, warm: WarmStart | None = None
+) -> Study:
+    """The study of a search, where its first command put it; only that one's warm start counts.
 
     Raises:
         StorageError: the space names another place by now, or the place cannot be used.
@@ -315,7 +355,13 @@ def open_study(space: SearchSpace, home: Storage, name: str) -> Study:
 
     url = space.search.study
     earlier = home.read_json(STUDY)
-    noted = earlier or {"url": url, "owner": uuid.uuid4().hex}
+    warm = warm or WarmStart()
+    noted = earlier or {
+        "url": url,
+        "owner": uuid.uuid4().hex,
+        "space": space.digest,
+        "warm_start": list(warm.searches),
+    }
     if noted["url"] != url:
         began = noted["url"] or "a journal in its folder"
         raise StorageError(
@@ -325,7 +371,7 @@ def open_study(space: SearchSpace, home: Storage, name: str) -> Study:
     journal = driver_folder(home, name) / "study.journal"
     home.write_json(STUDY, noted)  # first: a study that is claimed must find its owner again
     try:
-        return Study(url or journal, space, name=name, owner=noted["owner"])
+        return Study(url or journal, space, name=name, owner=noted["owner"], warm=warm.trials)
     except StorageError:
         if earlier is None:
             home.delete(STUDY)  # nothing has begun, so another place may be named

@@ -14,7 +14,9 @@ from gan_tune.space.blocks import (
     SpaceFile,
     check_name,
 )
-from gan_tune.space.ranges import RANGES, Dimension, Suggest
+from gan_tune.space.changes import changes
+from gan_tune.space.fitting import Fit
+from gan_tune.space.ranges import RANGES, Dimension, Scalar, Suggest
 from gan_tune.space.reading import shipped_spaces
 from gan_tune.space.schema import json_schema
 from gan_tune.space.search_space import SearchSpace
@@ -24,11 +26,14 @@ __all__ = [
     "Budget",
     "Confirm",
     "Dimension",
+    "Fit",
     "Resources",
+    "Scalar",
     "Search",
     "SearchSpace",
     "SpaceFile",
     "Suggest",
+    "changes",
     "check_name",
     "json_schema",
     "shipped_spaces",

@@ -154,6 +154,14 @@ class Dimension:
             return f"must be {low!r} plus a multiple of {self.step!r}"
         return None
 
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value on the range's grid of steps that is nearest to one within the range."""
+        if self.step is None or not isinstance(value, (int, float)):
+            return value
+        low, high = self._ends()
+        point = min(high, low + round((value - low) / self.step) * self.step)
+        return int(point) if RANGES[self.kind].whole else float(point)
+
     def _ends(self) -> tuple[float, float]:
         assert self.low is not None
         assert self.high is not None

@@ -13,6 +13,7 @@ from typing import Any
 from gan_tune.config import Catalogue, Objective, TrialConfig
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space.blocks import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
+from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
 from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
 from gan_tune.space.reading import apply_overrides, read_space
@@ -121,13 +122,21 @@ class SearchSpace:
         Left out are the name, the description, the resources, where the study is kept, and the
         budget's trials and minutes: a search may be extended.
         """
-        blocks = self.file.model_dump(
-            mode="json", include={"objective", "search", "confirm", "trial", "start_from"}
-        )
-        del blocks["search"]["study"]
+        blocks = dict(self.decisive)
         blocks["budget"] = [self.budget.steps, self.budget.evaluations]
         text = json.dumps(blocks, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The blocks that :attr:`digest` is of, as plain values."""
+        included = ("objective", "search", "confirm", "trial", "start_from")
+        blocks = self.file.model_dump(
+            mode="json",
+            include={**dict.fromkeys(included, True), "budget": {"steps", "evaluations"}},
+        )
+        del blocks["search"]["study"]
+        return blocks
 
     def dimensions(self) -> list[Dimension]:
         """Everything the search decides, in the order of the file."""
@@ -164,6 +173,28 @@ class SearchSpace:
 
         tree = settle(self.trial, decide)
         return {name: value for name, value in found.items() if _adds(tree, name, value)}
+
+    def fit(self, config: TrialConfig) -> Fit | None:
+        """The setting of this space that learns as ``config`` does; None if there is none.
+
+        Numbers may be off the steps of their ranges: they move to the nearest.
+        """
+        for values in assignments(self.trial, config.tree()):
+            if self._makes(values, config):
+                return self._on_the_grid(values)
+        return None
+
+    def _makes(self, values: Mapping[str, Scalar], config: TrialConfig) -> bool:
+        try:
+            made = self._config(lambda dimension: values[dimension.name], seed=0)
+        except ConfigError:  # what no longer may stand together
+            return False
+        return what_learns(made) == what_learns(config)
+
+    def _on_the_grid(self, values: Mapping[str, Scalar]) -> Fit:
+        decided = [dimension for dimension in self.dimensions() if dimension.name in values]
+        moved = [d.name for d in decided if d.broken_rule(values[d.name]) is not None]
+        return Fit({d.name: d.nearest(values[d.name]) for d in decided}, tuple(moved))
 
     def start_assignments(self) -> list[dict[str, Scalar]]:
         """Each entry of `start_from` as names of dimensions → values; the rest is sampled."""

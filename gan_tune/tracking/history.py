@@ -15,8 +15,18 @@ from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
 from gan_tune.tracking.events import Kind
 from gan_tune.tracking.store import answering, client, masked, pages, quoted, search_runs
+from gan_tune.wording import closest
 
-__all__ = ["SearchInfo", "TrialInfo", "leaderboard", "searches"]
+__all__ = [
+    "SearchInfo",
+    "TrialInfo",
+    "children",
+    "find_parent",
+    "leaderboard",
+    "objective_of",
+    "outcome_of",
+    "searches",
+]
 
 RUNNING = "running"
 """Stands for the outcome where a run has none yet."""
@@ -80,22 +90,36 @@ def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list
     """
     mlflow_client = client(uri)
     with answering(uri):
-        names = _experiments(mlflow_client)
-        parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
-        fitting = [
-            run
-            for run in parents
-            if run.data.tags.get("gan_tune.search") == search
-            and experiment in (None, names[run.info.experiment_id])
-        ]
-        if not fitting:
-            there = sorted({run.data.tags.get("gan_tune.search", "") for run in parents})
-            raise SearchNotFoundError(
-                f"no search named {search!r} in {masked(uri)}; there are: {_list(there)}"
-            )
-        objective = _objective(fitting[-1])
-        trials = [_trial_info(run, objective) for run in _children(mlflow_client, fitting[-1])]
+        parent = find_parent(mlflow_client, uri, search, experiment=experiment)
+        objective = objective_of(parent)
+        trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
         return sorted(trials, key=lambda trial: _rank(trial, objective))
+
+
+def find_parent(
+    mlflow_client: MlflowClient, uri: str, search: str, *, experiment: str | None = None
+) -> Run:
+    """The parent run of a search, the newest where there are several of that name.
+
+    Raises:
+        SearchNotFoundError: no such search.
+    """
+    names = _experiments(mlflow_client)
+    parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
+    fitting = [
+        run
+        for run in parents
+        if run.data.tags.get("gan_tune.search") == search
+        and experiment in (None, names[run.info.experiment_id])
+    ]
+    if not fitting:
+        there = sorted({run.data.tags.get("gan_tune.search", "") for run in parents})
+        near = closest(search, there)
+        hint = f" (did you mean {near!r}?)" if near else ""
+        raise SearchNotFoundError(
+            f"no search named {search!r} in {masked(uri)}{hint}; there are: {_list(there)}"
+        )
+    return fitting[-1]
 
 
 def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
@@ -106,26 +130,27 @@ def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
     return {experiment.experiment_id: experiment.name for experiment in found}
 
 
-def _children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
+def children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
+    """The runs of a search's trials, oldest first."""
     rule = f"tags.`mlflow.parentRunId` = {quoted(parent.info.run_id)}"
     found = search_runs(mlflow_client, [parent.info.experiment_id], rule)
     return [run for run in found if "gan_tune.trial" in run.data.tags]  # not a user's own runs
 
 
 def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, str]) -> SearchInfo:
-    objective = _objective(parent)
-    trials = [_trial_info(run, objective) for run in _children(mlflow_client, parent)]
+    objective = objective_of(parent)
+    trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
     ranked = sorted(trials, key=lambda trial: _rank(trial, objective))
     return SearchInfo(
         name=parent.data.tags["gan_tune.search"],
         experiment=names[parent.info.experiment_id],
         run_id=parent.info.run_id,
-        outcome=_outcome(parent),
+        outcome=outcome_of(parent),
         objective=objective,
         counts=dict(Counter(trial.outcome for trial in trials)),
         best=ranked[0].value if ranked and ranked[0].outcome in _HEALTHY else None,
         started=_time(parent.info.start_time),
-        ended=None if _outcome(parent) == RUNNING else _time(parent.info.end_time),
+        ended=None if outcome_of(parent) == RUNNING else _time(parent.info.end_time),
     )
 
 
@@ -137,24 +162,26 @@ def _trial_info(run: Run, objective: Objective) -> TrialInfo:
         setting=int(tags["gan_tune.setting"]),
         replicate=int(tags["gan_tune.replicate"]),
         kind="confirmation" if tags["gan_tune.kind"] == "confirmation" else "search",
-        outcome=_outcome(run),
+        outcome=outcome_of(run),
         value=value if value is not None and math.isfinite(value) else None,
         params=run.data.params,
         metrics=run.data.metrics,
         run_id=run.info.run_id,
         started=_time(run.info.start_time),
-        ended=None if _outcome(run) == RUNNING else _time(run.info.end_time),
+        ended=None if outcome_of(run) == RUNNING else _time(run.info.end_time),
     )
 
 
-def _objective(parent: Run) -> Objective:
+def objective_of(parent: Run) -> Objective:
+    """The objective of a search."""
     tags = parent.data.tags
     return Objective.model_validate(
         {"metric": tags["gan_tune.objective"], "mode": tags["gan_tune.mode"]}
     )
 
 
-def _outcome(run: Run) -> str:
+def outcome_of(run: Run) -> str:
+    """How a run stands: :data:`RUNNING`, or how it ended."""
     if run.info.status == "RUNNING":
         return RUNNING
     return str(run.data.tags.get("gan_tune.outcome", "interrupted"))

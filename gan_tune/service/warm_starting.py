@@ -1,0 +1,126 @@
+"""Trials of earlier searches for the sampler of a new one: which of them say something there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gan_tune.config import TrialConfig
+from gan_tune.errors import ConfigError, GanTuneError
+from gan_tune.gan.schedules import PACED
+from gan_tune.space import SearchSpace
+
+if TYPE_CHECKING:
+    from gan_tune.searching.earlier import EarlierTrial
+    from gan_tune.tracking.ended_trials import EndedTrial, RecordedSearch
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a search takes from earlier ones: ``trials``, ``shifted`` of them onto its steps."""
+
+    searches: Sequence[str] = ()
+    trials: Sequence[EarlierTrial] = ()
+    shifted: int = 0
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        count = len(self.trials) + self.dropped
+        return (
+            f"warm start: {count} trial{'' if count == 1 else 's'} of {', '.join(self.searches)}: "
+            f"{len(self.trials) - self.shifted} used, {self.shifted} shifted, "
+            f"{self.dropped} dropped"
+        )
+
+
+def read_searches(names: Sequence[str], space: SearchSpace, uri: str) -> list[RecordedSearch]:
+    """The searches that a new one starts from, as far as can be told without its data.
+
+    Raises:
+        SearchNotFoundError: there is none of that name.
+        GanTuneError: one has another objective, or no trial that has ended; the space has several.
+    """
+    from gan_tune.tracking.ended_trials import ended_trials
+
+    if names and len(space.objectives) > 1:
+        metrics = ", ".join(objective.metric for objective in space.objectives)
+        raise GanTuneError(f"warm start: the new search must have one objective: {metrics}")
+    found = [ended_trials(uri, name) for name in names]
+    for search in found:
+        ours, theirs = (f"{o.metric} ({o.mode})" for o in (space.objective, search.objective))
+        _check(search.name, "the objective", ours, theirs)
+        if not search.trials:
+            raise GanTuneError(
+                f"warm start: {search.name}: must hold a trial that has completed or was pruned, "
+                "diverged or collapsed: it has none"
+            )
+    return found
+
+
+def warm_start(
+    found: Sequence[RecordedSearch], space: SearchSpace, *, metric_version: str, data: str
+) -> WarmStart:
+    """Fit the trials of earlier searches into a space.
+
+    Args:
+        found: the searches, with the space's objective.
+        space: of the new search.
+        metric_version: what the new search's values stand for.
+        data: digest of its data set.
+
+    Raises:
+        GanTuneError: values of one of the searches cannot be compared with the new ones.
+    """
+    for search in found:
+        _check(search.name, "the version of the metric", metric_version, search.metric_version)
+        _check(search.name, "the data", data, ", ".join(sorted(search.data)))
+    fitted = [_fitted(search.name, trial, space) for search in found for trial in search.trials]
+    kept = [fit for fit in fitted if fit is not None]
+    return WarmStart(
+        searches=[search.name for search in found],
+        trials=[trial for trial, _ in kept],
+        shifted=sum(shifted for _, shifted in kept),
+        dropped=len(fitted) - len(kept),
+    )
+
+
+def _check(search: str, what: str, ours: str, theirs: str) -> None:
+    if ours != theirs:
+        raise GanTuneError(
+            f"warm start: {search}: {what} must be that of the new search, {ours}: "
+            f"{theirs or 'none is recorded'}"
+        )
+
+
+def _fitted(search: str, trial: EndedTrial, space: SearchSpace) -> tuple[EarlierTrial, bool] | None:
+    """A trial as a setting of the space, and whether a value has moved; None if it is of no use."""
+    from gan_tune.searching.earlier import EarlierTrial, outcome_within
+
+    steps = space.budget.steps
+    try:
+        config = TrialConfig.from_params(trial.params, space.catalogue)
+    except ConfigError:  # of a version of gan-tune with other parts
+        return None
+    fit = space.fit(config)
+    if fit is None or (config.steps != steps and _goes_by_its_length(config)):
+        return None
+    patience = space.config(fit.assignment, seed=0).patience
+    outcome = outcome_within(
+        steps,
+        trial.outcome,
+        reached=trial.reached,
+        by_patience=trial.reached < config.steps and config.patience == patience,
+    )
+    if space.search.seeds > 1 and outcome == "completed":
+        outcome = "pruned"  # it has been trained with one seed alone
+    curve = {step: value for step, value in trial.curve.items() if step <= steps}
+    if not curve and outcome in ("completed", "pruned"):
+        return None
+    return EarlierTrial(f"{search}/{trial.name}", fit.assignment, outcome, curve), bool(fit.shifted)
+
+
+def _goes_by_its_length(config: TrialConfig) -> bool:
+    """Whether training depends on its length from the first step on."""
+    schedules = (config.generator_schedule, config.discriminator_schedule)
+    return config.instance_noise.std > 0 or any(part.name in PACED for part in schedules)

@@ -1,0 +1,94 @@
+"""The trials of a search that have ended, read back from the record for another search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal, get_args
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from gan_tune.config import Objective
+from gan_tune.tracking.history import children, find_parent, objective_of, outcome_of
+from gan_tune.tracking.store import answering, client
+
+__all__ = ["EndedTrial", "RecordedSearch", "ended_trials"]
+
+Told = Literal["completed", "pruned", "diverged", "collapsed"]
+"""Outcomes that tell something of a setting: one that failed or was interrupted does not."""
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial of a search as it is recorded.
+
+    ``curve`` is its best value so far by step, from the first finite one on; ``reached`` the step
+    of its last report.
+    """
+
+    name: str
+    outcome: Told
+    params: Mapping[str, str]
+    curve: Mapping[int, float]
+    reached: int
+
+
+@dataclass(frozen=True)
+class RecordedSearch:
+    """A search with its trials that have ended, and what their values stand for.
+
+    ``data`` are the digests of the data sets that are recorded with it, one in a sound record.
+    """
+
+    name: str
+    objective: Objective
+    metric_version: str
+    data: frozenset[str]
+    trials: Sequence[EndedTrial]
+
+
+def ended_trials(uri: str, search: str) -> RecordedSearch:
+    """What the settings of a search came to, in the order in which they were tried.
+
+    Replicates with other seeds are left out: a setting is told of once.
+
+    Raises:
+        SearchNotFoundError: no such search; the message names those there are.
+        TrackingError: the store does not answer.
+    """
+    mlflow_client = client(uri)
+    with answering(uri):
+        parent = find_parent(mlflow_client, uri, search)
+        objective = objective_of(parent)
+        inputs = parent.inputs.dataset_inputs if parent.inputs else []
+        return RecordedSearch(
+            name=search,
+            objective=objective,
+            metric_version=parent.data.tags.get("gan_tune.metric_version", ""),
+            data=frozenset(given.dataset.digest for given in inputs),
+            trials=[
+                _ended_trial(mlflow_client, run, objective)
+                for run in children(mlflow_client, parent)
+                if run.data.tags["gan_tune.kind"] == "search"
+                and run.data.tags["gan_tune.replicate"] == "0"
+                and outcome_of(run) in get_args(Told)
+            ],
+        )
+
+
+def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) -> EndedTrial:
+    history = mlflow_client.get_metric_history(run.info.run_id, objective.metric)
+    values = {metric.step: metric.value for metric in sorted(history, key=lambda m: m.step)}
+    finite = {step: value for step, value in values.items() if math.isfinite(value)}
+    best = accumulate(finite.values(), min if objective.mode == "min" else max)
+    outcome: Told = outcome_of(run)  # type: ignore[assignment]
+    return EndedTrial(
+        name=run.data.tags["gan_tune.trial"],
+        outcome=outcome,
+        params=run.data.params,
+        curve=dict(zip(finite, best, strict=True)),
+        reached=max(values, default=0),
+    )
