@@ -266,6 +266,9 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
         assert home.read_json(f"trials/{trial}/outcome.json")["value"] == min(values)
     assert result.champion is not None
     assert result.champion["confirmed"]
+    best = service.best("herd", tmp_path / "runs", tracking_uri=uri)
+    assert best.lineage == result.champion["lineage"]
+    assert bool(best.lineage) == (result.champion["trial"][:4] in forks)
     page = service.report("herd", tmp_path / "herd.html", tmp_path / "runs")
     assert page.stat().st_size > 10_000
 

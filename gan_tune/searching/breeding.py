@@ -44,9 +44,15 @@ class Breeder:
         self._unborn = forks.keys() - settings.keys()
         self._clear()
 
-    def next_job(self, paused: list[Job]) -> Job | None:
-        """A setting that begins, or else the least advanced of the ``paused``, taken from them."""
-        if self._study.is_waiting() or self._wants_founder():
+    def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
+        """A setting that begins, or else the least advanced of the ``paused``, taken from them.
+
+        At the ``last_call``, when the time is short, the best of the paused comes first.
+        """
+        if last_call and paused:
+            job = min(paused, key=lambda job: self._population.cost(job.setting))
+            paused.remove(job)
+        elif self._study.is_waiting() or self._wants_founder():
             job = self._study.ask()
             self._unborn.discard(job.setting)
             if job.setting not in self._population:
@@ -85,6 +91,11 @@ class Breeder:
         if outcome not in ("completed", "pruned") and not self.is_replaced(setting):
             self._replace(setting, step)
         self._clear()
+
+    @property
+    def steps_left(self) -> int:
+        """The steps before the least advanced member."""
+        return self._population.steps_left
 
     def is_replaced(self, setting: int) -> bool:
         """Whether another setting has taken its place already."""

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
 
 
+LAST_CALL = 1.25
+"""So many times what the members' last steps should take is left for them of a time budget."""
+
+
 class Next(Enum):
     """What a driver does that got no job."""
 
@@ -74,7 +78,7 @@ class _Running:
 
     @property
     def step(self) -> int:
-        return max(self.steps, default=0)
+        return max(self.steps, default=self.job.first_step)
 
 
 class Conductor:
@@ -115,6 +119,7 @@ class Conductor:
         self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
         self._paused: dict[str, _Running] = {}  # of those that wait, what this command has heard
         self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
+        self._pace = 0.0  # seconds that the last report took for each step
         self.stop_requested = False
         seeds, mode = self.space.search.seeds, self.space.objective.mode
         self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
@@ -148,7 +153,7 @@ class Conductor:
 
     def _next_trial(self) -> Job | None:
         if self._breeder is not None:
-            return self._breeder.next_job(self._waiting)
+            return self._breeder.next_job(self._waiting, last_call=self._is_last_call)
         if self._waiting:
             return self._waiting.pop(0)
         if self.study.proposed() < self.space.budget.trials:
@@ -286,8 +291,10 @@ class Conductor:
         running.best = result.best
         if result.step in running.steps:
             return False
+        seconds = result.training_seconds + result.evaluation_seconds
+        self._pace = seconds / max(1, result.step - running.step)
         running.steps.add(result.step)
-        running.seconds += result.training_seconds + result.evaluation_seconds
+        running.seconds += seconds
         if result.outcome != "failed":
             if job.kind == "search":
                 running.behind = self._judge(job, result)
@@ -354,6 +361,8 @@ class Conductor:
             return None
         crowded = len(self._running) >= self.slots
         setting = running.job.setting
+        if self._is_last_call:
+            return None
         return self._breeder.verdict(setting, running.step, self._waiting, crowded=crowded)
 
     def _end(self, running: _Running, ending: Ending) -> None:
@@ -367,7 +376,8 @@ class Conductor:
             self._leave_population(job, ending)
             self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
             if ending.outcome == "completed":
-                self._full_length[job.setting] = running.seconds / job.share
+                steps = job.config.steps
+                self._full_length[job.setting] = running.seconds * steps / (steps - job.first_step)
             else:
                 self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
             if job.lineage:
@@ -456,6 +466,15 @@ class Conductor:
         """Whether what is left of the time budget is needed for the confirmation."""
         minutes = self.space.budget.minutes
         return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
+
+    @property
+    def _is_last_call(self) -> bool:
+        """Whether members of a population must go on to their end from here to reach it in time."""
+        minutes = self.space.budget.minutes
+        if minutes is None or self._breeder is None:
+            return False
+        left = self.seconds_left - self._confirmation_seconds(60 * minutes)
+        return left <= LAST_CALL * self._pace * self._breeder.steps_left
 
     def _confirmation_seconds(self, budget: float) -> float:
         confirm = self.space.confirm

@@ -49,10 +49,9 @@ class Job:
     ready_steps: Sequence[int] = ()
 
     @property
-    def share(self) -> float:
-        """The share of the full length that it trains itself."""
-        inherited = self.lineage[-1].until if self.lineage and self.kind == "search" else 0
-        return 1 - inherited / self.config.steps
+    def first_step(self) -> int:
+        """The step from which it trains itself: above 0 for the search's own run of a fork."""
+        return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class Population:
         self.ready_steps = ready_steps(report_steps, interval)
         self._space, self._explore, self._quantile = space, explore, quantile
         self._sign = 1.0 if mode == "min" else -1.0
-        self._interval = interval * report_steps[-1]
+        self._steps = report_steps[-1]
+        self._interval = interval * self._steps
         self._members: dict[int, _Member] = {}
 
     # ---------------------------------------------------------------- who is in it
@@ -133,6 +134,17 @@ class Population:
     def reached(self, member: int) -> int:
         """The last step that a member has reported, or where it began."""
         return self._members[member].reached
+
+    def cost(self, member: int) -> float:
+        """The last value of a member where less is better, infinite before it has one."""
+        costs = self._members[member].costs
+        return costs[max(costs)] if costs else float("inf")
+
+    @property
+    def steps_left(self) -> int:
+        """How many steps the least advanced member has before it; 0 where nobody lives."""
+        living = [member.reached for member in self._members.values() if member.state == "living"]
+        return self._steps - min(living, default=self._steps)
 
     # ---------------------------------------------------------------- exploit
 
