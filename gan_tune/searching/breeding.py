@@ -7,11 +7,11 @@ in the study, then the end of the setting it replaces. A kill between two of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from gan_tune.searching.conductor import read_reports
+from gan_tune.searching.conductor import Ending, read_reports
 from gan_tune.searching.jobs import Job, Outcome
 from gan_tune.searching.population import Fork, Population
 from gan_tune.searching.storage import INHERITED, Storage, weights_at
@@ -42,6 +42,9 @@ class Breeder:
             self._note_end(number, settings.get(number))
             self._replaced |= set() if replaced is None else {replaced}
         self._unborn = forks.keys() - settings.keys()
+        for setting in self._replaced:
+            if settings[setting] is None:
+                self._store_end(setting)
         self._clear()
 
     def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
@@ -100,6 +103,18 @@ class Breeder:
     def is_replaced(self, setting: int) -> bool:
         """Whether another setting has taken its place already."""
         return setting in self._replaced
+
+    def _store_end(self, setting: int) -> None:
+        """Store how a trial was about to end when a kill came after its fork was stored."""
+        trial = f"{setting:04d}"
+        reports = read_reports(self._storage, trial)
+        ending = Ending("failed", None, 0)
+        if reports:
+            last, _ = reports[-1]
+            outcome = last.outcome or "pruned"
+            ending = Ending(outcome, last.best, last.step, last.error, last.symptoms)
+        if self._storage.read(f"trials/{trial}/outcome.json") is None:
+            self._storage.write_json(f"trials/{trial}/outcome.json", asdict(ending))
 
     def _join(self, setting: int, fork: Fork | None = None) -> None:
         decided = fork.assignment if fork else self._study.assignment(setting)

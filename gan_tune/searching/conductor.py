@@ -428,7 +428,7 @@ class Conductor:
             for result, _ in read_reports(self.storage, job.name):
                 if result.outcome is None or result.outcome in ENDINGS:
                     self._tell(job, result)
-            ending = self._ending_in_folder(job.name) or self._ending_of_replaced(job)
+            ending = self._ending_in_folder(job.name)
             if ending is None:
                 return job
             self._leave_population(job, ending)
@@ -438,15 +438,6 @@ class Conductor:
     def _ending_in_folder(self, name: str) -> Ending | None:
         stored = self.storage.read_json(f"trials/{name}/outcome.json")
         return None if stored is None else Ending(**stored)
-
-    def _ending_of_replaced(self, job: Job) -> Ending | None:
-        """How a trial was about to end whose fork a killed driver had stored."""
-        if self._breeder is None or not self._breeder.is_replaced(job.setting):
-            return None
-        last, _ = read_reports(self.storage, job.name)[-1]
-        ending = Ending(last.outcome or "pruned", last.best, last.step, last.error, last.symptoms)
-        self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
-        return ending
 
     # ---------------------------------------------------------------- time
 

@@ -73,8 +73,8 @@ class Work:
             stack.callback(recorder.close)
             stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
             resumed = study.proposed()
-            self._bring_record_up_to_date(recorder, study)
             rule, breeder = self._scheduler(study, config.report_steps)
+            self._bring_record_up_to_date(recorder, study)
             # Who takes turns must not be taken in advance.
             limit = slots if breeder is not None else max_concurrent
             conductor = Conductor(
