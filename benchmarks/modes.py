@@ -99,7 +99,9 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
     champions = {}
-    for data in options.data:  # first all that is short of time, then what takes as long as it takes
+    for (
+        data
+    ) in options.data:  # first all that is short of time, then what takes as long as it takes
         with tempfile.TemporaryDirectory() as folder:
             champions[data] = searched(data, options.minutes, Path(folder))
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)

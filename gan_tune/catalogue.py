@@ -54,6 +54,7 @@ from gan_tune.incompatibilities import (
     penalised,
 )
 from gan_tune.metrics import METRICS, NO_OBJECTIVES, metric_names
+from gan_tune.searching.population import POPULATIONS
 from gan_tune.searching.samplers import SAMPLERS
 from gan_tune.searching.stopping import SCHEDULERS
 from gan_tune.wording import in_one_line, must_be_one_of, shown
@@ -89,12 +90,13 @@ def catalogue() -> Catalogue:
             "sampler": {
                 name: signature_arguments(sampler.build) for name, sampler in SAMPLERS.items()
             },
-            "scheduler": _signatures(SCHEDULERS),
+            "scheduler": _signatures({**SCHEDULERS, **POPULATIONS}),
         },
         incompatibilities=INCOMPATIBILITIES,
         advice=ADVICE,
         search_refusals=SEARCH_REFUSALS,
         search_advice=SEARCH_ADVICE,
+        populations=frozenset(POPULATIONS),
         load=_user_part,
         build=lambda config: [*_network_faults(config), *_metric_faults(config)],
         check_objective=_broken_objective,

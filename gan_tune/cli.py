@@ -506,13 +506,19 @@ def _space_lines(space: SearchSpace) -> list[str]:
         f"objective{'s' if several else ''}: {objectives}",
         f"budget: {budget.trials} trials of {budget.steps:,} steps, "
         f"{budget.evaluations} evaluations each, {time_limit}",
-        f"search: {_in_words(space, 'sampler')} proposes, "
-        f"{stops}, "
+        f"search: {_who_searches(space, stops)}, "
         f"seed {space.search.seed}; {len(space.starts)} to start from"
         + (f"; {space.search.seeds} seeds for each setting" if space.search.seeds > 1 else ""),
         f"confirmation: the best {confirm.top}, with {confirm.seeds} seeds each",
         f"resources of a trial: cpu {space.resources.cpu:g}, gpu {space.resources.gpu:g}",
     ]
+
+
+def _who_searches(space: SearchSpace, stops: str) -> str:
+    part = space.search.scheduler
+    if part.name in space.catalogue.populations:
+        return f"{_in_words(space, 'scheduler')} breeds a population of {part.args['population']}"
+    return f"{_in_words(space, 'sampler')} proposes, {stops}"
 
 
 def _in_words(space: SearchSpace, kind: str) -> str:
@@ -672,6 +678,9 @@ def _best_lines(found: Best) -> list[str]:
     lines.append(f"{found.metric} ({found.mode}): {number(found.value)}{spread}, {how}")
     if found.first_mean is not None:
         lines.append(f"the first setting: {number(found.first_mean)}")
+    if found.lineage:
+        before = ", ".join(f"{one['trial']} until step {one['until']:,}" for one in found.lineage)
+        lines.append(f"trained before with the settings of {before}; --json has them")
     return lines
 
 

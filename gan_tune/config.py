@@ -457,12 +457,19 @@ class Ranged(Protocol):
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a space is searched: who proposes and stops, what is decided, how many objectives."""
+    """How a space is searched: who proposes and stops, what is decided, how many objectives.
+
+    ``seeds`` are those of each setting; ``sampler_given`` is whether the file names one; ``bred``
+    whether the scheduler is a population.
+    """
 
     sampler: Part
     scheduler: Part
     ranges: Sequence[Ranged]
     objectives: int = 1
+    seeds: int = 1
+    sampler_given: bool = False
+    bred: bool = False
 
 
 @dataclass(frozen=True)
@@ -485,6 +492,8 @@ class Catalogue:
     - What breaks one of the ``incompatibilities`` is refused; what goes against the ``advice`` is
       allowed with a warning.
     - ``search_refusals`` and ``search_advice`` are the same for the sampler and the stopping rule.
+    - ``populations`` are the schedulers that propose settings themselves, beside which no sampler
+      stands.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
       with the rule that was broken.
     - ``build(config)`` constructs a config's networks without memory and returns what does not
@@ -500,6 +509,7 @@ class Catalogue:
     advice: Sequence[Incompatibility] = ()
     search_refusals: Sequence[SearchRule] = ()
     search_advice: Sequence[SearchRule] = ()
+    populations: frozenset[str] = frozenset()
     load: Callable[[str, str], Mapping[str, Argument]] | None = None
     build: Callable[[TrialConfig], Sequence[Fault]] = field(default=lambda config: ())
     check_objective: Callable[[Objective, Part], str | None] = field(

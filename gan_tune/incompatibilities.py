@@ -277,6 +277,22 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
         "cmaes follows one objective (use tpe or gp)",
         lambda s: s.sampler.name == "cmaes" and s.objectives > 1,
     ),
+    SearchRule(
+        ("search.sampler", "search.scheduler"),
+        "a population draws its first settings at random and breeds the others (leave the sampler "
+        "out)",
+        lambda s: s.bred and s.sampler_given,
+    ),
+    SearchRule(
+        ("search.scheduler", "objective"),
+        "a population goes by one objective (use asha or none)",
+        lambda s: s.bred and s.objectives > 1,
+    ),
+    SearchRule(
+        ("search.scheduler", "search.seeds"),
+        "a fork goes on from the weights of one run, and replicates are several (leave seeds out)",
+        lambda s: s.bred and s.seeds > 1,
+    ),
 )
 
 SEARCH_ADVICE: tuple[SearchRule, ...] = (

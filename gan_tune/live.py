@@ -431,6 +431,8 @@ class PlainLog:
         if board is None:
             return
         board.ended(job)
+        if ending.paused:
+            return  # no news: it goes on in its turn
         objective = board.conductor.space.objective
         what = f"trial {job.name} {ending.outcome} at step {ending.step:,}"
         value = "" if ending.value is None else f": {objective.metric} {number(ending.value)}"

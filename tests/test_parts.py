@@ -14,6 +14,7 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
+from gan_tune.searching.population import POPULATIONS
 from gan_tune.searching.samplers import SAMPLERS
 from gan_tune.searching.stopping import SCHEDULERS
 
@@ -26,7 +27,7 @@ PARTS = {
     "augment": AUGMENTS,
     "sparsity": SPARSITIES,
     "sampler": {name: sampler.build for name, sampler in SAMPLERS.items()},
-    "scheduler": SCHEDULERS,
+    "scheduler": {**SCHEDULERS, **POPULATIONS},
 }
 ARGUMENTS = {
     f"{kind} {name} {argument.name}": argument

@@ -296,6 +296,59 @@ def test_a_search_disturbed_at_its_very_end_leaves_nothing_running_and_is_conclu
     assert len(again) == len(runs), "no trial was run again"
 
 
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_a_population_is_bred_recorded_and_confirmed_by_replay(
+    name: str, tmp_path: Path, local_ray: None
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(
+        name="herd",
+        budget={"trials": 7, "steps": 80, "evaluations": 4},
+        search={"scheduler": {"name": name, "population": 3}},
+        confirm={"top": 3, "seeds": 1},
+    )
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
+    assert result.finished
+    assert result.promoted
+    assert result.outcomes == {"completed": 3, "pruned": 4}
+    found = children(Finished(tmp_path, uri, result))
+    assert all(run.info.status == "FINISHED" for run in found.values())
+    home, client = open_storage(tmp_path / "runs" / "herd"), MlflowClient(uri)
+
+    def steps(trial: str) -> list[int]:
+        history = client.get_metric_history(found[trial].info.run_id, "frechet_distance")
+        return sorted(metric.step for metric in history)
+
+    forks = {
+        trial: run.data.tags for trial, run in found.items() if "gan_tune.parent" in run.data.tags
+    }
+    assert sorted(forks) == ["0003", "0004", "0005", "0006"]
+    for trial, tags in forks.items():
+        begun = int(tags["gan_tune.parent_step"])
+        assert begun in steps(tags["gan_tune.parent"])
+        own = steps(trial)
+        assert own == [at for at in (20, 40, 60, 80) if begun < at <= own[-1]]
+        lineage = home.read_json(f"trials/{trial}/trial.json")["lineage"]
+        assert lineage[-1]["trial"] == tags["gan_tune.parent"]
+    replayed = [trial for trial in found if trial[:4] in forks and "-confirm-" in trial]
+    assert replayed, "a fork is among the three that completed"
+    for trial in replayed:
+        assert steps(trial) == [20, 40, 60, 80]
+        phases = home.read_json(f"trials/{trial}/trial.json")["lineage"]
+        last = int(phases[-1]["until"])
+        reports = [stored for stored, _ in read_reports(home, trial)]
+        assert all(report.best is None for report in reports if report.step <= last)
+        values = [report.value for report in reports if report.step > last]
+        assert home.read_json(f"trials/{trial}/outcome.json")["value"] == min(values)
+    assert result.champion is not None
+    assert result.champion["confirmed"]
+    best = service.best("herd", tmp_path / "runs", tracking_uri=uri)
+    assert best.lineage == result.champion["lineage"]
+    assert bool(best.lineage) == (result.champion["trial"][:4] in forks)
+    page = service.report("herd", tmp_path / "herd.html", tmp_path / "runs")
+    assert page.stat().st_size > 10_000
+
+
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     """On one worker: nothing of a trial is left for the next."""
     space = SearchSpace.load(space_tree(), catalogue())

@@ -26,6 +26,7 @@ from gan_tune.gan.networks import NETWORKS
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.randomness import seeded
+from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.scaling import SCALES, scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
@@ -346,3 +347,136 @@ def test_a_window_without_steps_of_the_discriminator_says_nothing_of_it() -> Non
     assert "discriminator_loss" in reports[0].scalars
     assert "generator_loss" in reports[2].scalars
     assert not [name for name in reports[2].scalars if name.startswith("discriminator_")]
+
+
+# ---------------------------------------------------------------- forks
+
+MOMENTUM = {"name": "sgd", "lr": 1e-2, "momentum": 0.9}
+RMSPROP = {"name": "rmsprop", "lr": 1e-3}
+SPARSE = VARIANTS["sparsity l1"]
+FORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "another rate": ({}, {"generator_optimizer": {"name": "adam", "lr": 5e-3}}),
+    "another optimizer": ({}, {"generator_optimizer": RMSPROP}),
+    "momentum from none": (
+        {"generator_optimizer": {**MOMENTUM, "momentum": 0.0}},
+        {"generator_optimizer": MOMENTUM},
+    ),
+    "momentum of RMSprop": (
+        {"generator_optimizer": RMSPROP},
+        {"generator_optimizer": {**RMSPROP, "momentum": 0.5}},
+    ),
+    "EMA begins": ({}, {"ema": 0.9}),
+    "EMA ends": ({"ema": 0.9}, {}),
+    "lookahead begins": ({}, {"lookahead": {"every": 5, "alpha": 0.5}}),
+    "lookahead ends": ({"lookahead": {"every": 5, "alpha": 0.5}}, {}),
+    "clipping": ({}, {"gradient_clip": {"name": "norm", "max_norm": 0.5}}),
+    "another loss": ({"penalties": [{"name": "r1", "weight": 0.1}]}, {"loss": "hinge"}),
+    "sparsity": (SPARSE, {**SPARSE, "sparsity": {"name": "l1", "weight": 0.5}}),
+    "two D steps": ({}, {"d_steps": 2}),
+}
+
+
+def fork_of(name: str) -> tuple[TrialConfig, TrialConfig]:
+    parent, child = FORKS[name]
+    return trial_config(**parent), trial_config(**child)
+
+
+@pytest.mark.parametrize("name", FORKS)
+def test_a_fork_goes_on_from_its_parents_weights_and_resumes_bit_for_bit(name: str) -> None:
+    parent, child = fork_of(name)
+    child = child.model_copy(update={"seed": 6})
+    state = finished(parent)[0][1]
+    through = finished(child, inherit_from=state)
+    assert [report.step for report, _ in through] == [16, 24]
+    for mine, other in zip(finished(child, inherit_from=state), through, strict=True):
+        assert_equal(mine, other)
+    (rest,) = finished(child, resume_from=through[0][1])
+    assert_equal(rest, through[1])
+
+
+def test_a_fork_without_a_change_trains_as_its_parent_does() -> None:
+    """But for the best so far, which is its own."""
+    config = trial_config(ema=0.9, lookahead={"every": 5, "alpha": 0.5})
+    first, *rest = finished(config)
+    fork = finished(config, inherit_from=first[1])
+    assert [report.scalars for report, _ in fork] == [report.scalars for report, _ in rest]
+    values = [report.value for report, _ in fork]
+    assert [report.best for report, _ in fork] == list(itertools.accumulate(values, min))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "kept"),
+    [("adam", "adam", True), ("adam", "rmsprop", False), ("rmsprop", "rmsprop", True)],
+)
+def test_an_optimizers_state_is_inherited_by_its_own_kind(
+    parent: str, child: str, kept: bool
+) -> None:
+    def state_of(name: str, **options: Any) -> bytes:
+        still = {"name": name, "lr": 1e-12}
+        config = trial_config(generator_optimizer=still, discriminator_optimizer=still)
+        return next(run(config, **options)).checkpoint()
+
+    before = state_of(parent)
+    after = checkpoint.read(state_of(child, inherit_from=before))
+    assert float(after.under("generator_optimizer")["0/step"]) == (16 if kept else 8)
+    for name, weights in checkpoint.read(before).under("discriminator").items():
+        assert torch.allclose(weights, after.under("discriminator")[name], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"discriminator": {"name": "mlp", "hidden": [17]}},
+        {"encoder": {"name": "mlp", "hidden": [16]}},
+    ],
+)
+def test_weights_of_other_networks_are_refused(changes: dict[str, Any]) -> None:
+    state = finished(trial_config())[0][1]
+    with pytest.raises(CheckpointError, match="must be of the same networks"):
+        run(trial_config(**changes), inherit_from=state)
+
+
+# ---------------------------------------------------------------- schedules of settings
+
+
+def replayed(phases: list[Phase], **options: Any) -> list[tuple[Report, bytes]]:
+    dataset = dataset_of(phases[0].config.data)
+    judge = build_judge(dataset, "selection")
+    reports = replay(phases, dataset, judge, **options)
+    return [(report, report.checkpoint()) for report in reports]
+
+
+@pytest.mark.parametrize("name", FORKS)
+def test_a_replay_equals_the_forks_it_stands_for_and_resumes_bit_for_bit(name: str) -> None:
+    first, last = fork_of(name)
+    phases = [Phase(8, first), Phase(16, last), Phase(24, first)]
+    through = replayed(phases)
+    parent = finished(first)[0]
+    child = finished(last, inherit_from=parent[1])[0]
+    grandchild = finished(first, inherit_from=child[1])[0]
+    for (mine, _), (alone, _) in zip(through, (parent, child, grandchild), strict=True):
+        assert (mine.step, mine.value, mine.scalars) == (alone.step, alone.value, alone.scalars)
+    assert_equal(through[2], grandchild)
+    for i, (_, state) in enumerate(through[:-1]):
+        rest = replayed(phases, resume_from=state)
+        for again, other in zip(rest, through[i + 1 :], strict=True):
+            assert_equal(again, other)
+
+
+def test_only_the_last_phase_of_a_replay_has_a_best() -> None:
+    first, last = fork_of("another rate")
+    reports = [report for report, _ in replayed([Phase(16, first), Phase(24, last)])]
+    assert [report.best for report in reports] == [None, None, reports[2].value]
+    assert [report.outcome for report in reports] == [None, None, "completed"]
+
+
+def test_a_replay_that_diverges_in_an_early_phase_has_no_value() -> None:
+    first, last = trial_config(divergence={"max_logit": 1e-6}), trial_config()
+    (report,) = (report for report, _ in replayed([Phase(16, first), Phase(24, last)]))
+    assert (report.outcome, report.best) == ("diverged", None)
+
+
+def test_a_checkpoint_of_no_phase_is_refused() -> None:
+    state = finished(trial_config(seed=9))[0][1]
+    with pytest.raises(CheckpointError, match="of no phase"):
+        replayed([Phase(16, trial_config()), Phase(24, trial_config(d_steps=2))], resume_from=state)

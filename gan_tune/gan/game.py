@@ -102,7 +102,7 @@ class Game:
                 config.discriminator_schedule,
             ),
         }
-        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._optimizers: dict[Player, torch.optim.Optimizer] = {}
         self._estimators: dict[str, Callable[..., Gradients]] = {}
         self._clips: dict[str, Callable[..., Gradients]] = {}
         self._schedules: dict[str, Callable[[int, int], float]] = {}
@@ -113,6 +113,7 @@ class Game:
             self._clips[player] = _made(GRADIENT_CLIPS, clip)
             self._schedules[player] = _made(SCHEDULES, schedule)
         self._rates = {player: parts[player][0].args["lr"] for player in PLAYERS}
+        self._state_kinds = {player: _state_kind(parts[player][0]) for player in PLAYERS}
         self._loss = _made(LOSSES, config.loss)()
         self._sparsity = _made(SPARSITIES, config.sparsity)()
         self._augment = _made(AUGMENTS, config.augment)
@@ -457,20 +458,28 @@ class Game:
             tensors |= checkpoint.optimizer_tensors(optimizer, f"{name}_optimizer")
         return tensors
 
-    def scalars(self) -> dict[str, int]:
+    def scalars(self) -> dict[str, Any]:
         """The rest of the state."""
-        return {"step": self.step, "d_steps": self._d_steps}
+        return {"step": self.step, "d_steps": self._d_steps, "optimizers": self._state_kinds}
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
-        """Take up a state."""
+        """Take up a state: of this game, or of one with the same networks and other settings.
+
+        What such a one did not have begins anew: the averages at its weights, and the state of an
+        optimizer of another kind.
+        """
         for name, network in self.networks.items():
-            network.load_state_dict(saved.under(name))
+            network.load_state_dict(saved.under(name) or saved.under("generator"))
         for name, random in self._random.items():
             random.set_state(saved.tensors[f"random/{name}"])
         self._globals = saved.under("torch")
-        self._slow = [saved.tensors[f"slow/{i}"].to(self.device) for i in range(len(self._slow))]
-        for name, optimizer in self._optimizers.items():
-            checkpoint.load_optimizer(optimizer, saved.under(f"{name}_optimizer"))
+        if self._slow:
+            slow = saved.under("slow")
+            moved = [slow[str(i)].to(self.device) for i in range(len(slow))]
+            self._slow = moved or self._fast_weights()
+        for player, optimizer in self._optimizers.items():
+            if saved.scalars["optimizers"][player] == self._state_kinds[player]:
+                checkpoint.load_optimizer(optimizer, saved.under(f"{player}_optimizer"))
         self.step, self._d_steps = saved.scalars["step"], saved.scalars["d_steps"]
 
 
@@ -489,6 +498,11 @@ class WithEncoder(nn.Module):
 def _made(parts: Mapping[str, Callable[..., Any]], part: Part) -> Callable[..., Any]:
     function = parts[part.name]
     return partial(function, **part.args) if part.args else function
+
+
+def _state_kind(optimizer: Part) -> str:
+    """What an optimizer's state is of: with momentum and without, some keep unlike tensors."""
+    return f"{optimizer.name} with momentum" if optimizer.args.get("momentum") else optimizer.name
 
 
 def _sharing_weights(network: nn.Module) -> nn.Module:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_tune.config import TrialConfig
+from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint, pictures
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.game import Game
@@ -96,6 +97,7 @@ def train(
     judge: Judge,
     *,
     resume_from: bytes | Path | None = None,
+    inherit_from: bytes | Path | None = None,
     device: str = "cpu",
 ) -> Iterator[Report]:
     """Train one GAN.
@@ -105,6 +107,8 @@ def train(
         dataset: what it trains on.
         judge: scores ``judge.count`` samples at each report.
         resume_from: a checkpoint's bytes, its file or its folder; it goes on after that step.
+        inherit_from: the checkpoint of a trial with the same networks and other settings, to go on
+            from its step (:meth:`Training.inherit`); not looked at beside ``resume_from``.
         device: a torch device.
 
     Returns:
@@ -112,11 +116,14 @@ def train(
         last one with its outcome. Divergence ends the training at once, with a report of its own.
 
     Raises:
-        CheckpointError: ``resume_from`` is incomplete or of another config.
+        CheckpointError: ``resume_from`` is incomplete or of another config, or ``inherit_from``
+            is incomplete or of other networks.
     """
     training = Training(config, dataset, judge, device=device)
     if resume_from is not None:
         training.load(checkpoint.read(resume_from))
+    elif inherit_from is not None:
+        training.inherit(checkpoint.read(inherit_from))
     return training.reports()
 
 
@@ -292,6 +299,22 @@ class Training:
         self._reports_since_best = scalars["reports_since_best"]
         self._reports_without_variety = scalars["reports_without_variety"]
         self._history = [Vitals(*vitals) for vitals in scalars["history"]]
+
+    def inherit(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from another trial's state with this trial's settings.
+
+        Taken over are the weights and their averages, the state of optimizers of the same kind, the
+        step, the order of the data and all random state. The best so far, patience and what watches
+        for collapse begin anew: they are this trial's own.
+
+        Raises:
+            CheckpointError: its networks are others.
+        """
+        try:
+            self.game.load(saved)
+        except (KeyError, RuntimeError) as error:  # torch raises the latter for unlike shapes
+            reason = str(error).strip().split("\n")[0]
+            raise CheckpointError(f"checkpoint: must be of the same networks: {reason}") from None
 
     def _scalars(self) -> dict[str, Any]:
         return self.game.scalars() | {

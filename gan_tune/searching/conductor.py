@@ -13,19 +13,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from statistics import fmean
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import optuna
 
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.searching.confirm import Confirmation, Standing, candidates
-from gan_tune.searching.jobs import ENDINGS, Job, Outcome, Result
+from gan_tune.searching.jobs import ENDINGS, Job, Outcome, Result, lineage_tree
 from gan_tune.searching.replicates import Replicates
 from gan_tune.searching.stopping import StoppingRule
-from gan_tune.searching.storage import Storage
+from gan_tune.searching.storage import INHERITED, Storage
 from gan_tune.searching.study import FIRST_SETTING, Study, lower_is_better
 
+if TYPE_CHECKING:
+    from gan_tune.searching.breeding import Breeder
+
 __all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
+
+
+LAST_CALL = 1.25
+"""So many times what the members' last steps should take is left for them of a time budget."""
 
 
 class Next(Enum):
@@ -39,7 +46,8 @@ class Next(Enum):
 class Ending:
     """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms.
 
-    ``further`` are the values of the objectives beside the first, at the report that was best.
+    ``further`` are the values of the objectives beside the first, at the report that was best. One
+    that is ``paused`` was interrupted to make room for others, and goes on by itself.
     """
 
     outcome: Outcome
@@ -48,6 +56,7 @@ class Ending:
     error: str | None = None
     symptoms: Sequence[str] = ()
     further: Mapping[str, float] = field(default_factory=dict)
+    paused: bool = False
 
 
 class Observer(Protocol):
@@ -67,6 +76,10 @@ class _Running:
     behind: bool = False
     seconds: float = 0.0
 
+    @property
+    def step(self) -> int:
+        return max(self.steps, default=self.job.first_step)
+
 
 class Conductor:
     """Leads a search from its first proposal to the last confirmation.
@@ -75,6 +88,7 @@ class Conductor:
         study: what was proposed and told.
         storage: the search's folder.
         rule: the stopping rule; it is brought up to date from the study's reports.
+        breeder: keeps a population, where trials go on from each other's weights; default none.
         observers: who hears of trials.
         slots: how many trials run at a time, to guess how long the confirmation takes.
         limit: no more trials than this are ever handed out at a time; default no limit.
@@ -87,12 +101,13 @@ class Conductor:
         storage: Storage,
         rule: StoppingRule,
         *,
+        breeder: Breeder | None = None,
         observers: Sequence[Observer] = (),
         slots: int = 1,
         limit: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.study, self.storage, self.rule = study, storage, rule
+        self.study, self.storage, self.rule, self._breeder = study, storage, rule, breeder
         self.space = study.space
         self.slots, self._limit = slots, limit
         self._observers = observers
@@ -102,7 +117,9 @@ class Conductor:
         self._seconds_told = self._started
         self._running: dict[str, _Running] = {}
         self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
+        self._paused: dict[str, _Running] = {}  # of those that wait, what this command has heard
         self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
+        self._pace = 0.0  # seconds that the last report took for each step
         self.stop_requested = False
         seeds, mode = self.space.search.seeds, self.space.objective.mode
         self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
@@ -129,11 +146,19 @@ class Conductor:
 
     def _choose(self) -> Job | None:
         if not self.search_time_is_up:
-            if self._waiting:
-                return self._waiting.pop(0)
-            if self.study.proposed() < self.space.budget.trials:
-                return self.study.ask()
+            job = self._next_trial()
+            if job is not None:
+                return job
         return self._next_confirmation()
+
+    def _next_trial(self) -> Job | None:
+        if self._breeder is not None:
+            return self._breeder.next_job(self._waiting, last_call=self._is_last_call)
+        if self._waiting:
+            return self._waiting.pop(0)
+        if self.study.proposed() < self.space.budget.trials:
+            return self.study.ask()
+        return None
 
     def _next_confirmation(self) -> Job | None:
         """The next replicate to confirm; while search trials still run, the first setting's only.
@@ -210,11 +235,12 @@ class Conductor:
             self.confirmation.record(setting, replicate, value)
 
     def _start(self, job: Job) -> None:
-        stored = read_reports(self.storage, job.name)
+        paused = self._paused.pop(job.name, None)
+        stored = [] if paused else read_reports(self.storage, job.name)
         self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
-        running = self._running[job.name] = _Running(job)
+        running = self._running[job.name] = paused or _Running(job)
         for observer in self._observers:
-            observer.trial_started(job, resumed=bool(stored))
+            observer.trial_started(job, resumed=bool(paused or stored))
         for result, _ in stored:  # a killed driver may have told nobody of them
             self._take_in(running, result)
 
@@ -225,50 +251,65 @@ class Conductor:
         running = self._running.get(name)
         if running is None:
             return True  # it has ended already
-        self._take_in(running, result)
+        news = self._take_in(running, result)
         outcome = result.outcome or self._verdict(running)
+        turn = self._breeders_verdict(running) if news and outcome is None else None
+        outcome = outcome or turn
         if outcome is None:
             return False
-        further = running.further
-        ending = Ending(outcome, result.best, result.step, result.error, result.symptoms, further)
+        ending = Ending(
+            outcome,
+            result.best,
+            result.step,
+            result.error,
+            result.symptoms,
+            running.further,
+            paused=turn == "interrupted",
+        )
         self._end(running, ending)
         return True
 
     def failed(self, name: str, error: str) -> None:
         """Hear that a trial's worker is lost for good."""
         if (running := self._running.get(name)) is not None:
-            step = max(running.steps, default=0)
             further = running.further
-            self._end(running, Ending("failed", running.best, step, error, further=further))
+            ending = Ending("failed", running.best, running.step, error, further=further)
+            self._end(running, ending)
 
     def sweep(self) -> None:
         """End what still runs as interrupted: the next command takes it up first."""
         self._remember_time(now=True)
-        for running in list(self._running.values()):
-            step = max(running.steps, default=0)
-            self._end(running, Ending("interrupted", running.best, step, further=running.further))
+        for running in [*self._running.values(), *self._paused.values()]:
+            further = running.further
+            self._end(running, Ending("interrupted", running.best, running.step, further=further))
 
-    def _take_in(self, running: _Running, result: Result) -> None:
+    def _take_in(self, running: _Running, result: Result) -> bool:
+        """Whether the step was not heard before."""
         job = running.job
         if result.value is not None and result.value == result.best != running.best:
             running.further = self._further(result)
         running.best = result.best
         if result.step in running.steps:
-            return
+            return False
+        seconds = result.training_seconds + result.evaluation_seconds
+        self._pace = seconds / max(1, result.step - running.step)
         running.steps.add(result.step)
-        running.seconds += result.training_seconds + result.evaluation_seconds
+        running.seconds += seconds
         if result.outcome != "failed":
             if job.kind == "search":
                 running.behind = self._judge(job, result)
             grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
+        return True
 
     def _judge(self, job: Job, result: Result) -> bool:
         """Whether a trial of the search has fallen behind with this report."""
         self._tell(job, result)
         if job.replicate:
             return self._replicates.behind(job.setting, job.replicate, result.step)
+        if self._breeder is not None:
+            self._breeder.hear(job.setting, result.step, result.value)
         # Of every report, as a rule that is made anew is told them all.
         value = self._pruned_by(job.setting, result)
         return self.rule.decide(job.setting, result.step, value)
@@ -315,18 +356,39 @@ class Conductor:
             return "pruned"
         return "interrupted" if self.search_time_is_up else None
 
+    def _breeders_verdict(self, running: _Running) -> Outcome | None:
+        if self._breeder is None or running.job.kind == "confirmation":
+            return None
+        crowded = len(self._running) >= self.slots
+        setting = running.job.setting
+        if self._is_last_call:
+            return None
+        return self._breeder.verdict(setting, running.step, self._waiting, crowded=crowded)
+
     def _end(self, running: _Running, ending: Ending) -> None:
         job = running.job
-        del self._running[job.name]
+        self._running.pop(job.name, None)
+        self._paused.pop(job.name, None)
+        if ending.paused:
+            self._waiting.append(job)
+            self._paused[job.name] = running
         if ending.outcome in ENDINGS:
+            self._leave_population(job, ending)
             self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
             if ending.outcome == "completed":
-                self._full_length[job.setting] = running.seconds
+                steps = job.config.steps
+                self._full_length[job.setting] = running.seconds * steps / (steps - job.first_step)
             else:
                 self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
+            if job.lineage:
+                self.storage.delete(f"trials/{job.name}/{INHERITED}")
         self._settle(job, ending)
         for observer in self._observers:
             observer.trial_ended(job, ending)
+
+    def _leave_population(self, job: Job, ending: Ending) -> None:
+        if self._breeder is not None and job.kind == "search":
+            self._breeder.ends(job.setting, ending.step, ending.outcome)
 
     def _settle(self, job: Job, ending: Ending) -> None:
         over = ending.outcome in ENDINGS
@@ -369,6 +431,7 @@ class Conductor:
             ending = self._ending_in_folder(job.name)
             if ending is None:
                 return job
+            self._leave_population(job, ending)
             following = self._settled(job, ending)
         return None
 
@@ -394,6 +457,15 @@ class Conductor:
         """Whether what is left of the time budget is needed for the confirmation."""
         minutes = self.space.budget.minutes
         return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
+
+    @property
+    def _is_last_call(self) -> bool:
+        """Whether members of a population must go on to their end from here to reach it in time."""
+        minutes = self.space.budget.minutes
+        if minutes is None or self._breeder is None:
+            return False
+        left = self.seconds_left - self._confirmation_seconds(60 * minutes)
+        return left <= LAST_CALL * self._pace * self._breeder.steps_left
 
     def _confirmation_seconds(self, budget: float) -> float:
         confirm = self.space.confirm
@@ -464,4 +536,5 @@ def _described(job: Job) -> dict[str, Any]:
         "replicate": job.replicate,
         "config": job.config.tree(),
         "params": dict(job.params),
+        "lineage": lineage_tree(job),
     }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gan_tune.config import TrialConfig
 
-__all__ = ["ENDINGS", "Job", "Kind", "Outcome", "Result"]
+__all__ = ["ENDINGS", "Ancestor", "Job", "Kind", "Outcome", "Result", "lineage_tree"]
 
 Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
 
@@ -20,11 +20,23 @@ ENDINGS: tuple[Outcome, ...] = ("completed", "pruned", "diverged", "collapsed", 
 
 
 @dataclass(frozen=True)
+class Ancestor:
+    """A setting on whose weights another goes on: its trial, until which step, and its config."""
+
+    trial: str
+    until: int
+    config: TrialConfig
+
+
+@dataclass(frozen=True)
 class Job:
     """One trial to run: a setting with one seed.
 
     ``replicate`` counts the seeds of a setting: first those of the search, then those that confirm.
     ``params`` are what the record shows: the config's and the choosers' values.
+    ``lineage`` are the settings before it, oldest first, where it is a fork: the search's own run
+    goes on from the weights of the last one, a confirmation trains through all, with its own seed.
+    At each of the ``ready_steps`` the weights are kept for forks.
     """
 
     name: str
@@ -33,6 +45,13 @@ class Job:
     config: TrialConfig
     params: Mapping[str, Any] = field(default_factory=dict)
     kind: Kind = "search"
+    lineage: Sequence[Ancestor] = ()
+    ready_steps: Sequence[int] = ()
+
+    @property
+    def first_step(self) -> int:
+        """The step from which it trains itself: above 0 for the search's own run of a fork."""
+        return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 
 @dataclass(frozen=True)
@@ -60,3 +79,11 @@ class Result:
     evaluation_seconds: float = 0.0
     error: str | None = None
     symptoms: Sequence[str] = ()
+
+
+def lineage_tree(job: Job) -> list[dict[str, Any]]:
+    """A job's lineage as plain values."""
+    return [
+        {"trial": ancestor.trial, "until": ancestor.until, "config": ancestor.config.tree()}
+        for ancestor in job.lineage
+    ]

@@ -8,6 +8,8 @@ Layout below the root of one search:
     trials/NAME/reports/STEP.json     written by the worker before it hands the report on
     trials/NAME/grids/STEP.png
     trials/NAME/checkpoint.safetensors
+    trials/NAME/ready/STEP.safetensors    weights kept for forks, while there may be any
+    trials/NAME/inherited.safetensors     what a fork begins with
     trials/NAME/outcome.json          how it ended
     champion.png  leaderboard.json  report.html    the result
 
@@ -31,7 +33,10 @@ from pyarrow import ArrowException
 
 from gan_tune.errors import StorageError
 
-__all__ = ["Storage", "open_storage"]
+__all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
+
+INHERITED = "inherited.safetensors"
+"""File of a fork's trial with the checkpoint that it goes on from."""
 
 GCS_PATIENCE = 10
 """Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
@@ -225,6 +230,11 @@ def open_storage(location: str | Path) -> Storage:
             f"storage: what is written must read back the same, but does not: {storage.uri}"
         )
     return storage
+
+
+def weights_at(step: int) -> str:
+    """The file of a trial with the checkpoint of a ready point, kept for forks."""
+    return f"ready/{step}.safetensors"
 
 
 def _made(text: str) -> str:

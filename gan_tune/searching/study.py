@@ -29,7 +29,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from gan_tune.config import CollapseRule
 from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.searching.earlier import EarlierTrial
-from gan_tune.searching.jobs import Job, Kind, Outcome
+from gan_tune.searching.jobs import Ancestor, Job, Kind, Outcome
+from gan_tune.searching.population import Fork
 from gan_tune.searching.samplers import SAMPLERS, Seeds
 from gan_tune.space import SearchSpace, changes
 
@@ -236,6 +237,34 @@ class Study:
         """How many settings were handed out so far."""
         return len(self._settings()) - len(self._settings(TrialState.WAITING))
 
+    def count(self) -> int:
+        """How many settings there are, those included that wait to be handed out."""
+        return len(self._settings())
+
+    def is_waiting(self) -> bool:
+        """Whether settings that were decided already wait to be handed out."""
+        return bool(self._settings(TrialState.WAITING))
+
+    def add_fork(self, fork: Fork, *, replaces: int) -> None:
+        """Let a fork wait to be handed out, in the place of a setting that ends."""
+        attributes = {"parent": fork.parent, "parent_step": fork.step, "replaces": replaces}
+        self._study.enqueue_trial(dict(fork.assignment), user_attrs=attributes)
+
+    def forks(self) -> dict[int, tuple[Fork, int]]:
+        """All forks by their number, each with the setting it replaces."""
+        return {
+            number: (
+                Fork(
+                    trial.user_attrs["parent"],
+                    trial.user_attrs["parent_step"],
+                    trial.params or trial.system_attrs["fixed_params"],
+                ),
+                trial.user_attrs["replaces"],
+            )
+            for number, trial in enumerate(self._settings())
+            if "parent" in trial.user_attrs
+        }
+
     def ask(self) -> Job:
         """The next setting, as a job."""
         with _quiet_optuna():
@@ -285,9 +314,22 @@ class Study:
             config = config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
         kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
         suffix = f"-confirm-{replicate}" if kind == "confirmation" else f"-seed-{replicate}"
-        name = f"{setting:04d}" + (suffix if replicate else "")
+        name = _trial_name(setting) + (suffix if replicate else "")
         shown = config.params() | self.space.choosers(params)
-        return Job(name, setting, replicate, config, shown, kind)
+        lineage = self._lineage(setting, seed)
+        return Job(name, setting, replicate, config, shown, kind, lineage)
+
+    def _lineage(self, setting: int, seed: int) -> tuple[Ancestor, ...]:
+        """The settings on whose weights one goes on, oldest first, all with one seed."""
+        trials, ancestors = self._settings(), []
+        while "parent" in (attributes := trials[setting].user_attrs):
+            setting = attributes["parent"]
+            # Patience and collapse were the ancestor's own affair: it has come to that step.
+            config = self.space.config(trials[setting].params, seed=seed).model_copy(
+                update={"collapse": CollapseRule(variety=0), "patience": 0}
+            )
+            ancestors.append(Ancestor(_trial_name(setting), attributes["parent_step"], config))
+        return tuple(reversed(ancestors))
 
     # ---------------------------------------------------------------- telling
 
@@ -494,6 +536,10 @@ def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None
     )
     found = [] if was is None else changes(was, space.decisive)
     return SpaceError([Fault("", rule), *found], source=search)
+
+
+def _trial_name(setting: int) -> str:
+    return f"{setting:04d}"
 
 
 def derived_seed(search_seed: int, number: int, purpose: str) -> int:

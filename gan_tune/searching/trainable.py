@@ -17,10 +17,11 @@ from gan_tune.errors import CheckpointError
 from gan_tune.gan import pictures
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
+from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.storage import Storage
+from gan_tune.searching.storage import INHERITED, Storage, weights_at
 
 __all__ = ["GanTrainable"]
 
@@ -74,20 +75,30 @@ class GanTrainable(tune.Trainable):
         return {"report": result, "done": result.outcome is not None}
 
     def _begin(self) -> Iterator[Report]:
-        config = self._job.config
         stored = self._trial.read(CHECKPOINT)
         try:
             return self._training(stored)
         except CheckpointError as error:
+            if stored is None:
+                raise
             logger.warning("trial %s begins anew: %s", self._job.name, error)
-            return train(config, self._dataset, self._judge, device=self._device)
+            return self._training(None)
 
     def _training(self, stored: bytes | None) -> Iterator[Report]:
+        job, dataset, judge = self._job, self._dataset, self._judge
+        if job.lineage and job.kind == "confirmation":
+            phases = [Phase(ancestor.until, ancestor.config) for ancestor in job.lineage]
+            phases.append(Phase(job.config.steps, job.config))
+            return replay(phases, dataset, judge, resume_from=stored, device=self._device)
+        inherited = self._trial.read(INHERITED) if job.lineage else None
+        if job.lineage and inherited is None:
+            raise CheckpointError(f"{self._trial.local_path(INHERITED)} is missing")
         return train(
-            self._job.config,
-            self._dataset,
-            self._judge,
+            job.config,
+            dataset,
+            judge,
             resume_from=stored,
+            inherit_from=inherited,
             device=self._device,
         )
 
@@ -116,8 +127,12 @@ class GanTrainable(tune.Trainable):
         """Picture, checkpoint, then the report: what is in `reports/` has all it speaks of."""
         self._trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
         overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
-        if overdue or report.outcome == "completed":
-            self._trial.write(CHECKPOINT, report.checkpoint())
+        ready = report.outcome is None and report.step in self._job.ready_steps
+        if overdue or ready or report.outcome == "completed":
+            state = report.checkpoint()
+            if ready:
+                self._trial.write(weights_at(report.step), state)
+            self._trial.write(CHECKPOINT, state)
             self._last_checkpoint = time.monotonic()
         self._trial.write(f"reports/{report.step}.json", json.dumps(asdict(result)).encode())
 

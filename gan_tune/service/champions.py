@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ class Best:
         test: figures of the test split.
         decided: what the search decided, by dimension; empty where only MLflow knows the trial.
         config: the trial config, as a tree, or as MLflow's dotted params.
+        lineage: the settings it was trained with before, oldest first: `trial`, `until` which step,
+            `config`. Empty but for a fork of a population, or where only MLflow knows the trial.
     """
 
     search: str | None
@@ -51,6 +53,7 @@ class Best:
     test: Mapping[str, float]
     decided: Mapping[str, Any]
     config: Mapping[str, Any]
+    lineage: Sequence[Mapping[str, Any]] = ()
 
 
 def best(
@@ -109,6 +112,7 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
         test=result.test,
         decided=rows[champion["setting"]]["changes"],
         config=champion["config"],
+        lineage=champion.get("lineage", ()),
     )
 
 

@@ -19,7 +19,8 @@ class Estimate:
     """What a search would take, measured on its first setting.
 
     Attributes:
-        trials, steps, evaluations: the budget.
+        trials, steps, evaluations: the budget; of a population, its members: forks go on from
+            what others have trained.
         confirmations: trials that confirm, at most.
         slots: trials at a time that were assumed.
         step_seconds, evaluation_seconds: measured, one trial alone on this machine.
@@ -65,9 +66,10 @@ def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estima
             *_, measured = train(config, device="cuda" if gpu else "cpu")
     finally:
         torch.set_num_threads(before)
-    confirm = space.confirm
+    confirm, scheduler = space.confirm, space.search.scheduler
+    bred = scheduler.name in space.catalogue.populations
     return Estimate(
-        trials=space.budget.trials,
+        trials=scheduler.args["population"] if bred else space.budget.trials,
         steps=space.budget.steps,
         evaluations=min(space.budget.evaluations, space.budget.steps),
         confirmations=(confirm.top + 1) * confirm.seeds if confirm.top else 0,

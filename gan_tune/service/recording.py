@@ -30,6 +30,7 @@ class Recording:
             replicate=job.replicate,
             kind=job.kind,
             params=job.params,
+            tags=_lineage_tags(job),
         )
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
@@ -46,10 +47,24 @@ class Recording:
         )
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
+        if ending.paused:
+            return  # its run goes on as the trial does
         best = {} if ending.value is None else {self._metric: ending.value, **ending.further}
         self._recorder.trial_ended(
             job.name, ending.outcome, best=best, error=ending.error, symptoms=ending.symptoms
         )
+
+
+def _lineage_tags(job: Job) -> dict[str, str]:
+    """Whose weights a trial goes on from, and all settings that led to its own."""
+    if not job.lineage:
+        return {}
+    phases = ", ".join(f"{ancestor.trial} until {ancestor.until}" for ancestor in job.lineage)
+    tags = {"gan_tune.lineage": phases}
+    if job.kind == "search":
+        parent = job.lineage[-1]
+        tags |= {"gan_tune.parent": parent.trial, "gan_tune.parent_step": str(parent.until)}
+    return tags
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:

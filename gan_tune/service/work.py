@@ -17,6 +17,7 @@ from gan_tune.gan import pictures
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
+from gan_tune.searching.jobs import lineage_tree
 from gan_tune.service.explaining import Heading, report_page
 from gan_tune.service.interruption import interruptible
 from gan_tune.service.looking_inside import Inside, look_inside
@@ -29,8 +30,10 @@ from gan_tune.service.watching import Watcher
 from gan_tune.space import SearchSpace
 
 if TYPE_CHECKING:
+    from gan_tune.searching.breeding import Breeder
     from gan_tune.searching.champion import Champion
     from gan_tune.searching.conductor import Conductor
+    from gan_tune.searching.stopping import StoppingRule
     from gan_tune.searching.storage import Storage
     from gan_tune.searching.study import OptunaStudy, Study
     from gan_tune.tracking.ended_trials import RecordedSearch
@@ -76,7 +79,6 @@ class Work:
     def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.searching import cluster
         from gan_tune.searching.conductor import Conductor
-        from gan_tune.searching.stopping import stopping_rule
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
@@ -90,14 +92,18 @@ class Work:
             stack.callback(recorder.close)
             stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
             resumed = study.proposed()
+            rule, breeder = self._scheduler(study, self._any_config.report_steps)
             self._bring_record_up_to_date(recorder, study)
+            # Who takes turns must not be taken in advance.
+            limit = slots if breeder is not None else max_concurrent
             conductor = Conductor(
                 study,
                 self.home,
-                stopping_rule(space),
+                rule,
+                breeder=breeder,
                 observers=[Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
-                limit=max_concurrent,
+                limit=limit,
             )
             shared = Shared(self.dataset, judge, self.home, space.resources)
             self._note_heading(study.seconds_used)
@@ -125,6 +131,21 @@ class Work:
         if not SAMPLERS[sampler].reads_others:
             self.watcher.note(f"warm start: the sampler {sampler} learns nothing from it; tpe does")
         return warm
+
+    def _scheduler(
+        self, study: Study, report_steps: Sequence[int]
+    ) -> tuple[StoppingRule, Breeder | None]:
+        """What stops trials, and what breeds them where the scheduler is a population."""
+        from gan_tune.searching.breeding import Breeder
+        from gan_tune.searching.population import POPULATIONS
+        from gan_tune.searching.stopping import NoStopping, stopping_rule
+
+        space, part = self.space, self.space.search.scheduler
+        if part.name not in POPULATIONS:
+            return stopping_rule(space), None
+        build = POPULATIONS[part.name]
+        population = build(space.trial, report_steps, space.objective.mode, **part.args)
+        return NoStopping(), Breeder(study, self.home, population)
 
     def _note_heading(self, seconds_before: float) -> None:
         """Note for :func:`status` what the trials' folders do not tell."""
@@ -339,6 +360,7 @@ def _champion_figures(champion: Champion | None) -> dict[str, Any] | None:
         "seeds": champion.seeds,
         "confirmed": champion.confirmed,
         "config": champion.job.config.tree(),
+        "lineage": lineage_tree(champion.job),
     }
 
 

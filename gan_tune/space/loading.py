@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -65,6 +65,7 @@ class Loading:
         faults += [*range_faults, *late]
         if self.file is not None:
             faults += self._objective_faults(self.file, check)
+            faults += self._population_faults(self.file)
             if not range_faults:
                 faults += self._search_faults(self.file, check.dimensions)
         entries = self.tree.get("start_from")
@@ -100,7 +101,7 @@ class Loading:
             del search["study"]
             faults.append(Fault("search.study", rule))  # shows nothing: it may hold a secret
         for kind in SEARCH_PARTS:
-            value = given.get(kind, Search.model_fields[kind].default.name)
+            value = given.get(kind, self._default_part(kind, given))
             found: list[Fault] = []
             part = self.catalogue.resolve(kind, value, f"search.{kind}", found)
             if found and isinstance(value, str):  # nothing is written below a plain name
@@ -108,6 +109,24 @@ class Loading:
             search |= {} if found else {kind: part}
             faults += found
         return {**self.tree, "search": search}
+
+    def _default_part(self, kind: str, search: Mapping[str, Any]) -> str:
+        if kind == "sampler" and _name_of(search.get("scheduler")) in self.catalogue.populations:
+            return "random"  # the first generation is drawn, the others are bred
+        return str(Search.model_fields[kind].default.name)
+
+    def _population_faults(self, file: SpaceFile) -> Iterator[Fault]:
+        """Whether a population fits the budget."""
+        part, trials, starts = file.search.scheduler, file.budget.trials, len(file.start_from)
+        if part.name not in self.catalogue.populations:
+            return
+        size = part.args["population"]
+        if not starts <= size < trials:
+            rule = (
+                "start_from <= population < budget.trials must hold, since forks are trials, too, "
+                f"but got (start_from={starts}, population={size}, trials={trials})"
+            )
+            yield Fault("search.scheduler.population", rule)
 
     def _objective_faults(self, file: SpaceFile, check: SpaceCheck) -> list[Fault]:
         """What is wrong with several objectives; the first alone is checked with the trial."""
@@ -127,7 +146,15 @@ class Loading:
     def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
         """What the sampler cannot do; what it does badly becomes a warning."""
         search = file.search
-        plan = SearchPlan(search.sampler, search.scheduler, dimensions, len(file.objective))
+        plan = SearchPlan(
+            search.sampler,
+            search.scheduler,
+            dimensions,
+            objectives=len(file.objective),
+            seeds=search.seeds,
+            sampler_given="sampler" in self.tree.get("search", {}),
+            bred=search.scheduler.name in self.catalogue.populations,
+        )
         self.warnings += [
             f"{rule.fields[0]}: {rule.reason}"
             for rule in self.catalogue.search_advice
@@ -168,6 +195,10 @@ class Loading:
             if override.place[:length] == mismatch.place[:length]:
                 return override
         return None
+
+
+def _name_of(part: Any) -> Any:
+    return part.get("name") if isinstance(part, Mapping) else part
 
 
 def _broken_url_rule(url: Any) -> str | None:

@@ -1,0 +1,74 @@
+"""A schedule of settings, trained through from the start: what forks of a trial add up to.
+
+A population finds no single setting but a schedule (Jaderberg et al. 2017, figure 4c): to judge it
+with a fresh seed, all its settings must be trained in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from gan_tune.config import TrialConfig
+from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.data import Dataset
+from gan_tune.gan.training import Judge, Report, Training
+
+__all__ = ["Phase", "replay"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A config, and the step until which it is trained: one of its reports."""
+
+    until: int
+    config: TrialConfig
+
+
+def replay(
+    phases: Sequence[Phase],
+    dataset: Dataset,
+    judge: Judge,
+    *,
+    resume_from: bytes | Path | None = None,
+    device: str = "cpu",
+) -> Iterator[Report]:
+    """Train through phases of one seed; from one to the next as a fork goes on.
+
+    ``best`` counts in the last phase only, whose setting is the one that is judged: reports of the
+    others have none. Divergence or collapse in any phase is the end.
+
+    Raises:
+        CheckpointError: ``resume_from`` is incomplete or of none of the phases.
+    """
+    saved = None if resume_from is None else checkpoint.read(resume_from)
+    place = 0 if saved is None else _phase_of(saved, phases)
+    training = Training(phases[place].config, dataset, judge, device=device)
+    if saved is not None:
+        training.load(saved)
+    return _reports(training, phases[place:], dataset, judge, device)
+
+
+def _phase_of(saved: checkpoint.Checkpoint, phases: Sequence[Phase]) -> int:
+    for place, phase in enumerate(phases):
+        own = saved.config_digest == phase.config.digest()
+        if own and saved.scalars["step"] <= phase.until:
+            return place
+    raise CheckpointError(f"checkpoint: is of no phase of the trial, but of {saved.config_digest}")
+
+
+def _reports(
+    training: Training, phases: Sequence[Phase], dataset: Dataset, judge: Judge, device: str
+) -> Iterator[Report]:
+    for phase, following in pairwise(phases):
+        while training.outcome is None and training.step < phase.until:
+            yield replace(training.next_report(), best=None, improved=False)
+        if training.outcome is not None:
+            return
+        state = checkpoint.read(training.state())
+        training = Training(following.config, dataset, judge, device=device)
+        training.inherit(state)
+    yield from training.reports()

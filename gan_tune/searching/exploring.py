@@ -1,0 +1,212 @@
+"""How a fork's setting differs from its parent's: perturbed within the space.
+
+The *share* of a value is where in its range it lies, from 0 to 1, evenly on the scale on which it
+is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gan_tune.space.ranges import RANGES, Branch, Dimension, Scalar, settle
+
+__all__ = [
+    "WEIGHTS",
+    "Assignment",
+    "Explore",
+    "Interval",
+    "Perturb",
+    "Start",
+    "inherited",
+    "moved",
+    "share_of",
+    "value_at",
+]
+
+WEIGHTS = ("data", "generator", "discriminator", "encoder")
+"""Fields of a trial that a fork takes over from its parent, whose weights must fit."""
+
+Assignment = Mapping[str, Scalar]
+"""Dotted name of a dimension → its value: one setting of a space."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What a setting was between two ready points.
+
+    ``time`` is that of the first one, in intervals since the start of training; costs are the
+    values at both (less is better), ``after`` None while it is still running.
+    """
+
+    assignment: Assignment
+    time: float
+    before: float
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a fork begins: its parent's setting, and time and cost as of an :class:`Interval`."""
+
+    assignment: Assignment
+    time: float
+    cost: float
+
+
+class Explore(Protocol):
+    """Decides on the setting of a fork."""
+
+    def __call__(
+        self,
+        space: Branch,
+        start: Start,
+        history: Sequence[Interval],
+        random: np.random.Generator,
+    ) -> dict[str, Scalar]: ...
+
+
+@dataclass(frozen=True)
+class Perturb:
+    """The exploration of population based training (Jaderberg et al. 2017, section 4.1.1).
+
+    Each number moves by ``factor``, up or down (:func:`moved`), or is drawn anew with probability
+    ``resample``; so is an option of a choice, which else stays.
+    """
+
+    factor: float
+    resample: float
+
+    def __call__(
+        self,
+        space: Branch,
+        start: Start,
+        history: Sequence[Interval],
+        random: np.random.Generator,
+    ) -> dict[str, Scalar]:
+        """A setting near the parent's; what others came to is not looked at."""
+
+        def explore(dimension: Dimension, value: Scalar) -> Scalar:
+            if random.random() < self.resample:
+                return value_at(dimension, random.random())
+            if dimension.kind == "choice":
+                return value
+            return moved(dimension, value, self.factor, up=random.random() < 0.5)
+
+        return explored(space, start.assignment, explore, random)
+
+
+def explored(
+    space: Branch,
+    parent: Assignment,
+    explore: Callable[[Dimension, Scalar], Scalar],
+    random: np.random.Generator,
+) -> dict[str, Scalar]:
+    """The parent's setting with ``explore`` applied to all that a fork may change.
+
+    What only a newly chosen option has is drawn.
+    """
+    fixed = inherited(space)
+    decided: dict[str, Scalar] = {}
+
+    def decide(dimension: Dimension) -> Scalar:
+        name = dimension.name
+        if name not in parent:
+            decided[name] = value_at(dimension, random.random())
+        elif name in fixed or dimension.field in WEIGHTS:
+            decided[name] = parent[name]
+        else:
+            decided[name] = explore(dimension, parent[name])
+        return decided[name]
+
+    settle(space, decide)
+    return decided
+
+
+def inherited(branch: Branch) -> frozenset[str]:
+    """Names of the choosers whose options span several fields, with networks among them."""
+    chooser = branch.spread
+    if chooser is None:
+        return frozenset()
+    options = [option.node for option in chooser.options if isinstance(option.node, Branch)]
+    below = frozenset[str]().union(*(inherited(option) for option in options))
+    return below | {chooser.name} if any(map(_has_weights, options)) else below
+
+
+def _has_weights(branch: Branch) -> bool:
+    if not branch.items.keys().isdisjoint(WEIGHTS):
+        return True
+    options = branch.spread.options if branch.spread is not None else ()
+    return any(_has_weights(option.node) for option in options if isinstance(option.node, Branch))
+
+
+def moved(dimension: Dimension, value: Scalar, factor: float, *, up: bool) -> Scalar:
+    """A number a little up or down in its range, not beyond its ends.
+
+    On a logarithmic range it is multiplied or divided by ``factor``; on another it moves by
+    ``factor`` − 1 of the range's width. On a grid, as of whole numbers, it moves one place at
+    least.
+    """
+    low, high = _ends(dimension)
+    assert isinstance(value, (int, float))
+    if dimension.log:
+        target = value * factor if up else value / factor
+    else:
+        target = value + (factor - 1) * (high - low) * (1 if up else -1)
+    step = _grid(dimension)
+    if step is None:
+        return min(max(target, low), high)
+    places = max(1, round(abs(target - value) / step))
+    place = round((value - low) / step) + (places if up else -places)
+    return _on_grid(dimension, place)
+
+
+def value_at(dimension: Dimension, share: float) -> Scalar:
+    """The value at a share in [0, 1] of a range; of a choice, one of the equally wide options."""
+    if dimension.kind == "choice":
+        options = dimension.options
+        return options[min(int(share * len(options)), len(options) - 1)]
+    low, high = _ends(dimension)
+    step = _grid(dimension)
+    if step is None:
+        value = low * (high / low) ** share if dimension.log else low + share * (high - low)
+        return min(max(value, low), high)  # but for rounding
+    if dimension.log:
+        below, above = low - 0.5, high + 0.5  # so that each whole number gets its due
+        return _on_grid(dimension, round(below * (above / below) ** share) - round(low))
+    return _on_grid(dimension, int(share * (round((high - low) / step) + 1)))
+
+
+def share_of(dimension: Dimension, value: Scalar) -> float:
+    """The share at which a number lies in its range; 1/2 where the range is a point."""
+    low, high = _ends(dimension)
+    assert isinstance(value, (int, float))
+    if low == high:
+        return 0.5
+    if dimension.log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _ends(dimension: Dimension) -> tuple[float, float]:
+    assert dimension.low is not None
+    assert dimension.high is not None
+    return dimension.low, dimension.high
+
+
+def _grid(dimension: Dimension) -> float | None:
+    """The distance between a range's values, None where they are continuous."""
+    if dimension.step is None and RANGES[dimension.kind].whole:
+        return 1
+    return dimension.step
+
+
+def _on_grid(dimension: Dimension, place: int) -> float:
+    """The value at a place of a range's grid, or at the nearer end beyond."""
+    (low, high), step = _ends(dimension), _grid(dimension)
+    assert step is not None
+    return min(low + step * max(place, 0), high)
