@@ -343,7 +343,7 @@ class Conductor:
 
     def _settled(self, job: Job, ending: Ending) -> Job | None:
         """Tell of a trial of the search that is over; its setting's next replicate, if any."""
-        self._chosen = following = None
+        self._chosen, following = None, None
         if ending.outcome == "completed":
             self._replicates.ended(job.setting, job.replicate, ending.value)
             following = self._replicates.next(job.setting)

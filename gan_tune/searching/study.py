@@ -395,7 +395,8 @@ class _Journal(JournalFileBackend):
     """Optuna's journal, but that reports do not wait for the disk.
 
     They reach it with the next proposal or ending. What a power cut takes of them the trials'
-    folders hold, and the next command tells it again. No lock: this process alone writes here.
+    folders hold, and the next command tells it again. Nor do they take Optuna's lock: the search's
+    own keeps other commands out, and an onlooker's note is appended whole, before or after.
     """
 
     def __init__(self, path: Path) -> None:
