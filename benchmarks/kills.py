@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import Any
 
 SEARCH = "kills"
-FIRST_SECONDS, LAST_SECONDS = 3.0, 20.0
-"""A kill comes so long after the driver's start; Ray needs about five seconds of it."""
+FIRST_SECONDS, LAST_SECONDS = 3.0, 30.0
+"""A kill comes so long after the driver's start; until trials report it takes about ten seconds."""
 
 
 def space(trials: int) -> dict[str, Any]:
     rate = {"log_uniform": [1e-4, 1e-2]}
     return {
         "name": SEARCH,
-        "budget": {"trials": trials, "steps": 2000, "evaluations": 10},
+        "budget": {"trials": trials, "steps": 6000, "evaluations": 20},
         "confirm": {"top": 1, "seeds": 2},
         "trial": {
             "data": {"name": "digits", "batch_size": 64},
@@ -119,7 +119,11 @@ def main() -> None:
                 process.wait()
                 killed += 1
                 before |= endings(folder)
-                print(f"kill {killed}: {len(before)} trials have ended", flush=True)
+                stored = sum(
+                    1 for _ in (folder / "gan_tune_runs").glob("*/trials/*/reports/*.json")
+                )
+                ended = f"{len(before)} trials have ended, {stored} reports are stored"
+                print(f"kill {killed}: {ended}", flush=True)
             else:
                 break  # it was done
         started = time.monotonic()

@@ -8,8 +8,8 @@ the digits for as many steps and reports, on two slots, in one run of this scrip
 
     python benchmarks/turnaround.py [--trials 24] [--peer-trials 8]
 
-The peer is written as the libraries' documentation shows it: a function trainable in a cold actor
-per trial, OptunaSearch, ASHA, and MLflowLoggerCallback on SQLite.
+The peer is written as the libraries' documentation shows it (`docs_style/`): a function trainable
+in a cold actor per trial, OptunaSearch, and MLflowLoggerCallback on SQLite.
 """
 
 from __future__ import annotations
@@ -98,9 +98,8 @@ def peer_trial(config: dict[str, Any]) -> None:
 
 def peer(folder: Path, trials: int) -> float:
     import ray
+    from docs_style.tuning import tuner
     from ray import tune
-    from ray.air.integrations.mlflow import MLflowLoggerCallback
-    from ray.tune.search.optuna import OptunaSearch
 
     ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
     spans: list[tuple[float, float, float]] = []
@@ -111,29 +110,15 @@ def peer(folder: Path, trials: int) -> float:
         ) -> None:
             spans.append((result["began"], result["now"], result["spent"]))
 
-    tune.Tuner(
-        tune.with_resources(peer_trial, {"cpu": 1}),
-        param_space={
-            "generator_lr": tune.loguniform(1e-4, 1e-2),
-            "discriminator_lr": tune.loguniform(1e-4, 1e-2),
-        },
-        tune_config=tune.TuneConfig(
-            metric="value",
-            mode="min",
-            search_alg=OptunaSearch(),
-            max_concurrent_trials=SLOTS,
-            num_samples=trials,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(folder / "peer"),
-            verbose=0,
-            callbacks=[
-                MLflowLoggerCallback(
-                    tracking_uri=f"sqlite:///{folder / 'peer.db'}", experiment_name="peer"
-                ),
-                Spans(),
-            ],
-        ),
+    rate = tune.loguniform(1e-4, 1e-2)
+    tuner(
+        peer_trial,
+        {"generator_lr": rate, "discriminator_lr": rate},
+        folder / "peer",
+        metric="value",
+        slots=SLOTS,
+        callbacks=[Spans()],
+        num_samples=trials,
     ).fit()
     last = time.time()
     ray.shutdown()

@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -118,6 +119,33 @@ def slider(uri: str, run: Run) -> list[str]:
     names = [Path(file.path).name.split("+timestamp+")[0] for file in files]
     assert all(count == 2 for count in Counter(names).values())  # the picture and its thumbnail
     return sorted(set(names))
+
+
+def test_pictures_are_stored_as_mlflow_itself_would(uri: str, tmp_path: Path) -> None:
+    recorder = opened(uri)
+    start(recorder)
+    report(recorder, "t0", 10, at=1234)
+    assert recorder.close() == 0
+    client, ours = MlflowClient(uri), runs(uri)["t0"]
+    made = client.create_run(ours.info.experiment_id)
+    with PIL.Image.open(io.BytesIO(png(10))) as picture:
+        client.log_image(made.info.run_id, picture, key="samples", step=10, timestamp=1234)
+
+    def stored(run: Run) -> dict[str, tuple[str | None, tuple[int, int], bytes]]:
+        folder = tmp_path / run.info.run_id
+        folder.mkdir()
+        found = {}
+        for file in Path(client.download_artifacts(run.info.run_id, "images", folder)).iterdir():
+            with PIL.Image.open(file) as image:
+                name = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID", file.name)
+                exact = image.tobytes() if image.format == "PNG" else b""
+                found[name] = (image.format, image.size, exact)
+        return found
+
+    theirs = client.get_run(made.info.run_id)
+    assert stored(ours) == stored(theirs)
+    tag = "mlflow.loggedImages"
+    assert ours.data.tags[tag] == theirs.data.tags[tag]
 
 
 def test_a_trial_is_one_run_under_the_search(uri: str, tmp_path: Path) -> None:

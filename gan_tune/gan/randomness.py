@@ -21,7 +21,11 @@ def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
 def seeded_globals(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
     """Run with torch's global generators seeded for a purpose, and put their state back after."""
     outer = global_state(device)
-    torch.manual_seed(_derived(seed, purpose))
+    # Not torch.manual_seed: without a GPU it formats a traceback each time, a millisecond.
+    torch.default_generator.manual_seed(_derived(seed, purpose))
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(_derived(seed, purpose))
     try:
         yield
     finally:

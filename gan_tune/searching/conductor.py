@@ -120,6 +120,7 @@ class Conductor:
         self._paused: dict[str, _Running] = {}  # of those that wait, what this command has heard
         self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
         self._pace = 0.0  # seconds that the last report took for each step
+        self._chosen: list[int] | None = None
         self.stop_requested = False
         seeds, mode = self.space.search.seeds, self.space.objective.mode
         self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
@@ -183,10 +184,12 @@ class Conductor:
         self.confirmation.consider(chosen)
 
     def _candidates(self) -> list[int]:
+        """Whom to confirm; looked up anew when a setting has ended, as each report asks for it."""
         top = self.space.confirm.top
-        if not top:
-            return []
-        return candidates(self.study.settings(), top=top, mode=self.space.objective.mode)
+        if top and self._chosen is None:
+            mode = self.space.objective.mode
+            self._chosen = candidates(self.study.settings(), top=top, mode=mode)
+        return self._chosen or []
 
     def _in_time(self, setting: int) -> bool:
         """Whether a replicate can be expected to end in time.
@@ -402,7 +405,7 @@ class Conductor:
 
     def _settled(self, job: Job, ending: Ending) -> Job | None:
         """Tell of a trial of the search that is over; its setting's next replicate, if any."""
-        following = None
+        self._chosen, following = None, None
         if ending.outcome == "completed":
             self._replicates.ended(job.setting, job.replicate, ending.value)
             following = self._replicates.next(job.setting)

@@ -140,7 +140,7 @@ class Study:
     def _open_journal(self, path: Path) -> optuna.Study:
         mend_journal(path)
         try:
-            storage = JournalStorage(JournalFileBackend(str(path)))
+            storage = JournalStorage(_Journal(path))
             known = optuna.get_all_study_names(storage)  # the space may have another name by now
             return self._load(storage, known[0] if known else self.space.name)
         except UNREADABLE_JOURNAL as error:
@@ -431,6 +431,28 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The study of this search's own settings, for Optuna's own plots."""
         return _own_study(self._study)
+
+
+class _Journal(JournalFileBackend):
+    """Optuna's journal, but that reports do not wait for the disk.
+
+    They reach it with the next proposal or ending. What a power cut takes of them the trials'
+    folders hold, and the next command tells it again. Nor do they take Optuna's lock: the search's
+    own keeps other commands out, and an onlooker's note is appended whole, before or after.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines, all synced to the disk unless they are reports alone."""
+        if not all("intermediate_value" in log for log in logs):
+            super().append_logs(logs)
+            return
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with self._path.open("ab") as file:
+            file.write(lines.encode())
 
 
 def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:

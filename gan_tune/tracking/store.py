@@ -17,7 +17,6 @@ try:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.async_logging.run_operations import RunOperations
 except ImportError as error:  # pragma: no cover - an installation without its dependency
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.13,<4'") from error
 
@@ -94,25 +93,7 @@ def client(uri: str) -> MlflowClient:
         # MLflow logs with a traceback what it raises anyway, and each migration of a new store.
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-    return _Client(tracking_uri=uri)
-
-
-class _Client(MlflowClient):
-    """Says once a run that it holds images; `log_image` says so again with each, at a cost."""
-
-    def __init__(self, tracking_uri: str) -> None:
-        super().__init__(tracking_uri=tracking_uri)
-        self._with_images: set[str] = set()
-
-    def set_tag(
-        self, run_id: str, key: str, value: Any, synchronous: bool | None = None
-    ) -> RunOperations | None:
-        if key != "mlflow.loggedImages":
-            return super().set_tag(run_id, key, value, synchronous)
-        if run_id not in self._with_images:
-            super().set_tag(run_id, key, value, synchronous)
-            self._with_images.add(run_id)
-        return None
+    return MlflowClient(tracking_uri=uri)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,195 @@
+"""The champion after equal wall time: gan-tune against a docs-style search, on Fashion-MNIST.
+
+    python benchmarks/peer.py [--minutes 10] [--seeds 3] [--storage peer_runs]
+
+Three sides, each with two workers and so many minutes, one after the other for each seed:
+
+    docs-style  `docs_style/`: OptunaSearch, ASHAScheduler, MLflowLoggerCallback, a cold actor for
+                each trial, a DataLoader, as the documentation of Ray Tune and PyTorch shows them
+    its space   gan-tune on the same ranges (`docs_style/space.yaml`)
+    mlp         gan-tune on the shipped space `mlp`
+
+The figure is the Fréchet distance of the best generator of one seed, on the test split, which chose
+nothing; so gan-tune confirms none, and the time is all for the search. A side that is finished in
+the storage is read and not run again; one that broke off begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+SLOTS = 2
+TEST_SEED = 20_000
+"""Seed of the noise for the test split."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one side came to: the champion's distances, settings tried, and those of full length."""
+
+    selection: float
+    test: float
+    settings: int
+    full: int
+
+
+def docs_style(folder: Path, minutes: float, seed: int) -> Found:
+    import ray
+    import torch
+    from docs_style import gan
+    from docs_style.space import SPACE
+    from docs_style.tuning import tuner
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+
+    from gan_tune.gan.data import load_dataset
+    from gan_tune.gan.export import draw
+    from gan_tune.metrics import build_judge
+
+    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
+    dataset = load_dataset("fashion_mnist")
+    train = tune.with_parameters(
+        gan.train_gan, pictures=dataset.train, judge=gan.judgement(dataset)
+    )
+    results = tuner(
+        train,
+        SPACE,
+        folder,
+        metric=gan.METRIC,
+        slots=SLOTS,
+        seed=seed,
+        scheduler=ASHAScheduler(max_t=gan.EPOCHS, grace_period=1, reduction_factor=2),
+        num_samples=-1,
+        time_budget_s=60 * minutes,
+    ).fit()
+    ray.shutdown()
+    # Its best epoch, though Tune would take the trial that was best in its last one.
+    best = results.get_best_result(scope="all")
+    checkpoint = best.get_best_checkpoint(gan.METRIC, "min")
+    assert checkpoint is not None
+    generator = gan.generator(best.config["latent"], best.config["generator_width"])
+    with checkpoint.as_directory() as saved:
+        generator.load_state_dict(torch.load(Path(saved) / gan.WEIGHTS, weights_only=True))
+    judge = build_judge(dataset, "test")
+    samples = draw(generator.eval(), judge.count, latent=best.config["latent"], seed=TEST_SEED)
+    epochs = [result.metrics.get("training_iteration", 0) for result in results if result.metrics]
+    return Found(
+        selection=float(best.metrics_dataframe[gan.METRIC].min()),
+        test=judge(samples)[gan.METRIC],
+        settings=len(results),
+        full=epochs.count(gan.EPOCHS),
+    )
+
+
+def ours(folder: Path, minutes: float, seed: int, *, space: str) -> Found:
+    from gan_tune import service
+
+    overrides = (
+        f"budget.minutes={minutes}",
+        "budget.trials=10000",
+        "confirm.top=0",
+        f"search.seed={seed}",
+    )
+    result = service.search(
+        service.load_space(space, overrides),
+        storage=folder / "runs",
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        max_concurrent=SLOTS,
+    )
+    return Found(
+        selection=result.champion["mean"] if result.champion else math.inf,
+        test=result.test.get("test.frechet_distance", math.inf),
+        settings=sum(result.outcomes.values()),
+        full=result.outcomes.get("completed", 0),
+    )
+
+
+SIDES: dict[str, Callable[[Path, float, int], Found]] = {
+    "docs-style": docs_style,
+    "its space": partial(ours, space=str(Path(__file__).parent / "docs_style" / "space.yaml")),
+    "mlp": partial(ours, space="mlp"),
+}
+ASKED = {"its space": 0.85, "mlp": 0.6}
+"""The champion's distance over the docs-style one's, at most."""
+
+
+def found(side: str, folder: Path, minutes: float, seed: int) -> tuple[Found, float]:
+    """What one side comes to in a process of its own, and its wall time in seconds.
+
+    One that has ended is read.
+    """
+    file = folder / "found.json"
+    if not file.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        one = ["--side", side, "--seed", str(seed), "--minutes", str(minutes)]
+        with (folder / "log").open("w") as log:
+            command = [sys.executable, __file__, *one, "--storage", str(folder)]
+            subprocess.run(command, stdout=log, stderr=log, check=True)
+    stored = json.loads(file.read_text())
+    return Found(**stored["found"]), stored["seconds"]
+
+
+def run(side: str, folder: Path, minutes: float, seed: int) -> None:
+    """One side, its figures left in the folder: whole, as a break would leave none."""
+    began = time.perf_counter()
+    figures = SIDES[side](folder, minutes, seed)
+    stored = {"found": asdict(figures), "seconds": time.perf_counter() - began}
+    partial_file = folder / "found.partial"
+    partial_file.write_text(json.dumps(stored))
+    partial_file.replace(folder / "found.json")
+
+
+def compare(storage: Path, minutes: float, seeds: int) -> None:
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {SLOTS} workers\n")
+    print("| seed | side | settings | full length | minutes | selection | test |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    tests: dict[str, list[float]] = {side: [] for side in SIDES}
+    for seed in range(seeds):
+        for side in SIDES:
+            folder = storage / f"{minutes:g}-minutes" / f"seed-{seed}" / side.replace(" ", "-")
+            figures, seconds = found(side, folder, minutes, seed)
+            tests[side].append(figures.test)
+            print(
+                f"| {seed} | {side} | {figures.settings} | {figures.full} | {seconds / 60:.1f} | "
+                f"{figures.selection:.4g} | {figures.test:.4g} |",
+                flush=True,
+            )
+    print("\n| side | median test distance | of the docs-style one | asked |")
+    print("|---|---|---|---|")
+    peer = median(tests["docs-style"])
+    for side, values in tests.items():
+        asked = f"≤ {ASKED[side]}" if side in ASKED else ""
+        print(f"| {side} | {median(values):.4g} | {median(values) / peer:.3f} | {asked} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--storage", type=Path, default=Path("peer_runs"))
+    parser.add_argument("--side", choices=SIDES, help="run this one alone, in --storage")
+    parser.add_argument("--seed", type=int, default=0, help="of the side that runs alone")
+    options = parser.parse_args()
+    storage = options.storage.absolute()
+    if options.side:
+        run(options.side, storage, options.minutes, options.seed)
+    else:
+        compare(storage, options.minutes, options.seeds)
+
+
+if __name__ == "__main__":
+    main()

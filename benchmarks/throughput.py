@@ -1,0 +1,180 @@
+"""Throughput: what the search itself costs where training costs next to nothing.
+
+    python benchmarks/throughput.py [--trials 1000] [--concurrent 32]
+
+A user's own generator of two numbers (it moves the noise) learns where a few 2-D points lie, one
+step to a report, ten reports a trial. So the wall time is that of everything around training:
+proposing, handing out, evaluating, storing, recording. Stated are
+
+    seconds   of wall time a trial, from the call to the result: Ray's start, the workers' imports
+              and the last delivery to MLflow count
+    growth    time that the last hundred trials took, over that of the second hundred (the first
+              waits for workers)
+    memory    the driver's resident set while the last quarter of the trials ends, over that of the
+              first quarter (medians)
+    missing   reports and outcomes that Optuna, the trials' folders or MLflow lack
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import psutil
+from torch import Tensor, nn, zeros
+
+REPORTS = 10
+
+
+class Generator(nn.Module):
+    """z ~ N(0, I) in two dimensions, moved by two numbers."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 2) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(zeros(2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """[B, 2] → [B, 2]."""
+        return z + self.shift
+
+
+class Discriminator(nn.Module):
+    """A linear logit: points [B, 2] → [B, 1]."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.logit = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.logit(x)
+        return logits
+
+
+class Meter:
+    """A watcher that notes, as each trial ends, the time and the driver's resident set."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[float, int]] = []
+        self._driver = psutil.Process()
+
+    def trial_ended(self, job: Any, ending: Any) -> None:
+        self.ended.append((time.perf_counter(), self._driver.memory_info().rss))
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+    def seconds(self, first: int, last: int) -> float:
+        """From the end of one trial to the end of another, counted in the order of their ends."""
+        return self.ended[last][0] - self.ended[first][0]
+
+    def mebibytes(self, quarter: int) -> float:
+        """The median resident set while a quarter of the trials ended."""
+        size = len(self.ended) // 4
+        return median(rss for _, rss in self.ended[quarter * size :][:size]) / 2**20
+
+
+def space(points: Path, trials: int, concurrent: int) -> dict[str, Any]:
+    rate = {"log_uniform": [1e-4, 1e-2]}
+    module = Path(__file__).stem
+    return {
+        "name": "throughput",
+        "objective": {"metric": "energy_distance", "mode": "min"},
+        "budget": {"trials": trials, "steps": REPORTS, "evaluations": REPORTS},
+        "search": {"scheduler": "none"},
+        "confirm": {"top": 0},
+        "resources": {"cpu": (os.cpu_count() or 1) / concurrent},
+        "trial": {
+            "data": {"name": "npz", "path": str(points), "batch_size": 8},
+            "generator": f"{module}:Generator",
+            "discriminator": f"{module}:Discriminator",
+            "loss": "non_saturating",
+            "generator_optimizer": {"name": "sgd", "lr": rate},
+            "discriminator_optimizer": {"name": "sgd", "lr": rate},
+        },
+    }
+
+
+def missing(folder: Path, trials: int) -> dict[str, int]:
+    """What is not there, of ``trials`` outcomes and REPORTS reports each."""
+    from mlflow import MlflowClient
+
+    from gan_tune.searching.conductor import read_reports
+    from gan_tune.searching.storage import open_storage
+    from gan_tune.searching.study import study_as_it_stands
+
+    home = open_storage(folder / "runs" / "throughput")
+    study = study_as_it_stands(folder / "runs" / "throughput" / "study.journal")
+    told = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    names = home.names("trials")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("throughput")
+    assert experiment is not None
+    rule = "attributes.status = 'FINISHED' and tags.`gan_tune.kind` = 'search'"
+    runs = client.search_runs([experiment.experiment_id], rule, max_results=50_000)
+    recorded = [client.get_metric_history(r.info.run_id, "energy_distance") for r in runs]
+    pictures = [client.list_artifacts(r.info.run_id, "images") for r in runs]
+    reports = trials * REPORTS
+    return {
+        "outcomes in Optuna": trials - len(told),
+        "reports in Optuna": reports - sum(len(t.intermediate_values) for t in told),
+        "outcomes in folders": trials
+        - sum(home.read(f"trials/{name}/outcome.json") is not None for name in names),
+        "reports in folders": reports - sum(len(read_reports(home, name)) for name in names),
+        "outcomes in MLflow": trials - len(runs),
+        "reports in MLflow": reports - sum(map(len, recorded)),
+        "pictures in MLflow": reports
+        - sum(file.path.endswith(".png") for files in pictures for file in files),
+    }
+
+
+def main() -> None:
+    from gan_tune import service
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--trials", type=int, default=1000, help="400 or more, to see growth")
+    parser.add_argument("--concurrent", type=int, default=32)
+    options = parser.parse_args()
+    cores = f"{platform.machine()}, {os.cpu_count()} cores"
+    print(f"{cores}, {options.concurrent} trials at a time", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        points = folder / "points.npz"
+        np.savez(points, x=np.random.default_rng(0).normal([1.0, -1.0], 1.0, (400, 2)))
+        meter = Meter()
+        started = time.perf_counter()
+        service.search(
+            space(points, options.trials, options.concurrent),
+            storage=folder / "runs",
+            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+            watcher=meter,
+        )
+        seconds = time.perf_counter() - started
+        lacking = missing(folder, options.trials)
+    began, ended = (meter.ended[place][0] - started for place in (0, -1))
+    print(
+        f"seconds: {seconds / options.trials:.3f} a trial, {seconds:.0f} in all; the first trial "
+        f"had ended after {began:.0f}, the last after {ended:.0f}"
+    )
+    if options.trials >= 400:
+        second, last = meter.seconds(99, 199), meter.seconds(-101, -1)
+        print(
+            f"growth:  {last / second:.2f}: {second:.1f} s for the second hundred trials, "
+            f"{last:.1f} s for the last"
+        )
+    memory = [meter.mebibytes(quarter) for quarter in range(4)]
+    quarters = ", ".join(f"{size:.0f}" for size in memory)
+    print(f"memory:  {memory[3] / memory[0]:.3f}: {quarters} MiB, quarter by quarter")
+    print(f"missing: {lacking}")
+    sys.exit(any(lacking.values()))
+
+
+if __name__ == "__main__":
+    main()
