@@ -78,16 +78,20 @@ def docs_style(folder: Path, minutes: float, seed: int) -> Found:
     ray.shutdown()
     # Its best epoch, though Tune would take the trial that was best in its last one.
     best = results.get_best_result(scope="all")
+    config, curve = best.config, best.metrics_dataframe
     checkpoint = best.get_best_checkpoint(gan.METRIC, "min")
+    assert config is not None
+    assert curve is not None
     assert checkpoint is not None
-    generator = gan.generator(best.config["latent"], best.config["generator_width"])
+    generator = gan.generator(config["latent"], config["generator_width"])
     with checkpoint.as_directory() as saved:
         generator.load_state_dict(torch.load(Path(saved) / gan.WEIGHTS, weights_only=True))
     judge = build_judge(dataset, "test")
-    samples = draw(generator.eval(), judge.count, latent=best.config["latent"], seed=TEST_SEED)
-    epochs = [result.metrics.get("training_iteration", 0) for result in results if result.metrics]
+    samples = draw(generator.eval(), judge.count, latent=config["latent"], seed=TEST_SEED)
+    ended = [results[i].metrics or {} for i in range(len(results))]
+    epochs = [metrics.get("training_iteration", 0) for metrics in ended]
     return Found(
-        selection=float(best.metrics_dataframe[gan.METRIC].min()),
+        selection=float(curve[gan.METRIC].min()),
         test=judge(samples)[gan.METRIC],
         settings=len(results),
         full=epochs.count(gan.EPOCHS),
