@@ -426,6 +426,7 @@ def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
         run_trial(recorder, f"t{number}", outcome)
     run_trial(recorder, "confirming", kind="confirmation", replicate=1)
     run_trial(recorder, "another seed", replicate=1)
+    run_trial(recorder, "a fork", tags={"gan_tune.parent": "t0"})
     start(recorder, "curve")
     for step, value in ((30, 4.0), (10, math.nan), (20, 5.0), (40, 6.0), (50, math.nan)):
         report(recorder, "curve", step, frechet_distance=value)

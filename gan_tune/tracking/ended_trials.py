@@ -53,7 +53,8 @@ class RecordedSearch:
 def ended_trials(uri: str, search: str) -> RecordedSearch:
     """What the settings of a search came to, in the order in which they were tried.
 
-    Replicates with other seeds are left out: a setting is told of once.
+    Replicates with other seeds are left out, since a setting is told of once, and the forks of a
+    population, which went on from another's weights: their settings were not those of all steps.
 
     Raises:
         SearchNotFoundError: no such search; the message names those there are.
@@ -72,11 +73,14 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
             trials=[
                 _ended_trial(mlflow_client, run, objective)
                 for run in children(mlflow_client, parent)
-                if run.data.tags["gan_tune.kind"] == "search"
-                and run.data.tags["gan_tune.replicate"] == "0"
-                and outcome_of(run) in get_args(Told)
+                if _tells_of_a_setting(run.data.tags) and outcome_of(run) in get_args(Told)
             ],
         )
+
+
+def _tells_of_a_setting(tags: Mapping[str, str]) -> bool:
+    first_seed = tags["gan_tune.kind"] == "search" and tags["gan_tune.replicate"] == "0"
+    return first_seed and "gan_tune.parent" not in tags
 
 
 def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) -> EndedTrial:
