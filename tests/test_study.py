@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from conftest import trial_tree
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from gan_tune.catalogue import catalogue
@@ -42,6 +46,30 @@ OUTCOMES = {
     "collapsed": (TrialState.PRUNED, 1.0),
     "failed": (TrialState.FAIL, None),
 }
+
+
+def test_optunas_dashboard_shows_it_while_it_runs(tmp_path: Path) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard")
+    path = tmp_path / "study.journal"
+    study = Study(path, space())
+    for outcome in ("completed", "pruned", "completed", None):
+        job = study.ask()
+        study.report(job.setting, 20, 3.0 + job.setting)
+        if outcome:
+            study.tell(job.setting, outcome, 3.0 + job.setting)
+    app = dashboard.wsgi(JournalStorage(JournalFileBackend(str(path))))
+
+    def shown(place: str) -> Any:
+        environ = {"PATH_INFO": place}
+        setup_testing_defaults(environ)
+        return json.loads(b"".join(app(environ, lambda *_: None)))
+
+    trials = shown("/api/studies/0")["trials"]
+    assert [trial["state"] for trial in trials] == ["Complete", "Pruned", "Complete", "Running"]
+    reported = [trial["intermediate_values"] for trial in trials]
+    assert reported == [[{"step": 20, "value": 3.0 + number}] for number in range(4)]
+    importances = shown("/api/studies/0/param_importances")["param_importances"][0]
+    assert "generator_optimizer" in {entry["name"] for entry in importances}
 
 
 @pytest.mark.parametrize("outcome", ENDINGS)
