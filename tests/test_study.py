@@ -12,6 +12,7 @@ from conftest import trial_tree
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from optuna_dashboard import wsgi
 
 from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError, StorageError
@@ -49,7 +50,6 @@ OUTCOMES = {
 
 
 def test_optunas_dashboard_shows_it_while_it_runs(tmp_path: Path) -> None:
-    dashboard = pytest.importorskip("optuna_dashboard")
     path = tmp_path / "study.journal"
     study = Study(path, space())
     for outcome in ("completed", "pruned", "completed", None):
@@ -57,7 +57,7 @@ def test_optunas_dashboard_shows_it_while_it_runs(tmp_path: Path) -> None:
         study.report(job.setting, 20, 3.0 + job.setting)
         if outcome:
             study.tell(job.setting, outcome, 3.0 + job.setting)
-    app = dashboard.wsgi(JournalStorage(JournalFileBackend(str(path))))
+    app = wsgi(JournalStorage(JournalFileBackend(str(path))))
 
     def shown(place: str) -> Any:
         environ = {"PATH_INFO": place}
