@@ -48,14 +48,15 @@ class Breeder:
         self._clear()
 
     def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
-        """A setting that begins, or else the least advanced of the ``paused``, taken from them.
+        """The least advanced of those that could run: a new setting, or one of the ``paused``.
 
-        At the ``last_call``, when the time is short, the best of the paused comes first.
+        The latter is taken from them. At the ``last_call``, when the time is short, the best of the
+        paused comes first.
         """
         if last_call and paused:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
             paused.remove(job)
-        elif self._study.is_waiting() or self._wants_founder():
+        elif self._begins_next(paused):
             job = self._study.ask()
             self._unborn.discard(job.setting)
             if job.setting not in self._population:
@@ -66,6 +67,14 @@ class Breeder:
         else:
             return None
         return replace(job, ready_steps=self._population.ready_steps)
+
+    def _begins_next(self, paused: Sequence[Job]) -> bool:
+        """Whether a setting begins, none of the ``paused`` being behind it in steps."""
+        if not (self._study.is_waiting() or self._wants_founder()):
+            return False
+        starts = min(map(self._population.reached, self._unborn), default=0)
+        reached = [self._population.reached(job.setting) for job in paused]
+        return starts <= min(reached, default=starts)
 
     def hear(self, setting: int, step: int, value: float | None) -> None:
         """Hear the current value of a setting."""
