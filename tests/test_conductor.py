@@ -349,3 +349,19 @@ def test_everything_diverging_confirms_nothing(tmp_path: Path) -> None:
     worker.run(lambda job, step: result(step, None, None, "diverged"))
     assert worker.conductor.standings() == []
     assert len(worker.log.ended) == 6
+
+
+def test_a_confirming_trial_that_diverged_counts_as_bad_whatever_it_once_came_to(
+    tmp_path: Path,
+) -> None:
+    def curve(job: Job, step: int) -> Result:
+        if (job.setting, job.replicate, step) == (5, 2, 60):
+            return result(step, None, 1.0, "diverged")
+        return steady(job, step)
+
+    worker = Worker(tmp_path)
+    worker.run(curve)
+    for conductor in (worker.conductor, Worker(tmp_path).conductor):
+        standings = conductor.standings()
+        assert standings[0].setting == 4
+        assert next(row for row in standings if row.setting == 5).values[2] is None

@@ -181,6 +181,17 @@ def test_replicates_mean_every_objective(tmp_path: Path) -> None:
     assert worker.study.optuna_study.get_trials()[2].values == [8.0, 121.0]
 
 
+def test_replicates_of_a_trade_off_all_run_without_prune_on(tmp_path: Path) -> None:
+    def worse_but_smaller(job: Job, step: int) -> Result:
+        value, size = 10.0 + job.setting, 100.0 - job.setting
+        ended = "completed" if step == STEPS[-1] else None
+        return replace(result(step, value, value, ended), scalars={FIRST: value, SECOND: size})
+
+    worker = Worker(tmp_path, slots=1, **SEVERAL, search={"seeds": 3}, trial=tree()["trial"])
+    worker.run(worse_but_smaller)
+    assert {s.outcome for s in worker.study.settings()} == {"completed"}
+
+
 def test_the_plots_and_what_mattered_follow_the_first_objective(tmp_path: Path) -> None:
     many = tree(budget={"trials": 24, "steps": 100, "evaluations": 5})
     worker = Worker(tmp_path, **SEVERAL, **many)

@@ -170,3 +170,15 @@ def test_confirmation_takes_seeds_that_the_search_has_not_seen(tmp_path: Path) -
     assert {"0005-confirm-2", "0005-confirm-3"} <= set(worker.log.started)
     assert "0005-confirm-1" not in worker.log.started
     assert worker.conductor.standings()[0].seeds == 2
+
+
+def test_a_later_replicate_may_diverge_at_its_first_report(tmp_path: Path) -> None:
+    def curve(job: Job, step: int) -> Result:
+        if job.setting == 3 and job.replicate == 1:
+            return result(step, None, None, "diverged")
+        return steady(job, step)
+
+    worker = Worker(tmp_path, slots=1, **SEEDS)
+    worker.run(curve)
+    assert worker.study.settings()[3].outcome == "diverged"
+    assert len(worker.study.settings()) == 6

@@ -312,7 +312,7 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     assert result.promoted
     # Who is compared with whom depends on who reports first.
     assert result.outcomes["completed"] == 3
-    assert 2 <= result.outcomes["pruned"] <= 4
+    assert 1 <= result.outcomes["pruned"] <= 4
     assert len(result.outcomes) == 2
     found = children(Finished(tmp_path, uri, result))
     assert all(run.info.status == "FINISHED" for run in found.values())

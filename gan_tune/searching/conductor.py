@@ -310,6 +310,9 @@ class Conductor:
         """Whether a trial of the search has fallen behind with this report."""
         self._tell(job, result)
         if job.replicate:
+            several = len(self.space.objectives) > 1
+            if several and self.space.search.prune_on != self.space.objective.metric:
+                return False
             return self._replicates.behind(job.setting, job.replicate, result.step)
         if self._breeder is not None:
             self._breeder.hear(job.setting, result.step, result.value)
@@ -399,7 +402,9 @@ class Conductor:
             if over and (following := self._settled(job, ending)) is not None:
                 self._waiting.insert(0, following)
         elif over:
-            self.confirmation.record(job.setting, job.replicate, ending.value)
+            # What did not run to its end has no weights to register, whatever it once came to.
+            value = ending.value if ending.outcome == "completed" else None
+            self.confirmation.record(job.setting, job.replicate, value)
         else:
             self.confirmation.hand_back(job.setting, job.replicate)
 
@@ -513,13 +518,17 @@ def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
 
 
 def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | None]]:
-    """(setting, replicate, best value) of each confirming trial that has ended."""
+    """(setting, replicate, best value) of each confirming trial that has ended.
+
+    None for one that did not run to its end.
+    """
     for name in storage.names("trials"):
         if "-confirm-" in name:
             stored = storage.read_json(f"trials/{name}/outcome.json")
             if stored is not None:
                 setting, replicate = (int(number) for number in name.split("-confirm-"))
-                yield setting, replicate, stored["value"]
+                completed = stored["outcome"] == "completed"
+                yield setting, replicate, stored["value"] if completed else None
 
 
 def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:

@@ -138,15 +138,14 @@ def common_study(study: optuna.Study) -> optuna.Study:
     stands with its best; one that still runs counts once it has come as far.
     """
     step = common_step(study)
-    pick = min if lower_is_better(study) else max
     derived = optuna.create_study(direction=study.directions[0])
     for trial in _compared(study):
         known = curve(trial)
-        values = [value for at, value in known.items() if at <= step]
-        if values and (trial.state != TrialState.RUNNING or max(known) >= step):
+        reached = max((at for at in known if at <= step), default=None)
+        if reached is not None and (trial.state != TrialState.RUNNING or max(known) >= step):
             derived.add_trial(
                 optuna.trial.create_trial(
-                    value=pick(values), params=trial.params, distributions=trial.distributions
+                    value=known[reached], params=trial.params, distributions=trial.distributions
                 )
             )
     return derived

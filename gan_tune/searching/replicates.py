@@ -95,7 +95,7 @@ class Replicates:
 
     def _best_by(self, step: int, setting: int, replicate: int) -> float:
         """A replicate's least cost by a step, infinite before its first value."""
-        curve = self._curves[setting][replicate]
+        curve = self._curves[setting].get(replicate, {})
         return min((self._sign * v for at, v in curve.items() if at <= step), default=math.inf)
 
 

@@ -168,7 +168,8 @@ class Study:
         Raises:
             StorageError: it is another's.
         """
-        if self._study.user_attrs.get("owner", owner) != owner:
+        known = self._study.user_attrs.get("owner")
+        if known != owner if known is not None else bool(self._trials()):
             raise StorageError(
                 f"search.study: the study {self._study.study_name} in {url} belongs to a search in "
                 "another folder; use another --name"

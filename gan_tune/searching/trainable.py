@@ -14,7 +14,7 @@ import torch
 from ray import tune
 
 from gan_tune.errors import CheckpointError
-from gan_tune.gan import pictures
+from gan_tune.gan import checkpoint, pictures
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.replay import Phase, replay
@@ -77,12 +77,23 @@ class GanTrainable(tune.Trainable):
     def _begin(self) -> Iterator[Report]:
         stored = self._trial.read(CHECKPOINT)
         try:
+            if stored is not None:
+                self._check_reported(stored)
             return self._training(stored)
         except CheckpointError as error:
             if stored is None:
                 raise
             logger.warning("trial %s begins anew: %s", self._job.name, error)
             return self._training(None)
+
+    def _check_reported(self, stored: bytes) -> None:
+        """Refuse a checkpoint whose own report a kill kept from being stored.
+
+        Training would go on behind it, and what it says would be lost.
+        """
+        step = checkpoint.read(stored).scalars["step"]
+        if self._trial.read(f"reports/{step}.json") is None:
+            raise CheckpointError(f"checkpoint: its report of step {step} was not stored")
 
     def _training(self, stored: bytes | None) -> Iterator[Report]:
         job, dataset, judge = self._job, self._dataset, self._judge

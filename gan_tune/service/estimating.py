@@ -19,8 +19,8 @@ class Estimate:
     """What a search would take, measured on its first setting.
 
     Attributes:
-        trials, steps, evaluations: the budget; of a population, its members: forks go on from
-            what others have trained.
+        trials, steps, evaluations: the budget, each seed of a setting a trial; of a population its
+            members, since forks go on from what others have trained.
         confirmations: trials that confirm, at most.
         slots: trials at a time that were assumed.
         step_seconds, evaluation_seconds: measured, one trial alone on this machine.
@@ -69,7 +69,7 @@ def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estima
     confirm, scheduler = space.confirm, space.search.scheduler
     bred = scheduler.name in space.catalogue.populations
     return Estimate(
-        trials=scheduler.args["population"] if bred else space.budget.trials,
+        trials=scheduler.args["population"] if bred else space.budget.trials * space.search.seeds,
         steps=space.budget.steps,
         evaluations=min(space.budget.evaluations, space.budget.steps),
         confirmations=(confirm.top + 1) * confirm.seeds if confirm.top else 0,
