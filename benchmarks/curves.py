@@ -1,0 +1,300 @@
+"""Recorded training curves, and the surrogate that they make.
+
+`record_curves.py` records them, `surrogate.py` searches on them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import inf, isfinite, log, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_tune.catalogue import catalogue
+from gan_tune.space import SearchSpace
+from gan_tune.space.ranges import Dimension, Scalar, Suggest, settle
+
+SPACE = Path(__file__).with_name("surrogate.yaml")
+CURVES = SPACE.with_suffix(".jsonl")
+
+Setting = Mapping[str, Scalar]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training run, one entry of each list a report.
+
+    Attributes:
+        setting, replicate: its number in the recording, and which of its seeds.
+        params: the setting, dimension → value.
+        outcome: `completed`, or `diverged` at its last report.
+        seconds: of training and evaluation.
+        steps: generator steps done.
+        values: the objective, None where it diverged.
+        variety: of the samples as a share of the data's, None where not finite.
+        logits: the discriminator's largest |logit|, None where not finite.
+    """
+
+    setting: int
+    replicate: int
+    params: Setting
+    outcome: str
+    seconds: float
+    steps: Sequence[int]
+    values: Sequence[float | None]
+    variety: Sequence[float | None]
+    logits: Sequence[float | None]
+
+    @property
+    def best(self) -> float:
+        """The best value, infinite where there is none. Less is better."""
+        return min((value for value in self.values if value is not None), default=inf)
+
+    @property
+    def peak(self) -> float:
+        """The largest |logit|, infinite for a run that diverged."""
+        if self.outcome == "diverged":
+            return inf
+        return max(inf if logit is None else logit for logit in self.logits)
+
+
+@cache
+def load_space(overrides: tuple[str, ...] = ()) -> SearchSpace:
+    """The checked space of `surrogate.yaml`."""
+    return SearchSpace.load(SPACE, catalogue(), overrides=overrides)
+
+
+def read_curves(path: Path = CURVES) -> tuple[dict[str, Any], list[Curve]]:
+    """What is said of a recording, and its curves. A last line torn by a kill is left out."""
+    whole, _, _ = path.read_text().rpartition("\n")
+    head, *curves = (json.loads(line) for line in whole.split("\n"))
+    return head, [Curve(**curve) for curve in curves]
+
+
+# ---------------------------------------------------------------- settings
+
+
+class CubePoint:
+    """Suggests, as an Optuna trial does, the values that a point of the unit cube stands for.
+
+    Args:
+        coordinates: dimension → its coordinate in [0, 1).
+    """
+
+    def __init__(self, coordinates: Mapping[str, float]) -> None:
+        self._coordinates = coordinates
+        self.params: dict[str, Scalar] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is not None:
+            raise NotImplementedError(f"{name}: must have no step, but got {step}")
+        u = self._coordinates[name]
+        value = low * (high / low) ** u if log else low + u * (high - low)
+        self.params[name] = value = float(f"{value:.6g}")
+        return value
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        raise NotImplementedError(f"{name}: must be a range of real numbers or a choice")
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        self.params[name] = value = choices[int(self._coordinates[name] * len(choices))]
+        return value
+
+
+def setting_at(space: SearchSpace, point: Sequence[float] | Floats) -> dict[str, Scalar]:
+    """The setting at a point of the unit cube, one coordinate for each dimension of the space."""
+    names = [dimension.name for dimension in space.dimensions()]
+    cube = CubePoint(dict(zip(names, map(float, point), strict=True)))
+    decide(space, cube)
+    return cube.params
+
+
+def decide(space: SearchSpace, suggest: Suggest) -> None:
+    """Let ``suggest`` decide a setting; unlike `space.sample` this makes no config of it."""
+    settle(space.trial, lambda dimension: dimension.suggest(suggest))
+
+
+def random_setting(space: SearchSpace, random: np.random.Generator) -> Setting:
+    """An independent draw."""
+    return setting_at(space, random.random(len(space.dimensions())))
+
+
+# ---------------------------------------------------------------- the surrogate
+
+
+class Surrogate:
+    """Answers a setting with the recorded curve of its nearest neighbour.
+
+    The distance is Euclidean in the unit cube: numbers as their ranges are scaled, a chooser's other
+    options one apart. What exists under one of two options only plays no part.
+    """
+
+    def __init__(self, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> None:
+        self.curves = curves
+        self._dimensions = dimensions
+        self._choosers = np.array([dimension.kind == "choice" for dimension in dimensions])
+        self._points = np.array([self._point(curve.params) for curve in curves])
+
+    def _point(self, setting: Setting) -> list[float]:
+        """Its coordinates; the number of the option for a chooser, NaN for what it has not."""
+        return [
+            _coordinate(d, setting[d.name]) if d.name in setting else nan for d in self._dimensions
+        ]
+
+    def distances(self, setting: Setting) -> Floats:
+        """From a setting to each recorded one."""
+        apart = np.abs(self._points - np.array(self._point(setting)))
+        apart[:, self._choosers] = apart[:, self._choosers] != 0
+        distances: Floats = np.sqrt(np.nansum(apart**2, axis=1))
+        return distances
+
+    def nearest(self, setting: Setting) -> int:
+        """The place of the curve that stands for a setting."""
+        return int(np.argmin(self.distances(setting)))
+
+    def curve(self, setting: Setting) -> Curve:
+        """What training at a setting gives."""
+        return self.curves[self.nearest(setting)]
+
+
+def _coordinate(dimension: Dimension, value: Scalar) -> float:
+    if dimension.kind == "choice":
+        return float(dimension.options.index(value))
+    low, high = dimension.low, dimension.high
+    assert low is not None
+    assert high is not None
+    assert isinstance(value, int | float)
+    return log(value / low) / log(high / low) if dimension.log else (value - low) / (high - low)
+
+
+def diverging(
+    curves: Sequence[Curve], weights: Floats, share: float
+) -> tuple[list[Curve], float, float]:
+    """The curves under a stricter limit of |logit|, so that ``share`` of random settings diverge.
+
+    A run ends at its first report beyond the limit. ``weights`` say how often a random setting
+    meets each curve.
+
+    Returns:
+        The curves, the limit, and the share that comes nearest to the one wanted.
+
+    Raises:
+        ValueError: more than that diverge without any limit.
+    """
+    peaks = np.array([curve.peak for curve in curves])
+    limits = np.unique(peaks[np.isfinite(peaks)])
+    shares = np.array([weights[peaks >= limit].sum() for limit in limits]) / weights.sum()
+    already = float(weights[np.isinf(peaks)].sum() / weights.sum())
+    if already > share:
+        raise ValueError(f"at least {already:.1%} of random settings diverge, but got {share:.1%}")
+    chosen = int(np.argmin(np.abs(shares - share)))
+    limit = float(limits[chosen])
+    return [_ended_beyond(curve, limit) for curve in curves], limit, float(shares[chosen])
+
+
+def _ended_beyond(curve: Curve, limit: float) -> Curve:
+    beyond = (i for i, logit in enumerate(curve.logits) if logit is None or logit >= limit)
+    first = next(beyond, None)
+    if first is None:
+        return curve
+    return dataclasses.replace(
+        curve,
+        outcome="diverged",
+        steps=curve.steps[: first + 1],
+        values=[*curve.values[:first], None],
+        variety=curve.variety[: first + 1],
+        logits=curve.logits[: first + 1],
+    )
+
+
+# ---------------------------------------------------------------- how good it is
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the nearest neighbour stands for a setting; log is the natural one.
+
+    Attributes:
+        settings, dimensions: how many.
+        met: how often a fresh random setting meets each curve.
+        diverged, collapsed: shares of the recorded settings; collapsed by the end, |variety| < 0.1.
+        gap: distance of a fresh random setting to the nearest recorded one, quartiles.
+        apart: median distance of two random settings.
+        error: median |log best value − that of its nearest other|.
+        deviation: standard deviation of the log best values.
+        rank: Spearman's correlation of the two.
+        foretold: share of settings whose nearest other agrees on divergence.
+        between_seeds: standard deviation of the log best value between seeds of one setting.
+        replicated: how many settings that is of.
+    """
+
+    settings: int
+    dimensions: int
+    met: Floats
+    diverged: float
+    collapsed: float
+    gap: tuple[float, float, float]
+    apart: float
+    error: float
+    deviation: float
+    rank: float
+    foretold: float
+    between_seeds: float
+    replicated: int
+
+
+def quality(
+    space: SearchSpace, curves: Sequence[Curve], *, fresh: int = 20_000, seed: int = 0
+) -> Quality:
+    """Measure a surrogate with so many fresh random settings."""
+    from scipy import stats
+
+    first = [curve for curve in curves if curve.replicate == 0]
+    surrogate = Surrogate(space.dimensions(), first)
+    random = np.random.default_rng(seed)
+    far = np.array([surrogate.distances(random_setting(space, random)) for _ in range(fresh)])
+    others = np.array([surrogate.distances(curve.params) for curve in first])
+    np.fill_diagonal(others, inf)
+    neighbour = np.argmin(others, axis=1)
+    gone = np.array([curve.outcome == "diverged" for curve in first])
+    value = np.log([curve.best for curve in first])
+    both = np.isfinite(value) & np.isfinite(value[neighbour])
+    value, predicted = value[both], value[neighbour][both]
+    spreads = _spreads(curves)
+    low, middle, high = np.quantile(far.min(axis=1), (0.25, 0.5, 0.75))
+    return Quality(
+        settings=len(first),
+        dimensions=len(space.dimensions()),
+        met=np.bincount(far.argmin(axis=1), minlength=len(first)).astype(float),
+        diverged=float(gone.mean()),
+        collapsed=float(np.mean([(c.variety[-1] or 0.0) < 0.1 for c in first]) - gone.mean()),
+        gap=(float(low), float(middle), float(high)),
+        apart=float(np.median(far)),
+        error=float(np.median(np.abs(value - predicted))),
+        deviation=float(value.std()),
+        rank=float(stats.spearmanr(value, predicted).statistic),
+        foretold=float((gone == gone[neighbour]).mean()),
+        between_seeds=float(np.sqrt(np.mean(spreads))) if spreads else nan,
+        replicated=len(spreads),
+    )
+
+
+def _spreads(curves: Sequence[Curve]) -> list[float]:
+    """The variance of the log best value between the seeds of each setting that has several."""
+    seeds: dict[int, list[float]] = {}
+    for curve in curves:
+        seeds.setdefault(curve.setting, []).append(log(curve.best))
+    several = [logs for logs in seeds.values() if len(logs) > 1 and all(map(isfinite, logs))]
+    return [float(np.var(logs, ddof=1)) for logs in several]
