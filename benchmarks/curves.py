@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.catalogue import catalogue
+from gan_tune.config import CollapseRule
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Dimension, Scalar, Suggest, settle
 
 SPACE = Path(__file__).with_name("surrogate.yaml")
 CURVES = SPACE.with_suffix(".jsonl")
+POOR = CollapseRule().variety
 
 Setting = Mapping[str, Scalar]
 Floats = NDArray[np.float64]
@@ -36,7 +38,7 @@ class Curve:
         setting, replicate: its number in the recording, and which of its seeds.
         params: the setting, dimension → value.
         outcome: `completed`, or `diverged` at its last report.
-        seconds: of training and evaluation.
+        seconds: of processor time.
         steps: generator steps done.
         values: the objective, None where it diverged.
         variety: of the samples as a share of the data's, None where not finite.
@@ -137,8 +139,8 @@ def random_setting(space: SearchSpace, random: np.random.Generator) -> Setting:
 class Surrogate:
     """Answers a setting with the recorded curve of its nearest neighbour.
 
-    The distance is Euclidean in the unit cube: numbers as their ranges are scaled, a chooser's other
-    options one apart. What exists under one of two options only plays no part.
+    The distance is Euclidean in the unit cube: numbers as their ranges are scaled, other options of
+    a chooser one apart. What exists under one of two options only plays no part.
     """
 
     def __init__(self, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> None:
@@ -224,12 +226,13 @@ def _ended_beyond(curve: Curve, limit: float) -> Curve:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well the nearest neighbour stands for a setting; log is the natural one.
+    """How well the nearest neighbour stands for a setting; logarithms are natural.
 
     Attributes:
         settings, dimensions: how many.
         met: how often a fresh random setting meets each curve.
-        diverged, collapsed: shares of the recorded settings; collapsed by the end, |variety| < 0.1.
+        diverged, collapsed: shares of the recorded settings; the latter with little variety at
+            the end.
         gap: distance of a fresh random setting to the nearest recorded one, quartiles.
         apart: median distance of two random settings.
         error: median |log best value − that of its nearest other|.
@@ -279,7 +282,7 @@ def quality(
         dimensions=len(space.dimensions()),
         met=np.bincount(far.argmin(axis=1), minlength=len(first)).astype(float),
         diverged=float(gone.mean()),
-        collapsed=float(np.mean([(c.variety[-1] or 0.0) < 0.1 for c in first]) - gone.mean()),
+        collapsed=float(np.mean(~gone & [(c.variety[-1] or 0.0) < POOR for c in first])),
         gap=(float(low), float(middle), float(high)),
         apart=float(np.median(far)),
         error=float(np.median(np.abs(value - predicted))),

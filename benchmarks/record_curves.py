@@ -28,6 +28,8 @@ from typing import Any
 
 from curves import CURVES, Curve, Setting, load_space, read_curves, setting_at
 
+from gan_tune.space import SearchSpace
+
 WORKERS = 2
 SEED_STRIDE = 100_000
 """Between the seeds of a setting's replicates; the first seed is the setting's number."""
@@ -66,13 +68,14 @@ def recorded(setting: int, replicate: int, params: Setting) -> Curve:
     dataset, judge = _data()
     config = load_space().config(params, seed=setting + SEED_STRIDE * replicate)
     config = config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
+    began = time.process_time()
     reports = list(train(config, dataset, judge))
     return Curve(
         setting=setting,
         replicate=replicate,
         params=params,
         outcome=str(reports[-1].outcome),
-        seconds=round(sum(r.training_seconds + r.evaluation_seconds for r in reports), 2),
+        seconds=round(time.process_time() - began, 2),
         steps=[report.step for report in reports],
         values=[_shortened(report.value) for report in reports],
         variety=[_shortened(report.scalars["variety"]) for report in reports],
@@ -109,17 +112,22 @@ def begin(path: Path) -> set[tuple[int, int]]:
         head = {
             "command": "python benchmarks/record_curves.py",
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-            "space": space.digest,
+            "space": _recorded_part(space),
         }
         path.write_text(json.dumps(head) + "\n")
     head, curves = read_curves(path)
-    if head["space"] != space.digest:
+    if head["space"] != _recorded_part(space):
         print(
             f"{path}: must be of the space as it is, but is of another; remove it", file=sys.stderr
         )
         raise SystemExit(2)
     os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
     return {(curve.setting, curve.replicate) for curve in curves}
+
+
+def _recorded_part(space: SearchSpace) -> dict[str, Any]:
+    """All of a space that decides its curves."""
+    return {key: space.tree[key] for key in ("objective", "budget", "trial")}
 
 
 def main() -> None:

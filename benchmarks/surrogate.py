@@ -386,7 +386,7 @@ def show_quality(found: Quality) -> None:
     """How good the surrogate is."""
     low, middle, high = found.gap
     print(f"{found.settings} settings over {found.dimensions} dimensions")
-    print(f"  diverged {found.diverged:.1%}, without variety at the end {found.collapsed:.1%}")
+    print(f"  diverged {found.diverged:.1%}, collapsed {found.collapsed:.1%}")
     print(f"  nearest-neighbour gap: {middle:.2f} (quartiles {low:.2f} to {high:.2f});", end=" ")
     print(f"two random settings: {found.apart:.2f}")
     print("  log best value from its nearest other setting's: median error", end=" ")

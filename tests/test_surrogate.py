@@ -24,7 +24,7 @@ PLAN = Plan(budget=6 * FULL, workers=2)
 
 def test_the_recording_is_of_the_space_and_as_large_as_it_says() -> None:
     head, recorded = read_curves()
-    assert head["space"] == SPACE.digest
+    assert head["space"] == {key: SPACE.tree[key] for key in head["space"]}
     assert len(RECORDED) >= 500
     for curve in recorded:
         assert len(curve.steps) == len(curve.values) == len(curve.variety) == len(curve.logits)
