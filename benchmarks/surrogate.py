@@ -52,7 +52,7 @@ from scipy import stats
 from gan_tune.config import CollapseRule
 from gan_tune.searching.conductor import Conductor
 from gan_tune.searching.jobs import Job, Outcome, Result
-from gan_tune.searching.stopping import SCHEDULERS
+from gan_tune.searching.stopping import stopping_rule
 from gan_tune.searching.storage import Storage
 from gan_tune.searching.study import Study
 from gan_tune.space import SearchSpace
@@ -168,10 +168,10 @@ class GanTune:
         self, surrogate: Surrogate, space: SearchSpace, folder: Path, *, workers: int
     ) -> None:
         self._surrogate, self._steps = surrogate, space.budget.steps
-        scheduler = space.search.scheduler
-        rule = SCHEDULERS[scheduler.name](self._steps, space.objective.mode, **scheduler.args)
         self._study = Study(folder / "study.journal", space)
-        self._conductor = Conductor(self._study, Storage(str(folder)), rule, slots=workers)
+        self._conductor = Conductor(
+            self._study, Storage(str(folder)), stopping_rule(space), slots=workers
+        )
         self._collapse: dict[str, CollapseRule] = {}
 
     def start(self) -> Trial | None:
