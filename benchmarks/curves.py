@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import inf, isfinite, log, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import KFold
 
 from gan_tune.catalogue import catalogue
 from gan_tune.config import CollapseRule
@@ -25,6 +28,8 @@ from gan_tune.space.ranges import Dimension, Scalar, Suggest, settle
 SPACE = Path(__file__).with_name("surrogate.yaml")
 CURVES = SPACE.with_suffix(".jsonl")
 POOR = CollapseRule().variety
+TREES = 100
+FOLDS = 8
 
 Setting = Mapping[str, Scalar]
 Floats = NDArray[np.float64]
@@ -133,10 +138,18 @@ def random_setting(space: SearchSpace, random: np.random.Generator) -> Setting:
     return setting_at(space, random.random(len(space.dimensions())))
 
 
-# ---------------------------------------------------------------- the surrogate
+# ---------------------------------------------------------------- the surrogates
 
 
-class Surrogate:
+class Surrogate(Protocol):
+    """Stands for training at any setting of a space."""
+
+    def curve(self, setting: Setting) -> Curve:
+        """What training at a setting gives."""
+        ...
+
+
+class Nearest:
     """Answers a setting with the recorded curve of its nearest neighbour.
 
     The distance is Euclidean in the unit cube: numbers as their ranges are scaled, other options of
@@ -167,8 +180,54 @@ class Surrogate:
         return int(np.argmin(self.distances(setting)))
 
     def curve(self, setting: Setting) -> Curve:
-        """What training at a setting gives."""
+        """The nearest neighbour's."""
         return self.curves[self.nearest(setting)]
+
+    def features(self, settings: Iterable[Setting]) -> Floats:
+        """Settings for trees [N, F]: coordinates, -1 for what a setting has not; one column for
+        each option of a chooser."""
+        points = np.array([self._point(setting) for setting in settings])
+        columns = [
+            points[:, j : j + 1] == range(len(d.options)) if chooser else points[:, j : j + 1]
+            for j, (d, chooser) in enumerate(zip(self._dimensions, self._choosers, strict=True))
+        ]
+        return np.nan_to_num(np.hstack(columns).astype(float), nan=-1.0)
+
+
+class Forest:
+    """Answers with the mean of randomised trees, fitted to the curves that ran to their end.
+
+    Forests stand for a training algorithm better than neighbours do (Eggensperger et al. 2015,
+    "Efficient benchmarking of hyperparameter optimizers via surrogates"). The logarithm of the
+    objective and the variety are foretold at each report; a setting whose nearest neighbour
+    diverged diverges as that one did.
+    """
+
+    def __init__(self, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> None:
+        self._nearest = Nearest(dimensions, curves)
+        sound = [curve for curve in curves if curve.outcome == "completed"]
+        values = np.log([[v for v in curve.values if v is not None] for curve in sound])
+        variety = [[v or 0.0 for v in curve.variety] for curve in sound]
+        features = self._nearest.features(curve.params for curve in sound)
+        self._trees = ExtraTreesRegressor(TREES, random_state=0)
+        self._trees.fit(features, np.hstack([values, variety]))
+
+    def curve(self, setting: Setting) -> Curve:
+        """The mean of the trees, or the nearest neighbour's where that one diverged."""
+        nearest = self._nearest.curve(setting)
+        if nearest.outcome == "diverged":
+            return nearest
+        (told,) = self._trees.predict(self._nearest.features([setting]))
+        values, variety = np.split(told, 2)
+        return dataclasses.replace(
+            nearest, values=np.exp(values).tolist(), variety=variety.tolist()
+        )
+
+
+SURROGATES: Mapping[str, Callable[[Sequence[Dimension], Sequence[Curve]], Surrogate]] = {
+    "nearest": Nearest,
+    "forest": Forest,
+}
 
 
 def _coordinate(dimension: Dimension, value: Scalar) -> float:
@@ -221,26 +280,21 @@ def _ended_beyond(curve: Curve, limit: float) -> Curve:
     )
 
 
-# ---------------------------------------------------------------- how good it is
+# ---------------------------------------------------------------- how good they are
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How well the nearest neighbour stands for a setting; logarithms are natural.
+class Recording:
+    """How densely the recorded settings lie, and how they ended; logarithms are natural.
 
     Attributes:
         settings, dimensions: how many.
-        met: how often a fresh random setting meets each curve.
-        diverged, collapsed: shares of the recorded settings; the latter with little variety at
-            the end.
+        met: how often each curve is the nearest one of a fresh random setting.
+        diverged, collapsed: shares of the settings; the latter with little variety at the end.
         gap: distance of a fresh random setting to the nearest recorded one, quartiles.
         apart: median distance of two random settings.
-        error: median |log best value − that of its nearest other|.
         deviation: standard deviation of the log best values.
-        rank: Spearman's correlation of the two.
-        foretold: share of settings whose nearest other agrees on divergence.
-        between_seeds: standard deviation of the log best value between seeds of one setting.
-        replicated: how many settings that is of.
+        between_seeds: the same between seeds of one setting, over ``replicated`` settings.
     """
 
     settings: int
@@ -250,45 +304,32 @@ class Quality:
     collapsed: float
     gap: tuple[float, float, float]
     apart: float
-    error: float
     deviation: float
-    rank: float
-    foretold: float
     between_seeds: float
     replicated: int
 
 
-def quality(
+def recording(
     space: SearchSpace, curves: Sequence[Curve], *, fresh: int = 20_000, seed: int = 0
-) -> Quality:
-    """Measure a surrogate with so many fresh random settings."""
-    from scipy import stats
-
+) -> Recording:
+    """Measure a recording with so many fresh random settings."""
     first = [curve for curve in curves if curve.replicate == 0]
-    surrogate = Surrogate(space.dimensions(), first)
+    nearest = Nearest(space.dimensions(), first)
     random = np.random.default_rng(seed)
-    far = np.array([surrogate.distances(random_setting(space, random)) for _ in range(fresh)])
-    others = np.array([surrogate.distances(curve.params) for curve in first])
-    np.fill_diagonal(others, inf)
-    neighbour = np.argmin(others, axis=1)
+    far = np.array([nearest.distances(random_setting(space, random)) for _ in range(fresh)])
     gone = np.array([curve.outcome == "diverged" for curve in first])
-    value = np.log([curve.best for curve in first])
-    both = np.isfinite(value) & np.isfinite(value[neighbour])
-    value, predicted = value[both], value[neighbour][both]
+    best = np.array([curve.best for curve in first])
     spreads = _spreads(curves)
     low, middle, high = np.quantile(far.min(axis=1), (0.25, 0.5, 0.75))
-    return Quality(
+    return Recording(
         settings=len(first),
         dimensions=len(space.dimensions()),
         met=np.bincount(far.argmin(axis=1), minlength=len(first)).astype(float),
         diverged=float(gone.mean()),
-        collapsed=float(np.mean(~gone & [(c.variety[-1] or 0.0) < POOR for c in first])),
+        collapsed=float(np.mean(~gone & [(curve.variety[-1] or 0.0) < POOR for curve in first])),
         gap=(float(low), float(middle), float(high)),
         apart=float(np.median(far)),
-        error=float(np.median(np.abs(value - predicted))),
-        deviation=float(value.std()),
-        rank=float(stats.spearmanr(value, predicted).statistic),
-        foretold=float((gone == gone[neighbour]).mean()),
+        deviation=float(np.log(best[np.isfinite(best)]).std()),
         between_seeds=float(np.sqrt(np.mean(spreads))) if spreads else nan,
         replicated=len(spreads),
     )
@@ -301,3 +342,34 @@ def _spreads(curves: Sequence[Curve]) -> list[float]:
         seeds.setdefault(curve.setting, []).append(log(curve.best))
     several = [logs for logs in seeds.values() if len(logs) > 1 and all(map(isfinite, logs))]
     return [float(np.var(logs, ddof=1)) for logs in several]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How well a surrogate foretells settings that it has not seen.
+
+    Attributes:
+        error: median |log best value foretold − recorded|.
+        rank: Spearman's correlation of the two.
+        agreed: share of settings whose divergence is foretold.
+    """
+
+    error: float
+    rank: float
+    agreed: float
+
+
+def fidelity(name: str, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> Fidelity:
+    """Cross-validate a surrogate by its name in :data:`SURROGATES`."""
+    told: list[tuple[Curve, Curve]] = []
+    for known, held in KFold(FOLDS, shuffle=True, random_state=0).split(np.arange(len(curves))):
+        surrogate = SURROGATES[name](dimensions, [curves[i] for i in known])
+        told += [(surrogate.curve(curves[i].params), curves[i]) for i in held]
+    agreed = [mine.outcome == true.outcome for mine, true in told]
+    logs = np.log([(mine.best, true.best) for mine, true in told])
+    mine, true = logs[np.isfinite(logs).all(axis=1)].T
+    return Fidelity(
+        error=float(np.median(np.abs(mine - true))),
+        rank=float(stats.spearmanr(mine, true).statistic),
+        agreed=float(np.mean(agreed)),
+    )

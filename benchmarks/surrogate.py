@@ -1,13 +1,14 @@
 """Searches compared at equal numbers of training steps, on curves that real GANs have left.
 
-The surrogate answers a setting with the recorded curve of its nearest neighbour, so a search over
-hundreds of GANs takes seconds and speed plays no part. On it, with the same seeds and workers:
+A surrogate answers a setting with the recorded curve of its nearest neighbour, or with the mean of
+a forest fitted to all curves. So a search over hundreds of GANs takes seconds, and speed plays no
+part. On it, with the same seeds and workers:
 
 - gan-tune: its conductor, study, sampler, stopping and collapse rules, with the defaults;
 - docs-style: Ray's own OptunaSearch and ASHAScheduler with theirs, on current values;
 - random: independent settings, nothing stopped.
 
-    python benchmarks/surrogate.py steps [--seeds 30] [--settings 60] [--workers 2]
+    python benchmarks/surrogate.py steps [--surrogate nearest] [--seeds 30] [--settings 60]
     python benchmarks/surrogate.py divergence [--seeds 20] [--trials 200] [--share 0.3]
 
 `--set search.scheduler=none` and the like change gan-tune's side. `record_curves.py` makes the
@@ -37,15 +38,19 @@ from typing import Protocol
 import numpy as np
 from curves import (
     CURVES,
+    SURROGATES,
     Curve,
-    Quality,
+    Fidelity,
+    Nearest,
+    Recording,
     Surrogate,
     decide,
     diverging,
+    fidelity,
     load_space,
-    quality,
     random_setting,
     read_curves,
+    recording,
 )
 from scipy import stats
 
@@ -382,17 +387,21 @@ def median_and_quartiles(ratios: Sequence[float]) -> str:
     return f"{middle:.2f} (quartiles {low:.2f} to {high:.2f}; never in {never} of {len(ratios)})"
 
 
-def show_quality(found: Quality) -> None:
-    """How good the surrogate is."""
+def show_recording(found: Recording) -> None:
+    """How densely the recorded settings lie."""
     low, middle, high = found.gap
     print(f"{found.settings} settings over {found.dimensions} dimensions")
     print(f"  diverged {found.diverged:.1%}, collapsed {found.collapsed:.1%}")
     print(f"  nearest-neighbour gap: {middle:.2f} (quartiles {low:.2f} to {high:.2f});", end=" ")
     print(f"two random settings: {found.apart:.2f}")
-    print("  log best value from its nearest other setting's: median error", end=" ")
-    print(f"{found.error:.2f}, rank correlation {found.rank:.2f}; deviation {found.deviation:.2f}")
-    print(f"  divergence likewise: right for {found.foretold:.0%}")
-    print(f"  between seeds ({found.replicated} settings): {found.between_seeds:.2f}")
+    print(f"  log best value: deviation {found.deviation:.2f},", end=" ")
+    print(f"between seeds {found.between_seeds:.2f} ({found.replicated} settings)")
+
+
+def show_fidelity(name: str, found: Fidelity) -> None:
+    """How far a surrogate can be believed."""
+    print(f"  {name}, cross-validated: median error {found.error:.2f}, rank correlation", end=" ")
+    print(f"{found.rank:.2f}; divergence foretold right for {found.agreed:.0%}")
 
 
 def show_comparison(runs: Sequence[Mapping[str, Sequence[Event]]], budget: float) -> None:
@@ -452,33 +461,34 @@ def main() -> None:
     parser.add_argument("--settings", type=int, default=60, help="budget, in trials' full lengths")
     parser.add_argument("--trials", type=int, default=200, help="of a search with divergence")
     parser.add_argument("--share", type=float, default=0.3, help="of random settings that diverge")
+    parser.add_argument("--surrogate", choices=SURROGATES, default="nearest", help="for `steps`")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     options = parser.parse_args()
     space = load_space()
     head, curves = read_curves(CURVES)
     print(f"{platform.machine()}, {os.cpu_count()} cores; curves: {head['machine']}")
-    measured = quality(space, curves)
-    show_quality(measured)
+    measured = recording(space, curves)
+    show_recording(measured)
     first = [curve for curve in curves if curve.replicate == 0]
+    plan = Plan(inf, options.workers, tuple(options.overrides))
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=_quiet) as pool:
-        plan = Plan(inf, options.workers, tuple(options.overrides))
-        start = options.first_seed
         if options.figure == "steps":
+            seeds = range(options.first_seed, options.first_seed + (options.seeds or 30))
             plan = dataclasses.replace(plan, budget=float(options.settings * space.budget.steps))
-            one = partial(compared, Surrogate(space.dimensions(), first), plan)
-            show_comparison(
-                list(pool.map(one, range(start, start + (options.seeds or 30)))), plan.budget
-            )
+            show_fidelity(options.surrogate, fidelity(options.surrogate, space.dimensions(), first))
+            surrogate = SURROGATES[options.surrogate](space.dimensions(), first)
+            runs = list(pool.map(partial(compared, surrogate, plan), seeds))
+            show_comparison(runs, plan.budget)
         else:
+            seeds = range(options.first_seed, options.first_seed + (options.seeds or 20))
             plan = dataclasses.replace(plan, trials=options.trials)
             stricter, limit, share = diverging(first, measured.met, options.share)
             print(
                 f"\n|logit| beyond {limit:.4g} counts as diverged: {share:.1%} of random settings"
             )
-            search = partial(divergence, Surrogate(space.dimensions(), stricter), plan)
-            found = list(pool.map(search, range(start, start + (options.seeds or 20))))
-            show_divergence(found, options.trials)
+            nearest = Nearest(space.dimensions(), stricter)
+            show_divergence(list(pool.map(partial(divergence, nearest, plan), seeds)), plan.trials)
 
 
 if __name__ == "__main__":

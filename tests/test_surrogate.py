@@ -12,12 +12,22 @@ import numpy as np
 import pytest
 import record_curves
 import surrogate as benchmark
-from curves import Curve, Surrogate, diverging, load_space, random_setting, read_curves
+from curves import (
+    SURROGATES,
+    Curve,
+    Forest,
+    Nearest,
+    diverging,
+    fidelity,
+    load_space,
+    random_setting,
+    read_curves,
+)
 from surrogate import SIDES, Plan, RandomSearch, best_by, compared, divergence, simulate, steps_to
 
 SPACE = load_space()
 RECORDED = [curve for curve in read_curves()[1] if curve.replicate == 0]
-TABLE = Surrogate(SPACE.dimensions(), RECORDED)
+TABLE = Nearest(SPACE.dimensions(), RECORDED)
 FULL = SPACE.budget.steps
 PLAN = Plan(budget=6 * FULL, workers=2)
 
@@ -43,7 +53,7 @@ def test_a_distance_is_euclidean_and_another_option_counts_one() -> None:
     """By hand: half a decade of four, another loss, and an optimizer whose own ranges drop out."""
     here = dict(next(c.params for c in RECORDED if c.params["generator_optimizer"] == "adam"))
     here |= {"loss": "hinge", "generator_optimizer.adam.lr": 1e-3}
-    table = Surrogate(SPACE.dimensions(), [dataclasses.replace(RECORDED[0], params=here)])
+    table = Nearest(SPACE.dimensions(), [dataclasses.replace(RECORDED[0], params=here)])
     rate = here | {"generator_optimizer.adam.lr": 1e-3 * 10**0.5}
     assert table.distances(rate) == pytest.approx(0.5 / 4)
     assert table.distances(rate | {"loss": "least_squares"}) == pytest.approx((1 + 0.125**2) ** 0.5)
@@ -100,7 +110,7 @@ def test_a_stricter_limit_lets_as_many_settings_diverge_as_asked() -> None:
 def test_no_trial_reports_again_after_it_diverged() -> None:
     stricter, _, _ = diverging(RECORDED, np.ones(len(RECORDED)), 0.5)
     plan = Plan(budget=inf, workers=2, trials=12)
-    found = divergence(Surrogate(SPACE.dimensions(), stricter), plan, 0)
+    found = divergence(Nearest(SPACE.dimensions(), stricter), plan, 0)
     assert found.diverged > 0
     assert found.late == 0
 
@@ -112,7 +122,7 @@ def test_collapsed_trials_end_as_in_training() -> None:
         variety=[0.0, 0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0],
     )
     plan = Plan(budget=inf, workers=1, trials=2, overrides=("search.scheduler=none",))
-    events, ended = benchmark.gan_tune_search(Surrogate(SPACE.dimensions(), [poor]), plan, 0)
+    events, ended = benchmark.gan_tune_search(Nearest(SPACE.dimensions(), [poor]), plan, 0)
     assert [outcome for outcome, _ in ended] == ["completed", "collapsed"], "the first one may"
     assert len([event for event in events if event.trial == "0001"]) == 8
 
@@ -141,3 +151,19 @@ def test_a_recording_goes_on_and_mends_what_was_torn(
         record_curves.begin(path)
     assert refused.value.code == 2
     assert "must be of the space" in capsys.readouterr().err
+
+
+def test_a_forest_passes_through_what_it_was_fitted_to() -> None:
+    """Extremely randomised trees grow until each leaf holds one setting (Geurts et al. 2006)."""
+    forest = Forest(SPACE.dimensions(), RECORDED[:60])
+    for curve in RECORDED[:60]:
+        told = forest.curve(curve.params)
+        assert told.outcome == curve.outcome
+        assert told.best == pytest.approx(curve.best)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_surrogates_foretell_better_than_chance(name: str) -> None:
+    found = fidelity(name, SPACE.dimensions(), RECORDED)
+    assert found.rank > 0.2
+    assert found.agreed > 0.8
