@@ -191,7 +191,8 @@ class Nearest:
             points[:, j : j + 1] == range(len(d.options)) if chooser else points[:, j : j + 1]
             for j, (d, chooser) in enumerate(zip(self._dimensions, self._choosers, strict=True))
         ]
-        return np.nan_to_num(np.hstack(columns).astype(float), nan=-1.0)
+        found: Floats = np.nan_to_num(np.hstack(columns).astype(float), nan=-1.0)
+        return found
 
 
 class Forest:
