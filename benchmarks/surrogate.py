@@ -33,7 +33,7 @@ from math import inf, isfinite, log, nan
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from curves import (
@@ -240,12 +240,13 @@ class DocsStyle:
         self._surrogate, self._ends_at_nan = surrogate, ends_at_nan
         self._grid = [steps * (i + 1) // evaluations for i in range(evaluations)]
         self._search = OptunaSearch(define_by_run, metric="value", mode="min", seed=seed)
-        self._asha = ASHAScheduler(metric="value", mode="min", max_t=evaluations)
+        # Untyped: it gets no controller, and of a trial only the name that it asks for.
+        self._asha: Any = ASHAScheduler(metric="value", mode="min", max_t=evaluations)
         self._names = count()
 
     def start(self) -> Trial | None:
         name = str(next(self._names))
-        curve = self._surrogate.curve(self._search.suggest(name))
+        curve = self._surrogate.curve(self._search.suggest(name) or {})
         self._asha.on_trial_add(None, SimpleNamespace(trial_id=name))
         return Trial(name, self._on_grid(curve))
 
@@ -442,10 +443,8 @@ def show_divergence(found: Sequence[Divergence], trials: int) -> None:
     print(f"  share that diverged in the last quarter: {mean_and_interval(last)}")
     print(f"  ... of random settings:                  {mean_and_interval(random)}")
     print(f"  ... ratio of the two: {np.mean(last) / np.mean(random):.2f}", end=", ")
-    before = np.mean([run.stopped_before for run in found])
-    print(
-        f"{np.mean(last + before) / np.mean(random):.2f} with those stopped before they would have"
-    )
+    would = [run.last + run.stopped_before for run in found]
+    print(f"{np.mean(would) / np.mean(random):.2f} with those stopped before they would have")
 
 
 def _quiet() -> None:
