@@ -126,7 +126,8 @@ class _Board:
         sound.sort(key=lambda s: sign * (s.value or 0.0))
         standings = conductor.confirmation.standings()
         completed = sum(s.outcome == "completed" for s in settings)
-        candidates = min(completed, space.confirm.top + 1) if space.confirm.top else 0
+        top = min(completed, space.confirm.top + 1) if space.confirm.top else 0
+        candidates = max(top, len(standings))  # earlier commands may have confirmed others
         spared = sum(space.confirm.seeds - row.seeds for row in standings if row.dropped)
         return _Outlook(
             counts=Counter(s.outcome for s in settings if s.outcome is not None),

@@ -329,6 +329,41 @@ def test_more_trials_extend_a_search(tmp_path: Path) -> None:
     assert more.conductor.standings()[0].setting == 7
 
 
+def test_an_extension_forgets_nobody_who_was_confirmed(tmp_path: Path) -> None:
+    """The new settings are better in the search and worse than ever when confirmed."""
+
+    def lucky_later(job: Job, step: int) -> Result:
+        value = 50.0 if job.setting > 5 and job.kind == "confirmation" else 10.0 - job.setting
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    first = Worker(tmp_path)
+    first.run(lucky_later)
+    before = first.conductor.standings()[0]
+    assert before.setting == 5
+    more = Worker(tmp_path, budget={"trials": 9, "steps": 100, "evaluations": 5})
+    more.run(lucky_later)
+    assert any(name.startswith("0008-confirm") for name in more.log.started)
+    assert not any(name.startswith("0005") for name in more.log.started)
+    assert more.conductor.standings()[0] == before
+
+
+def test_an_extension_confirms_to_the_end_whom_it_displaces(tmp_path: Path) -> None:
+    """Its first seed alone could have been luck, and its mean is within the noise."""
+
+    def alike(job: Job, step: int) -> Result:
+        value = 10.0 - 0.001 * job.setting + 0.1 * job.replicate
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    first = Worker(tmp_path, slots=1)
+    first.run(alike, reports=6 * len(STEPS) + len(STEPS))
+    assert [(row.setting, row.seeds) for row in first.conductor.standings()] == [(5, 1)]
+    more = Worker(tmp_path, slots=1, budget={"trials": 8, "steps": 100, "evaluations": 5})
+    more.run(alike)
+    assert {row.setting: row.seeds for row in more.conductor.standings()} == dict.fromkeys(
+        (7, 6, 0, 5), 2
+    )
+
+
 def test_a_report_heard_twice_changes_nothing(tmp_path: Path) -> None:
     worker = Worker(tmp_path, slots=1)
     job = worker.conductor.next_job()

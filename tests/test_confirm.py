@@ -107,3 +107,14 @@ def test_values_of_a_setting_that_was_displaced_are_kept() -> None:
     assert confirmation.standings() == []
     confirmation.consider([2, 1])
     assert [row.setting for row in confirmation.standings()] == [1]
+
+
+def test_what_is_missing_are_the_replicates_that_will_still_be_trained() -> None:
+    confirmation = Confirmation(seeds=3, mode="min")
+    for replicate, value in enumerate([1.0, 1.1], start=1):
+        confirmation.record(1, replicate, value)
+        confirmation.record(2, replicate, value + 50)
+    assert [confirmation.missing(setting) for setting in (1, 2, 3)] == [1, 1, 3]
+    confirmation.consider([1, 2, 3])
+    assert [confirmation.missing(setting) for setting in (1, 2, 3)] == [1, 0, 3], "2 is dropped"
+    assert confirmation.known() == [1, 2]

@@ -184,7 +184,15 @@ class Conductor:
         self.confirmation.consider(chosen)
 
     def _candidates(self) -> list[int]:
-        """Whom to confirm; looked up anew when a setting has ended, as each report asks for it."""
+        """Whom to confirm: the top, then whoever else has confirmed values, of earlier commands.
+
+        So a search that is extended forgets no champion.
+        """
+        top = self._top()
+        return [*top, *(setting for setting in self.confirmation.known() if setting not in top)]
+
+    def _top(self) -> list[int]:
+        """The search's best; looked up anew when a setting has ended, as each report asks for it."""
         top = self.space.confirm.top
         if top and self._chosen is None:
             mode = self.space.objective.mode
@@ -198,9 +206,8 @@ class Conductor:
         """
         kept = 0.0
         if setting == FIRST_SETTING:
-            done = {row.setting: row.seeds for row in self.confirmation.standings()}
             others = [other for other in self._candidates() if other != FIRST_SETTING]
-            missing = {other: self.space.confirm.seeds - done.get(other, 0) for other in others}
+            missing = {other: self.confirmation.missing(other) for other in others}
             kept = sum(n * self._expected_seconds(other) for other, n in missing.items())
         return self._expected_seconds(setting) + kept / self.slots <= self.seconds_left
 
@@ -480,7 +487,7 @@ class Conductor:
         if not confirm.top:
             return 0.0
         share = confirm.share * budget
-        expected = [self._expected_seconds(setting) for setting in self._candidates()]
+        expected = [self._expected_seconds(setting) for setting in self._top()]
         if not expected or not self._full_length:
             return share
         return min(share, max(confirm.seeds * sum(expected) / self.slots, *expected))

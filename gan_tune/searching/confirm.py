@@ -98,6 +98,16 @@ class Confirmation:
         """A replicate was interrupted: it may be handed out again."""
         self._out.discard((setting, replicate))
 
+    def known(self) -> list[int]:
+        """All settings that have a replicate, whether they are considered now or not."""
+        return [setting for setting, values in self._known.items() if values]
+
+    def missing(self, setting: int) -> int:
+        """How many replicates a setting has yet to run: none if it is dropped."""
+        if setting in self._values and self._is_dropped(setting):
+            return 0
+        return len(set(self._replicates) - self._known.get(setting, {}).keys())
+
     def standings(self) -> list[Standing]:
         """All settings with at least one replicate, best mean first, dropped ones last."""
         rows = [
