@@ -13,6 +13,7 @@ from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
 from gan_tune.searching.champion import leaderboard
+from gan_tune.searching.conductor import Ending
 from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.replicates import Replicates, surely_worse
 from gan_tune.searching.stopping import Asha
@@ -65,14 +66,16 @@ def test_with_no_setting_that_has_all_its_replicates_nobody_is_behind() -> None:
     assert not replicates.behind(1, 1, 1)
 
 
-def test_the_mean_is_over_the_best_so_far_of_each() -> None:
+def test_the_mean_is_over_the_replicates_that_ran_to_their_end() -> None:
     replicates = known({0: [[9.0, 4.0]]})
     assert replicates.mean(0) == 4.0
     replicates.reported(0, 1, 1, 8.0)
-    assert replicates.mean(0) == 6.0
-    replicates.ended(0, 1, None)
+    assert replicates.mean(0) == 4.0, "one that was cut off would count"
+    replicates.ended(0, 1, 6.0)
+    assert replicates.mean(0) == 5.0
+    replicates.ended(0, 2, None)
     assert replicates.mean(0) is None, "one never had a finite value"
-    assert replicates.next(0) == 2
+    assert known({0: [[1.0]]}).next(0) == 1
 
 
 # ---------------------------------------------------------------- in the conductor
@@ -136,7 +139,10 @@ def test_a_later_replicate_stops_once_its_setting_is_surely_worse(tmp_path: Path
     assert worker.log.ended["0003-seed-1"].step == STEPS[0]
     settings = worker.study.settings()
     assert [s.outcome for s in settings] == ["completed"] + ["pruned"] * 5
-    assert settings[3].value == pytest.approx(25.03, abs=0.05)
+    assert settings[3].value == pytest.approx(24.9), "of its whole replicate alone"
+    assert settings[3].steps == STEPS[-1]
+    row = next(row for row in leaderboard(worker.study.optuna_study, []) if row.setting == 3)
+    assert (row.value, row.value_seeds) == (pytest.approx(24.9), 1)
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "collapsed", "failed"])
@@ -162,6 +168,19 @@ def test_a_search_with_replicates_goes_on_after_a_kill(tmp_path: Path, reports: 
     assert again.study.settings() == through.study.settings()
     finished = {name for name, end in killed.log.ended.items() if end.outcome == "completed"}
     assert not finished & set(again.log.started), "no finished trial runs again"
+
+
+def test_a_kill_between_a_replicate_s_end_and_telling_of_it_loses_nothing(tmp_path: Path) -> None:
+    through = Worker(tmp_path / "through", slots=1, **SEEDS)
+    through.run(steady, reports=3 * len(STEPS))
+    killed = Worker(tmp_path / "killed", slots=1, **SEEDS)
+    killed.run(steady, reports=3 * len(STEPS) - 1)
+    last = steady(killed.study.job(0, 2), STEPS[-1])
+    trial = "trials/0000-seed-2"
+    killed.storage.write_json(f"{trial}/reports/{last.step}.json", vars(last))
+    ending = Ending("completed", last.best, last.step)
+    killed.storage.write_json(f"{trial}/outcome.json", vars(ending))
+    assert Worker(tmp_path / "killed", **SEEDS).study.settings() == through.study.settings()
 
 
 def test_confirmation_takes_seeds_that_the_search_has_not_seen(tmp_path: Path) -> None:

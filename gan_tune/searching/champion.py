@@ -84,14 +84,13 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
     rows = []
     for setting in settings_of(study):
         standing = confirmed.get(setting.number)
-        whole = setting.outcome == "completed"  # one that ended early has a part of a replicate
         rows.append(
             Row(
                 setting=setting.number,
                 outcome=setting.outcome,
                 value=setting.value,
-                value_spread=_finite(spread(setting.values)) if whole else None,
-                value_seeds=max(1, len(setting.values)) if whole else 1,
+                value_spread=_finite(spread(setting.values)),
+                value_seeds=max(1, len(setting.values)),
                 mean=_finite(standing.mean) if standing else None,
                 spread=_finite(standing.spread) if standing else None,
                 seeds=standing.seeds if standing else 0,

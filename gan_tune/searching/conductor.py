@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from statistics import fmean
@@ -125,10 +125,10 @@ class Conductor:
         seeds, mode = self.space.search.seeds, self.space.objective.mode
         self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
         self._replicates = Replicates(seeds=seeds, steps=self.space.budget.steps, mode=mode)
+        unfinished = study.unfinished()
         if seeds > 1:
-            self._recall_replicates()
-        unfinished = map(self._taken_up, study.unfinished())
-        self._waiting = [job for job in unfinished if job is not None]
+            self._recall_replicates(but={job.setting for job in unfinished})
+        self._waiting = [job for job in map(self._taken_up, unfinished) if job is not None]
         self._bring_rule_up_to_date()
         self._recall_confirmations()
 
@@ -226,11 +226,14 @@ class Conductor:
             for result, _ in read_reports(self.storage, self.study.job(setting, 0).name):
                 self.rule.decide(setting, result.step, self._pruned_by(setting, result))
 
-    def _recall_replicates(self) -> None:
-        """The curves of earlier commands' replicates, from the trials' folders."""
+    def _recall_replicates(self, *, but: Set[int]) -> None:
+        """The curves of earlier commands' replicates, from the trials' folders.
+
+        Settings that are taken up are told of as they are, one replicate after the other.
+        """
         for name in self.storage.names("trials"):
             described = self.storage.read_json(f"trials/{name}/trial.json")
-            if described is None or "-confirm-" in name:
+            if described is None or "-confirm-" in name or described["setting"] in but:
                 continue
             setting, replicate = described["setting"], described["replicate"]
             for result, _ in read_reports(self.storage, name):
@@ -328,11 +331,10 @@ class Conductor:
         return self.rule.decide(job.setting, result.step, value)
 
     def _tell(self, job: Job, result: Result) -> None:
-        """Tell the study what a trial of the search reported."""
-        setting, replicate, step = job.setting, job.replicate, result.step
-        self._replicates.reported(setting, replicate, step, result.best)
-        steps = self._replicates.total_steps(replicate, step)
-        self.study.report(setting, steps, self._replicates.mean(setting))
+        """Tell what a trial of the search reported; of later replicates the study hears the end."""
+        self._replicates.reported(job.setting, job.replicate, result.step, result.best)
+        if not job.replicate:
+            self.study.report(job.setting, result.step, result.best)
 
     def _pruned_by(self, setting: int, result: Result) -> float | None:
         """The best so far of the objective that the stopping rule looks at."""
@@ -418,16 +420,20 @@ class Conductor:
     def _settled(self, job: Job, ending: Ending) -> Job | None:
         """Tell of a trial of the search that is over; its setting's next replicate, if any."""
         self._chosen, following = None, None
+        setting, replicate = job.setting, job.replicate
         if ending.outcome == "completed":
-            self._replicates.ended(job.setting, job.replicate, ending.value)
-            following = self._replicates.next(job.setting)
+            self._replicates.ended(setting, replicate, ending.value)
+            following = self._replicates.next(setting)
+        value = self._replicates.mean(setting)
+        if ending.outcome == "completed" and replicate:
+            steps = self._replicates.total_steps(replicate, ending.step)
+            self.study.report(setting, steps, value)
         if self.space.search.seeds > 1:
-            self.study.note_replicates(job.setting, self._replicates.values(job.setting))
+            self.study.note_replicates(setting, self._replicates.values(setting))
         if following is not None:
-            return self.study.job(job.setting, following)
-        further = self._further_means(job.setting, job.replicate + 1)
-        value = self._replicates.mean(job.setting)
-        self.study.tell(job.setting, ending.outcome, value, further)
+            return self.study.job(setting, following)
+        further = self._further_means(setting, replicate + 1)
+        self.study.tell(setting, ending.outcome, value, further)
         return None
 
     # ---------------------------------------------------------------- taking up

@@ -58,13 +58,11 @@ class Replicates:
         return replicate * self._steps + step
 
     def mean(self, setting: int) -> float | None:
-        """Mean of the replicates' bests so far; None where one never had a finite value."""
-        ended = self._ended[setting]
-        bests: dict[int, float | None] = {
-            replicate: self._sign * min(self._sign * value for value in curve.values())
-            for replicate, curve in self._curves[setting].items()
-        }
-        values = list((bests | ended).values())
+        """Mean of the bests of the replicates that ran to their end, of no part of another.
+
+        None where there is none, or one never had a finite value.
+        """
+        values = self.values(setting)
         finite = [value for value in values if value is not None]
         return fmean(finite) if finite and len(finite) == len(values) else None
 

@@ -85,8 +85,9 @@ _STATES: dict[Outcome, TrialState] = {
 class Setting:
     """A setting that was tried: its number, how it ended, its value and how many steps it took.
 
-    ``value`` is the best so far of its trial, or the mean of its replicates' bests; ``values`` are
-    the bests of the replicates that ran to their end (None: never a finite one).
+    ``value`` is the best so far of its trial, or the mean of ``values``: the bests of the
+    replicates that ran to their end (None: never a finite one). What was cut off of another does
+    not count, neither in it nor in ``steps``.
     """
 
     number: int
