@@ -10,8 +10,10 @@ from gan_tune.searching.confirm import Confirmation, candidates
 from gan_tune.searching.study import Setting
 
 
-def setting(number: int, value: float | None, outcome: str = "completed") -> Setting:
-    return Setting(number, outcome, value, 100)  # type: ignore[arg-type]
+def setting(
+    number: int, value: float | None, outcome: str | None = "completed", *replicates: float
+) -> Setting:
+    return Setting(number, outcome, value, 100, replicates)  # type: ignore[arg-type]
 
 
 def confirm(values: dict[int, list[float | None]], mode: str = "min") -> Confirmation:
@@ -36,6 +38,19 @@ def test_candidates_are_the_best_that_ran_to_their_end_and_the_first() -> None:
     assert candidates(settings, top=2, mode="min") == [3, 2, 0]
     assert candidates(settings, top=2, mode="max") == [0, 4]
     assert candidates(settings[1:2], top=2, mode="min") == []
+
+
+def test_settings_that_time_cut_off_count_with_a_whole_replicate_behind_those_that_ended() -> None:
+    settings = [
+        setting(0, 9.0),
+        setting(1, 1.0, None),
+        setting(2, 3.0, None, 3.0),
+        setting(3, 2.0, None, 1.5, 2.5),
+        setting(4, 0.5, "pruned", 0.5),
+    ]
+    assert candidates(settings, top=9, mode="min") == [0, 3, 2]
+    assert candidates(settings, top=2, mode="max") == [0, 2]
+    assert candidates(settings[1:3], top=9, mode="min") == [2]
 
 
 def test_rounds_go_through_all_settings_before_the_next_seed() -> None:

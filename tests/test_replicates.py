@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
-from gan_tune.searching.champion import leaderboard
+from gan_tune.searching.champion import choose_champion, leaderboard
 from gan_tune.searching.conductor import Ending
 from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.replicates import Replicates, surely_worse
@@ -168,6 +168,30 @@ def test_a_search_with_replicates_goes_on_after_a_kill(tmp_path: Path, reports: 
     assert again.study.settings() == through.study.settings()
     finished = {name for name, end in killed.log.ended.items() if end.outcome == "completed"}
     assert not finished & set(again.log.started), "no finished trial runs again"
+
+
+def test_what_time_cut_off_stays_open_and_its_whole_replicate_may_become_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is time for one trial and a half."""
+
+    def budget(minutes: float) -> dict[str, Any]:
+        return {"trials": 2, "steps": 100, "evaluations": 5, "minutes": minutes}
+
+    monkeypatch.setattr("gan_tune.searching.champion._generator", lambda _, job, __: job.name)
+    short = Worker(tmp_path, slots=1, search={"seeds": 3}, budget=budget(0.15))
+    short.run(steady)
+    assert {name: end.outcome for name, end in short.log.ended.items()} == {
+        "0000": "completed", "0000-seed-1": "interrupted",
+    }  # fmt: skip
+    champion = choose_champion(short.conductor, None)  # type: ignore[arg-type]
+    assert champion is not None
+    whole = steady(short.study.job(0, 0), STEPS[-1]).best
+    assert (champion.job.name, champion.mean, champion.confirmed) == ("0000", whole, False)
+    longer = Worker(tmp_path, slots=1, search={"seeds": 3}, budget=budget(2.0))
+    longer.run(steady)
+    assert longer.log.started[:2] == ["0000-seed-1", "0000-seed-2"]
+    assert [s.outcome for s in longer.study.settings()] == ["completed"] * 2
 
 
 def test_a_kill_between_a_replicate_s_end_and_telling_of_it_loses_nothing(tmp_path: Path) -> None:

@@ -74,15 +74,18 @@ class Champion:
 
 
 def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]:
-    """All settings: the winner, the other confirmed ones by mean, the rest by value."""
+    """All settings: the winner, the other confirmed ones by mean, those that could have been
+    confirmed, the rest by value.
+    """
     sign = 1.0 if lower_is_better(study) else -1.0
     front = {trial.number for trial in pareto_front(study)}
     ranked = list(standings)
     ranked[1:] = sorted(ranked[1:], key=lambda row: sign * row.mean)
     confirmed = {row.setting: row for row in ranked}
     trials = study.get_trials(deepcopy=False)
+    settings = settings_of(study)
     rows = []
-    for setting in settings_of(study):
+    for setting in settings:
         standing = confirmed.get(setting.number)
         rows.append(
             Row(
@@ -100,12 +103,12 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
                 changes=dict(trials[setting.number].params),
             )
         )
-    order = {setting: place for place, setting in enumerate(confirmed)}
-    done = {"completed": 0}
+    others = candidates(settings, top=len(settings), mode="min" if sign > 0 else "max")
+    order = {setting: place for place, setting in enumerate(dict.fromkeys([*confirmed, *others]))}
 
-    def place(row: Row) -> tuple[float, ...]:
+    def place(row: Row) -> tuple[float, float]:
         cost = math.inf if row.value is None else sign * row.value
-        return (order.get(row.setting, math.inf), done.get(row.outcome or "", 1), cost)
+        return order.get(row.setting, math.inf), cost
 
     return sorted(rows, key=place)
 

@@ -42,17 +42,24 @@ class Standing:
 
 
 def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "max"]) -> list[int]:
-    """The ``top`` best settings that ran to their end, best first, and the first setting.
+    """The ``top`` best settings that count, best first, and the first setting.
 
-    With no setting that ran to its end, nothing can be confirmed.
+    Those count that ran to their end, and behind them, whatever their values, those that the end
+    of the time cut off after at least one whole replicate. With none, nothing can be confirmed.
     """
-    done = [s for s in settings if s.outcome == "completed" and s.value is not None]
-    ranked = sorted(done, key=lambda s: s.value or 0.0, reverse=mode == "max")
+    counting = [s for s in settings if _counts(s)]
+    sign = 1.0 if mode == "min" else -1.0
+    ranked = sorted(counting, key=lambda s: (s.outcome is None, sign * (s.value or 0.0)))
     chosen = [s.number for s in ranked[:top]]
-    first = any(s.number == FIRST_SETTING for s in done)
+    first = any(s.number == FIRST_SETTING for s in counting)
     if chosen and first and FIRST_SETTING not in chosen:
         chosen.append(FIRST_SETTING)
     return chosen
+
+
+def _counts(setting: Setting) -> bool:
+    cut_off = setting.outcome is None and bool(setting.values)
+    return (setting.outcome == "completed" or cut_off) and setting.value is not None
 
 
 def spread(values: Iterable[float | None]) -> float:
