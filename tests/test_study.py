@@ -25,6 +25,10 @@ from gan_tune.space import SearchSpace
 RATE = {"log_uniform": [1e-4, 1e-2]}
 LEFT_OUT = ("steps", "evaluations", "seed")
 TREE = {key: value for key, value in trial_tree().items() if key not in LEFT_OUT}
+SEVERAL: dict[str, Any] = {
+    "generator_optimizer": {"name": "adam", "lr": RATE, "beta1": {"uniform": [0.0, 0.9]}},
+    "discriminator_optimizer": {"name": "adam", "lr": RATE},
+}
 
 
 def space(**changes: Any) -> SearchSpace:
@@ -132,6 +136,26 @@ def test_unfinished_trials_come_back_the_same_and_nothing_is_repeated(tmp_path: 
     rest = [again.ask() for _ in range(3)]
     configs = {job.config.model_copy(update={"seed": 0}).digest() for job in [*jobs, *rest]}
     assert len(configs) == 7, "a study taken up again must not repeat configurations"
+
+
+@pytest.mark.parametrize("sampler", ["random", {"name": "tpe", "startup": 99}, "tpe", "cmaes"])
+def test_a_proposal_torn_by_a_kill_becomes_what_it_would_have_been(
+    tmp_path: Path, sampler: Any
+) -> None:
+    """The driver dies behind any line that a proposal writes."""
+    path, torn = tmp_path / "study.journal", tmp_path / "torn.journal"
+    several = space(search={"sampler": sampler}, start_from=[], trial=TREE | SEVERAL)
+    study = Study(path, several)
+    for number in range(12):  # beyond the random start of those that have one of 10
+        study.tell(study.ask().setting, "completed", 1.0 + number % 5)
+    before = len(path.read_bytes().splitlines())
+    job = study.ask()
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) - before > len(SEVERAL)
+    for kept in range(before + 1, len(lines) + 1):
+        torn.write_bytes(b"".join(lines[:kept]))
+        assert Study(torn, several).unfinished() == [job]
+        assert Study(torn, several).unfinished() == [job], "once it has been completed"
 
 
 def test_replicates_differ_in_their_seed_alone(tmp_path: Path) -> None:

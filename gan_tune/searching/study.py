@@ -14,6 +14,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
-from gan_tune.errors import Fault, SpaceError, StorageError
+from gan_tune.errors import ConfigError, Fault, SpaceError, StorageError
 from gan_tune.searching.earlier import EarlierTrial
 from gan_tune.searching.jobs import Ancestor, Job, Kind, Outcome
 from gan_tune.searching.population import Fork
@@ -285,11 +286,30 @@ class Study:
 
     def unfinished(self) -> list[Job]:
         """Jobs that an earlier command handed out and that never ended."""
+        running = (
+            number
+            for number, trial in enumerate(self._settings())
+            if trial.state == TrialState.RUNNING
+        )
         with _quiet_optuna():
-            return [
-                self._job(Trial(self._study, trial._trial_id))
-                for trial in self._settings(TrialState.RUNNING)
-            ]
+            return [self._asked_again(setting) for setting in running]
+
+    def _asked_again(self, setting: int) -> Job:
+        """A setting as it was proposed, even if a kill came before all of it was stored.
+
+        Then it is drawn anew from the start: with what is there left out, the sampler's stream of
+        random numbers would give the rest other values. Two samplers note more in the study than
+        parameters, so theirs are new ones: `qmc` takes its next point, `gp` keeps off its first.
+        """
+        try:
+            return self.job(setting, 0)
+        except ConfigError:
+            frozen = copy(self._settings()[setting])
+            frozen.params, frozen.distributions = {}, {}
+            self._study.sampler = self._sampler(setting)
+            trial = Trial(self._study, frozen._trial_id)
+            trial._cached_frozen_trial = frozen
+            return self._job(trial)
 
     def job(self, setting: int, replicate: int) -> Job:
         """A replicate of a setting that was handed out before.
