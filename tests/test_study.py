@@ -94,6 +94,22 @@ def test_optuna_hears_what_happened(tmp_path: Path, outcome: Any) -> None:
     assert study.settings()[0].value == 2.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_kill_while_an_end_is_told_is_followed_by_no_warning(tmp_path: Path) -> None:
+    path, torn = tmp_path / "study.journal", tmp_path / "torn.journal"
+    study = Study(path, space())
+    job = study.ask()
+    before = len(path.read_bytes().splitlines())
+    study.tell(job.setting, "diverged", 2.0)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for kept in range(before, len(lines) + 1):
+        torn.write_bytes(b"".join(lines[:kept]))
+        again = Study(torn, space())
+        again.tell(job.setting, "diverged", 2.0)
+        assert again.settings() == study.settings()
+        assert again.optuna_study.trials[0].constraints == {"health": 1.0}
+
+
 def test_a_trial_that_diverged_at_once_has_no_value_and_does_not_stop_the_sampler(
     tmp_path: Path,
 ) -> None:

@@ -389,8 +389,8 @@ class Study:
             return
         trial = Trial(self._study, frozen._trial_id)
         trial.set_user_attr("outcome", outcome)
-        if outcome != "failed":
-            # Afterwards Optuna refuses, so this comes first.
+        if outcome != "failed" and HEALTH not in frozen.constraints:
+            # Afterwards Optuna refuses, so this comes first; a kill may have come behind it.
             trial.set_constraint(HEALTH, float(outcome in UNSOUND))
         state, told = self._state(outcome, [v for v in (value, *further) if v is not None])
         with _quiet_optuna():
