@@ -121,9 +121,11 @@ def test_searches_confirms_and_ends(tmp_path: Path) -> None:
 
 
 def test_slots_do_not_idle_while_the_last_search_trials_run(tmp_path: Path) -> None:
+    """Two are left for four slots when the first four have ended; the first is confirmed beside."""
     worker = Worker(tmp_path, slots=4)
-    worker.run(steady, reports=50)
-    assert any("confirm" in name for name in worker.log.started)
+    worker.run(steady, reports=4 * len(STEPS) + 4)
+    running = [job.name for job in worker.conductor.running]
+    assert running == ["0004", "0005", "0000-confirm-1", "0000-confirm-2"]
 
 
 def test_outcomes_of_trials_reach_the_study(tmp_path: Path) -> None:
