@@ -145,6 +145,25 @@ def test_a_later_replicate_stops_once_its_setting_is_surely_worse(tmp_path: Path
     assert (row.value, row.value_seeds) == (pytest.approx(24.9), 1)
 
 
+def test_a_replicate_that_was_behind_when_its_driver_was_killed_does_not_go_on(
+    tmp_path: Path,
+) -> None:
+    def first_is_best(job: Job, step: int) -> Result:
+        value = 10.0 + 5.0 * job.setting + 0.1 * job.replicate - 0.001 * step
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    killed = Worker(tmp_path, slots=1, **SEEDS)
+    killed.run(first_is_best, reports=4 * len(STEPS))
+    job = killed.conductor.next_job()
+    assert isinstance(job, Job)
+    stored = first_is_best(job, STEPS[0])
+    killed.storage.write_json(f"trials/{job.name}/reports/{stored.step}.json", vars(stored))
+    again = Worker(tmp_path, slots=1, **SEEDS)
+    again.run(first_is_best)
+    ending = again.log.ended["0001-seed-1"]
+    assert (ending.outcome, ending.step) == ("pruned", STEPS[0])
+
+
 @pytest.mark.parametrize("outcome", ["diverged", "collapsed", "failed"])
 def test_a_replicate_that_goes_wrong_settles_its_setting(tmp_path: Path, outcome: Any) -> None:
     def curve(job: Job, step: int) -> Result:

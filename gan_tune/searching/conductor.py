@@ -139,10 +139,9 @@ class Conductor:
         self._remember_time()
         if self._limit is not None and len(self._running) >= self._limit:
             return Next.WAIT
-        job = None if self.stop_requested else self._choose()
-        if job is not None:
-            self._start(job)
-            return job
+        while not self.stop_requested and (job := self._choose()) is not None:
+            if self._start(job):
+                return job
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
@@ -217,14 +216,26 @@ class Conductor:
         return self._full_length.get(setting, longest)
 
     def _bring_rule_up_to_date(self) -> None:
-        """Have the stopping rule hear of all reports of earlier commands."""
-        if self.space.search.prune_on in (None, self.space.objective.metric):
-            for setting, step, value in self.study.reports():
+        """Have the stopping rule hear of the reports of earlier commands.
+
+        But of the last one of a trial that goes on: the rule decides on that, knowing all others,
+        when the trial is taken up, as a kill may have come before its decision was stored.
+        """
+        told = list(self._reports())
+        going_on = {job.setting for job in self._waiting if not job.replicate}
+        last = {setting: step for setting, step, _ in told if setting in going_on}
+        for setting, step, value in told:
+            if step != last.get(setting):
                 self.rule.decide(setting, step, value)
+
+    def _reports(self) -> Iterator[tuple[int, int, float | None]]:
+        """(setting, step, value that the stopping rule looks at), each setting's in their order."""
+        if self.space.search.prune_on in (None, self.space.objective.metric):
+            yield from self.study.reports()
             return
         for setting in range(self.study.proposed()):
             for result, _ in read_reports(self.storage, self.study.job(setting, 0).name):
-                self.rule.decide(setting, result.step, self._pruned_by(setting, result))
+                yield setting, result.step, self._pruned_by(setting, result)
 
     def _recall_replicates(self, *, but: Set[int]) -> None:
         """The curves of earlier commands' replicates, from the trials' folders.
@@ -247,7 +258,8 @@ class Conductor:
         for setting, replicate, value in stored_confirmations(self.storage):
             self.confirmation.record(setting, replicate, value)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job) -> bool:
+        """Begin a trial or take it up; False if by its stored reports it has fallen behind."""
         paused = self._paused.pop(job.name, None)
         stored = [] if paused else read_reports(self.storage, job.name)
         self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
@@ -256,6 +268,10 @@ class Conductor:
             observer.trial_started(job, resumed=bool(paused or stored))
         for result, _ in stored:  # a killed driver may have told nobody of them
             self._take_in(running, result)
+        if not stored or stored[-1][0].outcome or not self._is_pruned(running):
+            return True
+        self._end(running, self._ending(running, "pruned", stored[-1][0]))
+        return False
 
     # ---------------------------------------------------------------- what is heard
 
@@ -270,17 +286,22 @@ class Conductor:
         outcome = outcome or turn
         if outcome is None:
             return False
-        ending = Ending(
+        ending = self._ending(running, outcome, result, paused=turn == "interrupted")
+        self._end(running, ending)
+        return True
+
+    def _ending(
+        self, running: _Running, outcome: Outcome, result: Result, *, paused: bool = False
+    ) -> Ending:
+        return Ending(
             outcome,
             result.best,
             result.step,
             result.error,
             result.symptoms,
             running.further,
-            paused=turn == "interrupted",
+            paused=paused,
         )
-        self._end(running, ending)
-        return True
 
     def failed(self, name: str, error: str) -> None:
         """Hear that a trial's worker is lost for good."""
@@ -367,9 +388,12 @@ class Conductor:
             return "interrupted"
         if running.job.kind == "confirmation":
             return "interrupted" if self.seconds_left <= 0 else None
-        if running.behind and running.job.setting != FIRST_SETTING:
+        if self._is_pruned(running):
             return "pruned"
         return "interrupted" if self.search_time_is_up else None
+
+    def _is_pruned(self, running: _Running) -> bool:
+        return running.behind and running.job.setting != FIRST_SETTING
 
     def _breeders_verdict(self, running: _Running) -> Outcome | None:
         if self._breeder is None or running.job.kind == "confirmation":
