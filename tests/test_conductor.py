@@ -11,6 +11,8 @@ import pytest
 from conftest import trial_tree
 
 from gan_tune.catalogue import catalogue
+from gan_tune.errors import CheckpointError
+from gan_tune.searching.champion import choose_champion
 from gan_tune.searching.conductor import Conductor, Ending, Next, read_reports
 from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.stopping import Asha, NoStopping, StoppingRule
@@ -397,6 +399,34 @@ def test_an_extension_confirms_to_the_end_whom_it_displaces(tmp_path: Path) -> N
     assert {row.setting: row.seeds for row in more.conductor.standings()} == dict.fromkeys(
         (7, 6, 0, 5), 2
     )
+
+
+def test_a_champion_is_the_next_best_that_has_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(tmp_path)
+    worker.run(steady)
+    there = {name for name, ending in worker.log.ended.items() if ending.outcome == "completed"}
+    monkeypatch.setattr(
+        "gan_tune.searching.champion._generator",
+        lambda _, job, __: job.name if job.name in there else None,
+    )
+    chosen = []
+    while there:
+        champion = choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+        assert champion is not None
+        chosen.append((champion.job.name, champion.confirmed))
+        there.remove(champion.job.name)
+    rows = {row.setting: row for row in worker.conductor.standings()}
+    assert rows[4].dropped, "as clearly worse than 5, yet it is better than 0"
+    assert chosen == [
+        *((f"000{s}-confirm-{seed}", True) for s in (5, 4, 0) for seed in rows[s].values),
+        *((f"000{s}", False) for s in (5, 4, 3, 2, 1, 0)),
+    ]
+    assert "champion: the weights of trial 0005-confirm-1 are gone" in caplog.text
+    with pytest.raises(CheckpointError, match=r"must have a checkpoint\.safetensors, but all") as no:
+        choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+    assert "\n" not in str(no.value)
 
 
 def test_a_report_heard_twice_changes_nothing(tmp_path: Path) -> None:

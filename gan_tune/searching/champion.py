@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import optuna
 
+from gan_tune.errors import CheckpointError
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
@@ -25,6 +27,8 @@ from gan_tune.searching.study import (
 )
 
 __all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
+
+logger = logging.getLogger("gan_tune")
 
 TEST_SEED = 20_000
 """Seed of the noise for the test split: no trial's own noise."""
@@ -117,7 +121,11 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     """The setting with the best confirmed mean, and its best replicate; None if none is sound.
 
     Where the time sufficed for no other than the first setting, it has beaten nobody: then it is
-    the best setting of the search, unconfirmed.
+    the best setting of the search, unconfirmed. A replicate whose weights are gone is passed over
+    for its setting's next best, and a setting that has none left for the next one.
+
+    Raises:
+        CheckpointError: there are sound settings, but none has weights left.
     """
     standings = conductor.standings()
     first = next((row for row in standings if row.setting == FIRST_SETTING), None)
@@ -126,19 +134,23 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     mode = conductor.space.objective.mode
     ranked = candidates(list(settings.values()), top=len(settings), mode=mode)
     alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
-    for row in standings:
-        if not row.dropped and math.isfinite(row.mean) and not alone:
-            job = conductor.study.job(row.setting, _best_replicate(row.values, mode))
-            generator = _generator(conductor, job, dataset)
-            if generator is not None:
-                return Champion(job, generator, row.mean, row.spread, row.seeds, True, first_mean)
+    sign = 1.0 if mode == "min" else -1.0
+    sound = [row for row in standings if math.isfinite(row.mean) and not alone]
+    for row in sorted(sound, key=lambda row: sign * row.mean):
+        best = _best_with_weights(conductor, row.setting, row.values, dataset)
+        if best is not None:
+            return Champion(*best, row.mean, row.spread, row.seeds, True, first_mean)
     for number in ranked:
-        value, replicates = settings[number].value, dict(enumerate(settings[number].values))
-        best = _best_replicate(replicates, mode) if replicates else 0
-        job = conductor.study.job(number, best)
-        generator = _generator(conductor, job, dataset)
-        if value is not None and generator is not None:
-            return Champion(job, generator, value, math.nan, 0, False, None)
+        value, replicates = settings[number].value, settings[number].values
+        values = dict(enumerate(replicates or [value]))
+        best = _best_with_weights(conductor, number, values, dataset)
+        if value is not None and best is not None:
+            return Champion(*best, value, math.nan, 0, False, None)
+    if sound or ranked:
+        raise CheckpointError(
+            f"champion: must have a {CHECKPOINT}, but all are gone from the trials in "
+            f"{conductor.storage.local_path('trials')}; put them back, or try more --trials"
+        )
     return None
 
 
@@ -181,9 +193,19 @@ def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGene
     return None if saved is None else best_generator(job.config, dataset, saved)
 
 
-def _best_replicate(values: Mapping[int, float | None], mode: str) -> int:
-    pick: Callable[[Sequence[tuple[float, int]]], tuple[float, int]] = min if mode == "min" else max
-    return pick([(value, number) for number, value in values.items() if value is not None])[1]
+def _best_with_weights(
+    conductor: Conductor, setting: int, values: Mapping[int, float | None], dataset: Dataset
+) -> tuple[Job, ExportedGenerator] | None:
+    """The best of a setting's replicates that has weights, by their values; None if all are gone."""
+    sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
+    known = {replicate: sign * value for replicate, value in values.items() if value is not None}
+    for replicate in sorted(known, key=lambda replicate: known[replicate]):
+        job = conductor.study.job(setting, replicate)
+        generator = _generator(conductor, job, dataset)
+        if generator is not None:
+            return job, generator
+        logger.warning("champion: the weights of trial %s are gone; the next best counts", job.name)
+    return None
 
 
 def _finite(value: float) -> float | None:
