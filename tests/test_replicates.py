@@ -159,7 +159,9 @@ def test_a_replicate_that_was_behind_when_its_driver_was_killed_does_not_go_on(
     stored = first_is_best(job, STEPS[0])
     killed.storage.write_json(f"trials/{job.name}/reports/{stored.step}.json", vars(stored))
     again = Worker(tmp_path, slots=1, **SEEDS)
-    again.run(first_is_best)
+    following = again.conductor.next_job()
+    assert isinstance(following, Job)
+    assert following.name == "0002"
     ending = again.log.ended["0001-seed-1"]
     assert (ending.outcome, ending.step) == ("pruned", STEPS[0])
 
