@@ -67,14 +67,17 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is ther
 
 
 def main() -> None:
-    """Run the command line: an expected error is a line on stderr for each fault, exit code 2."""
+    """Run the command line: an expected error is a line on stderr for each fault.
+
+    Exit code 2, or 1 where the same command may succeed later.
+    """
     # A user's own parts lie in the working folder, where an installed script does not look for
     # modules; last, so that they shadow nothing.
     sys.path.append(os.getcwd())
     try:
         code = app(standalone_mode=False)
     except GanTuneError as error:
-        code = _complain(str(error).splitlines())
+        code = _complain(str(error).splitlines(), error.exit_code)
     except _UsageError as error:
         code = _complain([" ".join(error.format_message().split())])  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
@@ -945,10 +948,10 @@ def _busy(text: str) -> Status:
     return Console(stderr=True, markup=False).status(text)
 
 
-def _complain(lines: Iterable[str]) -> int:
+def _complain(lines: Iterable[str], code: int = 2) -> int:
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
-    return 2
+    return code
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ GanTuneError                one line for the user; the command line exits with c
 │   └── ConfigError         a trial config
 ├── DataError               a data set is missing, damaged or does not fit
 ├── StorageError            the folder or URI that holds a search cannot be used
-│   └── SearchLockedError   another command works on this search
+│   ├── SearchLockedError   another command works on this search
+│   └── StudyError          another process keeps the study's database locked; exit code 1
 ├── TrackingError           the MLflow tracking server or store does not answer
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
 ├── DeviceError             torch finds no such device here
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = [
     "CheckpointError",
@@ -36,12 +38,19 @@ __all__ = [
     "SearchNotFoundError",
     "SpaceError",
     "StorageError",
+    "StudyError",
     "TrackingError",
 ]
 
 
 class GanTuneError(Exception):
-    """An expected error: its text is all a user needs to put things right."""
+    """An expected error: its text is all a user needs to put things right.
+
+    ``exit_code`` is the command line's: 2 for input that must change, 1 where the same command may
+    succeed later.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,12 @@ class StorageError(GanTuneError):
 
 class SearchLockedError(StorageError):
     """Another live command works on this search."""
+
+
+class StudyError(StorageError):
+    """Another process keeps the database with a search's study locked; it may go on later."""
+
+    exit_code = 1
 
 
 class TrackingError(GanTuneError):

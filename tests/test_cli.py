@@ -26,7 +26,7 @@ import yaml
 from PIL import Image
 
 from gan_tune import __version__, cli, samples, service
-from gan_tune.errors import OutputError
+from gan_tune.errors import OutputError, StudyError
 from gan_tune.searching.lock import hold
 from gan_tune.tracking.registry import register_champion
 
@@ -278,6 +278,17 @@ def test_a_port_that_is_taken(run: Run, searched: Searched) -> None:
         f"error: --port {port}: cannot listen on 127.0.0.1:{port} (Address already in use); "
         "give another --port"
     ]
+
+
+def test_what_may_succeed_later_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def locked(*words: object, **options: object) -> None:
+        raise StudyError("search.study: is locked")
+
+    monkeypatch.setattr(service, "search", locked)
+    ran = run("search", "digits")
+    assert (ran.code, lines(ran.err)) == (1, ["error: search.study: is locked"])
 
 
 def test_an_unexpected_error_keeps_its_traceback(

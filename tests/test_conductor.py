@@ -424,7 +424,9 @@ def test_a_champion_is_the_next_best_that_has_weights(
         *((f"000{s}", False) for s in (5, 4, 3, 2, 1, 0)),
     ]
     assert "champion: the weights of trial 0005-confirm-1 are gone" in caplog.text
-    with pytest.raises(CheckpointError, match=r"must have a checkpoint\.safetensors, but all") as no:
+    with pytest.raises(
+        CheckpointError, match=r"must have a checkpoint\.safetensors, but all"
+    ) as no:
         choose_champion(worker.conductor, None)  # type: ignore[arg-type]
     assert "\n" not in str(no.value)
 

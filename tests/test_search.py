@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from torch import nn
 
 from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
-from gan_tune.errors import GanTuneError, SpaceError
+from gan_tune.errors import GanTuneError, SpaceError, StudyError
 from gan_tune.metrics import build_judge
 from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.conductor import read_reports, stored_standings
@@ -294,6 +296,40 @@ def test_a_search_disturbed_at_its_very_end_leaves_nothing_running_and_is_conclu
     assert result.promoted
     again = Finished(tmp_path, uri, result).runs()
     assert len(again) == len(runs), "no trial was run again"
+
+
+class Locking(Unwatched):
+    """Locks the study as soon as a trial has reported, as another process would."""
+
+    def __init__(self, path: Path) -> None:
+        self.other = sqlite3.connect(path)
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        if not self.other.in_transaction:
+            self.other.execute("BEGIN IMMEDIATE")
+
+
+def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_later(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_tune.searching.study.LOCK_PATIENCE", 0.2)
+    uri, studies = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "studies.db"
+    tree = space_tree(
+        name="locked", search={"study": f"sqlite:///{studies}"}, confirm={"top": 1, "seeds": 1}
+    )
+    options: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": uri}
+    with (
+        closing((locking := Locking(studies)).other),
+        pytest.raises(StudyError, match="must not stay locked by another") as raised,
+    ):
+        service.search(tree, watcher=locking, **options)
+    assert "\n" not in str(raised.value)
+    runs = Finished(tmp_path, uri, None).runs()  # type: ignore[arg-type]
+    assert "RUNNING" not in {run.info.status for run in runs}
+    result = service.search(tree, **options)
+    assert result.finished
+    assert "interrupted" not in result.outcomes
+    assert sum(result.outcomes.values()) == TRIALS
 
 
 @pytest.mark.parametrize("name", ["pbt", "pb2"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -15,7 +18,7 @@ from optuna.trial import TrialState
 from optuna_dashboard import wsgi
 
 from gan_tune.catalogue import catalogue
-from gan_tune.errors import SpaceError, StorageError
+from gan_tune.errors import SpaceError, StorageError, StudyError
 from gan_tune.searching.jobs import ENDINGS
 from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study, mend_journal, settings_of, study_as_it_stands
@@ -285,6 +288,32 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(url: str) -> None:
         Study(url, space())
     assert str(raised.value).startswith(f"search.study: cannot use {url}: ")
     assert "\n" not in str(raised.value)
+
+
+def test_a_locked_database_is_waited_for(database: str) -> None:
+    study = Study(database, space(), owner="me")
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(6.0, other.rollback)  # SQLite itself gives up after 5
+    release.start()
+    assert study.ask().setting == 0
+    release.join()
+
+
+def test_a_database_that_stays_locked_is_told_in_one_line(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_tune.searching.study.LOCK_PATIENCE", 0.1)
+    study = Study(database, space(), owner="me")
+    job = study.ask()
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for use in (study.ask, lambda: study.tell(job.setting, "completed", 1.0)):
+            with pytest.raises(StudyError, match="must not stay locked by another") as raised:
+                use()
+            assert "\n" not in str(raised.value)
+    study.tell(job.setting, "completed", 1.0)
+    assert study.settings()[0].outcome == "completed"
 
 
 def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database: str) -> None:

@@ -196,7 +196,7 @@ def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGene
 def _best_with_weights(
     conductor: Conductor, setting: int, values: Mapping[int, float | None], dataset: Dataset
 ) -> tuple[Job, ExportedGenerator] | None:
-    """The best of a setting's replicates that has weights, by their values; None if all are gone."""
+    """The best of a setting's replicates that has its weights; None if all are gone."""
     sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
     known = {replicate: sign * value for replicate, value in values.items() if value is not None}
     for replicate in sorted(known, key=lambda replicate: known[replicate]):

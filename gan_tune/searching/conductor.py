@@ -191,7 +191,7 @@ class Conductor:
         return [*top, *(setting for setting in self.confirmation.known() if setting not in top)]
 
     def _top(self) -> list[int]:
-        """The search's best; looked up anew when a setting has ended, as each report asks for it."""
+        """The search's best, looked up anew once a setting has ended: each report asks for it."""
         top = self.space.confirm.top
         if top and self._chosen is None:
             mode = self.space.objective.mode

@@ -25,10 +25,12 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
+from sqlalchemy import event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
-from gan_tune.errors import ConfigError, Fault, SpaceError, StorageError
+from gan_tune.errors import ConfigError, Fault, SpaceError, StorageError, StudyError
 from gan_tune.searching.earlier import EarlierTrial
 from gan_tune.searching.jobs import Ancestor, Job, Kind, Outcome
 from gan_tune.searching.population import Fork
@@ -55,6 +57,9 @@ logger = logging.getLogger("gan_tune")
 UNREADABLE_JOURNAL = (OSError, ValueError, KeyError)
 UNREADABLE_DATABASE = (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError)
 """What Optuna raises for a place that cannot be used."""
+
+LOCK_PATIENCE = 60.0
+"""Seconds that another process may keep an SQLite database locked."""
 
 OptunaStudy: TypeAlias = optuna.Study
 """Optuna's own study, for those who pass it on and must not import Optuna."""
@@ -113,6 +118,7 @@ class Study:
 
     Raises:
         StorageError: the journal or database cannot be read or written, or the study is another's.
+            Every method raises StudyError where an SQLite database stays locked.
         SpaceError: the study is of another space than the one given; says what has changed.
     """
 
@@ -150,7 +156,7 @@ class Study:
 
     def _open_database(self, url: str, name: str) -> optuna.Study:
         try:
-            return self._load(RDBStorage(url), name)
+            return self._load(_open_tables(url), name)
         except UNREADABLE_DATABASE as error:
             reason = str(error.__cause__ or error).strip().split("\n")[0]
             raise StorageError(f"search.study: cannot use {url}: {reason}") from None
@@ -475,6 +481,27 @@ class _Journal(JournalFileBackend):
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._path.open("ab") as file:
             file.write(lines.encode())
+
+
+def _open_tables(url: str) -> RDBStorage:
+    """Optuna's storage in a database.
+
+    SQLite has one writer at a time: it is waited for, and far longer than its own 5 seconds. Then
+    any use of the storage raises StudyError.
+    """
+    if make_url(url).get_backend_name() != "sqlite":
+        return RDBStorage(url)
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_PATIENCE}})
+
+    @event.listens_for(storage.engine, "handle_error")
+    def tell_of_a_lock(context: ExceptionContext) -> None:
+        if "locked" in str(context.original_exception):
+            raise StudyError(
+                f"search.study: {url} must not stay locked by another process, but did for "
+                f"{LOCK_PATIENCE:.0f} s; the same command goes on with the search"
+            ) from None
+
+    return storage
 
 
 def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:

@@ -7,13 +7,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from gan_tune.errors import StorageError
 from gan_tune.gan.data import Dataset
 from gan_tune.metrics import Judge
 from gan_tune.searching.conductor import Conductor, Next
@@ -23,6 +24,8 @@ from gan_tune.searching.trainable import GanTrainable
 from gan_tune.space import Resources
 
 __all__ = ["Shared", "run"]
+
+Answer = TypeVar("Answer")
 
 LOST_WORKERS = 3
 """How often a trial whose worker or node died is taken up again from its checkpoint."""
@@ -44,6 +47,9 @@ def run(
     """Run jobs until the conductor has none left or was asked to stop; what still runs is swept up.
 
     ``tick`` is called some ten times a second, on this thread.
+
+    Raises:
+        StorageError: the study or the trials' folders cannot be used any more.
     """
     resources = shared.resources
     trainable = tune.with_parameters(
@@ -55,6 +61,7 @@ def run(
         gpu=resources.gpu > 0,
     )
     _settle_tune(slots)
+    leader = _Leader(conductor)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
         try:
             tune.run(
@@ -63,8 +70,8 @@ def run(
                 storage_path=scratch,
                 resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
                 num_samples=-1,
-                search_alg=_Jobs(conductor),
-                scheduler=_Decisions(conductor, slots),
+                search_alg=_Jobs(leader),
+                scheduler=_Decisions(leader, slots),
                 stop=_Ask(conductor),
                 callbacks=[_Tick(tick)],
                 max_failures=LOST_WORKERS,
@@ -75,7 +82,42 @@ def run(
                 verbose=0,
             )
         finally:
-            conductor.sweep()
+            leader.sweep()
+
+
+class _Leader:
+    """The conductor as Tune's parts ask it.
+
+    Where the study or a folder cannot be used any more the run ends as after Ctrl-C, and the error
+    is raised at its end: on its way through Tune it would be lost in a traceback, or in a log.
+    """
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._lost: StorageError | None = None
+
+    def next_job(self) -> Job | Next:
+        return self._answer(self._conductor.next_job, Next.DONE)
+
+    def reported(self, name: str, result: Result) -> bool:
+        return self._answer(lambda: self._conductor.reported(name, result), True)
+
+    def failed(self, name: str, error: str) -> None:
+        self._answer(lambda: self._conductor.failed(name, error), None)
+
+    def sweep(self) -> None:
+        """End what still runs, or say why that cannot be done."""
+        if self._lost is not None:
+            raise self._lost
+        self._conductor.sweep()
+
+    def _answer(self, ask: Callable[[], Answer], at_a_loss: Answer) -> Answer:
+        if self._lost is None:
+            try:
+                return ask()
+            except StorageError as error:
+                self._lost, self._conductor.stop_requested = error, True
+        return at_a_loss
 
 
 class _NeverRestored:
@@ -88,12 +130,12 @@ class _NeverRestored:
 class _Jobs(_NeverRestored, Searcher):
     """Hands the conductor's jobs to Tune."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, leader: _Leader) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._leader = leader
 
     def suggest(self, trial_id: str) -> Any:
-        job = self._conductor.next_job()
+        job = self._leader.next_job()
         if job is Next.DONE:
             return Searcher.FINISHED
         return None if job is Next.WAIT else {"job": job}
@@ -114,9 +156,9 @@ class _Jobs(_NeverRestored, Searcher):
 class _Decisions(_NeverRestored, FIFOScheduler):
     """Asks the conductor at each report whether a trial stops."""
 
-    def __init__(self, conductor: Conductor, slots: int) -> None:
+    def __init__(self, leader: _Leader, slots: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._conductor, self._slots = conductor, slots
+        self._leader, self._slots = leader, slots
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Have Tune keep its workers: it kills one that finds no trial waiting, and then, where
@@ -137,11 +179,11 @@ class _Decisions(_NeverRestored, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         lines = str(trial.get_error() or "its worker died").strip().split("\n")
-        self._conductor.failed(_job(trial).name, lines[-1])
+        self._leader.failed(_job(trial).name, lines[-1])
 
     def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
         report = result.get("report")
-        return isinstance(report, Result) and self._conductor.reported(_job(trial).name, report)
+        return isinstance(report, Result) and self._leader.reported(_job(trial).name, report)
 
 
 class _Ask(_NeverRestored, Stopper):
