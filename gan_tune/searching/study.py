@@ -242,9 +242,9 @@ class Study:
         """How many settings there are, those included that wait to be handed out."""
         return len(self._settings())
 
-    def is_waiting(self) -> bool:
-        """Whether settings that were decided already wait to be handed out."""
-        return bool(self._settings(TrialState.WAITING))
+    def waiting(self) -> int:
+        """How many settings that were decided already wait to be handed out."""
+        return len(self._settings(TrialState.WAITING))
 
     def add_fork(self, fork: Fork, *, replaces: int) -> None:
         """Let a fork wait to be handed out, in the place of a setting that ends."""
@@ -272,6 +272,17 @@ class Study:
             self._study.sampler = self._sampler(self.proposed())
             trial = self._study.ask()
             return self._job(trial)
+
+    def ask_founder(self) -> Job:
+        """The next setting that is no fork, as a job, even where forks wait."""
+        waiting = self._settings(TrialState.WAITING)
+        if not waiting or "parent" not in waiting[0].user_attrs:
+            return self.ask()
+        with _quiet_optuna():
+            # Optuna's `ask` takes what waits first.
+            self._study.sampler = self._sampler(self.proposed())
+            self._study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+            return self._job(Trial(self._study, self._settings()[-1]._trial_id))
 
     def _sampler(self, proposal: int) -> optuna.samplers.BaseSampler:
         """The sampler for one proposal, made anew: what it knows is in the study."""
