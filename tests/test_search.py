@@ -350,6 +350,13 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     assert bool(best.lineage) == (result.champion["trial"][:4] in forks)
     page = service.report("herd", tmp_path / "herd.html", tmp_path / "runs")
     assert page.stat().st_size > 10_000
+    more = tree | {"budget": {"trials": 9, "steps": 80, "evaluations": 4}}
+    with pytest.raises(SpaceError) as raised:
+        service.search(more, storage=tmp_path / "runs", tracking_uri=uri)
+    assert str(raised.value) == (
+        "herd: budget.trials: must stay 7, since all 3 members of the population have run their "
+        "full length, and no fork can replace one any more; use --fresh or another --name: 9"
+    )
 
 
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
