@@ -249,6 +249,20 @@ def test_a_warm_start_that_cannot_be_is_refused_and_begins_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_warm_start_from_other_data_is_refused_and_leaves_no_folder(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """That is known only once the data are loaded."""
+    trial = space_tree()["trial"] | {
+        "data": {"name": "ring", "size": 1000},
+        "generator": {"name": "mlp", "latent": 2, "hidden": [8]},
+    }
+    options: dict[str, Any] = {"tracking_uri": finished.uri, "warm_start": ["tiny"]}
+    with pytest.raises(GanTuneError, match=r"^warm start: tiny: the .* must be that of the new"):
+        service.search(space_tree(name="fresh", trial=trial), storage=tmp_path / "runs", **options)
+    assert not (tmp_path / "runs" / "fresh").exists()
+
+
 def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     tmp_path: Path, local_ray: None
 ) -> None:

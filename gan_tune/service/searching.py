@@ -73,13 +73,10 @@ def search(
     if sources and name != wanted and not fresh:
         watcher.note(f"{wanted} is a search without this warm start, or of another space: {name}")
     home = open_storage(storage).below(name)
+    work = Work(space, home, uri, (name, experiment or name, model or space.name), watcher)
+    warm = work.warm_start(earlier)  # before anything of this search is on disk: it may be refused
     with hold(driver_folder(home, name)):
-        done = _finished(home, space)
-        if done is not None:
-            return done
-        names = (name, experiment or name, model or space.name)
-        work = Work(space, home, uri, names, watcher, earlier)
-        return work.run(address, max_concurrent)
+        return _finished(home, space) or work.run(warm, address, max_concurrent)
 
 
 def _check_names(**names: str | None) -> None:
@@ -93,7 +90,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
     """The stored result, unless the search was interrupted or its budget has been extended.
 
     Raises:
-        SpaceError: the space has changed, or more trials are asked of a population that is complete.
+        SpaceError: the space has changed, or a population that is complete is to have more trials.
     """
     stored = home.read_json(RESULT)
     if stored is None:
