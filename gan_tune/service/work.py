@@ -369,7 +369,8 @@ def open_study(
     """The study of a search, where its first command put it; only that one's warm start counts.
 
     Raises:
-        StorageError: the space names another place by now, or the place cannot be used.
+        StorageError: the space names another place by now, the place cannot be used, or trials are
+            there without their study.
         SpaceError: the study is of another space.
     """
     from gan_tune.searching.study import Study
@@ -392,7 +393,14 @@ def open_study(
     journal = driver_folder(home, name) / "study.journal"
     home.write_json(STUDY, noted)  # first: a study that is claimed must find its owner again
     try:
-        return Study(url or journal, space, name=name, owner=noted["owner"], warm=warm.trials)
+        return Study(
+            url or journal,
+            space,
+            name=name,
+            owner=noted["owner"],
+            warm=warm.trials,
+            begun=bool(home.names("trials")),
+        )
     except StorageError:
         if earlier is None:
             home.delete(STUDY)  # nothing has begun, so another place may be named
