@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import ValidationError
 
@@ -217,4 +217,13 @@ def _broken_url_rule(url: Any) -> str | None:
         )
     if parts is None or "://" not in url:
         return "must be a URL, such as sqlite:////data/studies.db or postgresql://user@host/studies"
+    if _is_in_memory(parts):
+        return f"must outlive the command, as sqlite:////data/studies.db; {url} is in memory alone"
     return None
+
+
+def _is_in_memory(url: SplitResult) -> bool:
+    """Whether SQLite would keep this database in memory, as SQLAlchemy reads its URL."""
+    in_memory = url.path.strip("/") == "" or ":memory:" in url.path
+    in_memory = in_memory or parse_qs(url.query).get("mode") == ["memory"]
+    return url.scheme.partition("+")[0] == "sqlite" and in_memory
