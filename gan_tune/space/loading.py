@@ -144,14 +144,17 @@ class Loading:
         return faults
 
     def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
-        """What the sampler cannot do; what it does badly becomes a warning."""
+        """What the search cannot do; what it does badly becomes a warning."""
         search = file.search
         plan = SearchPlan(
             search.sampler,
             search.scheduler,
             dimensions,
-            objectives=len(file.objective),
+            objectives=[objective.metric for objective in file.objective],
+            trials=file.budget.trials,
+            starts=len(file.start_from),
             seeds=search.seeds,
+            prune_on=search.prune_on,
             sampler_given="sampler" in self.tree.get("search", {}),
             bred=search.scheduler.name in self.catalogue.populations,
         )
