@@ -255,7 +255,7 @@ def test_a_warm_start_from_other_data_is_refused_and_leaves_no_folder(
     """That is known only once the data are loaded."""
     trial = space_tree()["trial"] | {
         "data": {"name": "ring", "size": 1000},
-        "generator": {"name": "mlp", "latent": 2, "hidden": [8]},
+        "generator": {"name": "mlp", "latent": 2, "hidden": [8], "output": "linear"},
     }
     options: dict[str, Any] = {"tracking_uri": finished.uri, "warm_start": ["tiny"]}
     with pytest.raises(GanTuneError, match=r"^warm start: tiny: the .* must be that of the new"):
