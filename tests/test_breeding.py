@@ -300,6 +300,27 @@ def test_a_kill_within_a_fork_replaces_nobody_twice(
     assert outcomes(again.study).count("completed") == SIZE
 
 
+def test_after_a_kill_within_a_proposal_forks_have_their_parents_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = {"generator": {"name": "mlp", "latent": {"int": [2, 64]}, "hidden": [16]}}
+    changes: dict[str, Any] = {"slots": 1, "trial": tree()["trial"] | networks}
+
+    def killing(self: SearchSpace, *args: Any, **options: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchSpace, "sample", killing)
+        with pytest.raises(Killed):
+            Farm(tmp_path, **changes).run()
+    farm = Farm(tmp_path, **changes)
+    farm.run(lambda job, step: job.setting - 0.01 * step)
+    assert farm.study.forks()
+    for number, (fork, _) in farm.study.forks().items():
+        own, parents = map(farm.study.assignment, (number, fork.parent))
+        assert own["generator.latent"] == parents["generator.latent"]
+
+
 def test_an_interrupted_population_goes_on(tmp_path: Path) -> None:
     farm = Farm(tmp_path, slots=1)
     farm.run(reports=20)

@@ -32,6 +32,7 @@ class Breeder:
         self._study, self._storage, self._population = study, storage, population
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
+        study.unfinished()  # decides what a kill within a proposal left open
         forks = study.forks()
         settings = {setting.number: setting.outcome for setting in study.settings()}
         for number in sorted(settings.keys() | forks.keys()):
