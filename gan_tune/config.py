@@ -452,29 +452,35 @@ class Ranged(Protocol):
     @property
     def kind(self) -> str: ...
     @property
+    def field(self) -> str: ...
+    @property
     def conditions(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a space is searched: who proposes and stops, what is decided, how many objectives.
+    """How a space is searched: who proposes and stops, what is decided, by which objectives.
 
-    ``seeds`` are those of each setting; ``sampler_given`` is whether the file names one; ``bred``
-    whether the scheduler is a population.
+    ``objectives`` are their metrics; ``starts`` is how many settings there are to start from, of
+    ``trials`` in all; ``seeds`` are those of each setting; ``sampler_given`` is whether the file
+    names one; ``bred`` whether the scheduler is a population.
     """
 
     sampler: Part
     scheduler: Part
     ranges: Sequence[Ranged]
-    objectives: int = 1
-    seeds: int = 1
-    sampler_given: bool = False
-    bred: bool = False
+    objectives: Sequence[str]
+    trials: int
+    starts: int
+    seeds: int
+    prune_on: str | None
+    sampler_given: bool
+    bred: bool
 
 
 @dataclass(frozen=True)
 class SearchRule:
-    """What a sampler cannot do, with what in the space file would need it."""
+    """What a search cannot do, with what in the space file would need it."""
 
     fields: tuple[str, str]
     reason: str
@@ -491,7 +497,8 @@ class Catalogue:
 
     - What breaks one of the ``incompatibilities`` is refused; what goes against the ``advice`` is
       allowed with a warning.
-    - ``search_refusals`` and ``search_advice`` are the same for the sampler and the stopping rule.
+    - ``search_refusals`` and ``search_advice`` are the same for what stands beside the trial: the
+      sampler, the stopping rule, the objectives, the budget.
     - ``populations`` are the schedulers that propose settings themselves, beside which no sampler
       stands.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError

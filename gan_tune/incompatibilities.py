@@ -1,6 +1,6 @@
 """Parts that make no sound trial together, and combinations that the literature advises against.
 
-At the end, the same for a search: what its sampler cannot do.
+At the end, the same for a search: what its sampler cannot do, what has no meaning.
 
 A search space that can sample the former is refused when it is checked; the latter is allowed with
 a warning.
@@ -16,6 +16,7 @@ from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.penalties import PENALTIES, applies_to
+from gan_tune.metrics import METRICS
 
 __all__ = [
     "ADVICE",
@@ -31,6 +32,11 @@ __all__ = [
 GRADIENT_PENALTIES = frozenset(
     name for name, penalty in PENALTIES.items() if penalty.of == "discriminator"
 )
+
+GENERATOR_COSTS = frozenset(
+    name for name, metric in METRICS.items() if metric.model == "generator_cost"
+)
+"""Metrics that the generator's layers alone decide."""
 
 
 def penalised(config: TrialConfig) -> bool:
@@ -260,6 +266,11 @@ def _numbers(ranges: Sequence[Ranged]) -> list[Ranged]:
     return [one for one in ranges if one.kind != "choice"]
 
 
+def _generator_varies(ranges: Sequence[Ranged]) -> bool:
+    """Whether a range lies below the generator, or is a choice that may have it in its options."""
+    return any(one.field in ("generator", "") for one in ranges)
+
+
 SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     SearchRule(
         ("search.sampler", "trial"),
@@ -275,7 +286,7 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     SearchRule(
         ("search.sampler", "objective"),
         "cmaes follows one objective (use tpe or gp)",
-        lambda s: s.sampler.name == "cmaes" and s.objectives > 1,
+        lambda s: s.sampler.name == "cmaes" and len(s.objectives) > 1,
     ),
     SearchRule(
         ("search.sampler", "search.scheduler"),
@@ -286,12 +297,24 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     SearchRule(
         ("search.scheduler", "objective"),
         "a population goes by one objective (use asha or none)",
-        lambda s: s.bred and s.objectives > 1,
+        lambda s: s.bred and len(s.objectives) > 1,
     ),
     SearchRule(
         ("search.scheduler", "search.seeds"),
         "a fork goes on from the weights of one run, and replicates are several (leave seeds out)",
         lambda s: s.bred and s.seeds > 1,
+    ),
+    SearchRule(
+        ("search.prune_on", "search.scheduler"),
+        "it says by which objective trials are stopped, and none stops no trial (use asha or "
+        "median, or leave prune_on out)",
+        lambda s: s.prune_on is not None and s.scheduler.name == "none",
+    ),
+    SearchRule(
+        ("objective", "trial"),
+        "the generator costs the same in every setting where nothing of it is searched, so nothing "
+        "tells which one is best (put ranges below generator, or take another metric first)",
+        lambda s: s.objectives[0] in GENERATOR_COSTS and not _generator_varies(s.ranges),
     ),
 )
 
@@ -323,6 +346,18 @@ SEARCH_ADVICE: tuple[SearchRule, ...] = (
         "cmaes with pruned: false learns only from trials that ran their full length, and a "
         "scheduler leaves few of them",
         lambda s: _leaves_out_pruned(s.sampler) and s.scheduler.name != "none",
+    ),
+    SearchRule(
+        ("start_from", "budget.trials"),
+        "there are more settings to start from than trials; the last ones are tried only once the "
+        "search is given more trials",
+        lambda s: s.starts > s.trials,
+    ),
+    SearchRule(
+        ("objective", "trial"),
+        "the generator costs the same in every setting where nothing of it is searched, so as an "
+        "objective it says nothing (put ranges below generator)",
+        lambda s: bool(GENERATOR_COSTS & {*s.objectives[1:]}) and not _generator_varies(s.ranges),
     ),
 )
 

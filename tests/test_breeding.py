@@ -225,6 +225,25 @@ def test_who_diverges_before_anyone_has_weights_is_replaced_by_a_fresh_setting(
     assert farm.study.forks() == {}
 
 
+def test_a_founder_begins_before_the_forks_that_wait(tmp_path: Path) -> None:
+    """Each founder is worse than the first one, so that a fork takes its place at once."""
+
+    def worse(job: Job, step: int) -> float:
+        return (0.0 if job.setting == FIRST_SETTING else 50.0 + job.setting) - 0.01 * step
+
+    farm = Farm(tmp_path, slots=1)
+    farm.run(worse, reports=2)
+    ((job, _, _),) = farm.jobs.values()
+    assert list(farm.study.forks()) == [2]
+    assert (job.setting, job.lineage) == (3, ()), "it has the fork's step to make up for"
+    again = Farm(tmp_path, slots=1)
+    assert again.run(worse)
+    assert len(again.study.settings()) == TRIALS
+    assert outcomes(again.study).count("completed") == SIZE
+    for number, (fork, _) in again.study.forks().items():
+        assert again.study.assignment(number) == dict(fork.assignment)
+
+
 def test_everything_diverging_ends_with_the_budget(tmp_path: Path) -> None:
     farm = Farm(tmp_path)
     assert farm.run(lambda job, step: None)
@@ -279,6 +298,27 @@ def test_a_kill_within_a_fork_replaces_nobody_twice(
     replaced = [setting for _, setting in again.study.forks().values()]
     assert len(replaced) == len(set(replaced))
     assert outcomes(again.study).count("completed") == SIZE
+
+
+def test_after_a_kill_within_a_proposal_forks_have_their_parents_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = {"generator": {"name": "mlp", "latent": {"int": [2, 64]}, "hidden": [16]}}
+    changes: dict[str, Any] = {"slots": 1, "trial": tree()["trial"] | networks}
+
+    def killing(self: SearchSpace, *args: Any, **options: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchSpace, "sample", killing)
+        with pytest.raises(Killed):
+            Farm(tmp_path, **changes).run()
+    farm = Farm(tmp_path, **changes)
+    farm.run(lambda job, step: job.setting - 0.01 * step)
+    assert farm.study.forks()
+    for number, (fork, _) in farm.study.forks().items():
+        own, parents = map(farm.study.assignment, (number, fork.parent))
+        assert own["generator.latent"] == parents["generator.latent"]
 
 
 def test_an_interrupted_population_goes_on(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ BASE: dict[str, Any] = {
     "budget": {"trials": 4, "steps": 1_000},
     "trial": {
         "data": {"name": "digits", "scale": "symmetric"},
-        "generator": {"name": "mlp", "output": "tanh"},
+        "generator": {"name": "mlp", "output": "tanh", "latent": {"int": [16, 64]}},
         "discriminator": "mlp",
         "loss": "hinge",
         "generator_optimizer": {"name": "adam", "lr": 1e-3},

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.gaussian_process.kernels import RBF
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
-from gan_tune.searching.bandit import Bandit, TimeVarying, exploration
+from gan_tune.searching import bandit
+from gan_tune.searching.bandit import Bandit, TimeVarying, exploration, placed, posterior
 from gan_tune.searching.exploring import (
     WEIGHTS,
     Interval,
@@ -220,8 +222,7 @@ def test_the_bandit_goes_where_the_value_improved() -> None:
     space = space_of({"x": {"uniform": [0.0, 1.0]}})
     random = np.random.default_rng(0)
     history = [
-        Interval({"x": x}, 1.0, 1.0, 1.0 - math.exp(-50 * (x - 0.7) ** 2))
-        for x in np.linspace(0, 1, 15)
+        Interval({"x": x}, 1.0, 1.0, math.exp(-50 * (x - 0.7) ** 2)) for x in np.linspace(0, 1, 15)
     ]
     explore, start = Bandit(candidates=200, resample=0.0), Start({"x": 0.1}, 1.0, 1.0)
     found = [explore(space, start, history, random)["x"] for _ in range(5)]
@@ -230,12 +231,80 @@ def test_the_bandit_goes_where_the_value_improved() -> None:
 
 def test_running_intervals_keep_the_bandit_from_asking_twice() -> None:
     space = space_of({"x": {"uniform": [0.0, 1.0]}})
-    history = [Interval({"x": x}, 0.0, 1.0, 1.0 - x * (1 - x)) for x in (0.0, 0.2, 0.8, 1.0)]
+    history = [Interval({"x": x}, 0.0, 1.0, x * (1 - x)) for x in (0.0, 0.2, 0.8, 1.0)]
     explore, start = Bandit(candidates=300, resample=0.0), Start({"x": 0.1}, 1.0, 1.0)
     first: Any = explore(space, start, history, np.random.default_rng(0))["x"]
     running = [*history, *[Interval({"x": first}, 1.0, 1.0, None)] * 3]
     second: Any = explore(space, start, running, np.random.default_rng(0))["x"]
     assert abs(first - second) > 0.05
+
+
+def rows_and_gains() -> tuple[Any, Any, Any]:
+    """Intervals of different times, heavy-tailed gains, and points to ask of."""
+    random = np.random.default_rng(0)
+    rows = np.column_stack((np.arange(12) // 4, random.random((12, 2))))
+    return rows, random.standard_cauchy(12), np.column_stack((np.full(9, 3), random.random((9, 2))))
+
+
+def test_the_mean_and_deviation_are_those_of_a_gaussian_process_without_its_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """μ = kᵀ (K + s² I)⁻¹ y and σ² = 1 − kᵀ (K + s² I)⁻¹ k: the bound is of f itself."""
+    rows, gains, points = rows_and_gains()
+    kernel, noise = TimeVarying(length_scale=0.7, omega=0.3), 0.25
+    fixed = GaussianProcessRegressor(kernel + WhiteKernel(noise), optimizer=None)
+    monkeypatch.setattr(bandit, "_fitted", fixed.fit)
+    mean, deviation = posterior(rows, gains, rows[:0], points)
+    targets = np.clip((gains - gains.mean()) / gains.std(), -2, 2)
+    inverse = np.linalg.inv(kernel(rows) + noise * np.eye(len(rows)))
+    k = kernel(rows, points)
+    assert mean == pytest.approx(k.T @ inverse @ targets)
+    assert deviation == pytest.approx(np.sqrt(1 - np.einsum("ij,ik,kj->j", k, inverse, k)))
+
+
+def test_what_is_pending_takes_from_the_deviation_alone() -> None:
+    rows, gains, points = rows_and_gains()
+    mean, deviation = posterior(rows, gains, rows[:0], points)
+    same, less = posterior(rows, gains, points[:3], points)
+    assert same == pytest.approx(mean)
+    assert (less <= deviation + 1e-9).all()
+    assert (less[:3] < 0.5 * deviation[:3]).all()
+
+
+def test_where_a_number_is_not_there_nothing_is_known_of_its_values() -> None:
+    """Below an option, shares lie as far apart as elsewhere, and all one from where it is not."""
+    rate = DIMENSIONS["generator_optimizer.adam.lr"]
+    shares = np.linspace(0, 1, 9)
+    places = [placed(rate, value_at(rate, share)) for share in shares]
+    apart = np.array([[math.dist(one, other) for other in places] for one in places])
+    assert apart == pytest.approx(np.abs(shares[:, None] - shares), abs=0.05)
+    assert [math.dist(placed(rate, None), place) for place in places] == pytest.approx([1] * 9)
+    everywhere = DIMENSIONS["d_steps"]
+    assert placed(everywhere, 1) == (0.0,)
+
+
+def test_what_one_option_gains_says_nothing_of_the_numbers_of_another() -> None:
+    """The option without a number gains most: taken for mid-range it would draw the other there."""
+    space = space_of({"c": {"choice": [{"name": "a", "x": {"uniform": [0.0, 1.0]}}, "b"]}})
+    history = [Interval({"c": "a", "c.a.x": x}, 0.0, 1.0, x) for x in np.linspace(0, 1, 11)]
+    history += [Interval({"c": "b"}, 0.0, 1.0, 3.0 + i / 10) for i in range(6)]
+    explore = Bandit(candidates=200, resample=0.0)
+    start = Start({"c": "a", "c.a.x": 0.5}, 0.0, 1.0)
+    found = [explore(space, start, history, np.random.default_rng(s))["c.a.x"] for s in range(5)]
+    assert min(found) > 0.8
+
+
+def test_what_a_newly_chosen_option_has_is_found_like_other_numbers() -> None:
+    space = space_of({"c": {"choice": [{"name": "a", "x": {"uniform": [0.0, 1.0]}}, "b"]}})
+    history = [
+        Interval({"c": "a", "c.a.x": x}, 0.0, 1.0, math.exp(-50 * (x - 0.7) ** 2))
+        for x in np.linspace(0, 1, 15)
+    ]
+    explore, start = Bandit(candidates=200, resample=1.0), Start({"c": "b"}, 0.0, 1.0)
+    forks = [explore(space, start, history, np.random.default_rng(seed)) for seed in range(20)]
+    found = [fork["c.a.x"] for fork in forks if fork["c"] == "a"]
+    assert len(found) > 3
+    assert found == pytest.approx([0.7] * len(found), abs=0.1)
 
 
 # ---------------------------------------------------------------- who is replaced by whom
@@ -290,6 +359,26 @@ def test_the_worst_quantile_is_behind_and_forks_are_of_the_best(members: int, mo
         parents.add(fork.parent)
         assert fork.step == 30
     assert parents == set(range(count))
+
+
+@pytest.mark.parametrize("reports", [REPORTS, (20, 50, 60, 100)])
+def test_gains_are_by_interval_whatever_the_reports(reports: tuple[int, ...]) -> None:
+    """A value that falls by one a step gains the interval's steps in each, of unequal ones too."""
+    heard_of: list[Interval] = []
+
+    def listening(space: Branch, start: Start, history: Any, random: Any) -> dict[str, Scalar]:
+        heard_of.extend(history)
+        return dict(start.assignment)
+
+    herd = Population(SPACE, reports, "min", listening, population=2, interval=0.2, quantile=0.25)
+    setting = drawn(SPACE, np.random.default_rng(0))
+    herd.join(0, setting)
+    for at in reports:
+        herd.hear(0, at, 100.0 - at)
+    herd.complete(0)
+    assert herd.fork(reports[-1], np.random.default_rng(0)) is not None
+    assert [interval.gain for interval in heard_of] == [20.0] * (len(herd.ready_steps) - 1)
+    assert [interval.time for interval in heard_of] == [at / 20 for at in herd.ready_steps[:-1]]
 
 
 def test_equals_and_loners_are_not_behind() -> None:

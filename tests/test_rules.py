@@ -180,3 +180,66 @@ def test_a_table_may_lie_where_the_output_reaches(
     np.save(path, np.linspace(low, high, 200, dtype=np.float32)[:, None].repeat(2, 1))
     table = RING | data("npz", path=str(path), scale="none") | generator(output=output)
     assert ("reaches only" in faults(table)) == refused
+
+
+# ---------------------------------------------------------------- of a search
+
+COSTS = {"metric": "generator_parameters", "mode": "min"}
+DISTANCE = {"metric": "frechet_distance", "mode": "min"}
+WIDTHS = {"generator": {"name": "mlp", "latent": 4, "hidden": [{"int": [4, 8]}]}}
+SPREAD = {
+    "choice": [
+        {"label": "narrow", **generator(hidden=[4])},
+        {"label": "wide", **generator(hidden=[8])},
+    ]
+}
+
+
+def searched(ranges: Changes, **blocks: Any) -> SearchSpace:
+    left_out = {"steps", "evaluations", "seed", *({"generator"} if ranges == SPREAD else ())}
+    trial = {key: value for key, value in trial_tree().items() if key not in left_out}
+    rate = {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}}
+    tree = {
+        "name": "rules",
+        "budget": {"trials": 2, "steps": 10},
+        "trial": trial | {"generator_optimizer": rate} | ranges,
+    }
+    return SearchSpace.load(tree | blocks, catalogue())
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha", "median"])
+def test_prune_on_wants_a_scheduler(scheduler: str) -> None:
+    search = {"prune_on": "frechet_distance", "scheduler": scheduler}
+    if scheduler != "none":
+        assert not searched({}, search=search).warnings
+        return
+    with pytest.raises(SpaceError) as raised:
+        searched({}, search=search)
+    assert str(raised.value) == (
+        "search.prune_on: does not go with search.scheduler: it says by which objective trials are "
+        "stopped, and none stops no trial (use asha or median, or leave prune_on out)"
+    )
+
+
+@pytest.mark.parametrize("starts", [0, 1, 2, 3])
+def test_more_starts_than_trials_are_told_of(starts: int) -> None:
+    start = [{"generator_optimizer": {"lr": 10 ** -(2 + i)}} for i in range(starts)]
+    told = searched({}, start_from=start).warnings
+    assert [line.partition(":")[0] for line in told] == ["start_from"] * (starts > 2)
+
+
+@pytest.mark.parametrize("metric", ["generator_parameters", "generator_multiply_adds"])
+@pytest.mark.parametrize("ranges", [{}, WIDTHS, SPREAD], ids=["nothing", "widths", "spread"])
+def test_what_the_generator_costs_is_an_objective_where_it_varies(
+    ranges: Changes, metric: str
+) -> None:
+    costs = COSTS | {"metric": metric}
+    further = searched(ranges, objective=[DISTANCE, costs]).warnings
+    assert [line.partition(":")[0] for line in further] == ["objective"] * (ranges == {})
+    if ranges:
+        for objective in (costs, [costs, DISTANCE]):
+            assert not searched(ranges, objective=objective).warnings
+        return
+    for objective in (costs, [costs, DISTANCE]):
+        with pytest.raises(SpaceError, match=r"^objective: does not go with trial: the generator"):
+            searched(ranges, objective=objective)

@@ -251,6 +251,20 @@ def test_a_warm_start_that_cannot_be_is_refused_and_begins_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_warm_start_from_other_data_is_refused_and_leaves_no_folder(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """That is known only once the data are loaded."""
+    trial = space_tree()["trial"] | {
+        "data": {"name": "ring", "size": 1000},
+        "generator": {"name": "mlp", "latent": 2, "hidden": [8], "output": "linear"},
+    }
+    options: dict[str, Any] = {"tracking_uri": finished.uri, "warm_start": ["tiny"]}
+    with pytest.raises(GanTuneError, match=r"^warm start: tiny: the .* must be that of the new"):
+        service.search(space_tree(name="fresh", trial=trial), storage=tmp_path / "runs", **options)
+    assert not (tmp_path / "runs" / "fresh").exists()
+
+
 def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     tmp_path: Path, local_ray: None
 ) -> None:
@@ -386,6 +400,13 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     assert bool(best.lineage) == (result.champion["trial"][:4] in forks)
     page = service.report("herd", tmp_path / "herd.html", tmp_path / "runs")
     assert page.stat().st_size > 10_000
+    more = tree | {"budget": {"trials": 9, "steps": 80, "evaluations": 4}}
+    with pytest.raises(SpaceError) as raised:
+        service.search(more, storage=tmp_path / "runs", tracking_uri=uri)
+    assert str(raised.value) == (
+        "herd: budget.trials: must stay 7, since all 3 members of the population have run their "
+        "full length, and no fork can replace one any more; use --fresh or another --name: 9"
+    )
 
 
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from sqlalchemy import make_url
 from toy_catalogue import toy_catalogue
 
 from gan_tune import space as space_module
@@ -453,6 +454,32 @@ def test_a_study_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
     (line,) = faults_in({**PLAIN, "search": {"study": url}})
     assert line.startswith("search.study: must not hold a password")
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "in_memory"),
+    [
+        ("sqlite://", True),
+        ("sqlite:///", True),
+        ("sqlite:///:memory:", True),
+        ("sqlite+pysqlite:///:memory:", True),
+        ("sqlite:///file::memory:?cache=shared&uri=true", True),
+        ("sqlite:///file:studies?mode=memory&uri=true", True),
+        ("sqlite:///studies.db", False),
+        ("sqlite:////data/studies.db?timeout=9", False),
+        ("postgresql://me@host", False),
+    ],
+)
+def test_a_study_in_memory_is_refused(url: str, in_memory: bool) -> None:
+    database = make_url(url).database
+    if url.startswith("sqlite") and "file:" not in url:
+        assert (database in (None, "", ":memory:")) == in_memory, "as SQLAlchemy has it"
+    tree = {**PLAIN, "search": {"study": url}}
+    if in_memory:
+        rule = f"must outlive the command, as sqlite:////data/studies.db; {url} is in memory alone"
+        assert faults_in(tree) == [f"search.study: {rule}"]
+    else:
+        assert load(tree).search.study == url
 
 
 def test_a_set_reaches_into_a_part_that_is_given_by_its_name(example: Path) -> None:

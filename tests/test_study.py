@@ -280,6 +280,31 @@ def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None
         Study(database, space(), name="one", owner="you")
 
 
+@pytest.mark.parametrize("kept", ["journal", "database"])
+def test_a_lost_study_is_refused_where_its_trials_are(
+    tmp_path: Path, database: str, kept: str
+) -> None:
+    home = open_storage(tmp_path / "home")
+    file = home.folder / "study.journal" if kept == "journal" else tmp_path / "studies.db"  # type: ignore[operator]
+    mine = space(search={"study": None if kept == "journal" else database})
+    open_study(mine, home, "toy")
+    file.unlink()
+    open_study(mine, home, "toy").ask()  # nothing is lost without a trial
+    home.write("trials/0000/trial.json", b"{}")
+    assert open_study(mine, home, "toy").proposed() == 1
+    stored = file.read_bytes()
+    file.unlink()
+    with pytest.raises(StorageError) as raised:
+        open_study(mine, home, "toy")
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).endswith(
+        "is gone, but its trials are there; restore it, or begin anew with --fresh"
+    )
+    assert file.name in str(raised.value)
+    file.write_bytes(stored)
+    assert open_study(mine, home, "toy").proposed() == 1
+
+
 @pytest.mark.parametrize(
     "url", ["sqlite:////no/such/folder/x.db", "nothing://host/db", "postgresql+nodriver://host/db"]
 )

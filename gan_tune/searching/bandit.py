@@ -3,6 +3,8 @@
 Parker-Holder et al. 2020, "Provably efficient online hyperparameter optimization with
 population-based bandits", with the kernel of Bogunovic et al. 2016, "Time-varying Gaussian process
 bandit optimization".
+
+The authors' code has a variance in the place of σ, Ray's PB2 as well; here it is the paper's bound.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sklearn.gaussian_process.kernels import (
 )
 
 from gan_tune.searching.exploring import (
+    WEIGHTS,
     Assignment,
     Interval,
     Start,
@@ -36,11 +39,13 @@ from gan_tune.searching.exploring import (
 )
 from gan_tune.space.ranges import Branch, Dimension, Scalar, dimensions_of
 
-__all__ = ["Bandit", "TimeVarying", "exploration"]
+__all__ = ["Bandit", "TimeVarying", "exploration", "placed", "posterior"]
 
 Rows = NDArray[np.float64]
 C_1, C_2 = 0.2, 0.4
 """Constants of β_t that the paper's experiments use."""
+LARGEST_GAIN = 2.0
+"""In standard deviations; larger ones, as of the first steps, count as this (the authors' code)."""
 
 
 class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
@@ -85,7 +90,11 @@ class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type
 
 
 def exploration(seen: int) -> float:
-    """β_t = c₁ + log(c₂ t), at least c₁, after ``seen`` intervals."""
+    """β_t = c₁ + log(c₂ t), at least c₁, after ``seen`` intervals.
+
+    The authors' first code had a product in the place of the sum
+    (https://github.com/ray-project/ray/issues/28267).
+    """
     return C_1 + max(0.0, math.log(C_2 * max(seen, 1)))
 
 
@@ -93,11 +102,10 @@ def exploration(seen: int) -> float:
 class Bandit:
     """Numbers from a Gaussian process, options of a choice as in population based training.
 
-    The process learns how much the value changed over an interval from when it began, the numbers
-    in their ranges and the value before. A fork gets the numbers with the largest upper confidence
-    bound μ + √β_t σ among random ``candidates``; intervals that still run count with what is
-    expected of them, so that forks of one time differ (Desautels et al. 2014). Before the first
-    interval that has a value at both ends, numbers are drawn.
+    The process learns how much the value improved over an interval from when it began, the value
+    before and the numbers. A fork gets the numbers with the largest upper confidence bound
+    μ + √β_t σ among random ``candidates``. Before the first interval that has a value at both ends,
+    numbers are drawn.
     """
 
     candidates: int
@@ -111,62 +119,87 @@ class Bandit:
         random: np.random.Generator,
     ) -> dict[str, Scalar]:
         """The setting of a fork."""
-        numbers: list[Dimension] = []
 
-        def explore(dimension: Dimension, value: Scalar) -> Scalar:
-            if dimension.kind == "choice" and random.random() >= self.resample:
-                return value
-            if dimension.kind != "choice":
-                numbers.append(dimension)
-            return value_at(dimension, random.random())
+        def draw(number: Dimension, value: Scalar) -> Scalar:
+            return value_at(number, random.random())
 
-        chosen = explored(space, start.assignment, explore, random)
-        seen = [interval for interval in history if interval.after is not None]
-        if not seen or not numbers:
+        chosen = explored(space, start.assignment, draw, resample=self.resample, random=random)
+        known = [interval for interval in history if interval.gain is not None]
+        open_ones = [d for d in _numbers(space) if d.name in chosen and d.field not in WEIGHTS]
+        if not known or not open_ones:
             return chosen
         drawn = [
-            chosen | {d.name: value_at(d, random.random()) for d in numbers}
+            chosen | {d.name: value_at(d, random.random()) for d in open_ones}
             for _ in range(self.candidates)
         ]
-        running = [interval for interval in history if interval.after is None]
+        running = [interval for interval in history if interval.gain is None]
         asked = [Interval(setting, start.time, start.cost, None) for setting in drawn]
-        rows = _rows(space, [*seen, *running, *asked])
-        known, pending, points = np.split(rows, [len(seen), len(seen) + len(running)])
-        gained = np.array([i.before - i.after for i in seen if i.after is not None])
-        process = _fitted(known, gained)
-        if len(pending):
-            # What is expected of them leaves the mean as it is, and takes from the deviation.
-            expected = process.predict(pending)
-            process = GaussianProcessRegressor(process.kernel_, optimizer=None, normalize_y=True)
-            process.fit(np.vstack((known, pending)), np.concatenate((gained, expected)))
-        mean, deviation = process.predict(points, return_std=True)
-        return drawn[int(np.argmax(mean + math.sqrt(exploration(len(seen))) * deviation))]
+        rows = _rows(space, [*known, *running, *asked], [interval.before for interval in known])
+        seen, pending, points = np.split(rows, [len(known), len(known) + len(running)])
+        gains = np.array([interval.gain for interval in known])
+        mean, deviation = posterior(seen, gains, pending, points)
+        return drawn[int(np.argmax(mean + math.sqrt(exploration(len(known))) * deviation))]
 
 
-def _fitted(rows: Rows, gained: Rows) -> GaussianProcessRegressor:
+def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Rows, Rows]:
+    """μ and σ of the gain at ``points``, in standard deviations of the ``gains`` at ``seen``.
+
+    What is ``pending`` counts with what is expected of it: that leaves μ as it is and takes from σ,
+    so that forks of one time differ (Desautels et al. 2014). σ is of the gain without its noise.
+    """
+    targets = (gains - gains.mean()) / (gains.std() or 1.0)
+    targets = np.clip(targets, -LARGEST_GAIN, LARGEST_GAIN)
+    process = _fitted(seen, targets)
+    if len(pending):
+        expected = process.predict(pending)
+        process = GaussianProcessRegressor(process.kernel_, optimizer=None)
+        process.fit(np.vstack((seen, pending)), np.concatenate((targets, expected)))
+    mean, deviation = process.predict(points, return_std=True)
+    noise = process.kernel_.k2.noise_level
+    return mean, np.sqrt(np.maximum(deviation**2 - noise, 0.0))
+
+
+def _fitted(rows: Rows, targets: Rows) -> GaussianProcessRegressor:
     kernel = TimeVarying() + WhiteKernel(0.1, (1e-4, 1.0))
     with warnings.catch_warnings():
         # Few intervals say little of ℓ and ω, which then end at a bound.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianProcessRegressor(kernel, normalize_y=True).fit(rows, gained)
+        return GaussianProcessRegressor(kernel).fit(rows, targets)
 
 
-def _rows(space: Branch, intervals: Sequence[Interval]) -> Rows:
-    """Time, standardised value before, and the share of each number: [n, 2 + numbers]."""
-    numbers = [d for d in dimensions_of(space) if d.kind != "choice"]
-    before = np.array([interval.before for interval in intervals])
-    known = before[[interval.after is not None for interval in intervals]]
-    before = (before - known.mean()) / (known.std() or 1.0)
+def _rows(space: Branch, intervals: Sequence[Interval], known: Sequence[float]) -> Rows:
+    """Time, the value before as a share of the range of the ``known``, and the numbers."""
+    low, width = min(known), (max(known) - min(known)) or 1.0
+    numbers = _numbers(space)
     return np.array(
         [
-            [interval.time, value, *_shares(numbers, interval.assignment)]
-            for interval, value in zip(intervals, before, strict=True)
+            [interval.time, (interval.before - low) / width, *_places(numbers, interval.assignment)]
+            for interval in intervals
         ]
     )
 
 
-def _shares(numbers: Sequence[Dimension], assignment: Assignment) -> Iterator[float]:
-    """Where each number lies; the middle for what is there only below another option."""
+def _numbers(space: Branch) -> list[Dimension]:
+    return [dimension for dimension in dimensions_of(space) if dimension.kind != "choice"]
+
+
+def _places(numbers: Sequence[Dimension], assignment: Assignment) -> Iterator[float]:
     for number in numbers:
-        known = number.name in assignment
-        yield share_of(number, assignment[number.name]) if known else 0.5
+        yield from placed(number, assignment.get(number.name))
+
+
+def placed(number: Dimension, value: Scalar | None) -> tuple[float, ...]:
+    """Where a number lies among the process's inputs; None where a setting does not have it.
+
+    One that every setting has lies at its share. One below an option of a choice lies on an arc of
+    60° and radius 1, and in its centre where it is not there (the kernel for hierarchical spaces of
+    Hutter and Osborne 2013, with weight 1 and ρ = 1/3): as far from each of its values as the ends
+    of its range are from each other, so that nothing is taken to be known of it there.
+    """
+    if not number.conditions:
+        assert value is not None
+        return (share_of(number, value),)
+    if value is None:
+        return 0.0, 0.0
+    angle = math.pi / 3 * share_of(number, value)
+    return math.sin(angle), math.cos(angle)

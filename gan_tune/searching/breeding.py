@@ -32,6 +32,7 @@ class Breeder:
         self._study, self._storage, self._population = study, storage, population
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
+        study.unfinished()  # decides what a kill within a proposal left open
         forks = study.forks()
         settings = {setting.number: setting.outcome for setting in study.settings()}
         for number in sorted(settings.keys() | forks.keys()):
@@ -57,7 +58,7 @@ class Breeder:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
             paused.remove(job)
         elif self._begins_next(paused):
-            job = self._study.ask()
+            job = self._study.ask_founder() if self._founder_is_next() else self._study.ask()
             self._unborn.discard(job.setting)
             if job.setting not in self._population:
                 self._join(job.setting)
@@ -70,11 +71,16 @@ class Breeder:
 
     def _begins_next(self, paused: Sequence[Job]) -> bool:
         """Whether a setting begins, none of the ``paused`` being behind it in steps."""
-        if not (self._study.is_waiting() or self._wants_founder()):
+        founder = self._founder_is_next()
+        if not (founder or self._unborn):
             return False
-        starts = min(map(self._population.reached, self._unborn), default=0)
+        starts = 0 if founder else min(map(self._population.reached, self._unborn))
         reached = [self._population.reached(job.setting) for job in paused]
         return starts <= min(reached, default=starts)
+
+    def _founder_is_next(self) -> bool:
+        """Whether a setting begins from scratch, before the forks that wait."""
+        return self._study.waiting() > len(self._unborn) or self._wants_founder()
 
     def hear(self, setting: int, step: int, value: float | None) -> None:
         """Hear the current value of a setting."""

@@ -22,6 +22,7 @@ __all__ = [
     "Interval",
     "Perturb",
     "Start",
+    "explored",
     "inherited",
     "moved",
     "share_of",
@@ -39,14 +40,15 @@ Assignment = Mapping[str, Scalar]
 class Interval:
     """What a setting was between two ready points.
 
-    ``time`` is that of the first one, in intervals since the start of training; costs are the
-    values at both (less is better), ``after`` None while it is still running.
+    ``time`` is that of the first one, in intervals since the start of training, ``before`` the cost
+    there (less is better), ``gain`` what the cost fell by until the second one for each interval of
+    training between them; None while it is still running.
     """
 
     assignment: Assignment
     time: float
     before: float
-    after: float | None
+    gain: float | None
 
 
 @dataclass(frozen=True)
@@ -90,25 +92,24 @@ class Perturb:
     ) -> dict[str, Scalar]:
         """A setting near the parent's; what others came to is not looked at."""
 
-        def explore(dimension: Dimension, value: Scalar) -> Scalar:
-            if random.random() < self.resample:
-                return value_at(dimension, random.random())
-            if dimension.kind == "choice":
-                return value
+        def move(dimension: Dimension, value: Scalar) -> Scalar:
             return moved(dimension, value, self.factor, up=random.random() < 0.5)
 
-        return explored(space, start.assignment, explore, random)
+        return explored(space, start.assignment, move, resample=self.resample, random=random)
 
 
 def explored(
     space: Branch,
     parent: Assignment,
-    explore: Callable[[Dimension, Scalar], Scalar],
+    move: Callable[[Dimension, Scalar], Scalar],
+    *,
+    resample: float,
     random: np.random.Generator,
 ) -> dict[str, Scalar]:
-    """The parent's setting with ``explore`` applied to all that a fork may change.
+    """The parent's setting with all changed that a fork may change.
 
-    What only a newly chosen option has is drawn.
+    A value is drawn anew with probability ``resample``; otherwise an option of a choice stays, and
+    ``move`` finds a number. What only a newly chosen option has is drawn.
     """
     fixed = inherited(space)
     decided: dict[str, Scalar] = {}
@@ -119,8 +120,11 @@ def explored(
             decided[name] = value_at(dimension, random.random())
         elif name in fixed or dimension.field in WEIGHTS:
             decided[name] = parent[name]
+        elif random.random() < resample:
+            decided[name] = value_at(dimension, random.random())
         else:
-            decided[name] = explore(dimension, parent[name])
+            number = dimension.kind != "choice"
+            decided[name] = move(dimension, parent[name]) if number else parent[name]
         return decided[name]
 
     settle(space, decide)

@@ -67,10 +67,10 @@ class Population:
         space: the tree of the space, in which forks are explored.
         report_steps: the steps at which a trial reports, the last one its length.
         mode: whether less or more is better.
-        size: how many members there are at a time.
+        explore: how a fork's setting is found.
+        population: how many members there are at a time.
         interval: share of the length between two ready points.
         quantile: share of the members that counts as the best, and as the worst; one at least.
-        explore: how a fork's setting is found.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Population:
         space: Branch,
         report_steps: Sequence[int],
         mode: Mode,
+        explore: Explore,
         *,
-        size: int,
+        population: int,
         interval: float,
         quantile: float,
-        explore: Explore,
     ) -> None:
-        self.size = size
+        self.size = population
         self.ready_steps = ready_steps(report_steps, interval)
         self._space, self._explore, self._quantile = space, explore, quantile
         self._sign = 1.0 if mode == "min" else -1.0
@@ -200,7 +200,8 @@ class Population:
             for at in (at for at in self.ready_steps if at in member.costs):
                 cost = member.costs[at]
                 if before is not None:
-                    yield Interval(member.assignment, time / self._interval, before, cost)
+                    gain = (before - cost) * self._interval / (at - time)
+                    yield Interval(member.assignment, time / self._interval, before, gain)
                 time, before = at, cost
             if member.state == "living" and before is not None:
                 yield Interval(member.assignment, time / self._interval, before, None)
@@ -254,14 +255,15 @@ def pbt(
         resample: probability that a value is drawn anew.
         factor: how far a number moves otherwise; see :func:`gan_tune.searching.exploring.moved`.
     """
+    explore = Perturb(factor=factor, resample=resample)
     return Population(
         space,
         report_steps,
         mode,
-        size=population,
+        explore,
+        population=population,
         interval=interval,
         quantile=quantile,
-        explore=Perturb(factor=factor, resample=resample),
     )
 
 
@@ -281,19 +283,21 @@ def pb2(
     Args:
         space, report_steps, mode: as of :class:`Population`.
         population, interval, quantile: as of :func:`pbt`.
-        resample: probability that an option of a choice is drawn anew.
+        resample: probability that an option of a choice is drawn anew; so are the numbers until the
+            process has something to go by.
         candidates: how many random points the acquisition function is maximised over.
     """
     from gan_tune.searching.bandit import Bandit
 
+    explore = Bandit(candidates=candidates, resample=resample)
     return Population(
         space,
         report_steps,
         mode,
-        size=population,
+        explore,
+        population=population,
         interval=interval,
         quantile=quantile,
-        explore=Bandit(candidates=candidates, resample=resample),
     )
 
 

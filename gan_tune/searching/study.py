@@ -115,10 +115,11 @@ class Study:
             any owner but the one that began it, since the trials are in that one's folder.
         warm: trials of earlier searches, for the sampler. They are no settings of this search, and
             count only where the study begins.
+        begun: whether trials of the search are there, so that the study must be, too.
 
     Raises:
-        StorageError: the journal or database cannot be read or written, or the study is another's.
-            Every method raises StudyError where an SQLite database stays locked.
+        StorageError: the journal or database cannot be read or written, the study is another's, or
+            it is lost. Every method raises StudyError where an SQLite database stays locked.
         SpaceError: the study is of another space than the one given; says what has changed.
     """
 
@@ -130,13 +131,14 @@ class Study:
         name: str | None = None,
         owner: str = "",
         warm: Sequence[EarlierTrial] = (),
+        begun: bool = False,
     ) -> None:
         self.space = space
         with _quiet_optuna():
             if isinstance(place, Path):
-                self._study = self._open_journal(place)
+                self._study = self._open_journal(place, begun)
             else:
-                self._study = self._open_database(place, name or space.name)
+                self._study = self._open_database(place, name or space.name, begun)
                 self._claim(place, owner)
             if "space" not in self._study.user_attrs:
                 self._prepare(warm)
@@ -145,8 +147,10 @@ class Study:
             was = json.loads(known["space_blocks"]) if "space_blocks" in known else None
             raise changed_space(name or space.name, space, was)
 
-    def _open_journal(self, path: Path) -> optuna.Study:
+    def _open_journal(self, path: Path, begun: bool) -> optuna.Study:
         mend_journal(path)
+        if begun and not (path.exists() and path.stat().st_size):  # Optuna would make a new one
+            raise _lost(f"storage: {path}, the study of this search,")
         try:
             storage = JournalStorage(_Journal(path))
             known = optuna.get_all_study_names(storage)  # the space may have another name by now
@@ -154,9 +158,12 @@ class Study:
         except UNREADABLE_JOURNAL as error:
             raise StorageError(f"storage: cannot use the study {path}: {error}") from None
 
-    def _open_database(self, url: str, name: str) -> optuna.Study:
+    def _open_database(self, url: str, name: str, begun: bool) -> optuna.Study:
         try:
-            return self._load(_open_tables(url), name)
+            storage = _open_tables(url)
+            if begun and name not in optuna.get_all_study_names(storage):
+                raise _lost(f"search.study: the study {name} in {url}")
+            return self._load(storage, name)
         except UNREADABLE_DATABASE as error:
             reason = str(error.__cause__ or error).strip().split("\n")[0]
             raise StorageError(f"search.study: cannot use {url}: {reason}") from None
@@ -250,9 +257,9 @@ class Study:
         """How many settings there are, those included that wait to be handed out."""
         return len(self._settings())
 
-    def is_waiting(self) -> bool:
-        """Whether settings that were decided already wait to be handed out."""
-        return bool(self._settings(TrialState.WAITING))
+    def waiting(self) -> int:
+        """How many settings that were decided already wait to be handed out."""
+        return len(self._settings(TrialState.WAITING))
 
     def add_fork(self, fork: Fork, *, replaces: int) -> None:
         """Let a fork wait to be handed out, in the place of a setting that ends."""
@@ -280,6 +287,17 @@ class Study:
             self._study.sampler = self._sampler(self.proposed())
             trial = self._study.ask()
             return self._job(trial)
+
+    def ask_founder(self) -> Job:
+        """The next setting that is no fork, as a job, even where forks wait."""
+        waiting = self._settings(TrialState.WAITING)
+        if not waiting or "parent" not in waiting[0].user_attrs:
+            return self.ask()
+        with _quiet_optuna():
+            # Optuna's `ask` takes what waits first.
+            self._study.sampler = self._sampler(self.proposed())
+            self._study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+            return self._job(Trial(self._study, self._settings()[-1]._trial_id))
 
     def _sampler(self, proposal: int) -> optuna.samplers.BaseSampler:
         """The sampler for one proposal, made anew: what it knows is in the study."""
@@ -607,6 +625,13 @@ def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None
     )
     found = [] if was is None else changes(was, space.decisive)
     return SpaceError([Fault("", rule), *found], source=search)
+
+
+def _lost(study: str) -> StorageError:
+    """The refusal of a search whose trials are there and whose study is not."""
+    return StorageError(
+        f"{study} is gone, but its trials are there; restore it, or begin anew with --fresh"
+    )
 
 
 def _trial_name(setting: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.errors import GanTuneError
+from gan_tune.errors import Fault, GanTuneError, SpaceError
 from gan_tune.service.places import DEFAULT_STORAGE, HEADING, RESULT, STUDY, driver_folder, look_in
 from gan_tune.service.result import SearchResult
 from gan_tune.service.spaces import load_space
@@ -73,13 +73,10 @@ def search(
     if sources and name != wanted and not fresh:
         watcher.note(f"{wanted} is a search without this warm start, or of another space: {name}")
     home = open_storage(storage).below(name)
+    work = Work(space, home, uri, (name, experiment or name, model or space.name), watcher)
+    warm = work.warm_start(earlier)  # before anything of this search is on disk: it may be refused
     with hold(driver_folder(home, name)):
-        done = _finished(home, space)
-        if done is not None:
-            return done
-        names = (name, experiment or name, model or space.name)
-        work = Work(space, home, uri, names, watcher, earlier)
-        return work.run(address, max_concurrent)
+        return _finished(home, space) or work.run(warm, address, max_concurrent)
 
 
 def _check_names(**names: str | None) -> None:
@@ -90,9 +87,13 @@ def _check_names(**names: str | None) -> None:
 
 
 def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
-    """The stored result, unless the search was interrupted or its budget has been extended."""
+    """The stored result, unless the search was interrupted or its budget has been extended.
+
+    Raises:
+        SpaceError: the space has changed, or a population that is complete is to have more trials.
+    """
     stored = home.read_json(RESULT)
-    if stored is None or not stored["finished"]:
+    if stored is None:
         return None
     result = SearchResult(**stored)
     if result.space_digest != space.digest:
@@ -100,9 +101,29 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
 
         open_study(space, home, result.name)  # refuses, since it knows what has changed
         raise changed_space(result.name, space, None)
+    more_trials = space.budget.trials > result.trials
+    if more_trials:
+        _check_room(space, result)
     minutes, before = space.budget.minutes, result.minutes
     more_time = before is not None and (minutes is None or minutes > before)
-    return None if space.budget.trials > result.trials or more_time else result
+    return result if result.finished and not (more_trials or more_time) else None
+
+
+def _check_room(space: SearchSpace, result: SearchResult) -> None:
+    """Refuse more trials where a population has nobody left whom a fork could replace.
+
+    A member that did not come to its end leaves room.
+    """
+    scheduler = space.search.scheduler
+    if scheduler.name not in space.catalogue.populations:
+        return
+    size = scheduler.args["population"]
+    if result.outcomes.get("completed", 0) >= size:
+        rule = (
+            f"must stay {result.trials}, since all {size} members of the population have run their "
+            "full length, and no fork can replace one any more; use --fresh or another --name"
+        )
+        raise SpaceError([Fault("budget.trials", rule, str(space.budget.trials))], result.name)
 
 
 def choose_name(

@@ -55,11 +55,9 @@ class Work:
         uri: str,
         names: tuple[str, str, str],
         watcher: Watcher,
-        earlier: Sequence[RecordedSearch] = (),
     ) -> None:
         self.space, self.home, self.uri, self.watcher = space, home, uri, watcher
         self.name, self.experiment, self.model = names
-        self.earlier = earlier
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -76,19 +74,19 @@ class Work:
     def _any_config(self) -> TrialConfig:
         return self.space.sample(LowEnds(), seed=0)
 
-    def run(self, address: str | None, max_concurrent: int | None) -> SearchResult:
+    def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.searching import cluster
         from gan_tune.searching.conductor import Conductor
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
-        study = open_study(space, self.home, self.name, self._warm_start())
+        study = open_study(space, self.home, self.name, warm)
         judge = self.judge
         with ExitStack() as stack:
             self.watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
             stack.enter_context(cluster.connected(address, self.home))
             slots = cluster.slots(space.resources, max_concurrent)
-            recorder = self._open_recorder(judge)
+            recorder = self._open_recorder(judge, warm.searches)
             stack.callback(recorder.close)
             stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
             resumed = study.proposed()
@@ -116,16 +114,18 @@ class Work:
                 # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
                 return self._conclude(conductor, judge, recorder)
 
-    def _warm_start(self) -> WarmStart:
-        """What earlier searches have to say; only where they are asked are the data needed yet."""
+    def warm_start(self, earlier: Sequence[RecordedSearch]) -> WarmStart:
+        """What earlier searches have to say; only where they are asked are the data needed yet.
+
+        Raises:
+            GanTuneError: values of one of them cannot be compared with those of this search.
+        """
         from gan_tune.searching.samplers import SAMPLERS
 
-        if not self.earlier:
+        if not earlier:
             return WarmStart()
         version = self.judge.versions[self.space.objective.metric]
-        warm = warm_start(
-            self.earlier, self.space, metric_version=version, data=self.dataset.digest
-        )
+        warm = warm_start(earlier, self.space, metric_version=version, data=self.dataset.digest)
         self.watcher.note(str(warm))
         sampler = self.space.search.sampler.name
         if not SAMPLERS[sampler].reads_others:
@@ -162,15 +162,14 @@ class Work:
 
     # ---------------------------------------------------------------- the record
 
-    def _open_recorder(self, judge: Judge) -> Recorder:
+    def _open_recorder(self, judge: Judge, warm: Sequence[str]) -> Recorder:
         from gan_tune.tracking.events import DatasetInfo
         from gan_tune.tracking.recorder import Recorder
 
         space, data = self.space, self.dataset
         recorder = Recorder(self.uri, experiment=self.experiment, search=self.name)
         counts = {split: len(data.split(split)) for split in ("train", "selection", "test")}
-        warm = ", ".join(search.name for search in self.earlier)
-        started_from = {"gan_tune.warm_start": warm} if warm else {}
+        started_from = {"gan_tune.warm_start": ", ".join(warm)} if warm else {}
         recorder.open(
             space_text=space.source,
             space_params=space_params(space),
@@ -370,7 +369,8 @@ def open_study(
     """The study of a search, where its first command put it; only that one's warm start counts.
 
     Raises:
-        StorageError: the space names another place by now, or the place cannot be used.
+        StorageError: the space names another place by now, the place cannot be used, or trials are
+            there without their study.
         SpaceError: the study is of another space.
     """
     from gan_tune.searching.study import Study
@@ -393,7 +393,14 @@ def open_study(
     journal = driver_folder(home, name) / "study.journal"
     home.write_json(STUDY, noted)  # first: a study that is claimed must find its owner again
     try:
-        return Study(url or journal, space, name=name, owner=noted["owner"], warm=warm.trials)
+        return Study(
+            url or journal,
+            space,
+            name=name,
+            owner=noted["owner"],
+            warm=warm.trials,
+            begun=bool(home.names("trials")),
+        )
     except StorageError:
         if earlier is None:
             home.delete(STUDY)  # nothing has begun, so another place may be named

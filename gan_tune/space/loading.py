@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import ValidationError
 
@@ -144,14 +144,17 @@ class Loading:
         return faults
 
     def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
-        """What the sampler cannot do; what it does badly becomes a warning."""
+        """What the search cannot do; what it does badly becomes a warning."""
         search = file.search
         plan = SearchPlan(
             search.sampler,
             search.scheduler,
             dimensions,
-            objectives=len(file.objective),
+            objectives=[objective.metric for objective in file.objective],
+            trials=file.budget.trials,
+            starts=len(file.start_from),
             seeds=search.seeds,
+            prune_on=search.prune_on,
             sampler_given="sampler" in self.tree.get("search", {}),
             bred=search.scheduler.name in self.catalogue.populations,
         )
@@ -217,4 +220,13 @@ def _broken_url_rule(url: Any) -> str | None:
         )
     if parts is None or "://" not in url:
         return "must be a URL, such as sqlite:////data/studies.db or postgresql://user@host/studies"
+    if _is_in_memory(parts):
+        return f"must outlive the command, as sqlite:////data/studies.db; {url} is in memory alone"
     return None
+
+
+def _is_in_memory(url: SplitResult) -> bool:
+    """Whether SQLite would keep this database in memory, as SQLAlchemy reads its URL."""
+    in_memory = url.path.strip("/") == "" or ":memory:" in url.path
+    in_memory = in_memory or parse_qs(url.query).get("mode") == ["memory"]
+    return url.scheme.partition("+")[0] == "sqlite" and in_memory
