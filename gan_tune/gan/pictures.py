@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
-from torchvision.utils import make_grid
 
 from gan_tune.gan.data import Dataset
 
@@ -38,6 +37,8 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
 
     Small ones are enlarged to at most ``cell`` pixels a side.
     """
+    from torchvision.utils import make_grid  # 2 s of a worker's start that points need not wait for
+
     enlarge = max(1, cell // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
     sheet: Tensor = make_grid(
