@@ -38,9 +38,10 @@ def _uncompiled(kind: type[_Optimizer]) -> type[_Optimizer]:
     return cast("type[_Optimizer]", type(kind.__name__, (kind,), bare))
 
 
-_Adam, _AdamW, _RMSprop, _SGD = map(
-    _uncompiled, (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
-)
+_Adam = _uncompiled(torch.optim.Adam)
+_AdamW = _uncompiled(torch.optim.AdamW)
+_RMSprop = _uncompiled(torch.optim.RMSprop)
+_SGD = _uncompiled(torch.optim.SGD)
 
 
 def adam(
