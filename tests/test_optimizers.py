@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +53,48 @@ def test_one_restored_from_its_state_goes_on_alike(name: str) -> None:
             give_gradients(parameters, seed)
             steps.step()
     assert all(torch.equal(a, b) for a, b in zip(straight, interrupted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "torchs"),
+    [
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("rmsprop", torch.optim.RMSprop),
+        ("sgd", torch.optim.SGD),
+    ],
+)
+def test_steps_are_bit_for_bit_those_of_torch(name: str, torchs: Any) -> None:
+    mine, theirs = weights(), weights()
+    for parameters, optimizer in (
+        (mine, OPTIMIZERS[name](mine, lr=0.1, weight_decay=0.1)),
+        (theirs, torchs(theirs, lr=0.1, weight_decay=0.1)),
+    ):
+        for seed in range(4):
+            give_gradients(parameters, seed)
+            optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    assert all(p.requires_grad for p in mine)
+
+
+def test_what_a_worker_does_not_need_it_does_not_import() -> None:
+    """PyTorch's compiler, torchvision and the like cost seconds of each worker's start."""
+    script = f"""
+import sys
+import torch
+import gan_tune.searching.trainable
+from gan_tune.gan.optimizers import OPTIMIZERS
+for name in {list(OPTIMIZERS)!r}:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = OPTIMIZERS[name]([weight], lr=0.1)
+    weight.sum().backward()
+    optimizer.step()
+needless = ("torch._dynamo", "torchvision", "matplotlib", "sklearn", "mlflow", "optuna")
+print(*[name for name in needless if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import math
@@ -10,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -672,4 +674,6 @@ def test_a_store_that_cannot_be_made_whole_is_not_left_behind(
             store.connect(f"sqlite:///{path}")
     assert list(tmp_path.iterdir()) == []
     assert store.connect(f"sqlite:///{path}") == f"sqlite:///{path}"
-    assert [file.name for file in tmp_path.iterdir() if "mlflow" in file.name] == ["mlflow.db"]
+    assert {file.name.split("-")[0] for file in tmp_path.glob("*mlflow*")} == {"mlflow.db"}
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

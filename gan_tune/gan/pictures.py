@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
-from torchvision.utils import make_grid
 
 from gan_tune.gan.data import Dataset
 
@@ -28,6 +27,8 @@ CELL = 64
 SMALL_CELL = 32
 """The same for trials' grids, of which there are many."""
 CANVAS = 384
+SMALL_CANVAS = 256
+"""The same for trials' points: MLflow's thumbnails are of that size."""
 PADDING = 2
 DOTS = 100
 """Pixels an inch in a figure of matplotlib's."""
@@ -38,6 +39,8 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
 
     Small ones are enlarged to at most ``cell`` pixels a side.
     """
+    from torchvision.utils import make_grid  # 2 s of a worker's start that points need not wait for
+
     enlarge = max(1, cell // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
     sheet: Tensor = make_grid(
@@ -46,8 +49,8 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
     return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
-def scatter(samples: Tensor, dataset: Dataset) -> Tensor:
-    """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [H, W, 3].
+def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
+    """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [side, side, 3].
 
     Where there is only one coordinate, the other is 0.
 
@@ -58,13 +61,13 @@ def scatter(samples: Tensor, dataset: Dataset) -> Tensor:
     low, high = real.min(0), real.max(0)
     margin = 0.25 * (high - low).max() or 1.0  # constant columns: a point
     low, high = low - margin, high + margin
-    canvas = np.full((CANVAS, CANVAS, 3), 255, np.uint8)
+    canvas = np.full((side, side, 3), 255, np.uint8)
     fake = _plane(samples)
     for points, colour in ((real, (190, 190, 190)), (fake, (31, 119, 180))):
         inside = ((points >= low) & (points <= high)).all(1)
-        places = ((points[inside] - low) / (high - low) * (CANVAS - 2)).astype(int)
+        places = ((points[inside] - low) / (high - low) * (side - 2)).astype(int)
         for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            canvas[CANVAS - 1 - (places[:, 1] + dy), places[:, 0] + dx] = colour
+            canvas[side - 1 - (places[:, 1] + dy), places[:, 0] + dx] = colour
     return torch.from_numpy(canvas)
 
 

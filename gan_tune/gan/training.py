@@ -192,7 +192,7 @@ class Training:
 
     def _grid(self, samples: Tensor) -> Tensor:
         if self.dataset.kind == "points":
-            return pictures.scatter(samples, self.dataset)
+            return pictures.scatter(samples, self.dataset, side=pictures.SMALL_CANVAS)
         return pictures.grid(self.sample(GRID_SAMPLES, "grid"), cell=pictures.SMALL_CELL)
 
     def _train_to(self, target: int) -> bool:

@@ -24,7 +24,7 @@ from gan_tune.errors import ClusterError, StorageError
 from gan_tune.searching.storage import Storage
 from gan_tune.space import Resources
 
-__all__ = ["check_address", "connected", "slots"]
+__all__ = ["check_address", "connected", "slots", "started_here"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -98,7 +98,7 @@ def slots(resources: Resources, limit: int | None) -> int:
         f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpu:g}, but no node "
         f"has that; the most there is: cpu: {best_cpu:g}, gpu: {best_gpu:g}"
     )
-    if _started_here():
+    if started_here():
         raise ClusterError(lack)
     logger.warning("%s; waiting for the cluster to grow", lack)
     return limit or 1
@@ -118,8 +118,8 @@ def _whole(amount: float, share: float) -> int:
     return int(amount / share + 1e-9)  # 0.3 / 0.1 is 2.9999999999999996
 
 
-def _started_here() -> bool:
-    """Whether this process began the cluster it is in: nobody will add a node to that one."""
+def started_here() -> bool:
+    """Whether this process began the Ray it is in: nobody will add a node to that one."""
     node = ray._private.worker._global_node
     return node is not None and bool(node.is_head())
 

@@ -376,6 +376,8 @@ class Conductor:
 
     def _further_means(self, setting: int, replicates: int) -> list[float | None]:
         """The objectives beside the first, each as the mean of a setting's replicates."""
+        if len(self.space.objectives) == 1:
+            return []
         names = [self.study.job(setting, replicate).name for replicate in range(replicates)]
         endings = [self._ending_in_folder(name) for name in names]
         found = [ending.further if ending else {} for ending in endings]

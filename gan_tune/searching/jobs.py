@@ -42,10 +42,10 @@ class Job:
     name: str
     setting: int
     replicate: int
-    config: TrialConfig
-    params: Mapping[str, Any] = field(default_factory=dict)
+    config: TrialConfig = field(repr=False)  # Tune writes jobs and results out time and again
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kind: Kind = "search"
-    lineage: Sequence[Ancestor] = ()
+    lineage: Sequence[Ancestor] = field(default=(), repr=False)
     ready_steps: Sequence[int] = ()
 
     @property
@@ -70,7 +70,7 @@ class Result:
     """
 
     step: int
-    scalars: Mapping[str, float]
+    scalars: Mapping[str, float] = field(repr=False)
     value: float | None
     best: float | None
     outcome: Outcome | None

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,8 @@ class Study:
         begun: bool = False,
     ) -> None:
         self.space = space
+        self._journal: _Journal | None = None
+        self._is_warm = True  # whether there may be trials of other searches
         with _quiet_optuna():
             if isinstance(place, Path):
                 self._study = self._open_journal(place, begun)
@@ -142,6 +145,7 @@ class Study:
                 self._claim(place, owner)
             if "space" not in self._study.user_attrs:
                 self._prepare(warm)
+        self._is_warm = not all(map(_is_own, self._trials()))
         known = self._study.user_attrs
         if known["space"] != space.digest:
             was = json.loads(known["space_blocks"]) if "space_blocks" in known else None
@@ -152,7 +156,8 @@ class Study:
         if begun and not (path.exists() and path.stat().st_size):  # Optuna would make a new one
             raise _lost(f"storage: {path}, the study of this search,")
         try:
-            storage = JournalStorage(_Journal(path))
+            self._journal = _Journal(path)
+            storage = JournalStorage(self._journal)
             known = optuna.get_all_study_names(storage)  # the space may have another name by now
             return self._load(storage, known[0] if known else self.space.name)
         except UNREADABLE_JOURNAL as error:
@@ -245,13 +250,19 @@ class Study:
 
     def _settings(self, *states: TrialState) -> list[FrozenTrial]:
         """This search's own trials; a setting's number is its place among all of them."""
-        return [trial for trial in self._trials(*states) if _is_own(trial)]
+        trials = self._trials(*states)
+        # Every report asks for them: no pass over all trials where none is another search's.
+        return [trial for trial in trials if _is_own(trial)] if self._is_warm else trials
+
+    def _synced_once(self) -> AbstractContextManager[None]:
+        """Have the disk waited for once, not at each line that a proposal or an ending takes."""
+        return nullcontext() if self._journal is None else self._journal.synced_once()
 
     # ---------------------------------------------------------------- asking
 
     def proposed(self) -> int:
         """How many settings were handed out so far."""
-        return len(self._settings()) - len(self._settings(TrialState.WAITING))
+        return sum(trial.state != TrialState.WAITING for trial in self._settings())
 
     def count(self) -> int:
         """How many settings there are, those included that wait to be handed out."""
@@ -283,7 +294,7 @@ class Study:
 
     def ask(self) -> Job:
         """The next setting, as a job."""
-        with _quiet_optuna():
+        with _quiet_optuna(), self._synced_once():
             self._study.sampler = self._sampler(self.proposed())
             trial = self._study.ask()
             return self._job(trial)
@@ -412,12 +423,12 @@ class Study:
         if frozen.state.is_finished():
             return
         trial = Trial(self._study, frozen._trial_id)
-        trial.set_user_attr("outcome", outcome)
-        if outcome != "failed" and HEALTH not in frozen.constraints:
-            # Afterwards Optuna refuses, so this comes first; a kill may have come behind it.
-            trial.set_constraint(HEALTH, float(outcome in UNSOUND))
         state, told = self._state(outcome, [v for v in (value, *further) if v is not None])
-        with _quiet_optuna():
+        with _quiet_optuna(), self._synced_once():
+            trial.set_user_attr("outcome", outcome)
+            if outcome != "failed" and HEALTH not in frozen.constraints:
+                # Afterwards Optuna refuses, so this comes first; a kill may have come behind it.
+                trial.set_constraint(HEALTH, float(outcome in UNSOUND))
             self._study.tell(trial, told, state=state, skip_if_finished=True)
 
     def _state(
@@ -483,22 +494,35 @@ class _Journal(JournalFileBackend):
     """Optuna's journal, but that reports do not wait for the disk.
 
     They reach it with the next proposal or ending. What a power cut takes of them the trials'
-    folders hold, and the next command tells it again. Nor do they take Optuna's lock: the search's
-    own keeps other commands out, and an onlooker's note is appended whole, before or after.
+    folders hold, and the next command tells it again. The lines of one proposal or ending reach it
+    together. None of these takes Optuna's lock: the search's own keeps other commands out, and an
+    onlooker's note is appended whole, before or after.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
+        self._gathers = False
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines, all synced to the disk unless they are reports alone."""
-        if not all("intermediate_value" in log for log in logs):
+        """Append lines, all synced to the disk unless they are reports alone, or gathered."""
+        if not self._gathers and not all("intermediate_value" in log for log in logs):
             super().append_logs(logs)
             return
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._path.open("ab") as file:
             file.write(lines.encode())
+
+    @contextmanager
+    def synced_once(self) -> Iterator[None]:
+        """Sync what is appended in the block at its end."""
+        self._gathers = True
+        try:
+            yield
+        finally:
+            self._gathers = False
+            with self._path.open("ab") as file:
+                os.fsync(file.fileno())
 
 
 def _open_tables(url: str) -> RDBStorage:

@@ -92,8 +92,11 @@ class Work:
             resumed = study.proposed()
             rule, breeder = self._scheduler(study, self._any_config.report_steps)
             self._bring_record_up_to_date(recorder, study)
-            # Who takes turns must not be taken in advance.
-            limit = slots if breeder is not None else max_concurrent
+            # Who takes turns must not be taken in advance. Nor need others, where no node will be
+            # added for those that wait: Tune starts a worker for each, and kills it half started
+            # when a warm one is free first.
+            fixed = breeder is not None or cluster.started_here()
+            limit = slots if fixed else max_concurrent
             conductor = Conductor(
                 study,
                 self.home,

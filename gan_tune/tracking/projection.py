@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import PIL.Image
 from mlflow import MlflowClient
@@ -65,6 +67,7 @@ class _TrialRun:
     """One trial's run, and what of the trial is in it already."""
 
     run_id: str
+    artifacts: str  # where its files go
     status: str = "RUNNING"
     fresh: bool = True
     params: frozenset[str] = frozenset()
@@ -193,6 +196,7 @@ class Projection:
         self._client.set_terminated(run.run_id, STATUS[event.outcome], event.time_ms)
         self._known_runs()[event.trial] = _TrialRun(
             run.run_id,
+            run.artifacts,
             status=STATUS[event.outcome],
             fresh=False,
             params=run.params,
@@ -262,7 +266,7 @@ class Projection:
             tags={tag.key: tag.value for tag in _tags(tags)},
             run_name=event.trial,
         )
-        run = _TrialRun(created.info.run_id)
+        run = _TrialRun(created.info.run_id, created.info.artifact_uri)
         self._known_runs()[event.trial] = run
         self.run_ids[event.trial] = run.run_id
         return run
@@ -293,22 +297,25 @@ class Projection:
 
     def _write(self, trial: str) -> None:
         pending = self._pending.pop(trial, _Pending())
-        run_id = self._run_of(trial).run_id
-        self._log(run_id, pending.entities)
-        self._log_pictures(run_id, pending.pictures)
+        run = self._run_of(trial)
+        self._log(run.run_id, pending.entities)
+        if pending.pictures:
+            self._log_pictures(run, pending.pictures)
 
-    def _log_pictures(self, run_id: str, reports: Sequence[Reported]) -> None:
+    def _log_pictures(self, run: _TrialRun, reports: Sequence[Reported]) -> None:
         """Write pictures as `MlflowClient.log_image` does, all in one go.
 
         It would encode each a second time, take two deliveries and a database transaction for it:
-        more than all else of a short trial's record.
+        more than all else of a short trial's record. Nor need it copy what stays on this machine.
         """
-        if not reports:
+        local = _local_folder(run.artifacts)
+        if local is not None:
+            (local / "images").mkdir(parents=True, exist_ok=True)
+            _write_pictures(local / "images", reports)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            for report in reports:
-                _write_picture(Path(folder), report)
-            self._client.log_artifacts(run_id, folder, "images")
+        with tempfile.TemporaryDirectory() as temporary:
+            _write_pictures(Path(temporary), reports)
+            self._client.log_artifacts(run.run_id, temporary, "images")
 
     def _log(self, run_id: str, entities: Iterable[Entity]) -> None:
         for batch in batches(entities):
@@ -357,6 +364,7 @@ def param_text(value: Any) -> str:
 def _found(run: Run) -> _TrialRun:
     return _TrialRun(
         run.info.run_id,
+        run.info.artifact_uri,
         status=run.info.status,
         fresh=False,
         params=frozenset(run.data.params),
@@ -379,8 +387,22 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def _local_folder(uri: str) -> Path | None:
+    """The folder of this machine that an artifact URI means, None where it is elsewhere."""
+    parts = urlsplit(uri)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" and not parts.netloc else None
+
+
+def _write_pictures(folder: Path, reports: Sequence[Reported]) -> None:
+    for report in reports:
+        _write_picture(folder, report)
+
+
 def _write_picture(folder: Path, report: Reported) -> None:
-    """A report's grid and its thumbnail, by MLflow's names; a warning where it cannot be read."""
+    """A report's grid and its thumbnail, by MLflow's names; a warning where it cannot be read.
+
+    The grid, by which a picture is known to be there, comes last and whole.
+    """
     grid = report.grid
     assert grid is not None
     name = f"{GRID_KEY}+step+{report.step}+timestamp+{report.time_ms}+{uuid.uuid4()}"
@@ -391,8 +413,10 @@ def _write_picture(folder: Path, report: Reported) -> None:
     except OSError as error:
         logger.warning("a sample grid is missing from the record: %s", first_line(error))
         return
-    (folder / f"{name}.png").write_bytes(content)
     thumbnail.save(folder / f"{name}+compressed.webp", method=THUMBNAIL_EFFORT)
+    partial = folder / f"{name}.partial"
+    partial.write_bytes(content)
+    partial.rename(folder / f"{name}.png")
 
 
 def _write_file(folder: Path, name: str, content: Picture) -> None:

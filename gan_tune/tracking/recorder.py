@@ -48,7 +48,7 @@ __all__ = ["DatasetInfo", "Kind", "Picture", "Recorder", "connect"]
 
 logger = logging.getLogger("gan_tune")
 
-BATCH = 200  # events that are delivered together at most
+BATCH = 1000  # events that are delivered together at most
 SYSTEM_METRICS_SECONDS = 15
 LONGEST_PAUSE = 30.0  # seconds between two tries to reach a store that does not answer
 
@@ -87,7 +87,7 @@ class Recorder:
         experiment: str,
         search: str,
         code_version: str = gan_tune.__version__,
-        flush_every: float = 0.5,
+        flush_every: float = 2.0,
         system_metrics: bool = True,
     ) -> None:
         self.uri = uri

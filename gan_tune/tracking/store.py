@@ -195,7 +195,11 @@ def _create_sqlite(path: Path, options: str) -> None:
     try:
         _within(_CREATION, uri, lambda: client(uri).search_experiments(max_results=1))
         os.replace(begun, path)
-    except (OSError, TrackingError) as error:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            # Kept in the file: a commit waits for the disk once, not thrice, and nobody who looks
+            # at the record keeps it from being written.
+            database.execute("PRAGMA journal_mode = WAL")
+    except (OSError, TrackingError, sqlite3.Error) as error:
         path.unlink(missing_ok=True)  # empty: it was made to see whether it can be
         raise TrackingError(
             f"the MLflow store {path} cannot be created ({first_line(error)}); "
