@@ -11,7 +11,7 @@ from gan_tune.searching.study import Setting
 
 
 def setting(
-    number: int, value: float | None, outcome: str | None = "completed", *replicates: float
+    number: int, value: float | None, outcome: str | None = "completed", *replicates: float | None
 ) -> Setting:
     return Setting(number, outcome, value, 100, replicates)  # type: ignore[arg-type]
 
@@ -47,6 +47,7 @@ def test_settings_that_time_cut_off_count_with_a_whole_replicate_behind_those_th
         setting(2, 3.0, None, 3.0),
         setting(3, 2.0, None, 1.5, 2.5),
         setting(4, 0.5, "pruned", 0.5),
+        setting(5, 0.5, "completed", 0.5, None),
     ]
     assert candidates(settings, top=9, mode="min") == [0, 3, 2]
     assert candidates(settings, top=2, mode="max") == [0, 2]

@@ -59,7 +59,8 @@ def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "m
 
 def _counts(setting: Setting) -> bool:
     cut_off = setting.outcome is None and bool(setting.values)
-    return (setting.outcome == "completed" or cut_off) and setting.value is not None
+    finite = setting.value is not None and None not in setting.values
+    return (setting.outcome == "completed" or cut_off) and finite
 
 
 def spread(values: Iterable[float | None]) -> float:
