@@ -26,6 +26,7 @@ from gan_tune.space import Resources
 __all__ = ["Shared", "run"]
 
 Answer = TypeVar("Answer")
+Loss = TypeVar("Loss")
 
 LOST_WORKERS = 3
 """How often a trial whose worker or node died is taken up again from its checkpoint."""
@@ -111,7 +112,7 @@ class _Leader:
             raise self._lost
         self._conductor.sweep()
 
-    def _answer(self, ask: Callable[[], Answer], at_a_loss: Answer) -> Answer:
+    def _answer(self, ask: Callable[[], Answer], at_a_loss: Loss) -> Answer | Loss:
         if self._lost is None:
             try:
                 return ask()
