@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": (8, 6)},
     "dcgan": {"width": 4},
     "residual": {"width": 4},
-    "conv5": {"maps": (4, 8, 8, 8)},
+    "conv5": {"maps": (4, 8, 8, 8, 8)},
     "fourier_mlp": {"waves": 4, "hidden": (8, 6)},
     "conv": {"maps": (4, 8)},
 }
@@ -376,7 +376,8 @@ def test_layer_sizes_are_the_sources() -> None:
         (128, 64, 5, 5),
         (256, 128, 5, 5),
         (512, 256, 5, 5),
-        (1, 512 * 2 * 2),
+        (1024, 512, 5, 5),
+        (1, 1024),
     ]
 
 

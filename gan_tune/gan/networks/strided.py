@@ -57,7 +57,7 @@ class StridedDiscriminator(nn.Module):
         self,
         shape: tuple[int, ...],
         *,
-        maps: ManyMaps = (64, 128, 256, 512),
+        maps: ManyMaps = (64, 128, 256, 512, 1024),
         norm: Norm = "none",
         activation: Activation = "leaky_relu",
     ) -> None:
