@@ -771,6 +771,12 @@ def test_versions_name_extractor_split_and_count(judged: tuple[Dataset, Judge]) 
         assert other.versions[name] != judge.versions[name]
 
 
+def test_fewer_of_large_samples_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = load_dataset("digits")
+    monkeypatch.setattr("gan_tune.metrics.judge.MAX_VALUES", 100 * 64 + 63)
+    assert build_judge(dataset, "selection").count == 100
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_non_finite_samples_score_nan(judged: tuple[Dataset, Judge], value: float) -> None:
     dataset, judge = judged

@@ -18,6 +18,8 @@ from gan_tune.metrics.metric import COMPARISONS, METRICS, metric_names
 __all__ = ["Judge", "build_judge"]
 
 MAX_COUNT = 10_000
+MAX_VALUES = 2**27
+"""In float32, of which there may be three copies: 512 MiB each, or 2,730 pictures of 3x128x128."""
 NO_MODELS = Models()
 
 
@@ -96,7 +98,7 @@ def build_judge(
 
     It computes every metric of the data set that is not costly, and the costly ones in ``extra``
     (which may name others too). Selection and test judges ask for equally many samples: the size of
-    the smaller of the two splits, 10,000 at most.
+    the smaller of the two splits, 10,000 at most, and fewer of large pictures.
 
     Raises:
         ValueError: ``extra`` names what does not apply to the data set.
@@ -107,7 +109,8 @@ def build_judge(
     if unknown := [name for name in extra if name not in applicable]:
         raise ValueError(f"metrics for {dataset.name} must be of {applicable}: {unknown}")
     names = tuple(name for name in applicable if name in extra or not METRICS[name].costly)
-    count = min(len(dataset.selection), len(dataset.test), MAX_COUNT)
+    fitting = max(1, MAX_VALUES // math.prod(dataset.shape))
+    count = min(len(dataset.selection), len(dataset.test), MAX_COUNT, fitting)
     extractor = build_extractor(dataset)
     real = _draw(dataset, split, count, extractor)
     # Metrics that share a limit share the very samples, so that these are sent and stored once.
