@@ -57,6 +57,7 @@ class GanTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take on the next trial; nothing of the last one is left but the data."""
         self._job: Job = new_config["job"]
+        self.config = {}  # else each report takes the job back to the driver, which keeps it
         self._trial = self._root.below("trials", self._job.name)
         self._reports: Iterator[Report] | None = None
         self._last_checkpoint = time.monotonic()
