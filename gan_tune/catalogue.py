@@ -7,7 +7,7 @@ space files, the JSON Schema and the conformance tests by way of :func:`catalogu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -26,15 +26,13 @@ from gan_tune.data_part import TRAINING_ARGUMENTS, dataset_of, own_arguments
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.data import DATASETS, check_dataset, user_dataset
-from gan_tune.gan.estimators import ESTIMATORS, estimator_refuses
-from gan_tune.gan.game import hidden_activations
+from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import (
     ENCODERS,
     NETWORKS,
     build_network,
-    has_batch_norm,
     network_class,
 )
 from gan_tune.gan.optimizers import OPTIMIZERS
@@ -46,12 +44,8 @@ from gan_tune.gan.updates import UPDATES
 from gan_tune.incompatibilities import (
     ADVICE,
     INCOMPATIBILITIES,
-    PAIRED_BATCH,
-    PENALISED_BATCH,
     SEARCH_ADVICE,
     SEARCH_REFUSALS,
-    paired,
-    penalised,
 )
 from gan_tune.metrics import METRICS, NO_OBJECTIVES, metric_names
 from gan_tune.searching.population import POPULATIONS
@@ -187,7 +181,8 @@ def _faults_of_network(
             rule = f"cannot be built for samples of shape {shape}"
             yield Fault(role, rule, in_one_line(error))
             return
-    yield from WANTED[role](config, network)
+    if role == "discriminator":
+        yield from _discriminator_lacks(config, network)
 
 
 def _unsound(network: Any) -> str | None:
@@ -201,41 +196,13 @@ def _unsound(network: Any) -> str | None:
     return None
 
 
-def _generator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
-    yield from _estimate_faults(config.generator_gradient, network, "generator_gradient")
-    for part in config.penalties:
-        if PENALTIES[part.name].of == "activations" and not hidden_activations(network):
-            reason = "needs a generator with activation layers (torch.nn modules) to look at"
-            yield Fault("penalties", reason, repr(part.name))
-
-
 def _discriminator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
-    yield from _estimate_faults(config.discriminator_gradient, network, "discriminator_gradient")
-    if config.discriminator.name not in NETWORKS["discriminator"] and has_batch_norm(network):
-        # Networks of our own say so by their argument `norm`.
-        for clash, reason in ((penalised(config), PENALISED_BATCH), (paired(config), PAIRED_BATCH)):
-            if clash:
-                yield Fault("discriminator", reason, config.discriminator.name)
     if hasattr(network, "features"):
         return
     for name in set(config.wanted_metrics) & METRICS.keys():
         if METRICS[name].model == "discriminator_features":
             rule = "needs a discriminator with a method `features`"
             yield Fault(_place_of_metric(config, name), rule, repr(name))
-
-
-def _estimate_faults(gradient: Part, network: nn.Module, place: str) -> Iterator[Fault]:
-    refusal = None if gradient.name == "backprop" else estimator_refuses(network)
-    if refusal is not None:
-        yield Fault(place, refusal, repr(gradient.name))
-
-
-WANTED: Mapping[str, Callable[[TrialConfig, nn.Module], Iterable[Fault]]] = {
-    "generator": _generator_lacks,
-    "discriminator": _discriminator_lacks,
-    "encoder": lambda config, network: (),
-}
-"""What other parts of a trial want of a network, by its role, and it has not."""
 
 
 def _place_of_metric(config: TrialConfig, name: str) -> str:

@@ -9,24 +9,22 @@ a warning.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from gan_tune.anatomy import anatomy, is_own
 from gan_tune.config import Incompatibility, Part, Ranged, SearchRule, TrialConfig
 from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.data import Dataset
+from gan_tune.gan.estimators import OBSTACLES
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.metrics import METRICS
 
 __all__ = [
     "ADVICE",
     "INCOMPATIBILITIES",
-    "PAIRED_BATCH",
-    "PENALISED_BATCH",
     "SEARCH_ADVICE",
     "SEARCH_REFUSALS",
-    "paired",
-    "penalised",
 ]
 
 GRADIENT_PENALTIES = frozenset(
@@ -39,12 +37,12 @@ GENERATOR_COSTS = frozenset(
 """Metrics that the generator's layers alone decide."""
 
 
-def penalised(config: TrialConfig) -> bool:
+def _penalised(config: TrialConfig) -> bool:
     """Whether a penalty looks at the discriminator's slope."""
     return any(part.name in GRADIENT_PENALTIES for part in config.penalties)
 
 
-def paired(config: TrialConfig) -> bool:
+def _paired(config: TrialConfig) -> bool:
     """Whether the loss compares each real logit with a fake one."""
     return config.loss.name == "relativistic"
 
@@ -59,6 +57,28 @@ def _norm(config: TrialConfig, player: str) -> str:
 
 def _estimated(config: TrialConfig, player: str) -> bool:
     return bool(getattr(config, f"{player}_gradient").name != "backprop")
+
+
+def _own_has_batch_norm(config: TrialConfig) -> bool:
+    """Whether a user's own discriminator has batch norm: ours say so by their argument `norm`."""
+    found = anatomy(config, "discriminator") if is_own(config, "discriminator") else None
+    return found is not None and found.batch_norm
+
+
+def _has_obstacle(config: TrialConfig, player: str, reason: str) -> bool:
+    """Whether an estimate is refused by what a user's own network is made of."""
+    if not (_estimated(config, player) and is_own(config, player)):
+        return False
+    found = anatomy(config, player)
+    return found is not None and found.obstacle == reason
+
+
+def _sees_no_activations(config: TrialConfig) -> bool:
+    """Whether a penalty looks at activations of a generator that has none."""
+    if not any(PENALTIES[part.name].of == "activations" for part in config.penalties):
+        return False
+    found = anatomy(config, "generator")
+    return found is not None and not found.activations
 
 
 def _is_points(config: TrialConfig) -> bool:
@@ -128,6 +148,10 @@ def _estimates(player: str) -> tuple[Incompatibility, ...]:
             "an estimate is of the adversarial loss alone; penalties need backprop",
             lambda c: _estimated(c, player) and _has_penalty(c, player),
         ),
+        *(
+            _rule(gradient, player, reason, partial(_has_obstacle, player=player, reason=reason))
+            for reason in OBSTACLES
+        ),
     )
 
 
@@ -154,13 +178,27 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "discriminator.norm",
         "penalties",
         PENALISED_BATCH,
-        lambda c: _norm(c, "discriminator") == "batch" and penalised(c),
+        lambda c: _norm(c, "discriminator") == "batch" and _penalised(c),
     ),
     _rule(
         "discriminator.norm",
         "loss",
         PAIRED_BATCH,
-        lambda c: _norm(c, "discriminator") == "batch" and paired(c),
+        lambda c: _norm(c, "discriminator") == "batch" and _paired(c),
+    ),
+    _rule(
+        "discriminator",
+        "penalties",
+        PENALISED_BATCH,
+        lambda c: _penalised(c) and _own_has_batch_norm(c),
+    ),
+    _rule("discriminator", "loss", PAIRED_BATCH, lambda c: _paired(c) and _own_has_batch_norm(c)),
+    _rule(
+        "penalties",
+        "generator",
+        "activation penalties look at activation layers (torch.nn modules), and the generator has "
+        "none",
+        _sees_no_activations,
     ),
     _rule(
         "penalties",
@@ -224,7 +262,7 @@ ADVICE: tuple[Incompatibility, ...] = (
         lambda c: (
             c.loss.name == "wasserstein"
             and not c.weight_clip
-            and not penalised(c)
+            and not _penalised(c)
             and _norm(c, "discriminator") != "spectral"
         ),
     ),
@@ -232,7 +270,7 @@ ADVICE: tuple[Incompatibility, ...] = (
         "weight_clip",
         "penalties",
         "a gradient penalty replaces weight clipping (Gulrajani et al. 2017)",
-        lambda c: bool(c.weight_clip) and penalised(c),
+        lambda c: bool(c.weight_clip) and _penalised(c),
     ),
     _rule(
         "weight_clip",

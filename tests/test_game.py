@@ -147,7 +147,7 @@ def test_an_estimate_of_a_players_gradient_is_its_gradient(player: Player, loss:
                 "generator": {"name": "mlp", "hidden": []},
                 "penalties": [{"name": "activation_l1", "weight": 1.0}],
             },
-            "penalties: needs a generator with activation layers",
+            "activation penalties look at activation layers",
         ),
         (
             {"discriminator": "test_game:Plain", "measure": ["linear_probe_accuracy"]},

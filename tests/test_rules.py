@@ -47,6 +47,16 @@ R1, ENCODER = penalty("r1"), {"encoder": {"name": "mlp", "hidden": [4]}}
 ESTIMATE = {"name": "random_directions", "directions": 2}
 KL = {"sparsity": {"name": "kl", "weight": 1.0}}
 
+
+def own(layer: str) -> Changes:
+    """Networks of a user's own with a layer, each player's gradient estimated."""
+    return {
+        "generator": {"name": "user_networks:LayeredGenerator", "layer": layer},
+        "discriminator": {"name": "user_networks:Discriminator", "layer": layer},
+        "gradient": ESTIMATE,
+    }
+
+
 EXAMPLES: dict[str, tuple[Changes, Changes]] = {
     "sigmoid reaches": (
         data("digits", scale="symmetric") | generator(output="sigmoid"),
@@ -67,6 +77,14 @@ EXAMPLES: dict[str, tuple[Changes, Changes]] = {
     ),
     "a lazy penalty": (RING | penalty("r1", every=2), PICTURES | penalty("r1", every=2)),
     "points have no pixels": (RING | {"augment": "diffaugment"}, {"augment": "diffaugment"}),
+    "activation penalties": (
+        generator(hidden=[]) | penalty("activation_l1"),
+        generator(hidden=[4]) | penalty("activation_l1"),
+    ),
+    "half precision": (own("half"), own("none")),
+    "differences of values cannot be taken through batch": (own("batch"), own("none")),
+    "differences of values cannot be taken through spectral": (own("spectral"), own("none")),
+    "differences of values cannot be taken through dropout": (own("dropout"), own("none")),
     "k must be": (
         ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 5}},
         ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 4}},

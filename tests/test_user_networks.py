@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from conftest import trial_config, trial_tree
 
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
-from gan_tune.errors import ConfigError
+from gan_tune.errors import ConfigError, SpaceError
 from gan_tune.gan.export import best_generator
 from gan_tune.gan.training import Training
 from gan_tune.metrics import build_judge
+from gan_tune.space import SearchSpace
 
 SOUND = ("Generator", "HiddenBuffer", "PlainTensor", "ReadsNumbers", "FromNumpy")
 
@@ -73,9 +75,61 @@ def test_what_could_not_be_trained_is_refused(generator: dict[str, Any], rule: s
 def test_batch_norm_is_seen_in_a_discriminator_without_a_name_for_it(
     changes: dict[str, Any], reason: str
 ) -> None:
-    discriminator = of("BatchNormDiscriminator")
+    discriminator = of("Discriminator", layer="batch")
     assert reason in faults(discriminator=discriminator, **changes)
     TrialConfig.from_tree(trial_tree(discriminator=discriminator), catalogue())
+
+
+R1 = {"choice": ["none", {"name": "r1", "weight": 1.0}]}
+ACTIVATIONS = {"choice": ["none", {"name": "activation_l1", "weight": 1.0}]}
+ESTIMATE = {"choice": ["backprop", {"name": "random_directions", "directions": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pair"),
+    [
+        (
+            {"discriminator": of("Discriminator", layer={"choice": ["none", "batch"]})}
+            | {"penalties": [R1]},
+            "discriminator.layer: batch does not go with penalties.0 = r1",
+        ),
+        (
+            {"discriminator": of("Discriminator", layer={"choice": ["none", "batch"]})}
+            | {"loss": {"choice": ["hinge", "relativistic"]}},
+            "discriminator.layer: batch does not go with loss = relativistic",
+        ),
+        (
+            {"discriminator": of("Discriminator", layer={"choice": ["none", "dropout"]})}
+            | {"discriminator_gradient": ESTIMATE},
+            "discriminator.layer: dropout does not go with discriminator_gradient = random",
+        ),
+        (
+            {"generator": of("LayeredGenerator", layer={"choice": ["none", "batch"]})}
+            | {"generator_gradient": ESTIMATE},
+            "generator.layer: batch does not go with generator_gradient = random_directions",
+        ),
+        (
+            {"generator": {"name": "mlp", "hidden": {"choice": [[6], []]}}}
+            | {"penalties": [ACTIVATIONS]},
+            "generator.hidden: #1 does not go with penalties.0 = activation_l1",
+        ),
+    ],
+    ids=["penalty", "loss", "estimate of D", "estimate of G", "activations"],
+)
+def test_pairs_that_only_a_built_network_shows_are_refused_with_the_form_that_avoids_them(
+    changes: dict[str, Any], pair: str
+) -> None:
+    trial = trial_tree(**changes)
+    budget = {"steps": trial.pop("steps"), "evaluations": trial.pop("evaluations")}
+    del trial["seed"]
+    tree = {"name": "pairs", "budget": {"trials": 4, **budget}, "trial": trial}
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.load(tree, catalogue())
+    (fault,) = caught.value.faults
+    assert pair in str(fault)
+    instead = yaml.safe_load(fault.rule.split("nest them instead: ")[1])
+    nested = {key: value for key, value in trial.items() if key not in changes} | instead
+    SearchSpace.load(tree | {"trial": nested}, catalogue())
 
 
 def test_a_module_that_ends_the_program_does_not(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Generator(nn.Module):
@@ -121,11 +123,40 @@ class Asserting(Generator):
         super().__init__(shape, latent)
 
 
-class BatchNormDiscriminator(nn.Module):
-    def __init__(self, shape: tuple[int, ...]) -> None:
+class Half(nn.Linear):
+    """Computes in half precision."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, features, dtype=torch.bfloat16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.bfloat16()).float()
+
+
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda features: nn.Identity(),
+    "batch": nn.BatchNorm1d,
+    "spectral": lambda features: spectral_norm(nn.Linear(features, features)),
+    "dropout": lambda features: nn.Dropout(0.5),
+    "half": Half,
+}
+
+
+class LayeredGenerator(Generator):
+    """With a layer that its arguments do not tell of."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 5, layer: str = "none") -> None:
+        super().__init__(shape, latent)
+        self.net = nn.Sequential(LAYERS[layer](latent), *self.net)
+
+
+class Discriminator(nn.Module):
+    """With a layer that its arguments do not tell of."""
+
+    def __init__(self, shape: tuple[int, ...], layer: str = "none") -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Flatten(), nn.Linear(math.prod(shape), 8), nn.BatchNorm1d(8), nn.Linear(8, 1)
+            nn.Flatten(), nn.Linear(math.prod(shape), 8), LAYERS[layer](8), nn.Linear(8, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:

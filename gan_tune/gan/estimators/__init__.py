@@ -2,6 +2,7 @@
 
 from gan_tune.gan.estimators.estimators import (
     ESTIMATORS,
+    OBSTACLES,
     backprop,
     central_difference,
     estimator_refuses,
@@ -12,6 +13,7 @@ from gan_tune.gan.estimators.perturbed import Network, Objective
 
 __all__ = [
     "ESTIMATORS",
+    "OBSTACLES",
     "Network",
     "Objective",
     "backprop",

@@ -13,7 +13,8 @@ precision has no ε that serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -31,6 +32,7 @@ from gan_tune.gan.estimators.perturbed import (
 
 __all__ = [
     "ESTIMATORS",
+    "OBSTACLES",
     "backprop",
     "central_difference",
     "estimator_refuses",
@@ -111,34 +113,35 @@ ESTIMATORS: dict[str, Callable[..., list[Tensor]]] = {
     "random_directions": random_directions,
 }
 
-CHANGING: tuple[tuple[str, Callable[[nn.Module], bool]], ...] = (
-    (
-        "batch statistics, whose running averages change in each forward pass",
-        lambda m: isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats,
-    ),
-    (
-        "spectral norm, whose power iteration goes on in each forward pass",
-        lambda m: (
+OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
+    {
+        "half precision has no step that serves a difference": lambda network: any(
+            p.dtype in (torch.float16, torch.bfloat16) for p in network.parameters()
+        ),
+        "differences of values cannot be taken through batch statistics, whose running averages "
+        "change in each forward pass": lambda network: any(
+            isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats
+            for m in network.modules()
+        ),
+        "differences of values cannot be taken through spectral norm, whose power iteration goes "
+        "on in each forward pass": lambda network: any(
             isinstance(m, nn.utils.parametrizations._SpectralNorm)
             or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
+            for m in network.modules()
         ),
-    ),
-    (
-        "dropout, which draws anew in each forward pass",
-        lambda m: isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0,
-    ),
+        "differences of values cannot be taken through dropout, which draws anew in each forward "
+        "pass": lambda network: any(
+            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules()
+        ),
+    }
 )
+"""Why differences of values cannot estimate a network's gradient → whether that holds for it."""
 
 
 def estimator_refuses(network: nn.Module) -> str | None:
-    """Why differences of values cannot estimate this network's gradient; None where they can.
+    """The first of the :data:`OBSTACLES` that a network has; None where it has none.
 
-    They compare the values of perturbed copies, so that the network must be a fixed function of
-    its weights and its input, in float32 or better. ``backprop`` has no such need.
+    Differences compare the values of perturbed copies, so that the network must be a fixed
+    function of its weights and its input, in float32 or better. ``backprop`` has no such need.
     """
-    if any(p.dtype in (torch.float16, torch.bfloat16) for p in network.parameters()):
-        return "half precision has no step that serves a difference"
-    for what, found in CHANGING:
-        if any(found(m) for m in network.modules()):
-            return f"differences of values cannot be taken through {what}"
-    return None
+    return next((reason for reason, found in OBSTACLES.items() if found(network)), None)
