@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from gan_tune.config import Part, TrialConfig
 from gan_tune.data_part import dataset_of
@@ -20,7 +21,7 @@ from gan_tune.gan.estimators import estimator_refuses
 from gan_tune.gan.game import hidden_activations
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm
 
-__all__ = ["Anatomy", "anatomy", "is_own", "once_per_network"]
+__all__ = ["Anatomy", "anatomy", "is_own", "look_at", "once_per_network"]
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
@@ -74,18 +75,32 @@ def once_per_network(
     return remembering
 
 
+def look_at(role: str, part: Part, shape: Shape, look: Callable[[nn.Module], T]) -> T:
+    """What ``look`` finds in a new network: on no real memory, unless it cannot do that.
+
+    Raises:
+        Exception: a user's network may raise anything.
+    """
+
+    def on(device: str) -> T:
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            return look(build_network(role, shape, name=part.name, args=part.args))
+
+    try:
+        return on("meta")
+    except Exception:
+        return on("cpu")
+
+
 @once_per_network
 def _anatomy(role: str, part: Part, shape: Shape) -> Anatomy | None:
-    # On no real memory, unless a user's network cannot do that.
-    for device in ("meta", "cpu"):
-        with torch.device(device), torch.random.fork_rng(devices=[]):
-            try:
-                network = build_network(role, shape, name=part.name, args=part.args)
-                return Anatomy(
-                    has_batch_norm(network),
-                    estimator_refuses(network),
-                    bool(hidden_activations(network)),
-                )
-            except Exception:  # a user's network may raise anything
-                continue
-    return None
+    try:
+        return look_at(role, part, shape, _dissected)
+    except Exception:
+        return None
+
+
+def _dissected(network: nn.Module) -> Anatomy:
+    return Anatomy(
+        has_batch_norm(network), estimator_refuses(network), bool(hidden_activations(network))
+    )

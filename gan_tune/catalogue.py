@@ -7,13 +7,14 @@ space files, the JSON Schema and the conformance tests by way of :func:`catalogu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from gan_tune.anatomy import is_own, look_at, once_per_network
 from gan_tune.config import (
     Argument,
     Catalogue,
@@ -27,6 +28,7 @@ from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.data import DATASETS, check_dataset, user_dataset
 from gan_tune.gan.estimators import ESTIMATORS
+from gan_tune.gan.export import check_exportable
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import (
@@ -147,9 +149,11 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
             continue
         # On no real memory, unless a user's network cannot do that.
         faults = list(_faults_of_network(role, part, config, shape, latent, device="meta"))
-        if faults and part.name not in NETWORKS[role]:
+        if faults and is_own(config, role):
             faults = list(_faults_of_network(role, part, config, shape, latent, device="cpu"))
         yield from faults
+        if role == "generator" and is_own(config, role) and not faults:
+            yield from _export_faults(role, part, shape)
 
 
 def _faults_of_network(
@@ -194,6 +198,17 @@ def _unsound(network: Any) -> str | None:
     if not any(parameter.requires_grad for parameter in network.parameters()):
         return "must have parameters to train"
     return None
+
+
+@once_per_network
+def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fault]:
+    """Whether a generator could not be registered in the end."""
+    try:
+        look_at(role, part, shape, partial(check_exportable, latent=part.args["latent"]))
+    except Exception as error:  # torch, or a user's network, may raise anything
+        rule = "cannot be exported: torch.export must take it for any batch size"
+        return [Fault(role, rule, in_one_line(error))]
+    return []
 
 
 def _discriminator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:

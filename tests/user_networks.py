@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -115,6 +116,23 @@ class BatchOfTwo(Generator):
     def forward(self, z: Tensor) -> Tensor:
         samples: Tensor = self.net(z)
         return samples.view(2, *self.shape)
+
+
+class Branching(Generator):
+    """Decides by values, which no graph can."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z if float(z.mean()) > 0 else -z)
+
+
+class OldWeightNorm(Generator):
+    """Its weight is no leaf, and cannot be copied."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 5) -> None:
+        super().__init__(shape, latent)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self.net[0] = nn.utils.weight_norm(self.net[0])
 
 
 class Asserting(Generator):

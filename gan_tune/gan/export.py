@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +19,7 @@ from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.randomness import seeded_globals
 from gan_tune.gan.scaling import Scaling, scaling_of
 
-__all__ = ["ExportedGenerator", "best_generator", "draw"]
+__all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw"]
 
 BATCH = 1_000
 
@@ -51,6 +57,35 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
     network.load_state_dict(weights)
     plain = without_parametrizations(network)  # torch.export cannot take the others
     return ExportedGenerator(plain, scaling_of(dataset, config.data.args["scale"])).eval()
+
+
+def check_exportable(network: nn.Module, *, latent: int) -> None:
+    """Whether a generator can be exported as :func:`best_generator` and the registry will.
+
+    Raises:
+        Exception: what torch raises where it cannot copy the network, nor export it for any batch
+            size.
+    """
+    plain = without_parametrizations(network)
+    device = next(plain.parameters()).device
+    # A batch of 1 would freeze the batch dimension.
+    examples = (torch.zeros(2, latent, device=device),)
+    with _in_silence():
+        program = torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    program.module()(torch.zeros(3, latent, device=device))
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keeps to itself what torch prints, logs and warns of before it raises: whole graphs."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 @torch.no_grad()
