@@ -139,7 +139,7 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
         shape = dataset_of(config.data).shape
     except DataError:
         return
-    latent = config.generator.args["latent"]
+    latent = config.generator.args.get("latent")  # a default that is no JSON is not there
     if not isinstance(latent, int) or latent < 1:  # of a user's own generator: checked nowhere else
         yield Fault("generator.latent", "must be a whole number of at least 1", shown(latent))
         return

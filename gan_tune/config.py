@@ -33,6 +33,7 @@ from gan_tune.wording import (
     argument_faults,
     closest,
     faults_of,
+    in_one_line,
     must_be_one_of,
     shown,
     unknown_key,
@@ -383,12 +384,10 @@ class Argument:
             pydantic.ValidationError: the value does not fit the annotation.
         """
         adapter = _adapter(self.annotation)
-        try:
-            text = json.dumps(value)
-        except (TypeError, ValueError):
+        if not _is_json(value):
             return adapter.validate_python(value, strict=True)
         # Through JSON, so that strict means: no number out of text, but a tuple out of a list.
-        return adapter.validate_json(text, strict=True)
+        return adapter.validate_json(json.dumps(value), strict=True)
 
     def example(self) -> Any:
         """Some value that fits, None where none of the simplest does."""
@@ -539,6 +538,9 @@ class Catalogue:
     def resolve(self, kind: str, given: Any, path: str, faults: list[Fault]) -> Any:
         """A :class:`Part` with every argument checked and defaults filled in.
 
+        All of its arguments are JSON, since trials are recorded: a default that is not (a class, a
+        function) is left out, and the part's own signature supplies it.
+
         Faults are appended to ``faults``; then what comes back is of no further use.
         """
         if given is None and "none" in self.parts[kind]:
@@ -565,12 +567,20 @@ class Catalogue:
                 resolved[key] = arguments[key].check(value)
             except ValidationError as error:
                 faults.extend(argument_faults(error, f"{path}.{key}", value))
+            except Exception as error:  # the annotation is a user's
+                rule = f"cannot be checked by its annotation ({in_one_line(error)})"
+                faults.append(Fault(f"{path}.{key}", rule, shown(value)))
+            else:
+                if not _is_json(resolved[key]):
+                    made = type(resolved[key]).__name__
+                    rule = f"must stay JSON, but its annotation makes a {made} of it"
+                    faults.append(Fault(f"{path}.{key}", rule, shown(value)))
         for argument in arguments.values():
             if argument.name in given:
                 continue
             if argument.required:
                 faults.append(Fault(f"{path}.{argument.name}", f"{name} needs {argument.name}"))
-            else:
+            elif _is_json(argument.default):  # others are no setting: the part itself knows them
                 resolved[argument.name] = argument.default
         ordered = {key: resolved[key] for key in arguments if key in resolved}
         return Part(name=name, args=ordered)
@@ -610,8 +620,8 @@ def signature_arguments(
     target = part.__init__ if inspect.isclass(part) else part
     try:
         hints = get_type_hints(target, include_extras=True)
-    except (NameError, AttributeError, TypeError):
-        hints = {}  # a user's part may name types that exist for its type checker only
+    except Exception:  # text that is evaluated: of types there for a type checker only, or no type
+        hints = {}
     parameters = list(inspect.signature(part).parameters.values())
     if skip is not None:
         chosen = [
@@ -628,6 +638,14 @@ def signature_arguments(
         )
         for p in chosen
     }
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _field(fault: Fault) -> str:

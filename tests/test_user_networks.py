@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from gan_tune.gan.training import Training
 from gan_tune.metrics import build_judge
 from gan_tune.space import SearchSpace
 
-SOUND = ("Generator", "HiddenBuffer", "PlainTensor", "ReadsNumbers", "FromNumpy")
+SOUND = ("Generator", "HiddenBuffer", "PlainTensor", "ReadsNumbers", "FromNumpy", "WithClass")
 
 
 def of(name: str, **args: Any) -> dict[str, Any]:
@@ -45,6 +46,12 @@ def test_what_was_judged_is_what_is_exported(name: str) -> None:
     torch.export.export(exported, (z,))
 
 
+def test_a_default_that_is_no_json_is_left_to_the_signature() -> None:
+    config = trial_config(generator=of("WithClass"))
+    assert config.generator.args == {"latent": 5}
+    assert TrialConfig.from_tree(json.loads(json.dumps(config.tree())), catalogue()) == config
+
+
 @pytest.mark.parametrize(
     ("generator", "rule"),
     [
@@ -59,6 +66,10 @@ def test_what_was_judged_is_what_is_exported(name: str) -> None:
         (of("Generator", latent=-1), "generator.latent: must be a whole number of at least 1: -1"),
         (of("AnyLatent", latent="big"), "generator.latent: must be a whole number of at least 1"),
         (of("AnyLatent", latent=2.5), "generator.latent: must be a whole number of at least 1"),
+        (
+            of("WithPath", root="x"),
+            "generator.root: must stay JSON, but its annotation makes a PosixPath of it: 'x'",
+        ),
         (of("AnyLatent"), "generator.latent: user_networks:AnyLatent needs latent"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -70,6 +71,23 @@ class AnyLatent(Generator):
     """Its latent has no annotation to be checked by."""
 
     def __init__(self, shape: tuple[int, ...], latent) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(shape, latent)
+
+
+class WithClass(Generator):
+    """A default that is no JSON."""
+
+    def __init__(
+        self, shape: tuple[int, ...], latent: int = 5, activation: type[nn.Module] = nn.Sigmoid
+    ) -> None:
+        super().__init__(shape, latent)
+        self.net[1] = activation()
+
+
+class WithPath(Generator):
+    """An argument that its annotation turns into what is no JSON."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 5, root: Path = Path()) -> None:
         super().__init__(shape, latent)
 
 
