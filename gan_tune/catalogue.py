@@ -113,21 +113,21 @@ def _signatures(parts: Mapping[str, Callable[..., Any]]) -> dict[str, dict[str, 
 @cache
 def _user_part(kind: str, name: str) -> Mapping[str, Argument]:
     """Arguments of a user's own part, named by import path: networks and data sets."""
-    if kind == "data":
-        try:
-            loader = user_dataset(name)
-        except DataError as error:
-            raise KeyError(str(error)) from error
-        return TRAINING_ARGUMENTS | signature_arguments(loader, skip=0)
-    if kind not in NETWORKS:
-        raise KeyError(f"a {kind.replace('_', ' ')} cannot be given by import path")
+    if kind != "data" and kind not in NETWORKS:
+        raise KeyError(f"no {kind.replace('_', ' ')} can be given by import path")
     try:
-        network = network_class(kind, name)
-    except LookupError as error:
+        part = user_dataset(name) if kind == "data" else network_class(kind, name)
+    except (DataError, LookupError) as error:
         raise KeyError(error.args[0]) from error
-    if not inspect.isclass(network) or not list(inspect.signature(network).parameters):
+    try:
+        parameters = inspect.signature(part).parameters
+    except (TypeError, ValueError) as error:
+        raise KeyError(f"must have a signature ({in_one_line(error)})") from error
+    if kind == "data":
+        return TRAINING_ARGUMENTS | signature_arguments(part, skip=0)
+    if not inspect.isclass(part) or not parameters:
         raise KeyError("must be a class whose first parameter is the shape of one sample")
-    arguments = signature_arguments(network, skip=2 if kind == "encoder" else 1)
+    arguments = signature_arguments(part, skip=2 if kind == "encoder" else 1)
     if kind == "generator" and "latent" not in arguments:
         raise KeyError("a generator must take an argument `latent`, the size of its input")
     return arguments

@@ -20,7 +20,15 @@ from gan_tune.gan.training import Training
 from gan_tune.metrics import build_judge
 from gan_tune.space import SearchSpace
 
-SOUND = ("Generator", "HiddenBuffer", "PlainTensor", "ReadsNumbers", "FromNumpy", "WithClass")
+SOUND = (
+    "Generator",
+    "HiddenBuffer",
+    "PlainTensor",
+    "ReadsNumbers",
+    "FromNumpy",
+    "WithClass",
+    "BrokenAnnotation",
+)
 
 
 def of(name: str, **args: Any) -> dict[str, Any]:
@@ -69,6 +77,10 @@ def test_a_default_that_is_no_json_is_left_to_the_signature() -> None:
         (
             of("WithPath", root="x"),
             "generator.root: must stay JSON, but its annotation makes a PosixPath of it: 'x'",
+        ),
+        (
+            of("MisfitAnnotation", text="b"),
+            "generator.text: cannot be checked by its annotation (TypeError: Unable to apply",
         ),
         (of("AnyLatent"), "generator.latent: user_networks:AnyLatent needs latent"),
     ],
@@ -148,6 +160,31 @@ def test_pairs_that_only_a_built_network_shows_are_refused_with_the_form_that_av
     instead = yaml.safe_load(fault.rule.split("nest them instead: ")[1])
     nested = {key: value for key, value in trial.items() if key not in changes} | instead
     SearchSpace.load(tree | {"trial": nested}, catalogue())
+
+
+@pytest.mark.parametrize("kind", ["generator", "discriminator", "encoder", "data"])
+def test_what_has_no_signature_is_refused(kind: str) -> None:
+    assert f"{kind}.name: must have a signature" in faults(**{kind: {"name": "builtins:dict"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("no_data", "RuntimeError: no luck"), ("leaving_data", "SystemExit: 3")]
+)
+def test_data_that_cannot_be_loaded_are_told_of_in_one_line(name: str, says: str) -> None:
+    tree = {"name": "own", "budget": {"trials": 1, "steps": 4}}
+    trial = trial_tree(data=of(name))
+    for field in ("steps", "evaluations", "seed"):
+        del trial[field]
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.load(tree | {"trial": trial}, catalogue())
+    assert str(caught.value) == f"data: data set user_networks:{name}: cannot be loaded: {says}"
+
+
+@pytest.mark.parametrize("field", ["generator_optimizer", "update", "loss"])
+def test_only_networks_and_data_can_be_given_by_import_path(field: str) -> None:
+    text = faults(**{field: {"name": "torch.optim:Adam"}})
+    kind = field.removeprefix("generator_")
+    assert f"{field}.name: no {kind} can be given by import path: 'torch.optim:Adam'" in text
 
 
 def test_a_module_that_ends_the_program_does_not(

@@ -6,11 +6,15 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_tune.gan.data import Dataset
 
 
 class Generator(nn.Module):
@@ -88,6 +92,27 @@ class WithPath(Generator):
     """An argument that its annotation turns into what is no JSON."""
 
     def __init__(self, shape: tuple[int, ...], latent: int = 5, root: Path = Path()) -> None:
+        super().__init__(shape, latent)
+
+
+class BrokenAnnotation(Generator):
+    """An annotation that is no Python."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent: int = 5,
+        width: "3 +" = 1,  # type: ignore  # noqa: F722
+    ) -> None:
+        super().__init__(shape, latent)
+
+
+class MisfitAnnotation(Generator):
+    """A bound that no text can be held against."""
+
+    def __init__(
+        self, shape: tuple[int, ...], latent: int = 5, text: Annotated[str, Field(ge=1)] = "a"
+    ) -> None:
         super().__init__(shape, latent)
 
 
@@ -198,3 +223,11 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(x)
         return logits
+
+
+def no_data() -> Dataset:
+    raise RuntimeError("no luck\nat all")
+
+
+def leaving_data() -> Dataset:
+    raise SystemExit(3)

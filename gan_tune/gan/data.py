@@ -25,6 +25,7 @@ from gan_tune.gan.finding import cache_folder
 from gan_tune.gan.idx import PARTS, check_idx_folder, find_idx_folder, read_idx_folder
 from gan_tune.gan.picture_folder import Crop, check_first, decoded, list_pictures
 from gan_tune.gan.points import gaussian, grid, ring
+from gan_tune.wording import in_one_line
 
 __all__ = [
     "DATASETS",
@@ -51,7 +52,13 @@ def load_dataset(name: str, **args: Any) -> Dataset:
             damaged or does not fit.
     """
     builder, args = _resolve(name, args)
-    dataset = builder(**args)
+    try:
+        dataset = builder(**args)
+    except (Exception, SystemExit) as error:
+        if name in DATASETS or isinstance(error, DataError):
+            raise
+        # A user's function may raise anything.
+        raise DataError(f"data set {name}: cannot be loaded: {in_one_line(error)}") from error
     if not isinstance(dataset, Dataset):
         given = type(dataset).__name__
         raise DataError(f"data set {name}: must return a gan_tune.gan.data.Dataset: {given}")
@@ -208,7 +215,7 @@ def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], di
         raise DataError(f"data set must be one of {', '.join(DATASETS)}{hint}: {name!r}")
     try:
         inspect.signature(builder).bind(**args)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: a builtin may have no signature
         raise DataError(f"data set {name}: {error}: {dict(args)!r}") from None
     if ":" in name:
         return builder, dict(args)
@@ -232,9 +239,9 @@ def user_dataset(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
         builder = getattr(import_module(module), attribute)
-    except Exception as error:  # a user's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a user's module may do anything while imported
         raise DataError(
-            f"data set must be importable as module:function: {name!r}: {error}"
+            f"data set must be importable as module:function: {name!r}: {in_one_line(error)}"
         ) from None
     if not callable(builder):
         raise DataError(f"data set must be a function: {name!r}: {type(builder).__name__}")
