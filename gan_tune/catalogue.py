@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_tune.anatomy import is_own, look_at, once_per_network
 from gan_tune.config import (
@@ -181,12 +181,12 @@ def _faults_of_network(
                 if output.dtype != torch.float32:
                     yield Fault(role, "must give float32", str(output.dtype))
                     return
+            if role == "discriminator":
+                yield from _discriminator_lacks(config, network, torch.zeros(3, *given))
         except Exception as error:  # a user's network may raise anything
             rule = f"cannot be built for samples of shape {shape}"
             yield Fault(role, rule, in_one_line(error))
             return
-    if role == "discriminator":
-        yield from _discriminator_lacks(config, network)
 
 
 def _unsound(network: Any) -> str | None:
@@ -211,13 +211,24 @@ def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fa
     return []
 
 
-def _discriminator_lacks(config: TrialConfig, network: nn.Module) -> Iterator[Fault]:
-    if hasattr(network, "features"):
-        return
-    for name in set(config.wanted_metrics) & METRICS.keys():
-        if METRICS[name].model == "discriminator_features":
-            rule = "needs a discriminator with a method `features`"
-            yield Fault(_place_of_metric(config, name), rule, repr(name))
+def _discriminator_lacks(
+    config: TrialConfig, network: nn.Module, samples: Tensor
+) -> Iterator[Fault]:
+    probing = [
+        name
+        for name in set(config.wanted_metrics) & METRICS.keys()
+        if METRICS[name].model == "discriminator_features"
+    ]
+    features = getattr(network, "features", None)
+    if features is None:
+        rule = "needs a discriminator with a method `features`"
+        yield from (Fault(_place_of_metric(config, name), rule, repr(name)) for name in probing)
+    elif probing:
+        found = features(samples) if callable(features) else features
+        shape = tuple(found.shape) if isinstance(found, Tensor) else None
+        if shape is None or shape[:1] != (len(samples),) or 0 in shape:
+            rule = f"its `features` must map {tuple(samples.shape)} to ({len(samples)}, features)"
+            yield Fault("discriminator", rule, shown(found if shape is None else shape))
 
 
 def _place_of_metric(config: TrialConfig, name: str) -> str:

@@ -73,6 +73,17 @@ class Residual(nn.Module):
         return self.head(self.twice(self.twice(h).tanh()).softmax(-1) * h)
 
 
+class TwoNames(nn.Module):
+    """One layer under two names, called by both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.second = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).tanh())
+
+
 class Branching(nn.Module):
     """A forward pass that cannot be traced."""
 
@@ -121,6 +132,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "convolutional": (convolutional, (1, 8, 8)),
     "tied": (TiedAutoencoder, (3,)),
     "residual": (Residual, (3,)),
+    "two_names": (TwoNames, (3,)),
     "branching": (Branching, (3,)),
     "sequence": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), (6, 3)),
 }

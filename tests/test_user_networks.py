@@ -162,6 +162,21 @@ def test_pairs_that_only_a_built_network_shows_are_refused_with_the_form_that_av
     SearchSpace.load(tree | {"trial": nested}, catalogue())
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("NoFeatures", "its `features` must map (3, 1, 8, 8) to (3, features): 3"),
+        ("EmptyFeatures", "its `features` must map (3, 1, 8, 8) to (3, features): (3, 0)"),
+        ("RaisingFeatures", "cannot be built for samples of shape (1, 8, 8): RuntimeError: no"),
+    ],
+)
+def test_features_are_tried_where_they_are_probed(name: str, says: str) -> None:
+    trial_config(discriminator=of(name))
+    probed = {"measure": ["linear_probe_accuracy"]}
+    assert f"discriminator: {says}" in faults(discriminator=of(name), **probed)
+    trial_config(discriminator=of("PictureFeatures"), **probed)
+
+
 @pytest.mark.parametrize("kind", ["generator", "discriminator", "encoder", "data"])
 def test_what_has_no_signature_is_refused(kind: str) -> None:
     assert f"{kind}.name: must have a signature" in faults(**{kind: {"name": "builtins:dict"}})

@@ -225,6 +225,25 @@ class Discriminator(nn.Module):
         return logits
 
 
+class NoFeatures(Discriminator):
+    features = 3
+
+
+class EmptyFeatures(Discriminator):
+    def features(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :0]
+
+
+class RaisingFeatures(Discriminator):
+    def features(self, x: Tensor) -> Tensor:
+        raise RuntimeError("no luck")
+
+
+class PictureFeatures(Discriminator):
+    def features(self, x: Tensor) -> Tensor:
+        return x
+
+
 def no_data() -> Dataset:
     raise RuntimeError("no luck\nat all")
 

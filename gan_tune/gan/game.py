@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from gan_tune.config import Part, TrialConfig
 from gan_tune.gan import checkpoint
@@ -28,6 +27,7 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.gan.randomness import global_generators, global_state, seeded, seeded_globals
 from gan_tune.gan.residence import resident
+from gan_tune.gan.reweighted import reweighted
 from gan_tune.gan.scaling import scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES, idle_share
@@ -406,7 +406,7 @@ class Game:
         """G(T(E(x))) in data space."""
         assert self.decoder is not None
         weights: dict[str, Tensor] = dict(self.judged().named_parameters())
-        return self.scaling.undo(functional_call(self.decoder, weights, (self.encode(real),)))
+        return self.scaling.undo(reweighted(self.decoder, weights)(self.encode(real)))
 
     def evaluated(self, function: Network) -> Network:
         """A function of samples in data space; the networks are in eval mode, without a graph."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.func import debug_unwrap, functional_call, vmap
+from torch.func import debug_unwrap, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
+from gan_tune.gan.reweighted import reweighted
 
 __all__ = ["Network", "Objective", "coordinate_losses", "copies_per_chunk", "direction_losses"]
 
@@ -80,7 +81,7 @@ def _replaced(network: nn.Module, name: str, parameter: Tensor, step: float) -> 
 
     def copy(index: Tensor) -> Network:
         moved = {name: parameter + step * (positions == index).to(parameter.dtype)}
-        return lambda x: functional_call(network, moved, (x,))
+        return reweighted(network, moved)
 
     return copy
 
@@ -111,7 +112,7 @@ def direction_losses(
 
     def loss(direction: dict[str, Tensor]) -> Tensor:
         moved = {name: w + step * direction[name] for name, w in parameters(network).items()}
-        return objective(lambda x: functional_call(network, moved, (x,)))
+        return objective(reweighted(network, moved))
 
     losses: Tensor = vmap(loss)(directions)
     return losses
