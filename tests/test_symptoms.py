@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from conftest import trial_config
 
 from gan_tune.catalogue import dataset_of
+from gan_tune.gan.data import Dataset, load_dataset
 from gan_tune.gan.symptoms import SYMPTOMS, Vitals, symptoms
 from gan_tune.gan.training import Report, train
-from gan_tune.metrics import build_judge
+from gan_tune.metrics import Judge, build_judge
+from gan_tune.metrics.evidence import as_samples
 
 SOUND = Vitals(1.0, 2.0, 1.0, 2.0, 0.7, 0.7, 10.0)
 
@@ -50,10 +55,61 @@ def test_just_inside_the_threshold_is_sound(name: str) -> None:
     assert symptoms(inside[name]) == ()
 
 
-def test_ups_and_downs_at_the_floor_are_no_oscillation() -> None:
+def test_ups_and_downs_within_the_noise_are_no_oscillation() -> None:
     wobble = (1.0, 2.9, 1.0, 2.9, 1.0, 2.9, 1.0, 2.9)
-    assert symptoms([vitals(value=v, floor=1.0) for v in wobble]) == ()
-    assert symptoms([vitals(value=v, floor=0.1) for v in wobble]) == ("oscillating",)
+    assert symptoms([vitals(value=v, noise=1.0) for v in wobble]) == ()
+    assert symptoms([vitals(value=v, noise=0.1) for v in wobble]) == ("oscillating",)
+
+
+@cache
+def judged(name: str) -> tuple[Dataset, Judge]:
+    dataset = load_dataset(name)
+    return dataset, build_judge(dataset, "selection")
+
+
+NO_UPS_AND_DOWNS = {
+    "reverse_kl": (0.0009, 0.002),
+    "kernel_distance": (-1e-4, 1e-4),
+    "coverage": (0.0, 0.002),
+    "modes_covered": (8.0, 5.0),
+    "energy_distance": (0.024, 0.04),
+}
+"""Objective → two values between which the draw of the samples alone may move it."""
+UPS_AND_DOWNS = {
+    "reverse_kl": (0.02, 0.2),
+    "kernel_distance": (0.02, 0.2),
+    "coverage": (0.2, 0.6),
+    "modes_covered": (8.0, 2.0),
+    "energy_distance": (0.05, 0.3),
+}
+
+
+@pytest.mark.parametrize("metric", UPS_AND_DOWNS)
+def test_an_objective_oscillates_by_its_own_noise(metric: str) -> None:
+    noise = judged("ring")[1].noise[metric]
+    for pair, shown in ((NO_UPS_AND_DOWNS[metric], ()), (UPS_AND_DOWNS[metric], ("oscillating",))):
+        assert symptoms([vitals(value=v, noise=noise) for v in pair * 5]) == shown
+
+
+@pytest.mark.parametrize("name", ["digits", "ring"])
+def test_real_samples_do_not_oscillate_by_any_metric(name: str) -> None:
+    """Fresh real samples at each report: all ups and downs are those of the draw."""
+    dataset, judge = judged(name)
+    random = np.random.RandomState(0)
+    drawn = [
+        judge(as_samples(torch.tensor(random.permutation(dataset.train)[: judge.count])))
+        for _ in range(12)
+    ]
+    for metric, noise in judge.noise.items():
+        history = [
+            vitals(value=figures[metric], noise=noise) for figures in drawn if metric in figures
+        ]
+        assert symptoms(history) == (), metric
+
+
+def test_ups_and_downs_long_after_the_worst_count_where_they_are_more_than_slight() -> None:
+    for worst, shown in ((100.0, ("oscillating",)), (10_000.0, ())):
+        assert symptoms([vitals(value=v) for v in (worst, *(2.0, 6.0) * 5)]) == shown
 
 
 def test_a_generator_that_never_heard_anything_has_vanished() -> None:

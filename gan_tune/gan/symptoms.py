@@ -25,7 +25,9 @@ DOMINATED = 0.99
 SWING = 1.5
 """Least ratio between a value and the next turning point for the way to be a swing."""
 NOISE = 3.0
-"""Times its floor under which the objective's ups and downs are those of the samples drawn."""
+"""Times its noise that is added to the objective: what lies below it counts as still."""
+SLIGHT = 0.01
+"""Share of the largest objective seen that is added to it where that is more than the noise."""
 SWINGS = 4
 """So many swings make an oscillation."""
 
@@ -35,8 +37,9 @@ class Vitals(NamedTuple):
 
     Means (and largest values) of both players' gradient norms before clipping, the
     discriminator's mean accuracy on real and on fake samples, and the objective, all of them
-    possibly NaN; ``floor`` is the objective's value of real samples, 0 where there is none. What is
-    of the discriminator is None where it made no step, as in a ``block`` of the generator alone.
+    possibly NaN; ``noise`` is by how much the objective changes with the draw of the samples alone,
+    in its units. What is of the discriminator is None where it made no step, as in a ``block`` of
+    the generator alone.
     """
 
     generator_norm: float
@@ -46,7 +49,7 @@ class Vitals(NamedTuple):
     accuracy_real: float | None
     accuracy_fake: float | None
     value: float
-    floor: float = 0.0
+    noise: float = 0.0
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
@@ -87,14 +90,16 @@ def dominated(history: Sequence[Vitals]) -> bool:
 
 
 def oscillating(history: Sequence[Vitals]) -> bool:
-    """The objective went up and down again and again by half of itself and more."""
-    values = [
-        max(abs(vitals.value), NOISE * vitals.floor)
-        for vitals in history
-        if math.isfinite(vitals.value)
-    ]
-    if not values:
+    """The objective went up and down again and again by half of itself and more.
+
+    A ratio means nothing next to 0, where shares, divergences and unbiased distances may lie: so
+    some of what cannot be told from 0 is added first.
+    """
+    told = [vitals for vitals in history if math.isfinite(vitals.value)]
+    if not told:
         return False
+    largest = max(abs(vitals.value) for vitals in told)
+    values = [max(v.value, 0) + max(NOISE * v.noise, SLIGHT * largest) for v in told]
     swings, falling, extreme = 0, True, values[0]
     for value in values:
         turned = value > SWING * extreme if falling else value * SWING < extreme

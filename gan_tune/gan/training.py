@@ -47,8 +47,8 @@ class Judge(Protocol):
         ...
 
     @property
-    def floor(self) -> Mapping[str, float]:
-        """Of each distance what real samples come to."""
+    def noise(self) -> Mapping[str, float]:
+        """By how much each metric changes with the draw of the samples alone."""
         ...
 
     def __call__(self, samples: Tensor, *, models: Models) -> Mapping[str, float]: ...
@@ -169,8 +169,8 @@ class Training:
         scalars = metrics | {name: float(f) for name, f in self.game.figures.items()}
         scalars |= self.game.means()
         value: float | None = metrics[self.config.objective.metric]
-        floor = self.judge.floor.get(self.config.objective.metric, 0.0)
-        self._history.append(_vitals(scalars, value, floor))
+        noise = self.judge.noise[self.config.objective.metric]
+        self._history.append(_vitals(scalars, value, noise))
         if not (sound and value is not None and math.isfinite(value)):
             value, self.outcome = None, "diverged"
         improved = value is not None and self._keep_if_best(value)
@@ -327,7 +327,7 @@ class Training:
         }
 
 
-def _vitals(scalars: Mapping[str, float], value: float | None, floor: float) -> Vitals:
+def _vitals(scalars: Mapping[str, float], value: float | None, noise: float) -> Vitals:
     return Vitals(
         scalars["generator_gradient_norm"],
         scalars["generator_gradient_norm_max"],
@@ -336,5 +336,5 @@ def _vitals(scalars: Mapping[str, float], value: float | None, floor: float) -> 
         scalars.get("discriminator_accuracy_real"),
         scalars.get("discriminator_accuracy_fake"),
         math.nan if value is None else value,
-        floor,
+        noise,
     )
