@@ -12,7 +12,16 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "symptoms", "vanishing"]
+__all__ = [
+    "SYMPTOMS",
+    "Vitals",
+    "dominated",
+    "exploding",
+    "mode_dropping",
+    "oscillating",
+    "symptoms",
+    "vanishing",
+]
 
 VANISHING = 1e-2
 """Share of its largest mean under which the generator's mean gradient norm has vanished."""
@@ -30,6 +39,12 @@ SLIGHT = 0.01
 """Share of the largest objective seen that is added to it where that is more than the noise."""
 SWINGS = 4
 """So many swings make an oscillation."""
+FAITHFUL = 0.35
+"""Share of samples on the modes of a mixture, or density, from which on a part can be missed."""
+CROWDED = 0.5
+"""Coverage over density (at most 1) under which samples crowd on a part of the data."""
+DROPPED_REPORTS = 2
+"""So many reports in a row, the last ones, show dropped modes."""
 
 
 class Vitals(NamedTuple):
@@ -40,6 +55,9 @@ class Vitals(NamedTuple):
     possibly NaN; ``noise`` is by how much the objective changes with the draw of the samples alone,
     in its units. What is of the discriminator is None where it made no step, as in a ``block`` of
     the generator alone.
+
+    ``modes_missed`` and ``high_quality_share`` are known of a mixture, ``density`` and ``coverage``
+    of any other data.
     """
 
     generator_norm: float
@@ -50,6 +68,10 @@ class Vitals(NamedTuple):
     accuracy_fake: float | None
     value: float
     noise: float = 0.0
+    modes_missed: float | None = None
+    high_quality_share: float | None = None
+    density: float | None = None
+    coverage: float | None = None
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
@@ -110,11 +132,35 @@ def oscillating(history: Sequence[Vitals]) -> bool:
     return swings >= SWINGS
 
 
+def mode_dropping(history: Sequence[Vitals]) -> bool:
+    """Samples are like the data, but only like a part of them, in the last two reports.
+
+    Of a mixture, a mode is missed while a third of the samples lie on modes. Of other data, samples
+    lie where the data are dense and yet leave most of them without a sample nearby: coverage is
+    under half of density, and the two are alike for real samples (Naeem et al. 2020).
+    """
+    last = history[-DROPPED_REPORTS:]
+    return len(last) == DROPPED_REPORTS and all(_misses_modes(v) or _crowds(v) for v in last)
+
+
+def _misses_modes(vitals: Vitals) -> bool:
+    share, missed = vitals.high_quality_share, vitals.modes_missed
+    return share is not None and missed is not None and share >= FAITHFUL and missed > 0
+
+
+def _crowds(vitals: Vitals) -> bool:
+    density, coverage = vitals.density, vitals.coverage
+    if density is None or coverage is None:
+        return False
+    return density >= FAITHFUL and coverage < CROWDED * min(density, 1)
+
+
 SYMPTOMS: dict[str, Callable[[Sequence[Vitals]], bool]] = {
     "vanishing": vanishing,
     "exploding": exploding,
     "oscillating": oscillating,
     "dominated": dominated,
+    "mode_dropping": mode_dropping,
 }
 
 

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint, pictures
-from gan_tune.gan.data import Dataset
+from gan_tune.gan.data import Dataset, Mixture
 from gan_tune.gan.game import Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
@@ -170,7 +170,7 @@ class Training:
         scalars |= self.game.means()
         value: float | None = metrics[self.config.objective.metric]
         noise = self.judge.noise[self.config.objective.metric]
-        self._history.append(_vitals(scalars, value, noise))
+        self._history.append(_vitals(scalars, value, noise, self.dataset.mixture))
         if not (sound and value is not None and math.isfinite(value)):
             value, self.outcome = None, "diverged"
         improved = value is not None and self._keep_if_best(value)
@@ -327,7 +327,9 @@ class Training:
         }
 
 
-def _vitals(scalars: Mapping[str, float], value: float | None, noise: float) -> Vitals:
+def _vitals(
+    scalars: Mapping[str, float], value: float | None, noise: float, mixture: Mixture | None
+) -> Vitals:
     return Vitals(
         scalars["generator_gradient_norm"],
         scalars["generator_gradient_norm_max"],
@@ -337,4 +339,14 @@ def _vitals(scalars: Mapping[str, float], value: float | None, noise: float) -> 
         scalars.get("discriminator_accuracy_fake"),
         math.nan if value is None else value,
         noise,
+        **_spread(scalars, mixture),
     )
+
+
+def _spread(scalars: Mapping[str, float], mixture: Mixture | None) -> dict[str, float]:
+    if mixture is None:
+        return {name: scalars[name] for name in ("density", "coverage")}
+    return {
+        "modes_missed": len(mixture.modes) - scalars["modes_covered"],
+        "high_quality_share": scalars["high_quality_share"],
+    }
