@@ -819,3 +819,25 @@ def test_every_table_can_be_drawn(points: np.ndarray[Any, Any]) -> None:
     assert bool((picture == blue).all(-1).any()), "no sample is to be seen"
     drawn = pictures.curves({"a": torch.tensor(points[:5])}, torch.tensor(points), title="t")
     assert drawn.startswith(b"\x89PNG")
+
+
+def spread_of_blue(picture: torch.Tensor) -> list[int]:
+    """Over how many rows and columns of a picture the samples reach."""
+    blue = (picture == torch.tensor([31, 119, 180], dtype=torch.uint8)).all(-1).nonzero()
+    return (blue.amax(0) - blue.amin(0)).tolist()
+
+
+def test_columns_of_unlike_units_fill_the_picture() -> None:
+    random = np.random.RandomState(0)
+    table = np.stack([random.normal(5e4, 1e3, 600), random.rand(600)], 1).astype(np.float32)
+    dataset = Dataset("own", "points", table[:200], table[200:400], table[400:])
+    assert min(spread_of_blue(pictures.scatter(torch.tensor(table), dataset, side=200))) > 100
+
+
+def test_a_mixture_keeps_its_shape() -> None:
+    """Two modes beside each other stay as flat as they are."""
+    mixture = Mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.01)
+    train, selection, test = (mixture.draw(300, seed) for seed in range(3))
+    dataset = Dataset("own", "points", train, selection, test, mixture=mixture)
+    rows, columns = spread_of_blue(pictures.scatter(torch.tensor(test), dataset, side=200))
+    assert rows < columns / 10
