@@ -61,11 +61,20 @@ def _estimated(config: TrialConfig, player: str) -> bool:
     return bool(getattr(config, f"{player}_gradient").name != "backprop")
 
 
-def _is_points(config: TrialConfig) -> bool:
+def _sample(config: TrialConfig) -> tuple[int, ...]:
+    """The shape of one sample: (D,) of points, (C, H, W) of pictures, () of missing data."""
     try:
-        return dataset_of(config.data).kind == "points"
+        return dataset_of(config.data).shape
     except DataError:
-        return False  # missing data is a fault of its own
+        return ()  # a fault of its own
+
+
+def _is_points(config: TrialConfig) -> bool:
+    return len(_sample(config)) == 1
+
+
+def _is_pictures(config: TrialConfig) -> bool:
+    return len(_sample(config)) == 3
 
 
 def _beyond(config: TrialConfig, low: float, high: float) -> bool:
@@ -166,7 +175,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "penalties",
         "data",
         "a lazy penalty (every > 1) does not hold small 2-D games together (use every: 1)",
-        lambda c: _lazy(c) and _is_points(c),
+        lambda c: _lazy(c) and _sample(c) == (2,),
     ),
     _rule(
         "augment",

@@ -182,6 +182,16 @@ def test_a_table_may_lie_where_the_output_reaches(
     assert ("reaches only" in faults(table)) == refused
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 50])
+def test_lazy_penalties_are_refused_in_the_plane_alone(columns: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    np.save(path, np.random.RandomState(0).rand(60, columns))
+    lazy = RING | data("npz", path=str(path), scale="symmetric") | penalty("r1", every=4)
+    lazy |= {"objective": {"metric": "frechet_distance", "mode": "min"}}
+    assert ("a lazy penalty" in faults(lazy)) == (columns == 2)
+    assert columns == 2 or faults(lazy) == ""
+
+
 # ---------------------------------------------------------------- of a search
 
 COSTS = {"metric": "generator_parameters", "mode": "min"}
