@@ -260,6 +260,30 @@ ADVICE: tuple[Incompatibility, ...] = (
             and c.discriminator_optimizer.args.get("beta1", 0) > 0.5
         ),
     ),
+    _rule(
+        "generator.output",
+        "data.scale",
+        "tanh reaches -1..1, and unscaled pictures fill only 0..1 of it (use sigmoid, or scale: "
+        "symmetric)",
+        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "none" and _is_pictures(c),
+    ),
+    _rule(
+        "augment",
+        "data.scale",
+        "diffaugment's brightness of ±½ and its fill of zero are meant for pictures in -1..1 (use "
+        "scale: symmetric)",
+        lambda c: (
+            c.augment.name == "diffaugment"
+            and c.data.args["scale"] != "symmetric"
+            and _is_pictures(c)
+        ),
+    ),
+    _rule(
+        "sparsity",
+        "encoder.output",
+        "l1 makes the values of a linear code small, not zero (use relu, or k_sparse)",
+        lambda c: c.sparsity.name == "l1" and c.encoder.args.get("output") == "linear",
+    ),
 )
 
 
