@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_tune.config import signature_arguments
+from gan_tune.config import Part, signature_arguments
+from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan import cifar, idx, mapped, pictures
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
@@ -476,6 +477,12 @@ def test_npz_with_its_own_splits_and_labels(tmp_path: Path) -> None:
         ({"train": np.zeros((30, 2, 5, 6), np.uint8)}, "train must be uint8"),
         ({"train": np.zeros((9, 4))}, "at least 20 samples to be split: 9"),
         ({"train": np.full((30, 4), np.inf)}, "must be finite"),
+        ({"train": np.zeros((30, 4)), "y": np.zeros(30, int)}, "y are the labels of x and must"),
+        ({"x": np.zeros((30, 4)), "train_labels": np.zeros(30, int)}, "beside it: x, train_labels"),
+        (
+            {"x": np.stack([np.arange(30.0), 1e9 + np.arange(30.0)], 1)},
+            "x must vary in float32, too .*: columns 1 do not",
+        ),
         (
             {"train": np.zeros((30, 4)), "train_labels": np.zeros(29, int)},
             "train_labels must have 30 labels",
@@ -841,3 +848,17 @@ def test_a_mixture_keeps_its_shape() -> None:
     dataset = Dataset("own", "points", train, selection, test, mixture=mixture)
     rows, columns = spread_of_blue(pictures.scatter(torch.tensor(test), dataset, side=200))
     assert rows < columns / 10
+
+
+@pytest.mark.parametrize("constant", SPLITS)
+def test_a_trial_refuses_a_split_whose_samples_are_all_equal(constant: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    random = np.random.RandomState(0)
+    np.savez(
+        path,
+        **{name: random.rand(30, 3) if name != constant else np.ones((30, 3)) for name in SPLITS},
+    )
+    with pytest.raises(
+        DataError, match=f"npz: {constant} must hold samples that differ: all 30 are"
+    ):
+        dataset_of(Part(name="npz", args={"path": str(path)}))

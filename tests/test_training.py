@@ -283,6 +283,12 @@ def test_a_generator_of_one_sample_has_collapsed() -> None:
     assert last.outcome == "completed"
 
 
+def test_all_scalars_are_floats() -> None:
+    measured = ["generator_parameters", "generator_multiply_adds"]
+    *_, last = run(trial_config(measure=measured))
+    assert {type(value) for value in last.scalars.values()} == {float}
+
+
 def test_patience_completes_a_trial_that_gets_no_better() -> None:
     still = {"name": "sgd", "lr": 1e-12}
     config = trial_config(steps=20, evaluations=10, generator_optimizer=still, patience=3)

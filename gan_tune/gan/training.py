@@ -273,7 +273,7 @@ class Training:
             generator(latent)
         generator.train()
         parameters = sum(p.numel() for p in generator.parameters())
-        return Cost(parameters, counter.get_total_flops() / 2 / COST_BATCH)
+        return Cost(float(parameters), counter.get_total_flops() / 2 / COST_BATCH)
 
     # ---------------------------------------------------------------- state
 
