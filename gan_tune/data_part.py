@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gan_tune.config import Argument, Part
-from gan_tune.gan.data import Dataset, load_dataset
+from gan_tune.errors import DataError
+from gan_tune.gan.data import SPLITS, Dataset, load_dataset
+from gan_tune.gan.mapped import chunks
 from gan_tune.gan.scaling import Scale
 
 __all__ = ["TRAINING_ARGUMENTS", "dataset_of", "own_arguments"]
@@ -30,11 +32,17 @@ def dataset_of(part: Part) -> Dataset:
     The last few are kept, so that checking a space and then searching it loads the data once.
 
     Raises:
-        DataError: missing, damaged, or not fitting.
+        DataError: missing, damaged, not fitting, or all samples of a split are equal.
     """
     return _load(part.name, tuple(own_arguments(part).items()))
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, args: tuple[tuple[str, Any], ...]) -> Dataset:
-    return load_dataset(name, **dict(args))
+    dataset = load_dataset(name, **dict(args))
+    for split in SPLITS:
+        samples = dataset.split(split)
+        if not any((chunk != samples[:1]).any() for chunk in chunks(samples)):
+            rule = f"{split} must hold samples that differ"
+            raise DataError(f"data set {name}: {rule}: all {len(samples)} are equal")
+    return dataset

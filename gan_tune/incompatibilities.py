@@ -81,11 +81,20 @@ def _sees_no_activations(config: TrialConfig) -> bool:
     return found is not None and not found.activations
 
 
-def _is_points(config: TrialConfig) -> bool:
+def _sample(config: TrialConfig) -> tuple[int, ...]:
+    """The shape of one sample: (D,) of points, (C, H, W) of pictures, () of missing data."""
     try:
-        return dataset_of(config.data).kind == "points"
+        return dataset_of(config.data).shape
     except DataError:
-        return False  # missing data is a fault of its own
+        return ()  # a fault of its own
+
+
+def _is_points(config: TrialConfig) -> bool:
+    return len(_sample(config)) == 1
+
+
+def _is_pictures(config: TrialConfig) -> bool:
+    return len(_sample(config)) == 3
 
 
 def _beyond(config: TrialConfig, low: float, high: float) -> bool:
@@ -204,7 +213,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "penalties",
         "data",
         "a lazy penalty (every > 1) does not hold small 2-D games together (use every: 1)",
-        lambda c: _lazy(c) and _is_points(c),
+        lambda c: _lazy(c) and _sample(c) == (2,),
     ),
     _rule(
         "augment",
@@ -288,6 +297,30 @@ ADVICE: tuple[Incompatibility, ...] = (
             and bool(c.weight_clip)
             and c.discriminator_optimizer.args.get("beta1", 0) > 0.5
         ),
+    ),
+    _rule(
+        "generator.output",
+        "data.scale",
+        "tanh reaches -1..1, and unscaled pictures fill only 0..1 of it (use sigmoid, or scale: "
+        "symmetric)",
+        lambda c: _output(c) == "tanh" and c.data.args["scale"] == "none" and _is_pictures(c),
+    ),
+    _rule(
+        "augment",
+        "data.scale",
+        "diffaugment's brightness of ±½ and its fill of zero are meant for pictures in -1..1 (use "
+        "scale: symmetric)",
+        lambda c: (
+            c.augment.name == "diffaugment"
+            and c.data.args["scale"] != "symmetric"
+            and _is_pictures(c)
+        ),
+    ),
+    _rule(
+        "sparsity",
+        "encoder.output",
+        "l1 makes the values of a linear code small, not zero (use relu, or k_sparse)",
+        lambda c: c.sparsity.name == "l1" and c.encoder.args.get("output") == "linear",
     ),
 )
 

@@ -34,7 +34,7 @@ def _picture(samples: Tensor) -> bytes:
 
 
 def _plot(points: Tensor) -> bytes:
-    """Points [N, D ≥ 2] by their first two coordinates, with axes."""
+    """Points [N, D ≥ 2] by their first two coordinates, with axes, each in units of its own."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure = Figure(figsize=(6, 6), layout="constrained")
@@ -43,7 +43,7 @@ def _plot(points: Tensor) -> bytes:
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate")
     axes.set_title(f"{len(points):,} samples")
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_box_aspect(1)  # a ring stays round, and no column of a table becomes a line
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()

@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_tune.config import signature_arguments
+from gan_tune.config import Part, signature_arguments
+from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan import cifar, idx, mapped, pictures
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
@@ -476,6 +477,12 @@ def test_npz_with_its_own_splits_and_labels(tmp_path: Path) -> None:
         ({"train": np.zeros((30, 2, 5, 6), np.uint8)}, "train must be uint8"),
         ({"train": np.zeros((9, 4))}, "at least 20 samples to be split: 9"),
         ({"train": np.full((30, 4), np.inf)}, "must be finite"),
+        ({"train": np.zeros((30, 4)), "y": np.zeros(30, int)}, "y are the labels of x and must"),
+        ({"x": np.zeros((30, 4)), "train_labels": np.zeros(30, int)}, "beside it: x, train_labels"),
+        (
+            {"x": np.stack([np.arange(30.0), 1e9 + np.arange(30.0)], 1)},
+            "x must vary in float32, too .*: columns 1 do not",
+        ),
         (
             {"train": np.zeros((30, 4)), "train_labels": np.zeros(29, int)},
             "train_labels must have 30 labels",
@@ -819,3 +826,39 @@ def test_every_table_can_be_drawn(points: np.ndarray[Any, Any]) -> None:
     assert bool((picture == blue).all(-1).any()), "no sample is to be seen"
     drawn = pictures.curves({"a": torch.tensor(points[:5])}, torch.tensor(points), title="t")
     assert drawn.startswith(b"\x89PNG")
+
+
+def spread_of_blue(picture: torch.Tensor) -> list[int]:
+    """Over how many rows and columns of a picture the samples reach."""
+    blue = (picture == torch.tensor([31, 119, 180], dtype=torch.uint8)).all(-1).nonzero()
+    return (blue.amax(0) - blue.amin(0)).tolist()
+
+
+def test_columns_of_unlike_units_fill_the_picture() -> None:
+    random = np.random.RandomState(0)
+    table = np.stack([random.normal(5e4, 1e3, 600), random.rand(600)], 1).astype(np.float32)
+    dataset = Dataset("own", "points", table[:200], table[200:400], table[400:])
+    assert min(spread_of_blue(pictures.scatter(torch.tensor(table), dataset, side=200))) > 100
+
+
+def test_a_mixture_keeps_its_shape() -> None:
+    """Two modes beside each other stay as flat as they are."""
+    mixture = Mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.01)
+    train, selection, test = (mixture.draw(300, seed) for seed in range(3))
+    dataset = Dataset("own", "points", train, selection, test, mixture=mixture)
+    rows, columns = spread_of_blue(pictures.scatter(torch.tensor(test), dataset, side=200))
+    assert rows < columns / 10
+
+
+@pytest.mark.parametrize("constant", SPLITS)
+def test_a_trial_refuses_a_split_whose_samples_are_all_equal(constant: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    random = np.random.RandomState(0)
+    np.savez(
+        path,
+        **{name: random.rand(30, 3) if name != constant else np.ones((30, 3)) for name in SPLITS},
+    )
+    with pytest.raises(
+        DataError, match=f"npz: {constant} must hold samples that differ: all 30 are"
+    ):
+        dataset_of(Part(name="npz", args={"path": str(path)}))

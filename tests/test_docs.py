@@ -204,8 +204,9 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
     thresholds = {
         "vanishing": [symptoms.VANISHING, symptoms.SILENT],
         "exploding": [symptoms.EXPLODING],
-        "oscillating": [symptoms.SWINGS, symptoms.SWING, symptoms.NOISE],
+        "oscillating": [symptoms.SWINGS, symptoms.SWING, symptoms.NOISE, symptoms.SLIGHT],
         "dominated": [symptoms.DOMINATED],
+        "mode_dropping": [symptoms.FAITHFUL, symptoms.CROWDED, symptoms.DROPPED_REPORTS],
     }
     assert names(TABLES["symptom"]) == list(symptoms.SYMPTOMS) == list(thresholds)
     for name, values in thresholds.items():

@@ -81,6 +81,18 @@ def test_total_effects_of_a_linear_generator_are_its_columns() -> None:
     assert effects.tolist() == pytest.approx([length**2 for length in lengths], rel=0.1)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e4])
+def test_total_effects_on_points_do_not_depend_on_units(unit: float) -> None:
+    """z_0 moves the first column alone, z_1 the second: they matter alike in any unit."""
+
+    class Table(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.stack([5e4 + unit * z[:, 0], z[:, 1], torch.ones(len(z))], 1)
+
+    effects = inside.total_effects(Table(), 3, draws=4_000)
+    assert effects.tolist() == pytest.approx([1, 1, 0], rel=0.1)
+
+
 def test_traversals_move_one_coordinate_each_and_the_most_important_first() -> None:
     lengths = [0.5, 0.0, 3.0, 1.0, 0.2, 0.1]
     generator = Linear(lengths)

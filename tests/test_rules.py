@@ -200,6 +200,43 @@ def test_a_table_may_lie_where_the_output_reaches(
     assert ("reaches only" in faults(table)) == refused
 
 
+ADVISED: dict[str, tuple[Changes, Changes]] = {
+    "tanh reaches": (
+        PICTURES | generator(output="tanh"),
+        data("digits", scale="symmetric") | generator(output="tanh"),
+    ),
+    "diffaugment's brightness": (
+        PICTURES | {"augment": "diffaugment"},
+        data("digits", scale="symmetric") | generator(output="tanh") | {"augment": "diffaugment"},
+    ),
+    "l1 makes": (
+        ENCODER | {"sparsity": {"name": "l1", "weight": 0.1}},
+        {
+            "encoder": {"name": "mlp", "hidden": [4], "output": "relu"},
+            "sparsity": {"name": "l1", "weight": 0.1},
+        },
+    ),
+}
+"""How an advice's reason begins → a trial that it is for, and one that it is not for."""
+
+
+@pytest.mark.parametrize("reason", ADVISED)
+def test_advice_is_given_where_it_is_due(reason: str) -> None:
+    bad, good = (searched(changes).warnings for changes in ADVISED[reason])
+    assert [reason in line for line in bad] == [True]
+    assert not good
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 50])
+def test_lazy_penalties_are_refused_in_the_plane_alone(columns: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    np.save(path, np.random.RandomState(0).rand(60, columns))
+    lazy = RING | data("npz", path=str(path), scale="symmetric") | penalty("r1", every=4)
+    lazy |= {"objective": {"metric": "frechet_distance", "mode": "min"}}
+    assert ("a lazy penalty" in faults(lazy)) == (columns == 2)
+    assert columns == 2 or faults(lazy) == ""
+
+
 # ---------------------------------------------------------------- of a search
 
 COSTS = {"metric": "generator_parameters", "mode": "min"}

@@ -272,20 +272,21 @@ def test_a_generator_that_draws_noise_of_its_own_is_judged_alike() -> None:
     assert values[0] == values[1]
 
 
-def test_a_generator_that_never_moves_has_collapsed() -> None:
-    """Variety far below the data's, after the stated share of training, in two reports."""
-    still = {"name": "sgd", "lr": 1e-12}
-    config = trial_config(steps=20, evaluations=10, generator_optimizer=still)
-    config = config.model_copy(
-        update={"collapse": config.collapse.model_copy(update={"variety": 0.9})}
-    )
-    reports = list(run(config))
-    assert reports[-1].outcome == "collapsed"
-    assert reports[-1].step == 8  # 30 % of 20 steps is step 6: reports 6 and 8
-    off = config.model_copy(
-        update={"collapse": config.collapse.model_copy(update={"variety": 0.0})}
-    )
-    assert list(run(off))[-1].outcome == "completed"
+def test_a_generator_of_one_sample_has_collapsed() -> None:
+    """By the default rule: variety far below the data's, late enough, in two reports."""
+    constant = {"name": "user_networks:Constant"}
+    *_, last = run(trial_config(steps=20, evaluations=10, generator=constant))
+    assert last.outcome == "collapsed"
+    assert last.step == 8  # 30 % of 20 steps is step 6: reports 6 and 8
+    off = trial_config(steps=20, evaluations=10, generator=constant, collapse={"variety": 0.0})
+    *_, last = run(off)
+    assert last.outcome == "completed"
+
+
+def test_all_scalars_are_floats() -> None:
+    measured = ["generator_parameters", "generator_multiply_adds"]
+    *_, last = run(trial_config(measure=measured))
+    assert {type(value) for value in last.scalars.values()} == {float}
 
 
 def test_patience_completes_a_trial_that_gets_no_better() -> None:

@@ -123,6 +123,17 @@ class Noisy(Generator):
         return super().forward(z + torch.randn_like(z))
 
 
+class Constant(nn.Module):
+    """One learned sample, whatever the noise."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 5) -> None:
+        super().__init__()
+        self.sample = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.sigmoid(self.sample).expand(len(z), *self.sample.shape)
+
+
 class NoModule:
     def __init__(self, shape: tuple[int, ...], latent: int = 5) -> None:
         self.shape = shape

@@ -20,6 +20,8 @@ _LABELS = {"x": "y", **{name: f"{name}_labels" for name in _SPLITS}}
 _UNREADABLE = (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
+_TELLING_ROWS = 20
+"""So many rows do not come to lie within one step of float32 by chance."""
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -117,6 +119,10 @@ def _check_names(path: Path, names: Collection[str]) -> None:
         raise DataError(f"{path}: selection and test must be given together: {alone} alone")
     if "x" in names and "selection" in names:
         raise DataError(f"{path}: must hold x or splits of its own, not both: {', '.join(names)}")
+    for samples, labels in _LABELS.items():
+        if labels in names and samples not in names:
+            rule = f"{labels} are the labels of {samples} and must stand beside it"
+            raise DataError(f"{path}: {rule}: {', '.join(names)}")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -151,9 +157,17 @@ def _table(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
         table = array.astype(np.float32, order="C")
     missing = ~np.isfinite(table)
     if missing.any():
-        columns = [str(column) for column in np.flatnonzero(missing.any(0))]
-        shown = ", ".join([*columns[:_NAMED_COLUMNS], *["..."] * (len(columns) > _NAMED_COLUMNS)])
         rule = "must be finite in float32 (fill in or drop what is missing)"
-        given = f"{np.count_nonzero(missing)} values in columns {shown} are not"
+        columns = _columns(np.flatnonzero(missing.any(0)))
+        given = f"{np.count_nonzero(missing)} values in columns {columns} are not"
         raise DataError(f"{path}: {name} {rule}: {given}")
+    flat = (np.ptp(table, axis=0) == 0) & (array.min(0) < array.max(0))
+    if flat.any() and len(table) >= _TELLING_ROWS:
+        rule = "must vary in float32, too (subtract the mean, or drop what is constant)"
+        raise DataError(f"{path}: {name} {rule}: columns {_columns(np.flatnonzero(flat))} do not")
     return table
+
+
+def _columns(places: NDArray[np.intp]) -> str:
+    shown = [str(place) for place in places[:_NAMED_COLUMNS]]
+    return ", ".join([*shown, *["..."] * (len(places) > _NAMED_COLUMNS)])

@@ -87,20 +87,34 @@ def traversals(
 def total_effects(generator: nn.Module, latent: int, *, draws: int = 32, seed: int = 0) -> Tensor:
     """T_i = ½ E‖G(z) − G(z with z_i drawn anew)‖², float64 [latent].
 
-    The part of the samples' total variance that z_i takes part in, alone or with others.
+    The part of the samples' total variance that z_i takes part in, alone or with others. The
+    coordinates of points may have units of their own: each is taken over its standard deviation.
 
     Source: Jansen, Analysis of variance designs for model output, 1999; Saltelli et al., Variance
     based sensitivity analysis of model output, 2010, table 2 (f).
     """
-    z, anew = _noise(2 * draws, latent, seed).chunk(2)
-    samples = _apply(generator, z).double()
+    noise = _noise(2 * draws, latent, seed)
+    z, anew = noise.chunk(2)
+    drawn = _apply(generator, noise).double()
+    samples, unit = drawn[:draws], _units(drawn)
     effects = []
     for i in range(latent):
         moved = z.clone()
         moved[:, i] = anew[:, i]
-        change = _apply(generator, moved).double() - samples
+        change = (_apply(generator, moved).double() - samples) / unit
         effects.append(change.square().flatten(1).sum(1).mean() / 2)
     return torch.stack(effects)
+
+
+def _units(samples: Tensor) -> Tensor:
+    """The standard deviation of each coordinate of points [N, D], and 1 for a constant; [D].
+
+    Of pictures [N, C, H, W], whose pixels are of one unit, 1.
+    """
+    if samples.ndim > 2:
+        return samples.new_ones(())
+    deviation = samples.std(0)
+    return torch.where(deviation > 0, deviation, 1)
 
 
 # ------------------------------------------------------------------ between samples

@@ -52,14 +52,17 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
 def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
     """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [side, side, 3].
 
-    Where there is only one coordinate, the other is 0.
+    Where there is only one coordinate, the other is 0. Only of a mixture are they coordinates of
+    one plane: columns of a table have units of their own, and so has each axis.
 
     Drawn by hand on a raster: a plotting library would take longer than the training step between
     two reports.
     """
     real = _plane(torch.tensor(dataset.selection))
     low, high = real.min(0), real.max(0)
-    margin = 0.25 * (high - low).max() or 1.0  # constant columns: a point
+    span = high - low
+    reach = span if dataset.mixture is None else span.max().repeat(2)
+    margin = np.where(reach > 0, 0.25 * reach, 1.0)  # a constant column: a line
     low, high = low - margin, high + margin
     canvas = np.full((side, side, 3), 255, np.uint8)
     fake = _plane(samples)
@@ -76,7 +79,7 @@ def _plane(points: Tensor) -> NDArray[np.float64]:
 
     In float64, where no range of float32 overflows.
     """
-    first = torch.nan_to_num(points[:, :2].detach().cpu().double())
+    first = torch.nan_to_num(points[:, :2].detach().cpu()).double()
     padded: NDArray[np.float64] = pad(first, (0, 2 - first.shape[1])).numpy()
     return padded
 
@@ -121,10 +124,13 @@ def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
     return _finished(figure, title)
 
 
-def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
+def curves(
+    paths: Mapping[str, Tensor], data: Tensor, *, title: str, one_unit: bool = False
+) -> bytes:
     """Paths of points [K, D] by name over those of the data [N, D] (grey), as PNG.
 
-    A dot marks the middle of each path; only the first two coordinates are shown.
+    A dot marks the middle of each path; only the first two coordinates are shown, with
+    ``one_unit`` at one scale.
     """
     figure = _figure(7, 6)
     axes = figure.add_subplot()
@@ -136,7 +142,8 @@ def curves(paths: Mapping[str, Tensor], data: Tensor, *, title: str) -> bytes:
         axes.plot(*points[len(points) // 2], "o", markersize=4, color=line.get_color())
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate")
-    axes.set_aspect("equal", adjustable="datalim")
+    if one_unit:
+        axes.set_aspect("equal", adjustable="datalim")
     _legend(axes)
     return _finished(figure, title)
 

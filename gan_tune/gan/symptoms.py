@@ -12,7 +12,16 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["SYMPTOMS", "Vitals", "dominated", "exploding", "oscillating", "symptoms", "vanishing"]
+__all__ = [
+    "SYMPTOMS",
+    "Vitals",
+    "dominated",
+    "exploding",
+    "mode_dropping",
+    "oscillating",
+    "symptoms",
+    "vanishing",
+]
 
 VANISHING = 1e-2
 """Share of its largest mean under which the generator's mean gradient norm has vanished."""
@@ -25,9 +34,17 @@ DOMINATED = 0.99
 SWING = 1.5
 """Least ratio between a value and the next turning point for the way to be a swing."""
 NOISE = 3.0
-"""Times its floor under which the objective's ups and downs are those of the samples drawn."""
+"""Times its noise that is added to the objective: what lies below it counts as still."""
+SLIGHT = 0.01
+"""Share of the largest objective seen that is added to it where that is more than the noise."""
 SWINGS = 4
 """So many swings make an oscillation."""
+FAITHFUL = 0.35
+"""Share of samples on the modes of a mixture, or density, from which on a part can be missed."""
+CROWDED = 0.5
+"""Coverage over density (at most 1) under which samples crowd on a part of the data."""
+DROPPED_REPORTS = 2
+"""So many reports in a row, the last ones, show dropped modes."""
 
 
 class Vitals(NamedTuple):
@@ -35,8 +52,12 @@ class Vitals(NamedTuple):
 
     Means (and largest values) of both players' gradient norms before clipping, the
     discriminator's mean accuracy on real and on fake samples, and the objective, all of them
-    possibly NaN; ``floor`` is the objective's value of real samples, 0 where there is none. What is
-    of the discriminator is None where it made no step, as in a ``block`` of the generator alone.
+    possibly NaN; ``noise`` is by how much the objective changes with the draw of the samples alone,
+    in its units. What is of the discriminator is None where it made no step, as in a ``block`` of
+    the generator alone.
+
+    ``modes_missed`` and ``high_quality_share`` are known of a mixture, ``density`` and ``coverage``
+    of any other data.
     """
 
     generator_norm: float
@@ -46,7 +67,11 @@ class Vitals(NamedTuple):
     accuracy_real: float | None
     accuracy_fake: float | None
     value: float
-    floor: float = 0.0
+    noise: float = 0.0
+    modes_missed: float | None = None
+    high_quality_share: float | None = None
+    density: float | None = None
+    coverage: float | None = None
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
@@ -87,14 +112,16 @@ def dominated(history: Sequence[Vitals]) -> bool:
 
 
 def oscillating(history: Sequence[Vitals]) -> bool:
-    """The objective went up and down again and again by half of itself and more."""
-    values = [
-        max(abs(vitals.value), NOISE * vitals.floor)
-        for vitals in history
-        if math.isfinite(vitals.value)
-    ]
-    if not values:
+    """The objective went up and down again and again by half of itself and more.
+
+    A ratio means nothing next to 0, where shares, divergences and unbiased distances may lie: so
+    some of what cannot be told from 0 is added first.
+    """
+    told = [vitals for vitals in history if math.isfinite(vitals.value)]
+    if not told:
         return False
+    largest = max(abs(vitals.value) for vitals in told)
+    values = [max(v.value, 0) + max(NOISE * v.noise, SLIGHT * largest) for v in told]
     swings, falling, extreme = 0, True, values[0]
     for value in values:
         turned = value > SWING * extreme if falling else value * SWING < extreme
@@ -105,11 +132,35 @@ def oscillating(history: Sequence[Vitals]) -> bool:
     return swings >= SWINGS
 
 
+def mode_dropping(history: Sequence[Vitals]) -> bool:
+    """Samples are like the data, but only like a part of them, in the last two reports.
+
+    Of a mixture, a mode is missed while a third of the samples lie on modes. Of other data, samples
+    lie where the data are dense and yet leave most of them without a sample nearby: coverage is
+    under half of density, and the two are alike for real samples (Naeem et al. 2020).
+    """
+    last = history[-DROPPED_REPORTS:]
+    return len(last) == DROPPED_REPORTS and all(_misses_modes(v) or _crowds(v) for v in last)
+
+
+def _misses_modes(vitals: Vitals) -> bool:
+    share, missed = vitals.high_quality_share, vitals.modes_missed
+    return share is not None and missed is not None and share >= FAITHFUL and missed > 0
+
+
+def _crowds(vitals: Vitals) -> bool:
+    density, coverage = vitals.density, vitals.coverage
+    if density is None or coverage is None:
+        return False
+    return density >= FAITHFUL and coverage < CROWDED * min(density, 1)
+
+
 SYMPTOMS: dict[str, Callable[[Sequence[Vitals]], bool]] = {
     "vanishing": vanishing,
     "exploding": exploding,
     "oscillating": oscillating,
     "dominated": dominated,
+    "mode_dropping": mode_dropping,
 }
 
 

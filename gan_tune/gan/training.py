@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint, pictures
-from gan_tune.gan.data import Dataset
+from gan_tune.gan.data import Dataset, Mixture
 from gan_tune.gan.game import Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
@@ -47,8 +47,8 @@ class Judge(Protocol):
         ...
 
     @property
-    def floor(self) -> Mapping[str, float]:
-        """Of each distance what real samples come to."""
+    def noise(self) -> Mapping[str, float]:
+        """By how much each metric changes with the draw of the samples alone."""
         ...
 
     def __call__(self, samples: Tensor, *, models: Models) -> Mapping[str, float]: ...
@@ -169,8 +169,8 @@ class Training:
         scalars = metrics | {name: float(f) for name, f in self.game.figures.items()}
         scalars |= self.game.means()
         value: float | None = metrics[self.config.objective.metric]
-        floor = self.judge.floor.get(self.config.objective.metric, 0.0)
-        self._history.append(_vitals(scalars, value, floor))
+        noise = self.judge.noise[self.config.objective.metric]
+        self._history.append(_vitals(scalars, value, noise, self.dataset.mixture))
         if not (sound and value is not None and math.isfinite(value)):
             value, self.outcome = None, "diverged"
         improved = value is not None and self._keep_if_best(value)
@@ -273,7 +273,7 @@ class Training:
             generator(latent)
         generator.train()
         parameters = sum(p.numel() for p in generator.parameters())
-        return Cost(parameters, counter.get_total_flops() / 2 / COST_BATCH)
+        return Cost(float(parameters), counter.get_total_flops() / 2 / COST_BATCH)
 
     # ---------------------------------------------------------------- state
 
@@ -327,7 +327,9 @@ class Training:
         }
 
 
-def _vitals(scalars: Mapping[str, float], value: float | None, floor: float) -> Vitals:
+def _vitals(
+    scalars: Mapping[str, float], value: float | None, noise: float, mixture: Mixture | None
+) -> Vitals:
     return Vitals(
         scalars["generator_gradient_norm"],
         scalars["generator_gradient_norm_max"],
@@ -336,5 +338,15 @@ def _vitals(scalars: Mapping[str, float], value: float | None, floor: float) -> 
         scalars.get("discriminator_accuracy_real"),
         scalars.get("discriminator_accuracy_fake"),
         math.nan if value is None else value,
-        floor,
+        noise,
+        **_spread(scalars, mixture),
     )
+
+
+def _spread(scalars: Mapping[str, float], mixture: Mixture | None) -> dict[str, float]:
+    if mixture is None:
+        return {name: scalars[name] for name in ("density", "coverage")}
+    return {
+        "modes_missed": len(mixture.modes) - scalars["modes_covered"],
+        "high_quality_share": scalars["high_quality_share"],
+    }

@@ -44,7 +44,7 @@ ModelName = Literal["discriminator_features", "encode", "reconstruct", "generato
 class Cost:
     """What the generator takes: its parameters, and multiply-adds for one sample."""
 
-    parameters: int
+    parameters: float
     multiply_adds: float
 
 

@@ -56,6 +56,14 @@ class Judge:
             for name in self.names
         }
 
+    @property
+    def noise(self) -> dict[str, float]:
+        """By how much each metric changes with the draw of the samples alone.
+
+        Of a distance that is about its floor, which is 0 up to the draw.
+        """
+        return {name: abs(self.floor.get(name, METRICS[name].noise)) for name in self.names}
+
     def comparable(self, metric: str) -> str:
         """The version without the split: numbers of equal ones may be compared across searches."""
         return f"{metric}/{self._features(metric)}/{self._used(metric)}"

@@ -162,8 +162,9 @@ class Metric:
     ``figure`` reads it off what its ``comparison`` in :data:`COMPARISONS` yields. ``kinds`` are the
     kinds of data it applies to; with ``needs_mixture`` only those whose true mixture is known, with
     ``needs_labels`` only labelled ones. A ``distance`` is 0 for equal samples, up to its noise, and
-    its real-against-real floor is recorded beside it. A ``costly`` one is computed only where it is
-    asked for.
+    its real-against-real floor is recorded beside it. ``noise`` is what the draw of the samples
+    alone changes of another one, in its units, at most. A ``costly`` one is computed only where it
+    is asked for.
     """
 
     mode: Literal["min", "max"]
@@ -173,6 +174,7 @@ class Metric:
     needs_mixture: bool = False
     needs_labels: bool = False
     distance: bool = False
+    noise: float = 0.0
     costly: bool = False
 
     @property
@@ -199,10 +201,24 @@ _PICTURES: frozenset[Kind] = frozenset({"pictures"})
 _POINTS: frozenset[Kind] = frozenset({"points"})
 
 
+_SHARE_NOISE = 0.03
+"""Standard deviation of a share of some hundred samples, at most."""
+
+
 def _of_modes(
-    mode: Literal["min", "max"], function: Callable[[Mixture, FloatMatrix], float]
+    mode: Literal["min", "max"],
+    function: Callable[[Mixture, FloatMatrix], float],
+    *,
+    noise: float = _SHARE_NOISE,
 ) -> Metric:
-    return Metric(mode, _POINTS, "modes", lambda compared: function(*compared), needs_mixture=True)
+    return Metric(
+        mode,
+        _POINTS,
+        "modes",
+        lambda compared: function(*compared),
+        needs_mixture=True,
+        noise=noise,
+    )
 
 
 NO_OBJECTIVES = frozenset({"sigma_ratio_max", "sigma_ratio_min", "variety"})
@@ -213,24 +229,35 @@ METRICS: dict[str, Metric] = {
     "kernel_distance": Metric("min", _ALL, "kernels", distance=True),
     "sliced_wasserstein": Metric("min", _ALL, "lines", distance=True),
     "energy_distance": Metric("min", _POINTS, "distances", distance=True),
-    "precision": Metric("max", _ALL, "neighbours", attrgetter("precision")),
-    "recall": Metric("max", _ALL, "neighbours", attrgetter("recall")),
-    "density": Metric("max", _ALL, "neighbours", attrgetter("density")),
-    "coverage": Metric("max", _ALL, "neighbours", attrgetter("coverage")),
-    "modes_covered": _of_modes("max", modes_covered),
+    "precision": Metric("max", _ALL, "neighbours", attrgetter("precision"), noise=_SHARE_NOISE),
+    "recall": Metric("max", _ALL, "neighbours", attrgetter("recall"), noise=_SHARE_NOISE),
+    "density": Metric("max", _ALL, "neighbours", attrgetter("density"), noise=_SHARE_NOISE),
+    "coverage": Metric("max", _ALL, "neighbours", attrgetter("coverage"), noise=_SHARE_NOISE),
+    "modes_covered": _of_modes("max", modes_covered, noise=1),
     "high_quality_share": _of_modes("max", high_quality_share),
     "sigma_ratio_min": _of_modes("max", sigma_ratio_min),
     "sigma_ratio_max": _of_modes("min", sigma_ratio_max),
-    "reverse_kl": _of_modes("min", reverse_kl),
+    "reverse_kl": _of_modes("min", reverse_kl, noise=0.005),
     "variety": Metric("max", _ALL, "variances"),
     "reconstruction_error": Metric("min", _ALL, "reconstructions"),
-    "hoyer_sparsity": Metric("max", _ALL, "codes", attrgetter("hoyer_sparsity")),
-    "zero_share": Metric("max", _ALL, "codes", attrgetter("zero_share")),
-    "dead_unit_share": Metric("min", _ALL, "codes", attrgetter("dead_unit_share")),
-    "linear_probe_accuracy": Metric(
-        "max", _ALL, "discriminator_probe", needs_labels=True, costly=True
+    "hoyer_sparsity": Metric(
+        "max", _ALL, "codes", attrgetter("hoyer_sparsity"), noise=_SHARE_NOISE
     ),
-    "code_probe_accuracy": Metric("max", _ALL, "code_probe", needs_labels=True, costly=True),
+    "zero_share": Metric("max", _ALL, "codes", attrgetter("zero_share"), noise=_SHARE_NOISE),
+    "dead_unit_share": Metric(
+        "min", _ALL, "codes", attrgetter("dead_unit_share"), noise=_SHARE_NOISE
+    ),
+    "linear_probe_accuracy": Metric(
+        "max",
+        _ALL,
+        "discriminator_probe",
+        needs_labels=True,
+        noise=_SHARE_NOISE,
+        costly=True,
+    ),
+    "code_probe_accuracy": Metric(
+        "max", _ALL, "code_probe", needs_labels=True, noise=_SHARE_NOISE, costly=True
+    ),
     "fid": Metric("min", _PICTURES, "inception", distance=True, costly=True),
     "generator_parameters": Metric("min", _ALL, "costs", attrgetter("parameters"), costly=True),
     "generator_multiply_adds": Metric(

@@ -74,7 +74,8 @@ def look_inside(
         found = _pictures_inside(generator, latent, seed)
     else:
         behind = samples if dataset is None else torch.tensor(dataset.selection)
-        found = _points_inside(generator, latent, seed, behind)
+        one_unit = dataset is not None and dataset.mixture is not None
+        found = _points_inside(generator, latent, seed, behind, one_unit=one_unit)
     if dataset is None or features is None:
         return Inside(found, None)
     picture, ratio = _beside_training_data(samples, dataset, features)
@@ -140,7 +141,7 @@ def _pictures_inside(generator: nn.Module, latent: int, seed: int) -> dict[str, 
 
 
 def _points_inside(
-    generator: nn.Module, latent: int, seed: int, behind: Tensor
+    generator: nn.Module, latent: int, seed: int, behind: Tensor, *, one_unit: bool
 ) -> dict[str, bytes]:
     along = inside.traversals(generator, latent, rows=SHOWN, columns=PATH_POINTS, seed=seed)
     between = inside.interpolations(generator, latent, rows=SHOWN, columns=PATH_POINTS, seed=seed)
@@ -155,9 +156,13 @@ def _points_inside(
             behind,
             title="One latent coordinate moved from -3 to 3 (dot: 0), the others held\n"
             "(in percent: its part of what all of them change)",
+            one_unit=one_unit,
         ),
         "interpolations.png": pictures.curves(
-            ways, behind, title="From one random sample to another, along the sphere (dot: halfway)"
+            ways,
+            behind,
+            title="From one random sample to another, along the sphere (dot: halfway)",
+            one_unit=one_unit,
         ),
     }
 
