@@ -131,7 +131,7 @@ class Constant(nn.Module):
         self.sample = nn.Parameter(torch.zeros(shape))
 
     def forward(self, z: Tensor) -> Tensor:
-        return torch.sigmoid(self.sample).expand(len(z), *self.sample.shape)
+        return torch.sigmoid(self.sample).expand(z.shape[0], *self.sample.shape)
 
 
 class NoModule:
