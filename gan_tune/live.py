@@ -521,7 +521,7 @@ def verdict(result: SearchResult) -> Iterator[str]:
     if champion is None:
         if result.finished:
             yield (
-                "no champion: no trial ran to its end in good health; where most diverged, lower "
+                "no champion: no trial stayed in good health; where most diverged, lower "
                 "the learning rates, clip the gradients, or see `divergence` in docs/reference.md"
             )
         return

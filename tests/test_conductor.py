@@ -164,6 +164,17 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
     assert worker.log.ended["0005"].outcome == "pruned"
 
 
+def test_with_nothing_to_compare_it_with_the_first_setting_is_no_exception(tmp_path: Path) -> None:
+    class NoGood:
+        def decide(self, trial: int, step: int, value: float | None) -> bool:
+            return trial == 0
+
+    for top, outcome in ((0, "pruned"), (1, "completed")):
+        worker = Worker(tmp_path / str(top), rule=NoGood(), confirm={"top": top})
+        worker.run(steady)
+        assert worker.study.settings()[0].outcome == outcome
+
+
 class Listening:
     """A rule that stops nothing and writes down what it is told."""
 
@@ -318,6 +329,29 @@ def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(
     again = Worker(tmp_path, slots=1, budget=budget)
     assert again.conductor.next_job() is Next.DONE
     assert again.log.started == []
+
+
+def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one, cut off after two reports of five, is better than the first ever was."""
+    monkeypatch.setattr("gan_tune.searching.champion._generator", lambda _, job, __: job.name)
+    short = {"trials": 2, "steps": 100, "evaluations": 5, "minutes": 0.1}
+    alone = Worker(tmp_path / "alone", slots=1, budget=short, confirm={"top": 0})
+    alone.run(steady)
+    assert [s.outcome for s in alone.study.settings()] == ["completed", None]
+    champion = choose_champion(alone.conductor, None)  # type: ignore[arg-type]
+    assert champion is not None
+    assert (champion.job.name, champion.confirmed) == ("0001", False)
+    long = short | {"minutes": 0.2}
+    confirm = {"top": 1, "seeds": 1, "share": 0.5}
+    confirmed = Worker(tmp_path / "confirmed", slots=1, budget=long, confirm=confirm)
+    confirmed.run(steady)
+    assert confirmed.log.ended["0001"].outcome == "interrupted"
+    assert confirmed.log.ended["0001-confirm-1"].outcome == "completed"
+    more = Worker(tmp_path / "confirmed", slots=1, budget=long | {"minutes": 2}, confirm=confirm)
+    more.run(steady)
+    assert more.log.started == ["0001", "0000-confirm-1"], "it goes on, and stays confirmed"
 
 
 def test_a_slow_setting_does_not_keep_a_quick_one_from_being_confirmed(tmp_path: Path) -> None:

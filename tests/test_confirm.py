@@ -40,7 +40,19 @@ def test_candidates_are_the_best_that_ran_to_their_end_and_the_first() -> None:
     assert candidates(settings[1:2], top=2, mode="min") == []
 
 
-def test_settings_that_time_cut_off_count_with_a_whole_replicate_behind_those_that_ended() -> None:
+def test_settings_that_time_cut_off_count_like_those_that_ran_to_their_end() -> None:
+    settings = [
+        setting(0, 9.0),
+        setting(1, 1.0, None),
+        setting(2, 3.0),
+        setting(3, None, None),
+        setting(4, 0.5, "pruned"),
+    ]
+    assert candidates(settings, top=2, mode="min") == [1, 2, 0]
+    assert candidates(settings[1:2], top=2, mode="min") == [1]
+
+
+def test_with_replicates_those_that_time_cut_off_need_a_whole_one_and_come_behind() -> None:
     settings = [
         setting(0, 9.0),
         setting(1, 1.0, None),

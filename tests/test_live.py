@@ -371,7 +371,7 @@ def test_the_verdict_tells_the_gain_with_both_figures() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"champion": None}, "no champion: no trial ran to its end in good health"),
+        ({"champion": None}, "no champion: no trial stayed in good health"),
         ({"champion": {"setting": 0}}, "the first setting is the champion: the search found"),
         ({"test": {"test.fd": 11.0}}, "test split: fd 11"),
     ],

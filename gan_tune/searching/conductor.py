@@ -118,7 +118,7 @@ class Conductor:
         self._running: dict[str, _Running] = {}
         self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
         self._paused: dict[str, _Running] = {}  # of those that wait, what this command has heard
-        self._full_length: dict[int, float] = {}  # setting → seconds of its last full trial
+        self._full_length: dict[int, float] = {}  # setting → seconds that a full trial takes
         self._pace = 0.0  # seconds that the last report took for each step
         self._chosen: list[int] | None = None
         self.stop_requested = False
@@ -194,8 +194,9 @@ class Conductor:
         """The search's best, looked up anew once a setting has ended: each report asks for it."""
         top = self.space.confirm.top
         if top and self._chosen is None:
-            mode = self.space.objective.mode
-            self._chosen = candidates(self.study.settings(), top=top, mode=mode)
+            busy = {r.job.setting for r in self._running.values() if r.job.kind == "search"}
+            still = [s for s in self.study.settings() if s.number not in busy]
+            self._chosen = candidates(still, top=top, mode=self.space.objective.mode)
         return self._chosen or []
 
     def _in_time(self, setting: int) -> bool:
@@ -395,7 +396,9 @@ class Conductor:
         return "interrupted" if self.search_time_is_up else None
 
     def _is_pruned(self, running: _Running) -> bool:
-        return running.behind and running.job.setting != FIRST_SETTING
+        """Whether the scheduler stops it; not the first setting where it is to be compared with."""
+        compared = running.job.setting == FIRST_SETTING and self.space.confirm.top > 0
+        return running.behind and not compared
 
     def _breeders_verdict(self, running: _Running) -> Outcome | None:
         if self._breeder is None or running.job.kind == "confirmation":
@@ -416,13 +419,15 @@ class Conductor:
         if ending.outcome in ENDINGS:
             self._leave_population(job, ending)
             self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
-            if ending.outcome == "completed":
-                steps = job.config.steps
-                self._full_length[job.setting] = running.seconds * steps / (steps - job.first_step)
-            else:
+            if ending.outcome != "completed":
                 self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
             if job.lineage:
                 self.storage.delete(f"trials/{job.name}/{INHERITED}")
+        if ending.outcome in ("completed", "interrupted") and running.steps:
+            steps = job.config.steps
+            last = steps if ending.outcome == "completed" else running.step  # patience ends early
+            done = last - job.first_step
+            self._full_length[job.setting] = running.seconds * steps / done
         self._settle(job, ending)
         for observer in self._observers:
             observer.trial_ended(job, ending)
@@ -433,6 +438,7 @@ class Conductor:
 
     def _settle(self, job: Job, ending: Ending) -> None:
         over = ending.outcome in ENDINGS
+        self._chosen = None
         if job.kind == "search":
             if over and (following := self._settled(job, ending)) is not None:
                 self._waiting.insert(0, following)
@@ -445,7 +451,7 @@ class Conductor:
 
     def _settled(self, job: Job, ending: Ending) -> Job | None:
         """Tell of a trial of the search that is over; its setting's next replicate, if any."""
-        self._chosen, following = None, None
+        following = None
         setting, replicate = job.setting, job.replicate
         if ending.outcome == "completed":
             self._replicates.ended(setting, replicate, ending.value)

@@ -44,21 +44,27 @@ class Standing:
 def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "max"]) -> list[int]:
     """The ``top`` best settings that count, best first, and the first setting.
 
-    Those count that ran to their end, and behind them, whatever their values, those that the end
-    of the time cut off after at least one whole replicate. With none, nothing can be confirmed.
+    Those count that ran to their end, and those that the end of the time cut off: the best so far
+    is fair to them, as more steps can only better it. Where settings have replicates, one that was
+    cut off needs a whole one, and comes behind all that have all of theirs: a mean of fewer may be
+    luck. With none that count, nothing can be confirmed.
     """
-    counting = [s for s in settings if _counts(s)]
+    replicated = any(s.values for s in settings)
+    counting = [s for s in settings if _counts(s, replicated=replicated)]
     sign = 1.0 if mode == "min" else -1.0
-    ranked = sorted(counting, key=lambda s: (s.outcome is None, sign * (s.value or 0.0)))
-    chosen = [s.number for s in ranked[:top]]
+
+    def place(setting: Setting) -> tuple[bool, float]:
+        return replicated and setting.outcome is None, sign * (setting.value or 0.0)
+
+    chosen = [s.number for s in sorted(counting, key=place)[:top]]
     first = any(s.number == FIRST_SETTING for s in counting)
     if chosen and first and FIRST_SETTING not in chosen:
         chosen.append(FIRST_SETTING)
     return chosen
 
 
-def _counts(setting: Setting) -> bool:
-    cut_off = setting.outcome is None and bool(setting.values)
+def _counts(setting: Setting, *, replicated: bool) -> bool:
+    cut_off = setting.outcome is None and bool(setting.values or not replicated)
     finite = setting.value is not None and None not in setting.values
     return (setting.outcome == "completed" or cut_off) and finite
 
