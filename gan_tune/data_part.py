@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -34,12 +35,13 @@ def dataset_of(part: Part) -> Dataset:
     Raises:
         DataError: missing, damaged, not fitting, or all samples of a split are equal.
     """
-    return _load(part.name, tuple(own_arguments(part).items()))
+    return _load(part.name, json.dumps(own_arguments(part), sort_keys=True))
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, args: tuple[tuple[str, Any], ...]) -> Dataset:
-    dataset = load_dataset(name, **dict(args))
+def _load(name: str, args: str) -> Dataset:
+    """``args`` are JSON: a user's own data set may take lists, which no cache can compare."""
+    dataset = load_dataset(name, **json.loads(args))
     for split in SPLITS:
         samples = dataset.split(split)
         if not any((chunk != samples[:1]).any() for chunk in chunks(samples)):

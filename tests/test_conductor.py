@@ -12,6 +12,7 @@ from conftest import trial_tree
 
 from gan_tune.catalogue import catalogue
 from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
 from gan_tune.searching.champion import choose_champion
 from gan_tune.searching.conductor import Conductor, Ending, Next, read_reports
 from gan_tune.searching.jobs import Job, Result
@@ -340,9 +341,14 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
     alone = Worker(tmp_path / "alone", slots=1, budget=short, confirm={"top": 0})
     alone.run(steady)
     assert [s.outcome for s in alone.study.settings()] == ["completed", None]
-    champion = choose_champion(alone.conductor, None)  # type: ignore[arg-type]
-    assert champion is not None
-    assert (champion.job.name, champion.confirmed) == ("0001", False)
+    for best, winner, mean in ((None, "0000", 9.9), (8.99, "0001", 8.99), (9.95, "0000", 9.9)):
+        if best is not None:  # what the last stored weights came to
+            state = checkpoint.pack({}, {"best": best}, "digest")
+            alone.storage.write("trials/0001/checkpoint.safetensors", state)
+        champion = choose_champion(alone.conductor, None)  # type: ignore[arg-type]
+        assert champion is not None
+        assert (champion.job.name, champion.confirmed) == (winner, False)
+        assert champion.mean == pytest.approx(mean)
     long = short | {"minutes": 0.2}
     confirm = {"top": 1, "seeds": 1, "share": 0.5}
     confirmed = Worker(tmp_path / "confirmed", slots=1, budget=long, confirm=confirm)

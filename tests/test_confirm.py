@@ -61,9 +61,10 @@ def test_with_replicates_those_that_time_cut_off_need_a_whole_one_and_come_behin
         setting(4, 0.5, "pruned", 0.5),
         setting(5, 0.5, "completed", 0.5, None),
     ]
-    assert candidates(settings, top=9, mode="min") == [0, 3, 2]
-    assert candidates(settings, top=2, mode="max") == [0, 2]
-    assert candidates(settings[1:3], top=9, mode="min") == [2]
+    assert candidates(settings, top=9, mode="min", replicated=True) == [0, 3, 2]
+    assert candidates(settings, top=2, mode="max", replicated=True) == [0, 2]
+    assert candidates(settings[1:3], top=9, mode="min", replicated=True) == [2]
+    assert candidates(settings[1:2], top=9, mode="min", replicated=True) == []
 
 
 def test_rounds_go_through_all_settings_before_the_next_seed() -> None:

@@ -270,6 +270,19 @@ def test_own_function_by_import_path() -> None:
         load_dataset(f"{__name__}:own_points", size=40)
 
 
+def shifted_points(shift: list[float]) -> Dataset:
+    own = own_points()
+    return replace(own, train=own.train + np.float32(shift))
+
+
+def test_an_own_function_may_take_a_list() -> None:
+    args = {"shift": [1.0, 0.0, -1.0], "batch_size": 8}
+    part = Part(name=f"{__name__}:shifted_points", args=args)
+    assert dataset_of(part) is dataset_of(part), "loaded twice"
+    moved = dataset_of(part).train - own_points().train
+    np.testing.assert_allclose(moved.mean(0), [1.0, 0.0, -1.0], atol=1e-6)
+
+
 def test_dataset_states_all_its_faults_at_once() -> None:
     good = own_points()
     with pytest.raises(DataError) as caught:

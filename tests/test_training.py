@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import trial_config
+from test_data import OWN_ARGUMENTS
 from torch import nn
 
 from gan_tune.catalogue import dataset_of
@@ -18,6 +19,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS
+from gan_tune.gan.data import DATASETS
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.export import best_generator, draw
 from gan_tune.gan.gradients import GRADIENT_CLIPS
@@ -76,6 +78,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ema": 0.9,
     },
     "points": POINTS,
+    **{f"scale {n}": {**POINTS, "data": {**POINTS["data"], "scale": n}} for n in SCALES},
     "lazy penalty": {"penalties": [{"name": "r1", "weight": 0.1, "every": 4}]},
     "label smoothing": {"loss": {"name": "non_saturating", "label_smoothing": 0.1}},
     "instance noise": {"instance_noise": {"std": 0.3, "until": 0.8}},
@@ -85,6 +88,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lookahead": {"lookahead": {"every": 5, "alpha": 0.5}},
     "measure": {"measure": ["linear_probe_accuracy"]},
     "spectral norm in D": {"discriminator": {"name": "mlp", "hidden": [16], "norm": "spectral"}},
+    "spectral norm in G": {
+        "generator": {"name": "mlp", "latent": 8, "hidden": [16], "norm": "spectral"},
+        "ema": 0.9,
+    },
     **{f"loss {name}": {"loss": name} for name in LOSSES},
     **{
         f"{player} {name}": {f"{player}_optimizer": {"name": name, "lr": 1e-3}}
@@ -172,7 +179,22 @@ def assert_equal(mine: tuple[Report, bytes], other: tuple[Report, bytes]) -> Non
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_repeats_and_resumes_bit_for_bit(variant: str) -> None:
-    config = trial_config(**VARIANTS[variant])
+    assert_repeats_and_resumes(trial_config(**VARIANTS[variant]))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_repeats_and_resumes_bit_for_bit(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    own = OWN_ARGUMENTS.get(name, lambda folder: {})(tmp_path / "own")
+    data = {"name": name, **own, "batch_size": 8}
+    assert_repeats_and_resumes(
+        trial_config(data=data, objective={"metric": "sliced_wasserstein", "mode": "min"})
+    )
+
+
+def assert_repeats_and_resumes(config: TrialConfig) -> None:
     through = finished(config)
     torch.randn(17)  # what else draws from torch's generator must not matter
     for mine, other in zip(finished(config), through, strict=True):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
+from typing import Literal
 
 import optuna
 
 from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import ExportedGenerator, best_generator, draw
@@ -20,6 +23,7 @@ from gan_tune.searching.confirm import Standing, candidates, spread
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.study import (
     FIRST_SETTING,
+    Setting,
     further_values,
     lower_is_better,
     pareto_front,
@@ -107,7 +111,9 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
                 changes=dict(trials[setting.number].params),
             )
         )
-    others = candidates(settings, top=len(settings), mode="min" if sign > 0 else "max")
+    replicated = any(setting.values for setting in settings)
+    mode: Literal["min", "max"] = "min" if sign > 0 else "max"
+    others = candidates(settings, top=len(settings), mode=mode, replicated=replicated)
     order = {setting: place for place, setting in enumerate(dict.fromkeys([*confirmed, *others]))}
 
     def place(row: Row) -> tuple[float, float]:
@@ -122,17 +128,22 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
 
     Where the time sufficed for no other than the first setting, it has beaten nobody: then it is
     the best setting of the search, unconfirmed. A replicate whose weights are gone is passed over
-    for its setting's next best, and a setting that has none left for the next one.
+    for its setting's next best, and a setting that has none left for the next one. What the end of
+    the time cut off counts as far as its weights have been stored.
 
     Raises:
-        CheckpointError: there are sound settings, but none has weights left.
+        CheckpointError: there are settings that ran to their end, but none has weights left.
     """
     standings = conductor.standings()
     first = next((row for row in standings if row.setting == FIRST_SETTING), None)
     first_mean = _finite(first.mean) if first else None
-    settings = {setting.number: setting for setting in conductor.study.settings()}
-    mode = conductor.space.objective.mode
-    ranked = candidates(list(settings.values()), top=len(settings), mode=mode)
+    settings = {
+        s.number: s for s in map(partial(_as_stored, conductor), conductor.study.settings())
+    }
+    mode, replicated = conductor.space.objective.mode, conductor.space.search.seeds > 1
+    ranked = candidates(
+        list(settings.values()), top=len(settings), mode=mode, replicated=replicated
+    )
     alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
     sign = 1.0 if mode == "min" else -1.0
     sound = [row for row in standings if math.isfinite(row.mean) and not alone]
@@ -181,6 +192,20 @@ def measure_on_test(
         if values:
             figures[f"test.{name}.{metric}"] = fmean(values)
     return figures
+
+
+def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
+    """A setting that was cut off within its only trial, with the best of its stored weights.
+
+    A crash may have come between its last checkpoint and its last report.
+    """
+    if setting.outcome is not None or setting.values:
+        return setting
+    saved = conductor.storage.read(
+        f"trials/{conductor.study.job(setting.number, 0).name}/{CHECKPOINT}"
+    )
+    best = None if saved is None else checkpoint.read(saved).scalars["best"]
+    return replace(setting, value=best)
 
 
 def _measure(job: Job, generator: ExportedGenerator, judge: Judge) -> dict[str, float]:

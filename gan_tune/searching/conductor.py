@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
 
 
+CLOSING_SECONDS = 2.0
+"""So long before the time of the search can end, workers begin to keep the weights of all reports.
+
+A report is on its way for less.
+"""
+
 LAST_CALL = 1.25
 """So many times what the members' last steps should take is left for them of a time budget."""
 
@@ -47,7 +53,7 @@ class Ending:
     """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms.
 
     ``further`` are the values of the objectives beside the first, at the report that was best. One
-    that is ``paused`` was interrupted to make room for others, and goes on by itself.
+    that is ``paused`` was interrupted to make room for others, and goes on if its turn comes.
     """
 
     outcome: Outcome
@@ -73,6 +79,7 @@ class _Running:
     steps: set[int] = field(default_factory=set)
     best: float | None = None
     further: Mapping[str, float] = field(default_factory=dict)
+    symptoms: Sequence[str] = ()
     behind: bool = False
     seconds: float = 0.0
 
@@ -141,7 +148,7 @@ class Conductor:
             return Next.WAIT
         while not self.stop_requested and (job := self._choose()) is not None:
             if self._start(job):
-                return job
+                return replace(job, closing=self._closing())
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
@@ -196,7 +203,12 @@ class Conductor:
         if top and self._chosen is None:
             busy = {r.job.setting for r in self._running.values() if r.job.kind == "search"}
             still = [s for s in self.study.settings() if s.number not in busy]
-            self._chosen = candidates(still, top=top, mode=self.space.objective.mode)
+            self._chosen = candidates(
+                still,
+                top=top,
+                mode=self.space.objective.mode,
+                replicated=self.space.search.seeds > 1,
+            )
         return self._chosen or []
 
     def _in_time(self, setting: int) -> bool:
@@ -283,11 +295,15 @@ class Conductor:
             return True  # it has ended already
         news = self._take_in(running, result)
         outcome = result.outcome or self._verdict(running)
-        turn = self._breeders_verdict(running) if news and outcome is None else None
-        outcome = outcome or turn
+        if news and outcome is None:
+            outcome = self._breeders_verdict(running)
         if outcome is None:
             return False
-        ending = self._ending(running, outcome, result, paused=turn == "interrupted")
+        # What makes room goes on by itself; so does what the end of the time cut off, should the
+        # confirmation turn out to need less of it.
+        out_of_time = outcome == "interrupted" and running.job.kind == "search"
+        paused = out_of_time and not self.stop_requested
+        ending = self._ending(running, outcome, result, paused=paused)
         self._end(running, ending)
         return True
 
@@ -315,15 +331,21 @@ class Conductor:
         """End what still runs as interrupted: the next command takes it up first."""
         self._remember_time(now=True)
         for running in [*self._running.values(), *self._paused.values()]:
-            further = running.further
-            self._end(running, Ending("interrupted", running.best, running.step, further=further))
+            ending = Ending(
+                "interrupted",
+                running.best,
+                running.step,
+                symptoms=running.symptoms,
+                further=running.further,
+            )
+            self._end(running, ending)
 
     def _take_in(self, running: _Running, result: Result) -> bool:
         """Whether the step was not heard before."""
         job = running.job
         if result.value is not None and result.value == result.best != running.best:
             running.further = self._further(result)
-        running.best = result.best
+        running.best, running.symptoms = result.best, result.symptoms
         if result.step in running.steps:
             return False
         seconds = result.training_seconds + result.evaluation_seconds
@@ -510,6 +532,14 @@ class Conductor:
         """Whether what is left of the time budget is needed for the confirmation."""
         minutes = self.space.budget.minutes
         return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
+
+    def _closing(self) -> float:
+        """Seconds since 1970 from which on the time of the search may end with any report."""
+        minutes, confirm = self.space.budget.minutes, self.space.confirm
+        if minutes is None:
+            return math.inf
+        kept = 60 * minutes * confirm.share if confirm.top else 0.0
+        return time.time() + self.seconds_left - kept - CLOSING_SECONDS
 
     @property
     def _is_last_call(self) -> bool:

@@ -41,15 +41,20 @@ class Standing:
         return len(self.values)
 
 
-def candidates(settings: Sequence[Setting], *, top: int, mode: Literal["min", "max"]) -> list[int]:
+def candidates(
+    settings: Sequence[Setting],
+    *,
+    top: int,
+    mode: Literal["min", "max"],
+    replicated: bool = False,
+) -> list[int]:
     """The ``top`` best settings that count, best first, and the first setting.
 
     Those count that ran to their end, and those that the end of the time cut off: the best so far
-    is fair to them, as more steps can only better it. Where settings have replicates, one that was
-    cut off needs a whole one, and comes behind all that have all of theirs: a mean of fewer may be
-    luck. With none that count, nothing can be confirmed.
+    is fair to them, as more steps can only better it. Where settings are ``replicated``, one that
+    was cut off needs a whole replicate, and comes behind all that have all of theirs: a mean of
+    fewer may be luck. With none that count, nothing can be confirmed.
     """
-    replicated = any(s.values for s in settings)
     counting = [s for s in settings if _counts(s, replicated=replicated)]
     sign = 1.0 if mode == "min" else -1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -36,7 +37,8 @@ class Job:
     ``params`` are what the record shows: the config's and the choosers' values.
     ``lineage`` are the settings before it, oldest first, where it is a fork: the search's own run
     goes on from the weights of the last one, a confirmation trains through all, with its own seed.
-    At each of the ``ready_steps`` the weights are kept for forks.
+    At each of the ``ready_steps`` the weights are kept for forks. From ``closing`` on (seconds
+    since 1970) every report is kept with its weights: the time may end with any of them.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Job:
     kind: Kind = "search"
     lineage: Sequence[Ancestor] = field(default=(), repr=False)
     ready_steps: Sequence[int] = ()
+    closing: float = math.inf
 
     @property
     def first_step(self) -> int:
