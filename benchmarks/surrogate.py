@@ -178,15 +178,22 @@ class GanTune:
             self._study, Storage(str(folder)), stopping_rule(space), slots=workers
         )
         self._collapse: dict[str, CollapseRule] = {}
+        self._waiting: dict[str, Trial] = {}
 
     def start(self) -> Trial | None:
         job = self._conductor.next_job()
         if not isinstance(job, Job):
             return None
         self._collapse[job.name] = job.config.collapse
-        return Trial(job.name, self._full(job.setting))
+        return self._waiting.pop(job.name, None) or Trial(job.name, self._full(job.setting))
 
     def heard(self, trial: Trial) -> bool:
+        ended = self._heard(trial)
+        if ended:  # or it waits, to go on from here
+            self._waiting[trial.name] = trial
+        return ended
+
+    def _heard(self, trial: Trial) -> bool:
         known = [v for v in trial.curve.values[: trial.reports] if v is not None]
         result = Result(
             step=trial.curve.steps[trial.reports - 1],

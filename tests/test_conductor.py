@@ -88,6 +88,7 @@ class Worker:
             clock=lambda: self.now,
         )
         self.jobs: dict[str, tuple[Job, list[int]]] = {}
+        self.left: dict[str, list[int]] = {}  # the reports that paused trials have yet to make
 
     def run(self, curve: Curve, *, reports: int = 10_000) -> None:
         """Run until done, or for so many reports."""
@@ -99,7 +100,7 @@ class Worker:
                 if job is Next.WAIT:
                     break
                 assert isinstance(job, Job)
-                self.jobs[job.name] = (job, list(STEPS))
+                self.jobs[job.name] = (job, self.left.pop(job.name, list(STEPS)))
             for name, (job, steps) in list(self.jobs.items()):
                 reports -= 1
                 self.now += 1.0
@@ -108,6 +109,8 @@ class Worker:
                 self.storage.write_json(path, vars(heard))
                 if self.conductor.reported(name, heard):
                     del self.jobs[name]
+                    if name in self.log.ended and self.log.ended[name].paused:
+                        self.left[name] = steps
 
 
 def test_searches_confirms_and_ends(tmp_path: Path) -> None:
@@ -166,7 +169,7 @@ def test_the_rule_prunes_but_spares_the_first_setting(tmp_path: Path) -> None:
 
 
 def test_with_nothing_to_compare_it_with_the_first_setting_is_no_exception(tmp_path: Path) -> None:
-    class NoGood:
+    class NoGood(NoStopping):
         def decide(self, trial: int, step: int, value: float | None) -> bool:
             return trial == 0
 
@@ -176,10 +179,72 @@ def test_with_nothing_to_compare_it_with_the_first_setting_is_no_exception(tmp_p
         assert worker.study.settings()[0].outcome == outcome
 
 
-class Listening:
-    """A rule that stops nothing and writes down what it is told."""
+def falling(job: Job, step: int) -> Result:
+    """The earlier a setting, the worse; all get better with time."""
+    value = 10.0 - job.setting - 0.001 * step
+    return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+
+def halving(folder: Path, **changes: Any) -> Worker:
+    """Rungs at 20 and 60, one in three goes on."""
+    changes = {"confirm": {"top": 0}, "slots": 1} | changes
+    return Worker(folder, rule=Asha(100, "min", reduction=3, grace=0.2), **changes)
+
+
+def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> None:
+    worker = halving(tmp_path, budget={"trials": 9, "steps": 100, "evaluations": 5})
+    worker.run(falling, reports=2)
+    assert {name: end.paused for name, end in worker.log.ended.items()} == {
+        "0000": True, "0001": True,
+    }  # fmt: skip
+    worker.run(falling, reports=3)
+    assert worker.log.started == ["0000", "0001", "0002"]
+    assert [s.outcome for s in worker.study.settings()] == ["pruned", "pruned", None]
+    assert worker.log.ended["0002"].paused, "nobody else has come to step 60"
+    worker.run(falling)
+    settings = worker.study.settings()
+    assert [s.steps for s in settings] == [20, 20, 60, 60, *[100] * 5]
+    assert [s.outcome for s in settings] == [*["pruned"] * 4, *["completed"] * 5]
+
+
+def test_who_waits_goes_on_when_nothing_else_is_left_to_begin(tmp_path: Path) -> None:
+    worker = halving(tmp_path, budget={"trials": 2, "steps": 100, "evaluations": 5})
+    worker.run(falling)
+    assert [s.outcome for s in worker.study.settings()] == ["completed"] * 2
+    assert worker.log.started == ["0000", "0001", "0000"]
+
+
+def test_who_waits_goes_on_while_there_is_just_time_for_it(tmp_path: Path) -> None:
+    """Setting 2 waits at step 60 from the 8th second on; two more reports take it 2 s."""
+    budget = {"trials": 99, "steps": 100, "evaluations": 5, "minutes": 11 / 60}
+    worker = halving(tmp_path, budget=budget)
+
+    def worse_later(job: Job, step: int) -> Result:
+        value = abs(job.setting - 2) - 0.001 * step
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    worker.run(worse_later)
+    assert worker.study.settings()[2].outcome == "completed"
+    assert worker.conductor.seconds_used <= 11
+
+
+def test_who_waits_still_waits_after_a_kill(tmp_path: Path) -> None:
+    budget = {"trials": 9, "steps": 100, "evaluations": 5}
+    through = halving(tmp_path / "through", budget=budget)
+    through.run(falling)
+    for reports in range(1, 16):
+        folder = tmp_path / str(reports)
+        halving(folder, budget=budget).run(falling, reports=reports)
+        again = halving(folder, budget=budget)
+        again.run(falling)
+        assert again.study.settings() == through.study.settings()
+
+
+class Listening(NoStopping):
+    """Writes down what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[tuple[int, int, float | None]] = []
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:

@@ -18,6 +18,7 @@ from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.conductor import Conductor
 from gan_tune.searching.earlier import EarlierTrial, outcome_within
 from gan_tune.searching.explain import importances
+from gan_tune.searching.stopping import NoStopping
 from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study, study_as_it_stands
 from gan_tune.service.searching import choose_name
@@ -416,7 +417,7 @@ def test_earlier_trials_are_no_settings_of_the_search(tmp_path: Path) -> None:
 
 
 def test_the_stopping_rule_does_not_hear_of_them(tmp_path: Path) -> None:
-    class Deaf:
+    class Deaf(NoStopping):
         def decide(self, trial: int, step: int, value: float | None) -> bool:
             raise AssertionError("heard of a trial")
 

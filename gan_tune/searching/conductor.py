@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -81,6 +82,7 @@ class _Running:
     further: Mapping[str, float] = field(default_factory=dict)
     symptoms: Sequence[str] = ()
     behind: bool = False
+    undecided: bool = False
     seconds: float = 0.0
 
     @property
@@ -148,7 +150,7 @@ class Conductor:
             return Next.WAIT
         while not self.stop_requested and (job := self._choose()) is not None:
             if self._start(job):
-                return replace(job, closing=self._closing())
+                return replace(job, pause_steps=self._pause_steps(job), closing=self._closing())
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
@@ -161,11 +163,64 @@ class Conductor:
     def _next_trial(self) -> Job | None:
         if self._breeder is not None:
             return self._breeder.next_job(self._waiting, last_call=self._is_last_call)
-        if self._waiting:
-            return self._waiting.pop(0)
-        if self.study.proposed() < self.space.budget.trials:
+        self._end_who_waited_in_vain()
+        job = self._next_waiting()
+        if job is None and self.study.proposed() < self.space.budget.trials:
             return self.study.ask()
-        return None
+        job = job or min(self._waiting, key=self._place, default=None)
+        if job is not None:
+            self._waiting.remove(job)
+        return job
+
+    # A trial that the stopping rule cannot judge yet waits at its rung, and others run meanwhile.
+
+    def _next_waiting(self) -> Job | None:
+        """Who need not wait any longer, or can only just run to its end in time."""
+        free = next((job for job in self._waiting if not self._is_held(job)), None)
+        if free is None and self._waiting:
+            best = min(self._waiting, key=self._place)
+            return best if self._must_go_on(self._paused[best.name]) else None
+        return free
+
+    def _is_held(self, job: Job) -> bool:
+        paused = self._paused.get(job.name)
+        return paused is not None and paused.undecided and self.rule.undecided(job.setting)
+
+    def _place(self, job: Job) -> tuple[int, float]:
+        """The most advanced come first, and of those the best."""
+        paused = self._paused[job.name]
+        sign = 1.0 if self.space.objective.mode == "min" else -1.0
+        return -paused.step, math.inf if paused.best is None else sign * paused.best
+
+    def _end_who_waited_in_vain(self) -> None:
+        for job in [job for job in self._waiting if job.name in self._paused]:
+            running = self._paused[job.name]
+            if running.undecided and not self._is_held(job) and self.rule.behind(job.setting):
+                self._waiting.remove(job)
+                self._end(running, self._left_as("pruned", running))
+
+    def _has_to_wait(self, running: _Running) -> bool:
+        new = self.study.proposed() < self.space.budget.trials
+        others = new or not all(map(self._is_held, self._waiting))
+        return running.undecided and others and not self._must_go_on(running)
+
+    def _must_go_on(self, running: _Running) -> bool:
+        """Whether a trial must go on from here to reach its end within the time of the search."""
+        minutes = self.space.budget.minutes
+        if minutes is None:
+            return False
+        steps, done = running.job.config.steps, running.step - running.job.first_step
+        seconds = running.seconds * (steps - running.step) / max(1, done)
+        left = self.seconds_left - self._confirmation_seconds(60 * minutes)
+        return left <= LAST_CALL * seconds
+
+    def _pause_steps(self, job: Job) -> tuple[int, ...]:
+        """The reports at which a trial may have to wait."""
+        if job.kind == "confirmation" or job.replicate or self._is_compared_with(job):
+            return ()
+        steps, count = job.config.steps, job.config.evaluations
+        reports = [steps * (i + 1) // count for i in range(count)]
+        return tuple(reports[bisect_left(reports, rung)] for rung in self.rule.rungs(job.setting))
 
     def _next_confirmation(self) -> Job | None:
         """The next replicate to confirm; while search trials still run, the first setting's only.
@@ -281,9 +336,15 @@ class Conductor:
             observer.trial_started(job, resumed=bool(paused or stored))
         for result, _ in stored:  # a killed driver may have told nobody of them
             self._take_in(running, result)
-        if not stored or stored[-1][0].outcome or not self._is_pruned(running):
+        running.undecided = running.undecided and not paused
+        if not stored or stored[-1][0].outcome:
             return True
-        self._end(running, self._ending(running, "pruned", stored[-1][0]))
+        if self._is_pruned(running):
+            self._end(running, self._ending(running, "pruned", stored[-1][0]))
+        elif self._has_to_wait(running):
+            self._end(running, self._ending(running, "interrupted", stored[-1][0], paused=True))
+        else:
+            return True
         return False
 
     # ---------------------------------------------------------------- what is heard
@@ -294,13 +355,14 @@ class Conductor:
         if running is None:
             return True  # it has ended already
         news = self._take_in(running, result)
+        self._end_who_waited_in_vain()
         outcome = result.outcome or self._verdict(running)
         if news and outcome is None:
             outcome = self._breeders_verdict(running)
         if outcome is None:
             return False
-        # What makes room goes on by itself; so does what the end of the time cut off, should the
-        # confirmation turn out to need less of it.
+        # Who makes room or waits goes on by itself; so does who the end of the time cuts off,
+        # should the confirmation turn out to need less of it.
         out_of_time = outcome == "interrupted" and running.job.kind == "search"
         paused = out_of_time and not self.stop_requested
         ending = self._ending(running, outcome, result, paused=paused)
@@ -320,6 +382,16 @@ class Conductor:
             paused=paused,
         )
 
+    def _left_as(self, outcome: Outcome, running: _Running) -> Ending:
+        """The end of a trial that is not running at the moment."""
+        return Ending(
+            outcome,
+            running.best,
+            running.step,
+            symptoms=running.symptoms,
+            further=running.further,
+        )
+
     def failed(self, name: str, error: str) -> None:
         """Hear that a trial's worker is lost for good."""
         if (running := self._running.get(name)) is not None:
@@ -331,14 +403,7 @@ class Conductor:
         """End what still runs as interrupted: the next command takes it up first."""
         self._remember_time(now=True)
         for running in [*self._running.values(), *self._paused.values()]:
-            ending = Ending(
-                "interrupted",
-                running.best,
-                running.step,
-                symptoms=running.symptoms,
-                further=running.further,
-            )
-            self._end(running, ending)
+            self._end(running, self._left_as("interrupted", running))
 
     def _take_in(self, running: _Running, result: Result) -> bool:
         """Whether the step was not heard before."""
@@ -349,12 +414,14 @@ class Conductor:
         if result.step in running.steps:
             return False
         seconds = result.training_seconds + result.evaluation_seconds
-        self._pace = seconds / max(1, result.step - running.step)
+        before = running.step
+        self._pace = seconds / max(1, result.step - before)
         running.steps.add(result.step)
         running.seconds += seconds
         if result.outcome != "failed":
             if job.kind == "search":
                 running.behind = self._judge(job, result)
+                running.undecided = self._is_undecided(job, before, result.step)
             grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
@@ -373,6 +440,13 @@ class Conductor:
         # Of every report, as a rule that is made anew is told them all.
         value = self._pruned_by(job.setting, result)
         return self.rule.decide(job.setting, result.step, value)
+
+    def _is_undecided(self, job: Job, before: int, step: int) -> bool:
+        """Whether a trial has just come to a rung where it cannot be judged yet."""
+        if job.replicate or self._is_compared_with(job):
+            return False
+        reached = any(before < rung <= step for rung in self.rule.rungs(job.setting))
+        return reached and self.rule.undecided(job.setting)
 
     def _tell(self, job: Job, result: Result) -> None:
         """Tell what a trial of the search reported; of later replicates the study hears the end."""
@@ -415,12 +489,15 @@ class Conductor:
             return "interrupted" if self.seconds_left <= 0 else None
         if self._is_pruned(running):
             return "pruned"
-        return "interrupted" if self.search_time_is_up else None
+        pauses = self.search_time_is_up or self._has_to_wait(running)
+        return "interrupted" if pauses else None
 
     def _is_pruned(self, running: _Running) -> bool:
-        """Whether the scheduler stops it; not the first setting where it is to be compared with."""
-        compared = running.job.setting == FIRST_SETTING and self.space.confirm.top > 0
-        return running.behind and not compared
+        return running.behind and not self._is_compared_with(running.job)
+
+    def _is_compared_with(self, job: Job) -> bool:
+        """Whether it is the first setting's, which runs to its end to be compared with."""
+        return job.setting == FIRST_SETTING and self.space.confirm.top > 0
 
     def _breeders_verdict(self, running: _Running) -> Outcome | None:
         if self._breeder is None or running.job.kind == "confirmation":

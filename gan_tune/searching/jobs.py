@@ -37,7 +37,8 @@ class Job:
     ``params`` are what the record shows: the config's and the choosers' values.
     ``lineage`` are the settings before it, oldest first, where it is a fork: the search's own run
     goes on from the weights of the last one, a confirmation trains through all, with its own seed.
-    At each of the ``ready_steps`` the weights are kept for forks. From ``closing`` on (seconds
+    At each of the ``ready_steps`` the weights are kept for forks, at each of the ``pause_steps`` it
+    may have to wait for others, so its state is stored. From ``closing`` on (seconds
     since 1970) every report is kept with its weights: the time may end with any of them.
     """
 
@@ -49,6 +50,7 @@ class Job:
     kind: Kind = "search"
     lineage: Sequence[Ancestor] = field(default=(), repr=False)
     ready_steps: Sequence[int] = ()
+    pause_steps: Sequence[int] = ()
     closing: float = math.inf
 
     @property

@@ -10,7 +10,7 @@ anew and told all earlier reports (a search that goes on) decides as the old one
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
 from types import MappingProxyType
@@ -49,8 +49,36 @@ class StoppingRule(Protocol):
         """
         ...
 
+    def rungs(self, trial: int) -> Sequence[float]:
+        """Steps at which ``trial`` may have to wait for others before anything can be decided."""
+        ...
 
-class NoStopping:
+    def undecided(self, trial: int) -> bool:
+        """Whether too few others have come as far to say how ``trial`` stands."""
+        ...
+
+    def behind(self, trial: int) -> bool:
+        """Whether ``trial``, which has waited, is to stop by what is known now."""
+        ...
+
+
+class _NeverWaits:
+    """What rules have in common that decide on every trial at once."""
+
+    def rungs(self, trial: int) -> Sequence[float]:
+        """None."""
+        return ()
+
+    def undecided(self, trial: int) -> bool:
+        """Never."""
+        return False
+
+    def behind(self, trial: int) -> bool:
+        """Nobody has waited."""
+        return False
+
+
+class NoStopping(_NeverWaits):
     """Every trial runs its full length."""
 
     def __init__(self, steps: int = 0, mode: Mode = "min") -> None:
@@ -67,7 +95,9 @@ class Asha:
 
     Bracket s has its rungs at ``grace · steps · reduction^(s + k)`` below ``steps``. A trial that
     reaches a rung is stopped unless it is among the best 1/``reduction`` of all of its bracket that
-    have reached it so far; the rung's first trials are kept. Brackets get equal shares of the
+    have reached it so far. Before there are ``reduction`` of them it is :meth:`undecided`, and had
+    better wait: were the first ones at each rung let through, as is usual, whatever comes first
+    would be trained to its end. Brackets get equal shares of the
     budget (Li et al. 2018, Hyperband, algorithm 1): one with h rungs gets trials in proportion to
     reduction^h/(h + 1). A trial's bracket follows from its number alone.
 
@@ -102,6 +132,7 @@ class Asha:
         self.brackets = tuple(tuple(rungs[s:]) for s in range(min(brackets, len(rungs) + 1)))
         self._bounds = _bounds(reduction ** len(b) / (len(b) + 1) for b in self.brackets)
         self._costs: dict[tuple[int, float], dict[int, float]] = {}
+        self._reached: dict[int, float] = {}  # trial → its highest rung
 
     def bracket(self, trial: int) -> int:
         """The bracket of a trial.
@@ -120,15 +151,34 @@ class Asha:
         rung = self._costs.setdefault((bracket, reached[-1]), {})
         if trial in rung:
             return False
+        self._reached[trial] = max(reached[-1], self._reached.get(trial, 0.0))
         if value is not None:
             rung[trial] = self._sign * value
+        return self._is_behind(trial, rung)
+
+    def rungs(self, trial: int) -> Sequence[float]:
+        """Those of its bracket."""
+        return self.brackets[self.bracket(trial)]
+
+    def undecided(self, trial: int) -> bool:
+        """Whether its highest rung has less than ``reduction`` values."""
+        return trial in self._reached and len(self._highest(trial)) < self._reduction
+
+    def behind(self, trial: int) -> bool:
+        """Whether it is not among the best 1/``reduction`` of its highest rung."""
+        return trial in self._reached and self._is_behind(trial, self._highest(trial))
+
+    def _highest(self, trial: int) -> Mapping[int, float]:
+        return self._costs[self.bracket(trial), self._reached[trial]]
+
+    def _is_behind(self, trial: int, rung: Mapping[int, float]) -> bool:
         if len(rung) < self._reduction:
             return False
         kept = float(np.quantile([*rung.values()], 1 / self._reduction))
-        return value is None or _worse(rung[trial], kept, self._margin)
+        return trial not in rung or _worse(rung[trial], kept, self._margin)
 
 
-class Median:
+class Median(_NeverWaits):
     """The median rule of Vizier (Golovin et al. 2017), on the best so far.
 
     A trial is stopped whose best by a step is worse than the median of what the others' bests were

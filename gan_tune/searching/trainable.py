@@ -140,8 +140,8 @@ class GanTrainable(tune.Trainable):
         self._trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
         overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
         ready = report.outcome is None and report.step in self._job.ready_steps
-        closing = time.time() >= self._job.closing
-        if overdue or ready or closing or report.outcome == "completed":
+        may_pause = report.step in self._job.pause_steps or time.time() >= self._job.closing
+        if overdue or ready or may_pause or report.outcome == "completed":
             state = report.checkpoint()
             if ready:
                 self._trial.write(weights_at(report.step), state)
