@@ -117,7 +117,7 @@ class Asha:
         mode: Mode,
         *,
         reduction: Annotated[int, Field(ge=2)] = 3,
-        grace: Annotated[float, Field(gt=0, lt=1)] = 0.15,
+        grace: Annotated[float, Field(gt=0, lt=1)] = 0.1,
         brackets: Annotated[int, Field(ge=1)] = 1,
         margin: Margin = 0.0,
     ) -> None:
