@@ -186,9 +186,9 @@ def falling(job: Job, step: int) -> Result:
 
 
 def halving(folder: Path, **changes: Any) -> Worker:
-    """Rungs at 20 and 60, one in three goes on."""
+    """One in three goes on at steps 20 and 40 (rungs at 10 and 30)."""
     changes = {"confirm": {"top": 0}, "slots": 1} | changes
-    return Worker(folder, rule=Asha(100, "min", reduction=3, grace=0.2), **changes)
+    return Worker(folder, rule=Asha(100, "min", reduction=3, grace=0.1), **changes)
 
 
 def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> None:
@@ -200,10 +200,10 @@ def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> No
     worker.run(falling, reports=3)
     assert worker.log.started == ["0000", "0001", "0002"]
     assert [s.outcome for s in worker.study.settings()] == ["pruned", "pruned", None]
-    assert worker.log.ended["0002"].paused, "nobody else has come to step 60"
+    assert worker.log.ended["0002"].paused, "nobody else has come to step 40"
     worker.run(falling)
     settings = worker.study.settings()
-    assert [s.steps for s in settings] == [20, 20, 60, 60, *[100] * 5]
+    assert [s.steps for s in settings] == [20, 20, 40, 40, *[100] * 5]
     assert [s.outcome for s in settings] == [*["pruned"] * 4, *["completed"] * 5]
 
 
@@ -215,7 +215,7 @@ def test_who_waits_goes_on_when_nothing_else_is_left_to_begin(tmp_path: Path) ->
 
 
 def test_who_waits_goes_on_while_there_is_just_time_for_it(tmp_path: Path) -> None:
-    """Setting 2 waits at step 60 from the 8th second on; two more reports take it 2 s."""
+    """Setting 2 waits at step 40 from the fourth second on; its last reports take 3 s."""
     budget = {"trials": 99, "steps": 100, "evaluations": 5, "minutes": 11 / 60}
     worker = halving(tmp_path, budget=budget)
 

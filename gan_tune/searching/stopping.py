@@ -93,7 +93,8 @@ class Asha:
     """Asynchronous successive halving, and with several brackets asynchronous Hyperband (Li et al.
     2020, "A system for massively parallel hyperparameter tuning").
 
-    Bracket s has its rungs at ``grace · steps · reduction^(s + k)`` below ``steps``. A trial that
+    Bracket s has its rungs at ``grace · steps · reduction^(s + k)``, but none within a factor of
+    √``reduction`` of ``steps``: who has come so far may as well run to the end. A trial that
     reaches a rung is stopped unless it is among the best 1/``reduction`` of all of its bracket that
     have reached it so far. Before there are ``reduction`` of them it is :meth:`undecided`, and had
     better wait: were the first ones at each rung let through, as is usual, whatever comes first
@@ -126,7 +127,7 @@ class Asha:
         self._reduction, self._margin = reduction, margin
         rungs: list[float] = []
         rung = grace * steps
-        while rung < steps:
+        while rung * reduction**0.5 <= steps:
             rungs.append(rung)
             rung *= reduction
         self.brackets = tuple(tuple(rungs[s:]) for s in range(min(brackets, len(rungs) + 1)))
