@@ -197,7 +197,7 @@ def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> No
     assert {name: end.paused for name, end in worker.log.ended.items()} == {
         "0000": True, "0001": True,
     }  # fmt: skip
-    worker.run(falling, reports=3)
+    worker.run(falling, reports=2)
     assert worker.log.started == ["0000", "0001", "0002"]
     assert [s.outcome for s in worker.study.settings()] == ["pruned", "pruned", None]
     assert worker.log.ended["0002"].paused, "nobody else has come to step 40"
