@@ -78,7 +78,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ema": 0.9,
     },
     "points": POINTS,
-    **{f"scale {n}": {**POINTS, "data": {**POINTS["data"], "scale": n}} for n in SCALES},
+    **{
+        f"scale {n}": {
+            **POINTS,
+            "data": {**POINTS["data"], "scale": n},
+            "generator": {**POINTS["generator"], "output": "linear"},
+        }
+        for n in SCALES
+    },
     "lazy penalty": {"penalties": [{"name": "r1", "weight": 0.1, "every": 4}]},
     "label smoothing": {"loss": {"name": "non_saturating", "label_smoothing": 0.1}},
     "instance noise": {"instance_noise": {"std": 0.3, "until": 0.8}},
@@ -190,7 +197,11 @@ def test_every_data_set_repeats_and_resumes_bit_for_bit(
     own = OWN_ARGUMENTS.get(name, lambda folder: {})(tmp_path / "own")
     data = {"name": name, **own, "batch_size": 8}
     assert_repeats_and_resumes(
-        trial_config(data=data, objective={"metric": "sliced_wasserstein", "mode": "min"})
+        trial_config(
+            data=data,
+            generator={"name": "mlp", "latent": 8, "hidden": [16], "output": "linear"},
+            objective={"metric": "sliced_wasserstein", "mode": "min"},
+        )
     )
 
 
