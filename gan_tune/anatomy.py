@@ -19,7 +19,7 @@ from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.estimators import estimator_refuses
 from gan_tune.gan.game import hidden_activations
-from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm
+from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
 
 __all__ = ["Anatomy", "anatomy", "is_own", "look_at", "once_per_network"]
 
@@ -32,12 +32,14 @@ class Anatomy:
     """What is in a network.
 
     Attributes:
-        batch_norm: whether its output for one sample depends on the others in the batch.
+        batch_norm: whether it has batch norm.
+        spectral_norm: whether a layer of it has spectral norm.
         obstacle: why differences of values cannot estimate its gradient, None where they can.
         activations: whether it has hidden activation layers to look at.
     """
 
     batch_norm: bool
+    spectral_norm: bool
     obstacle: str | None
     activations: bool
 
@@ -102,5 +104,8 @@ def _anatomy(role: str, part: Part, shape: Shape) -> Anatomy | None:
 
 def _dissected(network: nn.Module) -> Anatomy:
     return Anatomy(
-        has_batch_norm(network), estimator_refuses(network), bool(hidden_activations(network))
+        batch_norm=has_batch_norm(network),
+        spectral_norm=has_spectral_norm(network),
+        obstacle=estimator_refuses(network),
+        activations=bool(hidden_activations(network)),
     )

@@ -8,6 +8,7 @@ a warning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
@@ -17,6 +18,7 @@ from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import OBSTACLES
+from gan_tune.gan.game import PLAYERS
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.metrics import METRICS
 
@@ -30,6 +32,9 @@ __all__ = [
 GRADIENT_PENALTIES = frozenset(
     name for name, penalty in PENALTIES.items() if penalty.of == "discriminator"
 )
+
+LEAST_MEAN_ACTIVITY = {"relu": 1 / 2, "elu": 1 / (1 + math.e), "tanh": 1 / (1 + math.e)}
+"""Infimum of σ(h) over the range of an activation: h > 0, or h > −1; 0 for the others."""
 
 GENERATOR_COSTS = frozenset(
     name for name, metric in METRICS.items() if metric.model == "generator_cost"
@@ -65,12 +70,17 @@ def _own_has_batch_norm(config: TrialConfig) -> bool:
     return found is not None and found.batch_norm
 
 
-def _has_obstacle(config: TrialConfig, player: str, reason: str) -> bool:
-    """Whether an estimate is refused by what a user's own network is made of."""
-    if not (_estimated(config, player) and is_own(config, player)):
+def _has_obstacle(config: TrialConfig, player: str, network: str, reason: str) -> bool:
+    """Whether an estimate of a player's gradient is refused by what a user's own network is."""
+    if not (_estimated(config, player) and is_own(config, network)):
         return False
-    found = anatomy(config, player)
+    found = anatomy(config, network)
     return found is not None and found.obstacle == reason
+
+
+def _own_has_spectral_norm(config: TrialConfig) -> bool:
+    found = anatomy(config, "discriminator") if is_own(config, "discriminator") else None
+    return found is not None and found.spectral_norm
 
 
 def _sees_no_activations(config: TrialConfig) -> bool:
@@ -119,6 +129,18 @@ def _lazy(config: TrialConfig) -> bool:
     return any(part.args.get("every", 1) > 1 for part in config.penalties)
 
 
+def _out_of_reach(config: TrialConfig) -> bool:
+    """Whether a penalty asks the generator's activations for less than they can be."""
+    least = LEAST_MEAN_ACTIVITY.get(str(config.generator.args.get("activation")), 0.0)
+    return any(p.name == "activation_kl" and p.args["target"] < least for p in config.penalties)
+
+
+def _stands_still(config: TrialConfig, player: str) -> bool:
+    """Whether an optimizer is to look ahead along a momentum that it has not."""
+    args = getattr(config, f"{player}_optimizer").args
+    return bool(args.get("nesterov")) and args["momentum"] == 0
+
+
 def _k_exceeds_code(config: TrialConfig) -> bool:
     latent = config.generator.args.get("latent")
     k = config.sparsity.args.get("k")
@@ -141,24 +163,37 @@ def _rule(
     return Incompatibility((one, other), reason, clash)
 
 
-def _estimates(player: str) -> tuple[Incompatibility, ...]:
-    gradient, norm = f"{player}_gradient", f"{player}.norm"
+def _estimates(player: str, *networks: str) -> tuple[Incompatibility, ...]:
+    """Rules of an estimate of a player's gradient, whose copies pass through ``networks``."""
+    gradient = f"{player}_gradient"
     return (
-        _rule(
-            gradient,
-            norm,
-            "batch and spectral norm change with each pass, and an estimate passes many copies "
-            "through (use none)",
-            lambda c: _estimated(c, player) and _norm(c, player) in ("batch", "spectral"),
-        ),
+        *(rule for network in networks for rule in _fixed(gradient, player, network)),
         _rule(
             gradient,
             "penalties",
             "an estimate is of the adversarial loss alone; penalties need backprop",
             lambda c: _estimated(c, player) and _has_penalty(c, player),
         ),
+    )
+
+
+def _fixed(gradient: str, player: str, network: str) -> tuple[Incompatibility, ...]:
+    """A network must be the same function in each pass of an estimate, and a precise one."""
+    return (
+        _rule(
+            gradient,
+            f"{network}.norm",
+            "batch and spectral norm change with each pass, and an estimate passes many copies "
+            "through (use none)",
+            lambda c: _estimated(c, player) and _norm(c, network) in ("batch", "spectral"),
+        ),
         *(
-            _rule(gradient, player, reason, partial(_has_obstacle, player=player, reason=reason))
+            _rule(
+                gradient,
+                network,
+                reason,
+                partial(_has_obstacle, player=player, network=network, reason=reason),
+            )
             for reason in OBSTACLES
         ),
     )
@@ -240,8 +275,9 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "there is no code to be sparse without an encoder",
         lambda c: c.sparsity.name != "none" and c.encoder.name == "none",
     ),
-    *_estimates("generator"),
-    *_estimates("discriminator"),
+    # G's loss is D's verdict: each copy of G passes its samples through D.
+    *_estimates("generator", "generator", "discriminator"),
+    *_estimates("discriminator", "discriminator"),
     _rule(
         "generator_gradient",
         "encoder",
@@ -273,6 +309,7 @@ ADVICE: tuple[Incompatibility, ...] = (
             and not c.weight_clip
             and not _penalised(c)
             and _norm(c, "discriminator") != "spectral"
+            and not _own_has_spectral_norm(c)
         ),
     ),
     _rule(
@@ -295,7 +332,7 @@ ADVICE: tuple[Incompatibility, ...] = (
         lambda c: (
             c.loss.name == "wasserstein"
             and bool(c.weight_clip)
-            and c.discriminator_optimizer.args.get("beta1", 0) > 0.5
+            and c.discriminator_optimizer.args.get("beta1", 0) > 0
         ),
     ),
     _rule(
@@ -321,6 +358,23 @@ ADVICE: tuple[Incompatibility, ...] = (
         "encoder.output",
         "l1 makes the values of a linear code small, not zero (use relu, or k_sparse)",
         lambda c: c.sparsity.name == "l1" and c.encoder.args.get("output") == "linear",
+    ),
+    _rule(
+        "penalties",
+        "generator.activation",
+        "activation_kl asks for a mean of sigmoid(h) near its target, but that of relu is at least "
+        "0.5, of elu and tanh 0.27 (use leaky_relu, or activation_l1)",
+        _out_of_reach,
+    ),
+    *(
+        _rule(
+            f"{player}_optimizer.nesterov",
+            f"{player}_optimizer.momentum",
+            "nesterov looks ahead along the momentum, and without one it is plain sgd (0.9 is "
+            "usual)",
+            partial(_stands_still, player=player),
+        )
+        for player in PLAYERS
     ),
 )
 

@@ -220,7 +220,7 @@ def test_both_players_see_views_of_the_samples(changes: dict[str, Any]) -> None:
     for view in ({}, changes):
         game = game_of(**view)
         game.train_step()
-        figures.append(game.figures)
+        figures.append(game.figures | game.peaks)
     plain, seen = figures
     for name in ("discriminator_loss", "generator_loss", "discriminator_logit_max"):
         assert abs(float(seen[name] - plain[name])) > 1e-4, name

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import pickle
+import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -315,6 +316,20 @@ def test_sigma_ratio_bears_strays() -> None:
     fake = SQUARE.draw(8000, seed=0)
     fake[::10] += 0.3
     np.testing.assert_allclose(sigma_ratio(SQUARE, fake), 1, rtol=0.25)
+
+
+def test_sigma_ratio_by_brute_force() -> None:
+    """Mode by mode in plain Python; the distances of a round Gaussian's samples are Rayleigh's."""
+    fake = SQUARE.draw(3001, seed=4).astype(np.float64)
+    nearest = np.linalg.norm(fake[:, None] - SQUARE.modes[None], axis=2).argmin(1)
+    fake += 0.2 * nearest[:, None] * (fake - SQUARE.modes[nearest])  # each mode wider than the last
+    expected = []
+    for mode in range(4):
+        own = [point for point, m in zip(fake.tolist(), nearest, strict=True) if m == mode]
+        centre = [statistics.median(x) for x in zip(*own, strict=True)]
+        median = statistics.median(math.dist(point, centre) for point in own)
+        expected.append(median / scipy.stats.rayleigh(scale=SQUARE.sigma).median())
+    np.testing.assert_allclose(sigma_ratio(SQUARE, fake), expected, rtol=1e-6)
 
 
 def test_sigma_ratio_without_any_mode_is_zero() -> None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import trial_tree
 
 from gan_tune.catalogue import catalogue
-from gan_tune.config import TrialConfig
+from gan_tune.config import Incompatibility, TrialConfig
 from gan_tune.errors import ConfigError, SpaceError
+from gan_tune.gan.estimators import OBSTACLES
+from gan_tune.gan.networks.layers import ACTIVATIONS
 from gan_tune.incompatibilities import INCOMPATIBILITIES
 from gan_tune.metrics import METRICS, NO_OBJECTIVES
 from gan_tune.space import SearchSpace
@@ -45,16 +48,14 @@ def penalty(name: str, **args: Any) -> Changes:
 
 R1, ENCODER = penalty("r1"), {"encoder": {"name": "mlp", "hidden": [4]}}
 ESTIMATE = {"name": "random_directions", "directions": 2}
+CLIPPED: Changes = {"loss": "wasserstein", "weight_clip": 0.01}
 KL = {"sparsity": {"name": "kl", "weight": 1.0}}
 
 
-def own(layer: str) -> Changes:
-    """Networks of a user's own with a layer, each player's gradient estimated."""
-    return {
-        "generator": {"name": "user_networks:LayeredGenerator", "layer": layer},
-        "discriminator": {"name": "user_networks:Discriminator", "layer": layer},
-        "gradient": ESTIMATE,
-    }
+def own(role: str, layer: str) -> Changes:
+    """A network of a user's own with a layer that its name does not tell of."""
+    names = {"generator": "LayeredGenerator", "discriminator": "Discriminator"}
+    return {role: {"name": f"user_networks:{names[role]}", "layer": layer}}
 
 
 EXAMPLES: dict[str, tuple[Changes, Changes]] = {
@@ -81,10 +82,6 @@ EXAMPLES: dict[str, tuple[Changes, Changes]] = {
         generator(hidden=[]) | penalty("activation_l1"),
         generator(hidden=[4]) | penalty("activation_l1"),
     ),
-    "half precision": (own("half"), own("none")),
-    "differences of values cannot be taken through batch": (own("batch"), own("none")),
-    "differences of values cannot be taken through spectral": (own("spectral"), own("none")),
-    "differences of values cannot be taken through dropout": (own("dropout"), own("none")),
     "k must be": (
         ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 5}},
         ENCODER | generator(latent=4) | {"sparsity": {"name": "k_sparse", "k": 4}},
@@ -109,31 +106,51 @@ EXAMPLES: dict[str, tuple[Changes, Changes]] = {
 }
 """How a rule's reason begins → a trial that breaks it, and one that does not."""
 
-PLAYERS_EXAMPLES: dict[str, tuple[Changes, Changes]] = {
-    "generator.norm": (generator(norm="batch"), generator(norm="none")),
-    "discriminator.norm": (discriminator(norm="spectral"), discriminator(norm="none")),
-    "generator.penalties": (
+OWN_D: dict[tuple[str, str], Changes] = {
+    ("discriminator", "penalties"): R1,
+    ("discriminator", "loss"): {"loss": "relativistic"},
+}
+"""The rules of batch norm in a discriminator of a user's own, by their fields → the other part."""
+
+ESTIMATES: dict[tuple[str, str], tuple[Changes, Changes]] = {
+    ("generator_gradient", "generator.norm"): (generator(norm="batch"), generator(norm="none")),
+    ("generator_gradient", "discriminator.norm"): (
+        discriminator(norm="batch"),
+        discriminator(norm="none"),
+    ),
+    ("discriminator_gradient", "discriminator.norm"): (
+        discriminator(norm="spectral"),
+        generator(norm="spectral"),
+    ),
+    ("generator_gradient", "penalties"): (
         penalty("l2", network="generator"),
         penalty("l2", network="discriminator"),
     ),
-    "discriminator.penalties": (R1, penalty("activation_l1")),
+    ("discriminator_gradient", "penalties"): (R1, penalty("activation_l1")),
 }
-"""The rules of estimates, by player: with an estimate of that player's gradient."""
+"""The rules of estimates, by their fields: with an estimate of the gradient that the first says."""
+
+OBSTACLE_LAYERS = {
+    "half precision": "half",
+    "differences of values cannot be taken through batch": "batch",
+    "differences of values cannot be taken through spectral": "spectral",
+    "differences of values cannot be taken through dropout": "dropout",
+}
 
 
-def examples() -> dict[tuple[str, ...], tuple[str, Changes, Changes]]:
-    found = {}
-    for rule in INCOMPATIBILITIES:
-        player = rule.fields[0].removesuffix("_gradient")
-        key = f"{player}.{rule.fields[1].rpartition('.')[2]}"
-        if rule.fields[0].endswith("_gradient") and key in PLAYERS_EXAMPLES:
-            estimate = {f"{player}_gradient": ESTIMATE}
-            bad, good = (estimate | changes for changes in PLAYERS_EXAMPLES[key])
-        else:
-            (start,) = (text for text in EXAMPLES if rule.reason.startswith(text))
-            bad, good = EXAMPLES[start]
-        found[(*rule.fields, rule.reason)] = (rule.reason, bad, good)
-    return found
+def example(rule: Incompatibility) -> tuple[Changes, Changes]:
+    one, other = rule.fields
+    if rule.fields in OWN_D:
+        bad, good = (own("discriminator", layer) for layer in ("batch", "none"))
+        return bad | OWN_D[rule.fields], good | OWN_D[rule.fields]
+    if rule.fields in ESTIMATES:
+        bad, good = ESTIMATES[rule.fields]
+        return {one: ESTIMATE} | bad, {one: ESTIMATE} | good
+    if rule.reason in OBSTACLES:
+        (layer,) = (OBSTACLE_LAYERS[s] for s in OBSTACLE_LAYERS if rule.reason.startswith(s))
+        return {one: ESTIMATE} | own(other, layer), {one: ESTIMATE} | own(other, "none")
+    (start,) = (text for text in EXAMPLES if rule.reason.startswith(text))
+    return EXAMPLES[start]
 
 
 def faults(changes: Changes) -> str:
@@ -144,11 +161,12 @@ def faults(changes: Changes) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("reason", "bad", "good"), examples().values(), ids=map(str, examples()))
-def test_a_rule_refuses_what_breaks_it_and_nothing_else(
-    reason: str, bad: Changes, good: Changes
-) -> None:
-    assert reason in faults(bad)
+@pytest.mark.parametrize("rule", INCOMPATIBILITIES, ids=lambda r: f"{r.fields}: {r.reason}")
+def test_a_rule_refuses_what_breaks_it_and_nothing_else(rule: Incompatibility) -> None:
+    bad, good = example(rule)
+    one, other = rule.fields
+    told = [line for line in faults(bad).splitlines() if line.startswith(f"{one}: ")]
+    assert any(f"does not go with {other}" in line and line.endswith(rule.reason) for line in told)
     assert faults(good) == ""
 
 
@@ -216,6 +234,22 @@ ADVISED: dict[str, tuple[Changes, Changes]] = {
             "sparsity": {"name": "l1", "weight": 0.1},
         },
     ),
+    "activation_kl asks": (
+        generator(activation="relu") | penalty("activation_kl"),
+        generator(activation="leaky_relu") | penalty("activation_kl"),
+    ),
+    "wasserstein wants": (
+        {"loss": "wasserstein", **own("discriminator", "dropout")},
+        {"loss": "wasserstein", **own("discriminator", "spectral")},
+    ),
+    "Adam's momentum": (
+        CLIPPED | {"discriminator_optimizer": {"name": "adam", "lr": 1e-4, "beta1": 0.5}},
+        CLIPPED | {"discriminator_optimizer": {"name": "adam", "lr": 1e-4, "beta1": 0.0}},
+    ),
+    "nesterov looks": (
+        {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "nesterov": True}},
+        {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "nesterov": True, "momentum": 0.9}},
+    ),
 }
 """How an advice's reason begins → a trial that it is for, and one that it is not for."""
 
@@ -225,6 +259,16 @@ def test_advice_is_given_where_it_is_due(reason: str) -> None:
     bad, good = (searched(changes).warnings for changes in ADVISED[reason])
     assert [reason in line for line in bad] == [True]
     assert not good
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("target", [0.05, 0.25, 0.29, 0.45])
+def test_a_target_is_advised_against_where_no_activation_reaches_it(
+    activation: str, target: float
+) -> None:
+    least = float(ACTIVATIONS[activation]()(torch.linspace(-50, 0, 1000)).sigmoid().min())
+    changes = generator(activation=activation) | penalty("activation_kl", target=target)
+    assert any("activation_kl asks" in w for w in searched(changes).warnings) == (target < least)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 50])

@@ -295,6 +295,19 @@ def test_a_gradient_that_spikes_between_two_looks_has_diverged() -> None:
     assert report.outcome == "diverged"
 
 
+def test_the_largest_logit_is_that_of_all_steps_since_the_last_report() -> None:
+    """And it alone decides: each step a report of its own, or one report of all."""
+    fading = {"instance_noise": {"std": 10.0, "until": 0.5}}
+    name = "discriminator_logit_max"
+    each = [r.scalars[name] for r in run(trial_config(steps=40, evaluations=40, **fading))]
+    assert each[-1] < 0.9 * max(each), "no spike to be seen"
+    (report,) = run(trial_config(steps=40, evaluations=1, **fading))
+    assert report.scalars[name] == max(each)
+    limit = {"divergence": {"max_logit": 0.95 * max(each)}}
+    (report,) = run(trial_config(steps=40, evaluations=1, **fading, **limit))
+    assert report.outcome == "diverged"
+
+
 def test_a_generator_that_draws_noise_of_its_own_is_judged_alike() -> None:
     """In evaluation too, as StyleGAN's does, and wherever the global generator stands."""
     noisy = {"name": "user_networks:Noisy"}

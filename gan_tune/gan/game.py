@@ -61,8 +61,8 @@ class Round(NamedTuple):
 class Game:
     """Two networks that train against each other, and an encoder where there is one.
 
-    ``figures`` are scalars of the last step; ``sums`` are totals since :meth:`begin_window`, over
-    ``window`` steps of each player.
+    ``figures`` are scalars of the last step; ``sums`` are totals and ``peaks`` largest values since
+    :meth:`begin_window`, over ``window`` steps of each player.
     """
 
     def __init__(self, config: TrialConfig, dataset: Dataset, device: torch.device) -> None:
@@ -219,8 +219,7 @@ class Game:
         self._add(f"{player}_gradient_norm", norm)
         if self._clips[player] is not unclipped:
             self._add(f"{player}_clipped_share", was_clipped(gradients, clipped))
-        peak = self.peaks.get(player)
-        self.peaks[player] = norm if peak is None else torch.maximum(peak, norm)
+        self._note_peak(f"{player}_gradient_norm_max", norm)
         rate = self._rates[player] * self._schedules[player](self.step, self.config.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -344,17 +343,15 @@ class Game:
         self.window = 0
 
     def means(self) -> dict[str, float]:
-        """Means over the window, and each player's largest gradient norm in it."""
+        """Means over the window, and largest values in it."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        peaks = {f"{player}_gradient_norm_max": float(peak) for player, peak in self.peaks.items()}
-        return means | peaks
+        return means | {name: float(peak) for name, peak in self.peaks.items()}
 
     def _note_discriminator(self, loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> None:
         real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
         self.figures["discriminator_loss"] = loss.detach()
-        self.figures["discriminator_logit_max"] = torch.maximum(
-            real_logits.abs().max(), fake_logits.abs().max()
-        )
+        largest = torch.maximum(real_logits.abs().max(), fake_logits.abs().max())
+        self._note_peak("discriminator_logit_max", largest)
         boundary = self._loss.boundary
         if boundary is None:  # only differences count: is each real logit above its fake one?
             right_real = right_fake = real_logits > fake_logits
@@ -362,6 +359,10 @@ class Game:
             right_real, right_fake = real_logits > boundary, fake_logits < boundary
         self._add("discriminator_accuracy_real", right_real.float().mean())
         self._add("discriminator_accuracy_fake", right_fake.float().mean())
+
+    def _note_peak(self, name: str, figure: Tensor) -> None:
+        # Not a number stays: torch.maximum passes it on.
+        self.peaks[name] = torch.maximum(self.peaks[name], figure) if name in self.peaks else figure
 
     def _add(self, name: str, figure: Tensor) -> None:
         self.sums[name] = self.sums[name] + figure if name in self.sums else figure

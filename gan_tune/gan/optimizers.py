@@ -103,7 +103,10 @@ def sgd(
     nesterov: bool = False,
     weight_decay: Size = 0.0,
 ) -> torch.optim.Optimizer:
-    """Stochastic gradient descent. ``nesterov`` needs a momentum above 0."""
+    """Stochastic gradient descent. ``nesterov`` changes nothing where there is no momentum.
+
+    PyTorch refuses that pair; a range of momenta may begin at 0.
+    """
     return _SGD(
         parameters,
         lr=lr,

@@ -162,8 +162,9 @@ def activation_kl(
 ) -> Tensor:
     """weight · Σ over hidden units of KL(target ‖ mean σ(h)): each unit is seldom active.
 
-    The activations are taken as they are; those of a ReLU never go below 0, so σ(h) ≥ ½ and the
-    target cannot be met: there it only pulls toward 0.
+    The activations are taken as they are; those of a ReLU never go below 0, so σ(h) ≥ ½, and those
+    of ELU and tanh never below −1, so σ(h) > 0.27: a lower target cannot be met, and the penalty
+    only pulls toward these bounds.
     """
     return weight * torch.stack([activity_divergence(h, target) for h in activations]).sum()
 

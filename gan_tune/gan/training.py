@@ -22,7 +22,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint, pictures
 from gan_tune.gan.data import Dataset, Mixture
-from gan_tune.gan.game import Game
+from gan_tune.gan.game import PLAYERS, Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
 from gan_tune.metrics.evidence import Cost, Models
@@ -205,15 +205,14 @@ class Training:
         return True
 
     def _sound(self) -> bool:
-        rule, figures = self.config.divergence, self.game.figures
-        values = torch.stack([figure.double() for figure in figures.values()])
+        values = torch.stack([figure.double() for figure in self.game.figures.values()])
         if not bool(torch.isfinite(values).all()):
             return False
         # Of all steps since the last report: a spike between two looks counts.
-        norms = self.game.peaks.values()
-        return float(figures.get("discriminator_logit_max", 0)) <= rule.max_logit and all(
-            float(norm) <= rule.max_gradient_norm for norm in norms
-        )
+        rule = self.config.divergence
+        limits = {f"{player}_gradient_norm_max": rule.max_gradient_norm for player in PLAYERS}
+        limits["discriminator_logit_max"] = rule.max_logit
+        return all(float(peak) <= limits[name] for name, peak in self.game.peaks.items())
 
     def _keep_if_best(self, value: float) -> bool:
         objective = self.config.objective

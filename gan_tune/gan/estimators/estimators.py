@@ -20,7 +20,6 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gan_tune.gan.estimators.perturbed import (
     Objective,
@@ -29,6 +28,7 @@ from gan_tune.gan.estimators.perturbed import (
     direction_losses,
     parameters,
 )
+from gan_tune.gan.networks import has_spectral_norm
 
 __all__ = [
     "ESTIMATORS",
@@ -124,11 +124,7 @@ OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
             for m in network.modules()
         ),
         "differences of values cannot be taken through spectral norm, whose power iteration goes "
-        "on in each forward pass": lambda network: any(
-            isinstance(m, nn.utils.parametrizations._SpectralNorm)
-            or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
-            for m in network.modules()
-        ),
+        "on in each forward pass": has_spectral_norm,
         "differences of values cannot be taken through dropout, which draws anew in each forward "
         "pass": lambda network: any(
             isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules()

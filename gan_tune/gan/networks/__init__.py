@@ -23,7 +23,11 @@ from gan_tune.gan.networks.mlp import (
     MLPEncoder,
     MLPGenerator,
 )
-from gan_tune.gan.networks.norms import has_batch_norm, without_parametrizations
+from gan_tune.gan.networks.norms import (
+    has_batch_norm,
+    has_spectral_norm,
+    without_parametrizations,
+)
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from gan_tune.gan.networks.strided import ConvEncoder, StridedDiscriminator
 from gan_tune.wording import in_one_line
@@ -35,6 +39,7 @@ __all__ = [
     "NETWORKS",
     "build_network",
     "has_batch_norm",
+    "has_spectral_norm",
     "network_class",
     "without_parametrizations",
 ]

@@ -16,10 +16,18 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
-__all__ = ["NORMS", "Norm", "Normalisation", "has_batch_norm", "without_parametrizations"]
+__all__ = [
+    "NORMS",
+    "Norm",
+    "Normalisation",
+    "has_batch_norm",
+    "has_spectral_norm",
+    "without_parametrizations",
+]
 
 Norm = Literal["none", "batch", "spectral"]
 
@@ -65,6 +73,15 @@ NORMS: dict[str, Normalisation] = {
 def has_batch_norm(network: nn.Module) -> bool:
     """Whether a network's output for one sample depends on the others in its batch."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
+
+
+def has_spectral_norm(network: nn.Module) -> bool:
+    """Whether a layer of a network has spectral norm, by either of torch's ways."""
+    return any(
+        isinstance(m, parametrizations._SpectralNorm)
+        or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
+        for m in network.modules()
+    )
 
 
 @torch.no_grad()
