@@ -22,7 +22,10 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_tune.config import TrialConfig
 
 WORKERS = 2
 FIRST_SEED = 1_000_000
@@ -69,30 +72,32 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
 
 
 def trained_again(tree: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:
-    """The test figures of one fresh seed, kept in the folder."""
-    file = folder / f"seed-{seed}.json"
+    """The test figures of one fresh seed, kept in the folder under the config's digest."""
+    from gan_tune.catalogue import catalogue
+    from gan_tune.config import TrialConfig
+
+    config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
+    file = folder / f"seed-{seed}-{config.digest()}.json"
     if file.exists():
         stored: dict[str, float] = json.loads(file.read_text())
         return stored
-    figures = measured(tree, seed)
+    figures = measured(config)
     partial_file = file.with_suffix(".partial")
     partial_file.write_text(json.dumps(figures))
     partial_file.replace(file)
     return figures
 
 
-def measured(tree: dict[str, Any], seed: int) -> dict[str, float]:
-    """Train one seed to the end, and judge its best generator on the test split."""
+def measured(config: TrialConfig) -> dict[str, float]:
+    """Train to the end, and judge the best generator on the test split."""
     import torch
 
-    from gan_tune.catalogue import catalogue, dataset_of
-    from gan_tune.config import TrialConfig
+    from gan_tune.catalogue import dataset_of
     from gan_tune.gan.export import best_generator, draw
     from gan_tune.gan.training import train
     from gan_tune.metrics import build_judge
 
     torch.set_num_threads(1)
-    config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
     dataset = dataset_of(config.data)
     state = b""
     for report in train(config, dataset, build_judge(dataset, "selection")):
@@ -101,7 +106,7 @@ def measured(tree: dict[str, Any], seed: int) -> dict[str, float]:
     judge = build_judge(dataset, "test")
     generator = best_generator(config, dataset, state)
     latent = config.generator.args["latent"]
-    return judge(draw(generator, judge.count, latent=latent, seed=seed))
+    return judge(draw(generator, judge.count, latent=latent, seed=config.seed))
 
 
 def table(data: str, rows: list[dict[str, float]]) -> None:

@@ -25,7 +25,7 @@ def line(name: str, storage: Path) -> str:
     result = service.search(service.load_space(name), storage=storage / "runs", tracking_uri=uri)
     first = result.test.get(f"test.first.{result.metric}", math.nan)  # nan: no time to confirm it
     champion = result.test.get(f"test.mean.{result.metric}", math.nan)
-    floor = result.test.get(f"test.floor.{result.metric}")
+    floor = result.test.get(f"test.floor.{result.metric}", math.nan)
     return (
         f"| `{name}` | {sum(result.outcomes.values())} | {result.seconds / 60:.1f} | "
         f"{result.metric} | {first:.4g} | {champion:.4g} | {champion / first:.3f} | {floor:.3g} |"

@@ -13,6 +13,7 @@ import torch
 from conftest import trial_config
 from test_data import OWN_ARGUMENTS
 from torch import nn
+from user_networks import Generator
 
 from gan_tune.catalogue import dataset_of
 from gan_tune.config import TrialConfig
@@ -316,6 +317,31 @@ def test_a_generator_that_draws_noise_of_its_own_is_judged_alike() -> None:
         torch.manual_seed(seed)
         values.append([report.value for report in run(trial_config(generator=noisy))])
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("outside", [True, False])
+def test_training_and_evaluation_take_the_kernels_that_the_trial_asks_for(
+    asked: bool, outside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    forward = Generator.forward
+
+    def noting(network: Generator, z: torch.Tensor) -> torch.Tensor:
+        seen.add((network.training, torch.are_deterministic_algorithms_enabled()))
+        return forward(network, z)
+
+    monkeypatch.setattr(Generator, "forward", noting)
+    # Checked and built by others, under their own setting.
+    reports = run(trial_config(deterministic=asked, generator={"name": "user_networks:Generator"}))
+    seen.clear()
+    torch.use_deterministic_algorithms(outside)
+    try:
+        next(reports)
+        assert torch.are_deterministic_algorithms_enabled() == outside
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == {(True, asked), (False, asked)}
 
 
 def test_a_generator_of_one_sample_has_collapsed() -> None:

@@ -435,15 +435,20 @@ class Game:
     # ---------------------------------------------------------------- state
 
     @contextmanager
-    def own_random_state(self) -> Iterator[None]:
-        """Run with the trial's own state of torch's global generators, and its kernels."""
-        deterministic = torch.are_deterministic_algorithms_enabled()
+    def own_kernels(self) -> Iterator[None]:
+        """Run with deterministic kernels if the trial asks for them, and with any if not."""
+        outer = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(self.config.deterministic)
         try:
-            with global_generators(self._globals, self.device):
-                yield
+            yield
         finally:
-            torch.use_deterministic_algorithms(deterministic)
+            torch.use_deterministic_algorithms(outer)
+
+    @contextmanager
+    def own_random_state(self) -> Iterator[None]:
+        """Run with the trial's own state of torch's global generators."""
+        with global_generators(self._globals, self.device):
+            yield
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state, by name; valid until the next step."""

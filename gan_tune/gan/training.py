@@ -158,11 +158,12 @@ class Training:
         started = time.perf_counter()
         target = next(s for s in self.config.report_steps if s > self.step)
         self.game.begin_window()
-        with self.game.own_random_state():
+        with self.game.own_kernels(), self.game.own_random_state():
             sound = self._train_to(target)
         trained = time.perf_counter()
         # A user's generator may draw noise of its own, in evaluation too.
-        with seeded_globals(self.config.seed, "evaluation", self.game.device):
+        noise_of_its_own = seeded_globals(self.config.seed, "evaluation", self.game.device)
+        with self.game.own_kernels(), noise_of_its_own:
             samples = self.sample(self.judge.count, "evaluation")
             metrics = dict(self.judge(samples, models=self._models()))
             grid = self._grid(samples)

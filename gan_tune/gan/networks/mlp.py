@@ -94,7 +94,8 @@ class FourierMLPDiscriminator(nn.Module):
     The waves sin 2π⟨f, x⟩ and cos 2π⟨f, x⟩ have fixed random frequencies f, normal with standard
     deviation ``scale``, in periods per unit of the scaled data (Tancik et al. 2020, "Fourier
     Features Let Networks Learn High Frequency Functions in Low Dimensional Domains"). With them it
-    tells narrow modes from wide ones long before a plain network does.
+    tells narrow modes from wide ones long before a plain network does. Spectral norm bounds the
+    slope of the layers that follow by 1, that of the waves is √(1 + (2π σ(f))²) at most.
     """
 
     def __init__(
