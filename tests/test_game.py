@@ -139,6 +139,19 @@ def test_an_estimate_of_a_players_gradient_is_its_gradient(player: Player, loss:
     assert (g - e).norm() <= 0.02 * g.norm()  # float32: a difference of losses keeps few digits
 
 
+@pytest.mark.parametrize("layer", ["none", "batch", "dropout", "deviation"])
+def test_a_discriminator_that_reads_its_batch_sees_real_and_fake_apart(layer: str) -> None:
+    own = {"name": "user_networks:Discriminator", "layer": layer}
+    if layer == "deviation":
+        own = {"name": "user_networks:MinibatchDeviation"}
+    game = game_of(discriminator=own)
+    sizes = []
+    game.discriminator.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    game.gradients("discriminator", game.draw())
+    apart = layer in ("batch", "deviation")
+    assert sizes == ([16, 16] if apart else [32])
+
+
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [

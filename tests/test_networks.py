@@ -17,10 +17,12 @@ from torch.nn.utils import parametrize
 from gan_tune.catalogue import dataset_of
 from gan_tune.gan.export import best_generator
 from gan_tune.gan.networks import (
+    DISCRIMINATORS,
     GENERATORS,
     NETWORKS,
     build_network,
     has_batch_norm,
+    mixes_samples,
     network_class,
     without_parametrizations,
 )
@@ -272,6 +274,18 @@ def test_spectral_norm_makes_the_largest_singular_value_one(role: str, name: str
 @pytest.mark.parametrize(("role", "name"), NAMES)
 def test_batch_norm_is_seen(role: str, name: str, norm: str) -> None:
     assert has_batch_norm(build(role, name, (1, 28, 28), norm=norm)) == (norm == "batch")
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_only_batch_norm_mixes_the_samples_that_our_discriminators_see(
+    name: str, norm: str
+) -> None:
+    network = build("discriminator", name, (1, 16, 16), norm=norm)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    assert mixes_samples(network, (1, 16, 16)) == (norm == "batch")
+    assert all(torch.equal(t, before[key]) for key, t in network.state_dict().items())
+    assert network.training
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

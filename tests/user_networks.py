@@ -236,6 +236,18 @@ class Discriminator(nn.Module):
         return logits
 
 
+class MinibatchDeviation(Discriminator):
+    """Reads how far its batch spreads (Karras et al. 2018)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.spread = nn.Linear(1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread: Tensor = self.spread(x.std(dim=0, correction=0).mean().view(1, 1))
+        return super().forward(x) + spread
+
+
 class NoFeatures(Discriminator):
     features = 3
 

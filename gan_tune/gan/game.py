@@ -22,7 +22,7 @@ from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, unclipped, was_clipped
 from gan_tune.gan.losses import LOSSES
-from gan_tune.gan.networks import build_network, has_batch_norm
+from gan_tune.gan.networks import build_network, mixes_samples
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.gan.randomness import global_generators, global_state, seeded, seeded_globals
@@ -118,8 +118,6 @@ class Game:
         self._sparsity = _made(SPARSITIES, config.sparsity)()
         self._augment = _made(AUGMENTS, config.augment)
         self._update = UPDATES[config.update.name]
-        # One pass over real and fake together is cheaper, but would mix their batch statistics.
-        self._joint = not has_batch_norm(self.discriminator)
         self._random = {
             name: seeded(config.seed, name, device)
             for name in ("data", "latent", "view", "penalty", "gradient")
@@ -144,6 +142,8 @@ class Game:
             if config.encoder.name != "none":
                 self.encoder = built("encoder", config.encoder)
             self._globals = global_state(device)
+            # One pass over real and fake together is cheaper, but would mix their statistics.
+            self._joint = not mixes_samples(self.discriminator, dataset.shape)
         # Of the same weights as the generator, with batch statistics of its own: those of codes are
         # not those of noise, and neither's running averages would serve the other.
         self.decoder = _sharing_weights(self.generator) if self.encoder else None

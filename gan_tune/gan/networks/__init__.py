@@ -26,6 +26,7 @@ from gan_tune.gan.networks.mlp import (
 from gan_tune.gan.networks.norms import (
     has_batch_norm,
     has_spectral_norm,
+    mixes_samples,
     without_parametrizations,
 )
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
@@ -40,6 +41,7 @@ __all__ = [
     "build_network",
     "has_batch_norm",
     "has_spectral_norm",
+    "mixes_samples",
     "network_class",
     "without_parametrizations",
 ]

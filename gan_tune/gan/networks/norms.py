@@ -26,8 +26,12 @@ __all__ = [
     "Normalisation",
     "has_batch_norm",
     "has_spectral_norm",
+    "mixes_samples",
     "without_parametrizations",
 ]
+
+MIXED_BATCH = 4
+"""Samples among which dependence is looked for; statistics are often over groups of four."""
 
 Norm = Literal["none", "batch", "spectral"]
 
@@ -71,8 +75,29 @@ NORMS: dict[str, Normalisation] = {
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Whether a network's output for one sample depends on the others in its batch."""
+    """Whether a layer of a network is batch norm."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
+
+
+def mixes_samples(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether the output for one sample of ``shape`` depends on the others in its batch.
+
+    Batch norm is known by its type, since in eval mode it does not. What else does, such as the
+    minibatch standard deviation (Karras et al. 2018, section 3), shows in eval mode by a derivative
+    of the first output in another sample that is not exactly 0, at the weights as they are.
+    """
+    if has_batch_norm(network):
+        return True
+    device = next(network.parameters()).device
+    x = torch.randn(MIXED_BATCH, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+    x.requires_grad_()
+    was_training = network.training
+    first = network.eval()(x)[0].sum()
+    network.train(was_training)
+    if not first.requires_grad:  # trained by estimates alone; to keep batches apart is never wrong
+        return True
+    (slopes,) = torch.autograd.grad(first, x, materialize_grads=True)
+    return bool(slopes[1:].any())
 
 
 def has_spectral_norm(network: nn.Module) -> bool:
