@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from conftest import trial_config
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_tune.gan.gradients import GRADIENT_CLIPS, clip_by_norm, total_norm, was_clipped
+from gan_tune.catalogue import dataset_of
+from gan_tune.gan.game import Game
+from gan_tune.gan.gradients import (
+    GRADIENT_CLIPS,
+    clip_by_norm,
+    output_dimensions,
+    total_norm,
+    was_clipped,
+)
 
 ARGUMENTS = {
     "none": {},
@@ -16,7 +29,8 @@ ARGUMENTS = {
     "normalise": {"scale": 2.0},
 }
 CLIPS = [name for name in GRADIENT_CLIPS if name not in ("none", "normalise")]
-SHAPES = [(4, 3), (3,), (2, 3, 5, 5), ()]
+SHAPES = [(4, 3), (3,), (2, 3, 5, 5), (), (3, 2, 4, 4)]
+OUTPUTS = [0, 0, 0, 0, 1]
 
 
 def gradients() -> list[Tensor]:
@@ -33,7 +47,7 @@ def parameters() -> list[Tensor]:
 
 
 def ruled(name: str, given: list[Tensor]) -> list[Tensor]:
-    return GRADIENT_CLIPS[name](given, parameters(), **ARGUMENTS[name])
+    return GRADIENT_CLIPS[name](given, parameters(), OUTPUTS, **ARGUMENTS[name])
 
 
 def scaled(factor: float) -> list[Tensor]:
@@ -76,7 +90,7 @@ def test_no_gradient_stays_none(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, given in ARGUMENTS.items() if given])
 def test_the_knobs_may_be_tensors(name: str) -> None:
     knobs = {k: torch.tensor(v, dtype=torch.float64) for k, v in ARGUMENTS[name].items()}
-    stacked = GRADIENT_CLIPS[name](gradients(), parameters(), **knobs)
+    stacked = GRADIENT_CLIPS[name](gradients(), parameters(), OUTPUTS, **knobs)
     for mine, plain in zip(stacked, ruled(name, gradients()), strict=True):
         assert torch.allclose(mine, plain, rtol=1e-9)
 
@@ -92,7 +106,7 @@ def test_clipping_by_norm_agrees_with_torch() -> None:
     norm = nn.utils.clip_grad_norm_(owners, 0.5)
     assert torch.allclose(total_norm(gradients()), norm)
     for mine, parameter in zip(
-        clip_by_norm(gradients(), owners, max_norm=0.5), owners, strict=True
+        clip_by_norm(gradients(), owners, OUTPUTS, max_norm=0.5), owners, strict=True
     ):
         assert torch.allclose(mine, parameter.grad, rtol=1e-5)
 
@@ -109,10 +123,50 @@ def test_adaptive_clipping_agrees_with_a_loop_over_units() -> None:
         limit = clipping * max(float(w.detach().norm()), eps)
         return g * limit / g.norm() if float(g.norm()) > limit else g
 
-    for mine, g, w in zip(ruled("adaptive", gradients()), gradients(), parameters(), strict=True):
-        units = zip(g, w, strict=True) if g.ndim > 1 else [(g, w)]
-        expected = torch.stack([unit(*pair) for pair in units]).reshape(g.shape)
-        assert torch.allclose(mine, expected, rtol=1e-9)
+    mine, given = ruled("adaptive", gradients()), gradients()
+    for found, g, w, out in zip(mine, given, parameters(), OUTPUTS, strict=True):
+        if g.ndim > 1:
+            units = zip(g.unbind(out), w.unbind(out), strict=True)
+            expected = torch.stack([unit(*pair) for pair in units], dim=out)
+        else:
+            expected = unit(g, w)
+        assert torch.allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear, nn.Conv2d, nn.ConvTranspose2d])
+def test_an_output_depends_on_one_unit_of_each_parameter(layer: Callable[..., nn.Module]) -> None:
+    linear = layer is nn.Linear
+    network = layer(3, 4) if linear else layer(3, 4, 2)
+    output = network(torch.randn(2, 3) if linear else torch.randn(2, 3, 5, 5))
+    dimensions = {}
+    for p, out in zip(network.parameters(), output_dimensions(network), strict=True):
+        (slopes,) = torch.autograd.grad(output[:, 1].sum(), p, retain_graph=True)
+        assert [bool(unit.any()) for unit in slopes.unbind(out)] == [False, True, False, False]
+        dimensions[p.ndim] = out
+    normed = spectral_norm(network)  # its weight goes by another name, after the bias
+    for p, out in zip(normed.parameters(), output_dimensions(normed), strict=True):
+        assert out == dimensions[p.ndim]
+
+
+def map_norms(kernels: Tensor) -> Tensor:
+    """Of the kernels [inputs, outputs, height, width] of each output map."""
+    return torch.stack([kernels[:, i].square().sum().sqrt() for i in range(kernels.shape[1])])
+
+
+@pytest.mark.parametrize("rule", ["none", {"name": "adaptive", "clipping": 1e-3}])
+def test_a_player_clips_each_output_map_of_a_transposed_convolution(rule: Any) -> None:
+    config = trial_config(
+        generator={"name": "dcgan", "latent": 8, "width": 4}, generator_gradient_clip=rule
+    )
+    game = Game(config, dataset_of(config.data), torch.device("cpu"))
+    layers = [m for m in game.generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    limits = [1e-3 * map_norms(m.weight.detach()).clamp(min=1e-3) for m in layers]
+    game.descend("generator", game.gradients("generator", game.draw()))
+    norms = [map_norms(m.weight.grad) for m in layers]
+    within = [bool((n <= 1.001 * most).all()) for n, most in zip(norms, limits, strict=True)]
+    assert within == [rule != "none"] * len(layers)
+    if rule != "none":  # all of them were too long
+        torch.testing.assert_close(norms, limits)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])

@@ -20,7 +20,13 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS, instance_noise, noise_level
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import ESTIMATORS
-from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, unclipped, was_clipped
+from gan_tune.gan.gradients import (
+    GRADIENT_CLIPS,
+    output_dimensions,
+    total_norm,
+    unclipped,
+    was_clipped,
+)
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import build_network, mixes_samples
 from gan_tune.gan.optimizers import OPTIMIZERS
@@ -87,6 +93,9 @@ class Game:
         self.parameters: dict[Player, list[Tensor]] = {
             player: [p for p in network.parameters() if p.requires_grad]
             for player, network in self._players.items()
+        }
+        self._outputs = {
+            player: output_dimensions(network) for player, network in self._players.items()
         }
         parts = {
             "generator": (
@@ -214,7 +223,7 @@ class Game:
         """Clip, schedule and apply a player's gradients."""
         parameters, optimizer = self.parameters[player], self._optimizers[player]
         norm = total_norm(gradients)
-        clipped = self._clips[player](gradients, parameters)
+        clipped = self._clips[player](gradients, parameters, self._outputs[player])
         self.figures[f"{player}_gradient_norm"] = norm
         self._add(f"{player}_gradient_norm", norm)
         if self._clips[player] is not unclipped:

@@ -1,6 +1,7 @@
 """Gradient rules: what happens to a network's gradients between autograd and the optimizer.
 
-Each is a pure function of a list of gradients (any shapes) and of the parameters they belong to,
+Each is a pure function of a list of gradients (any shapes), of the parameters they belong to, and
+of the dimension of each along which the outputs of its layer lie (:func:`output_dimensions`), all
 in the same order, that returns the new list. The knobs may be tensors.
 """
 
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "GRADIENT_CLIPS",
@@ -19,6 +20,7 @@ __all__ = [
     "clip_by_norm",
     "clip_by_value",
     "normalise",
+    "output_dimensions",
     "total_norm",
     "unclipped",
     "was_clipped",
@@ -46,13 +48,34 @@ def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     return (norms != ruled).any().to(norms.dtype)
 
 
-def unclipped(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
+def output_dimensions(network: nn.Module) -> list[int]:
+    """Along which dimension of each trained parameter the outputs of its layer lie.
+
+    The first one, but in a transposed convolution, whose weights are [inputs, outputs, ...].
+    """
+    transposed = {
+        id(weight)
+        for layer in network.modules()
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd)
+        for weight in layer.parameters()  # under a parametrization it has another name
+        if weight.ndim > 1
+    }
+    return [int(id(p) in transposed) for p in network.parameters() if p.requires_grad]
+
+
+def unclipped(
+    gradients: Sequence[Tensor], parameters: Sequence[Tensor], outputs: Sequence[int]
+) -> list[Tensor]:
     """The gradients as they are."""
     return list(gradients)
 
 
 def clip_by_norm(
-    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, max_norm: Positive
+    gradients: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    outputs: Sequence[int],
+    *,
+    max_norm: Positive,
 ) -> list[Tensor]:
     """g · min(1, max_norm / ‖g‖), ‖g‖ over all gradients together (Pascanu et al. 2013)."""
     scale = (max_norm / (total_norm(gradients) + VANISHING)).clamp(max=1.0)
@@ -60,7 +83,11 @@ def clip_by_norm(
 
 
 def clip_by_value(
-    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, max_value: Positive
+    gradients: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    outputs: Sequence[int],
+    *,
+    max_value: Positive,
 ) -> list[Tensor]:
     """Each component limited to [−max_value, max_value]."""
     return [g.clamp(-max_value, max_value) for g in gradients]
@@ -69,31 +96,38 @@ def clip_by_value(
 def clip_adaptively(
     gradients: Sequence[Tensor],
     parameters: Sequence[Tensor],
+    outputs: Sequence[int],
     *,
     clipping: Positive = 0.01,
     eps: Positive = 1e-3,
 ) -> list[Tensor]:
     """Unit by unit, g · min(1, clipping · max(‖w‖, eps) / ‖g‖).
 
-    Adaptive gradient clipping, AGC (Brock et al. 2021, equation 3). A unit is a row of a matrix, a
-    map of a convolution (dimension 0), a whole vector. All layers are clipped, the last one too,
-    which the paper leaves out in a classifier.
+    Adaptive gradient clipping, AGC (Brock et al. 2021, equation 3). A unit is what makes one output
+    of its layer: a row of a matrix, the kernels of an output map of a (transposed) convolution; or
+    a whole vector. All layers are clipped, the last one too, which the paper leaves out in a
+    classifier.
     """
-    return [
-        g * (clipping * _unit_norm(w.detach()).clamp(min=eps) / _unit_norm(g)).clamp(max=1.0)
-        for g, w in zip(gradients, parameters, strict=True)
-    ]
+    clipped = []
+    for g, w, out in zip(gradients, parameters, outputs, strict=True):
+        longest = clipping * _unit_norm(w.detach(), out).clamp(min=eps)
+        clipped.append(g * (longest / _unit_norm(g, out)).clamp(max=1.0))
+    return clipped
 
 
-def _unit_norm(x: Tensor) -> Tensor:
+def _unit_norm(x: Tensor, out: int) -> Tensor:
     """Norm of each unit of a parameter, of a shape that broadcasts against it; at least tiny."""
-    dims = tuple(range(1, x.ndim)) or None
+    dims = tuple(d for d in range(x.ndim) if d != out) or None
     norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
     return norm.clamp(min=VANISHING)
 
 
 def normalise(
-    gradients: Sequence[Tensor], parameters: Sequence[Tensor], *, scale: Positive = 1.0
+    gradients: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    outputs: Sequence[int],
+    *,
+    scale: Positive = 1.0,
 ) -> list[Tensor]:
     """scale · g / ‖g‖, ‖g‖ over all gradients together: only the direction is left.
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gan_tune.gan.gradients import normalise
+from gan_tune.gan.gradients import VANISHING, total_norm
 
 __all__ = ["OPTIMIZERS", "Subgradient", "adam", "adamw", "rmsprop", "sgd", "subgradient"]
 
@@ -141,7 +141,8 @@ class Subgradient(torch.optim.Optimizer):
             moved = [p for p in group["params"] if p.grad is not None]
             directions = [p.grad for p in moved]
             if group["normalised"]:
-                directions = normalise(directions, moved)
+                norm = total_norm(directions).clamp(min=VANISHING)
+                directions = torch._foreach_mul(directions, 1 / norm)
             torch._foreach_sub_(moved, torch._foreach_mul(directions, group["lr"]))
         return loss
 
