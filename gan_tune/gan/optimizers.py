@@ -142,7 +142,7 @@ class Subgradient(torch.optim.Optimizer):
             directions = [p.grad for p in moved]
             if group["normalised"]:
                 norm = total_norm(directions).clamp(min=VANISHING)
-                directions = torch._foreach_mul(directions, 1 / norm)
+                directions = list(torch._foreach_mul(directions, 1 / norm))
             torch._foreach_sub_(moved, torch._foreach_mul(directions, group["lr"]))
         return loss
 
