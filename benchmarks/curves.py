@@ -246,8 +246,8 @@ def diverging(
 ) -> tuple[list[Curve], float, float]:
     """The curves under a stricter limit of |logit|, so that ``share`` of random settings diverge.
 
-    A run ends at its first report beyond the limit. ``weights`` say how often a random setting
-    meets each curve.
+    A run is cut at its first report beyond the limit, as training would end it. ``weights`` say how
+    often a random setting meets each curve.
 
     Returns:
         The curves, the limit, and the share that comes nearest to the one wanted.

@@ -11,7 +11,8 @@ Three sides, each with two workers and so many minutes, one after the other for 
 
 The figure is the Fréchet distance of the best generator of one seed, on the test split, which chose
 nothing; so gan-tune confirms none, and the time is all for the search. A side that is finished in
-the storage is read and not run again; one that broke off begins anew.
+the storage is read and not run again, and refused where the space has changed since; one that
+broke off begins anew.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gan_tune.space import SearchSpace
 
 SLOTS = 2
 TEST_SEED = 20_000
@@ -98,7 +103,8 @@ def docs_style(folder: Path, minutes: float, seed: int) -> Found:
     )
 
 
-def ours(folder: Path, minutes: float, seed: int, *, space: str) -> Found:
+def space_of(side: str, minutes: float, seed: int) -> SearchSpace:
+    """The checked space of one of gan-tune's sides."""
     from gan_tune import service
 
     overrides = (
@@ -107,8 +113,14 @@ def ours(folder: Path, minutes: float, seed: int, *, space: str) -> Found:
         "confirm.top=0",
         f"search.seed={seed}",
     )
+    return service.load_space(SPACES[side], overrides)
+
+
+def ours(folder: Path, minutes: float, seed: int, *, side: str) -> Found:
+    from gan_tune import service
+
     result = service.search(
-        service.load_space(space, overrides),
+        space_of(side, minutes, seed),
         storage=folder / "runs",
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
         max_concurrent=SLOTS,
@@ -121,13 +133,32 @@ def ours(folder: Path, minutes: float, seed: int, *, space: str) -> Found:
     )
 
 
+PEER = "docs-style"
+SPACES = {"its space": str(Path(__file__).parent / "docs_style" / "space.yaml"), "mlp": "mlp"}
+"""What gan-tune's sides search."""
+
 SIDES: dict[str, Callable[[Path, float, int], Found]] = {
-    "docs-style": docs_style,
-    "its space": partial(ours, space=str(Path(__file__).parent / "docs_style" / "space.yaml")),
-    "mlp": partial(ours, space="mlp"),
+    PEER: docs_style,
+    **{side: partial(ours, side=side) for side in SPACES},
 }
 ASKED = {"its space": 0.85, "mlp": 0.6}
 """The champion's distance over the docs-style one's, at most."""
+
+
+def digest(side: str, minutes: float, seed: int) -> str | None:
+    """Tells gan-tune's spaces apart; None for the peer, whose own is pinned."""
+    return space_of(side, minutes, seed).digest if side in SPACES else None
+
+
+def refusal(side: str, folder: Path, minutes: float, seed: int) -> str | None:
+    """Why a stored result cannot stand beside new ones, None if it can or there is none."""
+    file = folder / "found.json"
+    if not file.exists():
+        return None
+    stored, now = json.loads(file.read_text()).get("space"), digest(side, minutes, seed)
+    if stored == now:
+        return None
+    return f"{file}: must be of the space {now}, as it is now, but is of {stored or 'none known'}"
 
 
 def found(side: str, folder: Path, minutes: float, seed: int) -> tuple[Found, float]:
@@ -151,33 +182,52 @@ def run(side: str, folder: Path, minutes: float, seed: int) -> None:
     """One side, its figures left in the folder: whole, as a break would leave none."""
     began = time.perf_counter()
     figures = SIDES[side](folder, minutes, seed)
-    stored = {"found": asdict(figures), "seconds": time.perf_counter() - began}
+    stored = {
+        "found": asdict(figures),
+        "seconds": time.perf_counter() - began,
+        "space": digest(side, minutes, seed),
+    }
     partial_file = folder / "found.partial"
     partial_file.write_text(json.dumps(stored))
     partial_file.replace(folder / "found.json")
 
 
 def compare(storage: Path, minutes: float, seeds: int) -> None:
+    folders = {
+        (seed, side): storage / f"{minutes:g}-minutes" / f"seed-{seed}" / side.replace(" ", "-")
+        for seed in range(seeds)
+        for side in SIDES
+    }
+    refusals = [refusal(side, at, minutes, seed) for (seed, side), at in folders.items()]
+    if any(refusals):
+        print("\n".join(filter(None, refusals)), file=sys.stderr)
+        sys.exit(2)
     print(f"{platform.machine()}, {os.cpu_count()} cores, {SLOTS} workers\n")
     print("| seed | side | settings | full length | minutes | selection | test |")
     print("|---|---|---|---|---|---|---|", flush=True)
     tests: dict[str, list[float]] = {side: [] for side in SIDES}
-    for seed in range(seeds):
-        for side in SIDES:
-            folder = storage / f"{minutes:g}-minutes" / f"seed-{seed}" / side.replace(" ", "-")
-            figures, seconds = found(side, folder, minutes, seed)
-            tests[side].append(figures.test)
-            print(
-                f"| {seed} | {side} | {figures.settings} | {figures.full} | {seconds / 60:.1f} | "
-                f"{figures.selection:.4g} | {figures.test:.4g} |",
-                flush=True,
-            )
-    print("\n| side | median test distance | of the docs-style one | asked |")
-    print("|---|---|---|---|")
-    peer = median(tests["docs-style"])
+    for (seed, side), folder in folders.items():
+        figures, seconds = found(side, folder, minutes, seed)
+        tests[side].append(figures.test)
+        print(
+            f"| {seed} | {side} | {figures.settings} | {figures.full} | {seconds / 60:.1f} | "
+            f"{figures.selection:.4g} | {figures.test:.4g} |",
+            flush=True,
+        )
+    show_ratios(tests)
+
+
+def show_ratios(tests: Mapping[str, Sequence[float]]) -> None:
+    """The medians over the peer's, and seed by seed what each comes to over the peer's."""
+    print("\n| side | median test distance | of the docs-style one | seed by seed | asked |")
+    print("|---|---|---|---|---|")
+    peer = median(tests[PEER])
     for side, values in tests.items():
         asked = f"≤ {ASKED[side]}" if side in ASKED else ""
-        print(f"| {side} | {median(values):.4g} | {median(values) / peer:.3f} | {asked} |")
+        paired = [value / its for value, its in zip(values, tests[PEER], strict=True)]
+        ratios = ", ".join(f"{ratio:.3f}" for ratio in paired)
+        middle = median(values)
+        print(f"| {side} | {middle:.4g} | {middle / peer:.3f} | {ratios} | {asked} |")
 
 
 def main() -> None:

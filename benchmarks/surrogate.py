@@ -346,7 +346,8 @@ class Divergence:
 
     Attributes:
         diverged: trials that did.
-        late: of those, how many reported once more.
+        late: of those, how many reported once more. The curves end where they diverge, so it is
+            the search that is looked at, not how training sees divergence.
         last: share of the last quarter's settings that did.
         stopped_before: share of the last quarter's that would have, but were stopped before.
         random: share of as many random settings.
@@ -446,7 +447,7 @@ def show_divergence(found: Sequence[Divergence], trials: int) -> None:
     last, random = ([getattr(run, key) for run in found] for key in ("last", "random"))
     print(f"\n{len(found)} searches of {trials} trials:")
     print(f"  {sum(run.diverged for run in found)} diverged,", end=" ")
-    print(f"{sum(run.late for run in found)} of them reported once more")
+    print(f"{sum(run.late for run in found)} of them reported once more (a curve ends there)")
     print(f"  share that diverged in the last quarter: {mean_and_interval(last)}")
     print(f"  ... of random settings:                  {mean_and_interval(random)}")
     print(f"  ... ratio of the two: {np.mean(last) / np.mean(random):.2f}", end=", ")

@@ -82,7 +82,30 @@ def test_the_best_mean_wins_not_the_luckiest_seed() -> None:
     assert standings[0].seeds == 3
 
 
-def test_the_mean_decides_even_where_time_ended_before_all_seeds_were_trained() -> None:
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(
+    ("values", "ranked"),
+    [
+        ({1: [4.1, 4.5, 4.3], 2: [3.9]}, [1, 2]),  # 3.9 may be luck
+        ({1: [4.1, 4.5, 4.3], 2: [1.0]}, [2, 1]),  # clearly better than what they differ by
+        ({1: [4.1, 4.5], 2: [3.9], 0: [4.0, 4.1, 4.2]}, [0, 1, 2]),
+        ({1: [3.9, 4.7, 4.3], 0: [3.8]}, [1, 0]),
+        ({1: [4.2], 2: [3.9], 0: [4.0, 4.1, 4.2]}, [2, 0, 1]),  # the first one's came before
+    ],
+)
+def test_fewer_seeds_come_behind_unless_the_others_are_clearly_worse(
+    values: dict[int, list[float]], ranked: list[int], mode: str
+) -> None:
+    sign = 1.0 if mode == "min" else -1.0
+    confirmation = Confirmation(seeds=3, mode=mode)  # type: ignore[arg-type]
+    confirmation.consider(list(values))
+    for number, known in values.items():
+        for replicate, value in enumerate(known, start=1):
+            confirmation.record(number, replicate, sign * value)
+    assert [row.setting for row in confirmation.standings()] == ranked
+
+
+def test_the_mean_decides_against_a_first_setting_with_more_seeds() -> None:
     confirmation = Confirmation(seeds=3, mode="min")
     confirmation.consider([0, 1])
     confirmation.record(0, 1, 592.0)

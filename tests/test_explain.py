@@ -67,6 +67,16 @@ def test_settings_are_compared_at_the_first_rung() -> None:
     assert (found.step, found.settings, found.left_out, found.shares) == (20, 5, 2, {})
 
 
+def test_of_a_population_the_members_that_began_from_scratch_are_compared() -> None:
+    """A fork reports only after the step at which the first member was replaced."""
+    study = random_study()
+    add(study, "completed", {10: 5.0, 20: 4.0, 30: 1.0})
+    add(study, "pruned", {10: 7.0})
+    add(study, "pruned", {20: 3.0})
+    add(study, "completed", {20: 3.0, 30: 2.0})
+    assert [trial.value for trial in common_study(study).trials] == [5.0, 7.0]
+
+
 def test_without_pruning_the_last_step_counts() -> None:
     study = random_study("maximize")
     assert (common_step(study), common_study(study).trials) == (0, [])

@@ -173,6 +173,24 @@ def test_only_a_better_one_becomes_champion(
     assert second.model_uri == "models:/digits/2"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "values", "holder", "says"),
+    [
+        ((3, 0), (0.5, 0.4), 1, "version 1 stays champion: its 0.5 is confirmed (seeds: 3), and"),
+        ((0, 2), (0.4, 0.5), 2, "0.5 is confirmed (seeds: 2), and version 1's 0.4 is not"),
+        ((3, 2), (0.5, 0.4), 2, "0.4 beats version 1's 0.5"),
+        ((0, 0), (0.5, 0.4), 2, "0.4 beats version 1's 0.5"),
+    ],
+)
+def test_luck_displaces_no_confirmed_champion(
+    uri: str, seeds: tuple[int, int], values: tuple[float, float], holder: int, says: str
+) -> None:
+    register(uri, values[0], confirmed_seeds=seeds[0])
+    second = register(uri, values[1], Images(seed=1), confirmed_seeds=seeds[1])
+    assert (champion(uri), second.promoted) == (holder, holder == 2)
+    assert says in second.reason
+
+
 def test_unlike_values_are_never_compared(uri: str) -> None:
     register(uri, 0.5)
     other = register(uri, 0.1, Images(seed=1), comparable="frechet_distance/digits-abc/v2")

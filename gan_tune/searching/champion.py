@@ -126,6 +126,7 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
 def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     """The setting with the best confirmed mean, and its best replicate; None if none is sound.
 
+    One with fewer seeds than others comes behind these, unless they are clearly worse.
     Where the time sufficed for no other than the first setting, it has beaten nobody: then it is
     the best setting of the search, unconfirmed. A replicate whose weights are gone is passed over
     for its setting's next best, and a setting that has none left for the next one. What the end of
@@ -147,7 +148,7 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
     sign = 1.0 if mode == "min" else -1.0
     sound = [row for row in standings if math.isfinite(row.mean) and not alone]
-    for row in sorted(sound, key=lambda row: sign * row.mean):
+    for row in sorted(sound, key=lambda row: (row.behind, sign * row.mean)):
         best = _best_with_weights(conductor, row.setting, row.values, dataset)
         if best is not None:
             return Champion(*best, row.mean, row.spread, row.seeds, True, first_mean)

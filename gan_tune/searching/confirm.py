@@ -1,7 +1,8 @@
 """Confirmation: the best settings trained again with fresh seeds, so that luck is not crowned.
 
 Plain objects that know nothing of Ray: :class:`Confirmation` says which replicate to train next,
-hears its value, drops what is clearly worse, and ranks settings by their mean.
+hears its value, drops what is clearly worse, and ranks settings by their mean, those with fewer
+seeds than others behind these.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Standing:
 
     ``values`` are its replicates' best values by replicate number (None: never a finite one);
     ``mean`` is infinitely bad where one is None; ``spread`` is the sample deviation, NaN for one.
+    One that is ``dropped`` is clearly worse than the best. One that is ``behind`` is not, but has
+    fewer seeds than another one besides the first setting: its mean may be luck.
     """
 
     setting: int
@@ -34,6 +37,7 @@ class Standing:
     mean: float
     spread: float
     dropped: bool
+    behind: bool
 
     @property
     def seeds(self) -> int:
@@ -128,19 +132,28 @@ class Confirmation:
         return len(set(self._replicates) - self._known.get(setting, {}).keys())
 
     def standings(self) -> list[Standing]:
-        """All settings with at least one replicate, best mean first, dropped ones last."""
+        """All settings with at least one replicate, best mean first.
+
+        Where the time ended before all had all their seeds, those with the most come before those
+        with fewer, and dropped ones last. How many the first setting has says nothing of the
+        others: it is confirmed while the search still runs.
+        """
+        dropped = {setting for setting in self._values if self._is_dropped(setting)}
+        compared = self._values.keys() - dropped - {FIRST_SETTING}
+        most = max((len(self._values[setting]) for setting in compared), default=0)
         rows = [
             Standing(
                 setting=setting,
                 values=dict(sorted(values.items())),
                 mean=self._sign * self._cost(setting),
                 spread=spread(values.values()),
-                dropped=self._is_dropped(setting),
+                dropped=setting in dropped,
+                behind=setting not in dropped and len(values) < most,
             )
             for setting, values in self._values.items()
             if values
         ]
-        return sorted(rows, key=lambda row: (row.dropped, self._sign * row.mean))
+        return sorted(rows, key=lambda row: (row.dropped, row.behind, self._sign * row.mean))
 
     def _cost(self, setting: int) -> float:
         values = self._values[setting].values()

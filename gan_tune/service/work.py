@@ -296,12 +296,12 @@ class Work:
             value=champion.mean,
             mode=mode,
             comparable=f"{judge.comparable(metric)}/{mode}/{self.dataset.digest}",
+            confirmed_seeds=champion.seeds,
             tags={
                 "gan_tune.search": self.name,
                 "gan_tune.trial": champion.job.name,
                 "gan_tune.objective": metric,
                 "gan_tune.kind_of_data": self.dataset.kind,
-                "gan_tune.confirmed_seeds": str(champion.seeds),
                 **{f"gan_tune.{name}": f"{value:.6g}" for name, value in test.items()},
             },
             files={"champion.png": grid},

@@ -55,6 +55,8 @@ __all__ = [
 
 ALIAS = "champion"
 
+SEEDS_TAG = "gan_tune.confirmed_seeds"
+
 LONE_EXPERIMENT = "gan-tune"
 
 CHUNK = 64  # samples that are made in one forward pass
@@ -128,6 +130,7 @@ def register_champion(
     value: float,
     mode: Literal["min", "max"],
     comparable: str,
+    confirmed_seeds: int = 0,
     tags: Mapping[str, str] | None = None,
     files: Mapping[str, Picture] | None = None,
     uri: str | None = None,
@@ -135,14 +138,16 @@ def register_champion(
     """Export a generator, register it, and make it the champion if it beats the standing one.
 
     Only values of equal ``comparable`` (a text of objective, mode, data digest and metric version)
-    are compared: where the standing champion's differs, it stays. The same weights of the same
-    search are registered once, so that an interrupted command can be repeated.
+    are compared: where the standing champion's differs, it stays. A value that no fresh seeds
+    confirmed may be luck: it never beats a confirmed one, and gives way to any. The same weights of
+    the same search are registered once, so that an interrupted command can be repeated.
 
     Args:
         module: z[B, latent] → samples in data space; it is exported in `eval()` mode, on the CPU.
         model: name of the registered model.
         run_id: MLflow run that trained it; None makes one, for a module that no search trained.
         value: the objective's value on the selection split.
+        confirmed_seeds: over how many fresh seeds ``value`` is the mean; 0: unconfirmed.
         tags: further tags of the version (`gan_tune.search`, `gan_tune.trial`, ...).
         files: pictures and the like that travel with the model, by name.
 
@@ -166,6 +171,7 @@ def register_champion(
         "gan_tune.value": repr(float(value)),
         "gan_tune.mode": mode,
         "gan_tune.comparable": comparable,
+        SEEDS_TAG: str(confirmed_seeds),
         "gan_tune.latent": str(latent),
         "gan_tune.weights": _weights_digest(module),
     }
@@ -177,7 +183,7 @@ def register_champion(
             with tempfile.TemporaryDirectory() as temporary:
                 folder = _export(module, latent, Path(temporary), run_id, contents)
                 version = _register(mlflow_client, folder, model, run_id, all_tags)
-        promoted, reason = _judge(standing, version, value, Objective(mode=mode), comparable)
+        promoted, reason = _judge(standing, version, Objective(mode=mode), all_tags)
         if promoted:
             mlflow_client.set_registered_model_alias(model, ALIAS, str(version.version))
     number = int(version.version)
@@ -231,23 +237,33 @@ def list_models(uri: str | None = None) -> list[ModelInfo]:
 def _judge(
     standing: ModelVersion | None,
     version: ModelVersion,
-    value: float,
     objective: Objective,
-    comparable: str,
+    tags: Mapping[str, str],
 ) -> tuple[bool, str]:
-    """Whether a version becomes the champion, and why."""
+    """Whether a version with these tags becomes the champion, and why."""
     if standing is None:
         return True, f"the first {ALIAS} of {version.name}"
     number = int(standing.version)
     if number == int(version.version):
         return True, f"version {number} is the {ALIAS} already"
+    comparable = tags["gan_tune.comparable"]
     if standing.tags.get("gan_tune.comparable") != comparable:
         measured = standing.tags.get("gan_tune.comparable", "nothing known")
         return False, (
             f"version {number} stays {ALIAS}: it was measured by {measured}, this one by "
             f"{comparable}; give another name (--model OTHERNAME) or delete the alias {ALIAS}"
         )
-    than = float(standing.tags["gan_tune.value"])
+    value, than = float(tags["gan_tune.value"]), float(standing.tags["gan_tune.value"])
+    seeds, its_seeds = int(tags[SEEDS_TAG]), int(standing.tags.get(SEEDS_TAG, 0))
+    if its_seeds and not seeds:
+        return False, (
+            f"version {number} stays {ALIAS}: its {than:g} is confirmed (seeds: {its_seeds}), "
+            f"and {value:g} is not"
+        )
+    if seeds and not its_seeds:
+        return True, (
+            f"{value:g} is confirmed (seeds: {seeds}), and version {number}'s {than:g} is not"
+        )
     if objective.better(value, than):
         return True, f"{value:g} beats version {number}'s {than:g}"
     return False, f"version {number} stays {ALIAS}: its {than:g} is not beaten by {value:g}"
