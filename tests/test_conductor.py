@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -205,6 +207,18 @@ def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> No
     settings = worker.study.settings()
     assert [s.steps for s in settings] == [20, 20, 40, 40, *[100] * 5]
     assert [s.outcome for s in settings] == [*["pruned"] * 4, *["completed"] * 5]
+
+
+def test_a_worker_is_told_where_to_store_its_state(tmp_path: Path) -> None:
+    """At the first report on or after each rung, and from when the time may be up."""
+    worker = halving(tmp_path, budget={"trials": 9, "steps": 100, "evaluations": 5, "minutes": 2})
+    job = worker.conductor.next_job()
+    assert isinstance(job, Job)
+    assert job.pause_steps == (20, 40)
+    assert 110 < job.closing - time.time() < 120
+    compared = halving(tmp_path / "top", confirm={"top": 1, "share": 0.5}).conductor.next_job()
+    assert isinstance(compared, Job)
+    assert (compared.pause_steps, compared.closing) == ((), math.inf)
 
 
 def test_who_waits_goes_on_when_nothing_else_is_left_to_begin(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from torch import nn
 from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.errors import GanTuneError, SpaceError, StudyError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
 from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.conductor import read_reports, stored_standings
@@ -409,36 +411,59 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     )
 
 
+def worker_of(folder: Path, job: Job) -> GanTrainable:
+    """A worker without Ray around it."""
+    dataset = dataset_of(job.config.data)
+    trainable = GanTrainable.__new__(GanTrainable)
+    trainable.setup(
+        {"job": job},
+        dataset=dataset,
+        judge=build_judge(dataset, "selection"),
+        storage=open_storage(folder),
+        threads=1,
+        gpu=False,
+    )
+    return trainable
+
+
+def reports_of(worker: GanTrainable, job: Job, *, count: int = 99) -> list[Result]:
+    """The first reports of a trial, or all."""
+    worker.reset_config({"job": job})
+    heard: list[Result] = []
+    while len(heard) < count and (not heard or heard[-1].outcome is None):
+        heard.append(worker.step()["report"])
+    return heard
+
+
+def figures(results: list[Result]) -> list[Any]:
+    return [(r.step, r.scalars, r.value, r.best, r.outcome) for r in results]
+
+
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     """On one worker: nothing of a trial is left for the next."""
-    space = SearchSpace.load(space_tree(), catalogue())
-    study = Study(tmp_path / "study.journal", space)
+    study = Study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
     a, b = study.ask(), study.ask()
-    dataset = dataset_of(a.config.data)
+    warm, alone = worker_of(tmp_path / "warm", a), worker_of(tmp_path / "alone", a)
+    reports_of(warm, a, count=2)  # stopped in the middle, as by a scheduler
+    assert figures(reports_of(warm, b)) == figures(reports_of(alone, b))
 
-    def worker(folder: str) -> GanTrainable:
-        trainable = GanTrainable.__new__(GanTrainable)
-        trainable.setup(
-            {"job": a},
-            dataset=dataset,
-            judge=build_judge(dataset, "selection"),
-            storage=open_storage(tmp_path / folder),
-            threads=1,
-            gpu=False,
-        )
-        return trainable
 
-    def reports(trainable: GanTrainable, job: Job, *, count: int = 99) -> list[Result]:
-        trainable.reset_config({"job": job})
-        heard: list[Result] = []
-        while len(heard) < count and (not heard or heard[-1].outcome is None):
-            heard.append(trainable.step()["report"])
-        return heard
-
-    def figures(results: list[Result]) -> list[Any]:
-        return [(r.step, r.scalars, r.value, r.best, r.outcome) for r in results]
-
-    warm = worker("warm")
-    reports(warm, a, count=2)  # stopped in the middle, as by a scheduler
-    alone = worker("alone")
-    assert figures(reports(warm, b)) == figures(reports(alone, b))
+def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
+    tmp_path: Path,
+) -> None:
+    study = Study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
+    job = study.ask()
+    through = reports_of(worker_of(tmp_path / "through", job), job)
+    steps = [report.step for report in through]
+    for given, stored in (
+        (job, None),
+        (replace(job, pause_steps=(steps[0],)), steps[0]),
+        (replace(job, closing=0.0), steps[1]),
+    ):
+        folder = tmp_path / str(stored)
+        reports_of(worker_of(folder, job), given, count=2)
+        saved = open_storage(folder).read(f"trials/{job.name}/{CHECKPOINT}")
+        assert (saved and checkpoint.read(saved).scalars["step"]) == stored
+        rest = reports_of(worker_of(folder, job), job)
+        behind = 0 if stored is None else steps.index(stored) + 1
+        assert figures(rest) == figures(through[behind:])
