@@ -39,7 +39,7 @@ A report is on its way for less.
 """
 
 LAST_CALL = 1.25
-"""So many times what the members' last steps should take is left for them of a time budget."""
+"""So many times what the last steps, or the confirmation, should take is left of a time budget."""
 
 
 class Next(Enum):
@@ -635,7 +635,8 @@ class Conductor:
         expected = [self._expected_seconds(setting) for setting in self._top()]
         if not expected or not self._full_length:
             return share
-        return min(share, max(confirm.seeds * sum(expected) / self.slots, *expected))
+        needed = max(confirm.seeds * sum(expected) / self.slots, *expected)
+        return min(share, LAST_CALL * needed)
 
     def _remember_time(self, now: bool = False) -> None:
         if now or self._clock() - self._seconds_told > 5:
