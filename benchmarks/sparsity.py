@@ -28,7 +28,7 @@ FIGURES = (
     "dead_unit_share",
     "code_probe_accuracy",
 )
-WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
+WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
 
 def codings(code: int) -> list[dict[str, Any]]:
