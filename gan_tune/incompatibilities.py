@@ -396,6 +396,10 @@ def _generator_varies(ranges: Sequence[Ranged]) -> bool:
     return any(one.field in ("generator", "") for one in ranges)
 
 
+def _has_rungs(*, grace: float, reduction: int, **_: object) -> bool:
+    return grace * reduction**0.5 <= 1
+
+
 SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     SearchRule(
         ("search.sampler", "trial"),
@@ -434,6 +438,12 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
         "it says by which objective trials are stopped, and none stops no trial (use asha or "
         "median, or leave prune_on out)",
         lambda s: s.prune_on is not None and s.scheduler.name == "none",
+    ),
+    SearchRule(
+        ("search.scheduler.grace", "search.scheduler.reduction"),
+        "asha stops nobody who has come within a factor of √reduction of the end, so it would never "
+        "stop anybody (use a smaller grace, or scheduler: none)",
+        lambda s: s.scheduler.name == "asha" and not _has_rungs(**s.scheduler.args),
     ),
     SearchRule(
         ("objective", "trial"),

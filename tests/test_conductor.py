@@ -216,9 +216,18 @@ def test_a_worker_is_told_where_to_store_its_state(tmp_path: Path) -> None:
     assert isinstance(job, Job)
     assert job.pause_steps == (20, 40)
     assert 110 < job.closing - time.time() < 120
-    compared = halving(tmp_path / "top", confirm={"top": 1, "share": 0.5}).conductor.next_job()
+    with_minutes = {"trials": 1, "steps": 100, "evaluations": 5, "minutes": 2}
+    confirm = {"top": 1, "seeds": 1, "share": 0.5}
+    kept = halving(tmp_path / "top", budget=with_minutes, confirm=confirm)
+    compared = kept.conductor.next_job()
     assert isinstance(compared, Job)
-    assert (compared.pause_steps, compared.closing) == ((), math.inf)
+    assert compared.pause_steps == ()
+    assert 50 < compared.closing - time.time() < 60
+    for step in STEPS:
+        kept.conductor.reported("0000", steady(compared, step))
+    confirming = kept.conductor.next_job()
+    assert isinstance(confirming, Job)
+    assert (confirming.name, confirming.closing) == ("0000-confirm-1", math.inf)
 
 
 def test_who_waits_goes_on_when_nothing_else_is_left_to_begin(tmp_path: Path) -> None:
@@ -226,6 +235,30 @@ def test_who_waits_goes_on_when_nothing_else_is_left_to_begin(tmp_path: Path) ->
     worker.run(falling)
     assert [s.outcome for s in worker.study.settings()] == ["completed"] * 2
     assert worker.log.started == ["0000", "0001", "0000"]
+
+
+def rising(job: Job, step: int) -> Result:
+    """The later a setting, the worse."""
+    value = job.setting - 0.001 * step
+    return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+
+def test_of_those_who_wait_the_best_goes_on_first(tmp_path: Path) -> None:
+    """Nothing new is left to begin when the second one, the worse, comes to its rung."""
+    budget = {"trials": 2, "steps": 100, "evaluations": 5, "minutes": 8 / 60}
+    worker = halving(tmp_path, budget=budget)
+    worker.run(rising)
+    assert worker.log.started[:3] == ["0000", "0001", "0000"]
+    assert worker.study.settings()[0].outcome == "completed"
+
+
+def test_whom_a_driver_would_only_keep_ready_waits_on(tmp_path: Path) -> None:
+    worker = halving(tmp_path, budget={"trials": 2, "steps": 100, "evaluations": 5})
+    worker.run(rising, reports=2)
+    job = worker.conductor.next_job()
+    assert isinstance(job, Job)
+    assert job.name == "0000"
+    assert worker.conductor.next_job() is Next.WAIT, "the only slot is taken"
 
 
 def test_who_waits_goes_on_while_there_is_just_time_for_it(tmp_path: Path) -> None:
@@ -437,6 +470,78 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
     more = Worker(tmp_path / "confirmed", slots=1, budget=long | {"minutes": 2}, confirm=confirm)
     more.run(steady)
     assert more.log.started == ["0001", "0000-confirm-1"], "it goes on, and stays confirmed"
+
+
+def test_any_more_time_extends_a_search_whose_best_are_confirmed(tmp_path: Path) -> None:
+    """Though the share of the time that the confirmation may take is more than what is left."""
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 1.0}
+    confirm = {"top": 1, "seeds": 1, "share": 0.6}
+    Worker(tmp_path, slots=1, budget=budget, confirm=confirm).run(steady)
+    before = Study(tmp_path / "study.journal", space(budget=budget, confirm=confirm)).proposed()
+    more = Worker(tmp_path, slots=1, budget=budget | {"minutes": 1.5}, confirm=confirm)
+    more.run(steady)
+    assert more.study.proposed() > before
+    assert more.conductor.standings()[0].seeds == 1
+    assert more.conductor.seconds_used <= 91
+
+
+@pytest.mark.parametrize("reports", range(5, 55, 7))
+def test_a_kill_does_not_end_the_search_before_its_time(tmp_path: Path, reports: int) -> None:
+    """What a full trial takes, and so what the confirmation needs, is known from its reports."""
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 1.0}
+    confirm = {"top": 1, "seeds": 1, "share": 0.5}
+    through = Worker(tmp_path / "through", slots=1, budget=budget, confirm=confirm)
+    through.run(steady)
+    killed = Worker(tmp_path / "killed", slots=1, budget=budget, confirm=confirm)
+    killed.run(steady, reports=reports)
+    killed.study.seconds_used = float(reports)
+    again = Worker(tmp_path / "killed", slots=1, budget=budget, confirm=confirm)
+    again.left = {name: steps for name, (_, steps) in killed.jobs.items()}
+    again.run(steady)
+    assert [s.outcome for s in again.study.settings()] == [
+        s.outcome for s in through.study.settings()
+    ]
+    assert [row.setting for row in again.conductor.standings()] == [
+        row.setting for row in through.conductor.standings()
+    ]
+
+
+@pytest.mark.parametrize("slots", [1, 4, 8])
+def test_the_confirmation_keeps_the_time_for_all_its_seeds(tmp_path: Path, slots: int) -> None:
+    """Replicates come whole: 12 of them take two rounds on 8 slots, not one and a half."""
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 3.0}
+    confirm = {"top": 3, "seeds": 3, "share": 0.9}
+    worker = Worker(tmp_path, slots=slots, budget=budget, confirm=confirm)
+
+    def timed(job: Job, step: int) -> Result:
+        worker.now += 1 / slots - 1  # as the worker counts a second for each report
+        value = 10.0 - 0.001 * job.setting + 0.1 * job.replicate  # nobody is clearly worse
+        outcome = "completed" if step == STEPS[-1] else None
+        return replace(result(step, value, value, outcome), training_seconds=1.0)
+
+    worker.run(timed)
+    assert [row.seeds for row in worker.conductor.standings()] == [3] * 4
+    assert worker.conductor.seconds_used <= 181
+
+
+def test_what_the_confirmation_leaves_over_is_the_searchs(tmp_path: Path) -> None:
+    """The best setting's first trial was slow, its replicates are quick."""
+
+    def curve(job: Job, step: int) -> Result:
+        slow = job.kind == "search"
+        worker.now += 3.0 * slow
+        return replace(steady(job, step), training_seconds=4.0 if slow else 1.0)
+
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 5.0}
+    confirm = {"top": 1, "seeds": 3, "share": 0.6}
+    worker = Worker(tmp_path, slots=1, budget=budget, confirm=confirm)
+    worker.run(curve)
+    names = worker.log.started
+    last = max(i for i, name in enumerate(names) if "confirm" in name)
+    first = min(i for i, name in enumerate(names) if "confirm" in name)
+    assert any("confirm" not in name for name in names[first:last])
+    assert all(row.seeds == 3 for row in worker.conductor.standings())
+    assert worker.conductor.seconds_used <= 304
 
 
 def test_a_slow_setting_does_not_keep_a_quick_one_from_being_confirmed(tmp_path: Path) -> None:

@@ -439,8 +439,9 @@ def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
     assert (found.objective, found.metric_version) == (OBJECTIVE, "v1")
     assert found.data == {"abc123"}
     names = {trial.name: trial.outcome for trial in found.trials}
-    told = ("completed", "pruned", "diverged", "collapsed")
-    expected = {f"t{n}": outcome for n, outcome in enumerate(STATUS) if outcome in told}
+    told = {name: name for name in ("completed", "pruned", "diverged", "collapsed")}
+    told["interrupted"] = "pruned"
+    expected = {f"t{n}": told[name] for n, name in enumerate(STATUS) if name in told}
     assert names == expected | {"curve": "diverged"}
     last = found.trials[-1]
     assert list(last.curve.items()) == [(20, 5.0), (30, 4.0), (40, 4.0)]

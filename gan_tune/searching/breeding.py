@@ -133,7 +133,7 @@ class Breeder:
 
     def _join(self, setting: int, fork: Fork | None = None) -> None:
         decided = fork.assignment if fork else self._study.assignment(setting)
-        self._population.join(setting, decided, fork, spared=setting == FIRST_SETTING)
+        self._population.join(setting, decided, fork, spared=self._study.is_compared_with(setting))
 
     def _note_end(self, setting: int, outcome: Outcome | None) -> None:
         if outcome == "completed":

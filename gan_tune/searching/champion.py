@@ -198,14 +198,17 @@ def measure_on_test(
 def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
     """A setting that was cut off within its only trial, with the best of its stored weights.
 
-    A crash may have come between its last checkpoint and its last report.
+    A crash may have come between its last checkpoint and its last report. Damaged weights are none.
     """
     if setting.outcome is not None or setting.values:
         return setting
     saved = conductor.storage.read(
         f"trials/{conductor.study.job(setting.number, 0).name}/{CHECKPOINT}"
     )
-    best = None if saved is None else checkpoint.read(saved).scalars["best"]
+    try:
+        best = None if saved is None else checkpoint.read(saved).scalars["best"]
+    except CheckpointError:
+        best = None
     return replace(setting, value=best)
 
 

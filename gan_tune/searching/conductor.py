@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
+from heapq import heapreplace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,6 +82,7 @@ class _Running:
     best: float | None = None
     further: Mapping[str, float] = field(default_factory=dict)
     symptoms: Sequence[str] = ()
+    looked_at: float | None = None  # what the stopping rule has heard last
     behind: bool = False
     undecided: bool = False
     seconds: float = 0.0
@@ -130,6 +132,7 @@ class Conductor:
         self._full_length: dict[int, float] = {}  # setting → seconds that a full trial takes
         self._pace = 0.0  # seconds that the last report took for each step
         self._chosen: list[int] | None = None
+        self._confirms = False  # whether the search has given way to the confirmation
         self.stop_requested = False
         seeds, mode = self.space.search.seeds, self.space.objective.mode
         self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
@@ -150,27 +153,43 @@ class Conductor:
             return Next.WAIT
         while not self.stop_requested and (job := self._choose()) is not None:
             if self._start(job):
-                return replace(job, pause_steps=self._pause_steps(job), closing=self._closing())
+                return replace(job, pause_steps=self._pause_steps(job), closing=self._closing(job))
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
-        if not self.search_time_is_up:
-            job = self._next_trial()
-            if job is not None:
-                return job
-        return self._next_confirmation()
+        self._confirms = self._confirms or self.search_time_is_up
+        if self._confirms and (job := self._next_confirmation()) is not None:
+            return job
+        if self._confirms and not self._is_time_left_over:
+            return None
+        job = self._next_trial()
+        return job if job is not None else self._next_confirmation()
+
+    @property
+    def _is_time_left_over(self) -> bool:
+        """Whether the confirmation has left enough to try a setting more, and to confirm it."""
+        longest = max(self._full_length.values(), default=0.0)
+        confirming = _makespan([longest] * self.space.confirm.seeds, self.slots)
+        enough = self.seconds_left > LAST_CALL * (longest + confirming)
+        return enough and not self.search_time_is_up
 
     def _next_trial(self) -> Job | None:
         if self._breeder is not None:
             return self._breeder.next_job(self._waiting, last_call=self._is_last_call)
         self._end_who_waited_in_vain()
         job = self._next_waiting()
-        if job is None and self.study.proposed() < self.space.budget.trials:
+        if job is None and self._is_any_new:
             return self.study.ask()
-        job = job or min(self._waiting, key=self._place, default=None)
+        # A driver may ask in advance, but whom it holds ready can no longer be stopped in vain.
+        if job is None and self._waiting and len(self._running) < self.slots:
+            job = min(self._waiting, key=self._place)
         if job is not None:
             self._waiting.remove(job)
         return job
+
+    @property
+    def _is_any_new(self) -> bool:
+        return self.study.proposed() < self.space.budget.trials
 
     # A trial that the stopping rule cannot judge yet waits at its rung, and others run meanwhile.
 
@@ -187,10 +206,13 @@ class Conductor:
         return paused is not None and paused.undecided and self.rule.undecided(job.setting)
 
     def _place(self, job: Job) -> tuple[int, float]:
-        """The most advanced come first, and of those the best."""
-        paused = self._paused[job.name]
-        sign = 1.0 if self.space.objective.mode == "min" else -1.0
-        return -paused.step, math.inf if paused.best is None else sign * paused.best
+        """The most advanced of those who wait come first, and of those the best."""
+        return self._standing(self._paused[job.name])
+
+    def _standing(self, running: _Running) -> tuple[int, float]:
+        sign = 1.0 if self.space.pruned_by.mode == "min" else -1.0
+        value = running.looked_at
+        return -running.step, math.inf if value is None else sign * value
 
     def _end_who_waited_in_vain(self) -> None:
         for job in [job for job in self._waiting if job.name in self._paused]:
@@ -200,9 +222,12 @@ class Conductor:
                 self._end(running, self._left_as("pruned", running))
 
     def _has_to_wait(self, running: _Running) -> bool:
-        new = self.study.proposed() < self.space.budget.trials
-        others = new or not all(map(self._is_held, self._waiting))
-        return running.undecided and others and not self._must_go_on(running)
+        if not running.undecided or self._must_go_on(running):
+            return False
+        mine = self._standing(running)
+        return self._is_any_new or any(
+            not self._is_held(job) or self._place(job) < mine for job in self._waiting
+        )
 
     def _must_go_on(self, running: _Running) -> bool:
         """Whether a trial must go on from here to reach its end within the time of the search."""
@@ -216,10 +241,10 @@ class Conductor:
 
     def _pause_steps(self, job: Job) -> tuple[int, ...]:
         """The reports at which a trial may have to wait."""
-        if job.kind == "confirmation" or job.replicate or self._is_compared_with(job):
+        spared = self.study.is_compared_with(job.setting)
+        if job.kind == "confirmation" or job.replicate or spared:
             return ()
-        steps, count = job.config.steps, job.config.evaluations
-        reports = [steps * (i + 1) // count for i in range(count)]
+        reports = job.config.report_steps
         return tuple(reports[bisect_left(reports, rung)] for rung in self.rule.rungs(job.setting))
 
     def _next_confirmation(self) -> Job | None:
@@ -228,9 +253,9 @@ class Conductor:
         Those are needed whatever comes, so no slot idles until the last search trial has ended.
         """
         searching = any(running.job.kind == "search" for running in self._running.values())
-        self._consider(first_only=searching)
+        self._consider()
         too_long = []
-        while chosen := self.confirmation.next():
+        while chosen := self.confirmation.next(only=FIRST_SETTING if searching else None):
             if self._in_time(chosen[0]):
                 break
             too_long.append(chosen)
@@ -238,11 +263,8 @@ class Conductor:
             self.confirmation.hand_back(setting, replicate)
         return None if chosen is None else self.study.job(*chosen)
 
-    def _consider(self, *, first_only: bool = False) -> None:
-        chosen = self._candidates()
-        if first_only:
-            chosen = [setting for setting in chosen if setting == FIRST_SETTING]
-        self.confirmation.consider(chosen)
+    def _consider(self) -> None:
+        self.confirmation.consider(self._candidates())
 
     def _candidates(self) -> list[int]:
         """Whom to confirm: the top, then whoever else has confirmed values, of earlier commands.
@@ -274,14 +296,24 @@ class Conductor:
         kept = 0.0
         if setting == FIRST_SETTING:
             others = [other for other in self._candidates() if other != FIRST_SETTING]
-            missing = {other: self.confirmation.missing(other) for other in others}
+            missing = {other: self.confirmation.to_begin(other) for other in others}
             kept = sum(n * self._expected_seconds(other) for other, n in missing.items())
         return self._expected_seconds(setting) + kept / self.slots <= self.seconds_left
 
     def _expected_seconds(self, setting: int) -> float:
         """How long a replicate takes, by the setting's own trial; 0 where nothing is known."""
-        longest = max(self._full_length.values(), default=0.0)
-        return self._full_length.get(setting, longest)
+        if setting not in self._full_length:
+            self._full_length[setting] = self._stored_length(setting)
+        return self._full_length[setting] or max(self._full_length.values())
+
+    def _stored_length(self, setting: int) -> float:
+        """By the reports of earlier commands, 0 where there are none."""
+        job = self.study.job(setting, 0)
+        stored = read_reports(self.storage, job.name)
+        ended = any(result.outcome == "completed" for result, _ in stored)
+        last = job.config.steps if ended else max((result.step for result, _ in stored), default=0)
+        seconds = sum(r.training_seconds + r.evaluation_seconds for r, _ in stored)
+        return _full_length(job, seconds, last)
 
     def _bring_rule_up_to_date(self) -> None:
         """Have the stopping rule hear of the reports of earlier commands.
@@ -298,7 +330,7 @@ class Conductor:
 
     def _reports(self) -> Iterator[tuple[int, int, float | None]]:
         """(setting, step, value that the stopping rule looks at), each setting's in their order."""
-        if self.space.search.prune_on in (None, self.space.objective.metric):
+        if self.space.pruned_by == self.space.objective:
             yield from self.study.reports()
             return
         for setting in range(self.study.proposed()):
@@ -420,15 +452,16 @@ class Conductor:
         running.seconds += seconds
         if result.outcome != "failed":
             if job.kind == "search":
-                running.behind = self._judge(job, result)
+                running.behind = self._judge(running, result)
                 running.undecided = self._is_undecided(job, before, result.step)
             grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
         return True
 
-    def _judge(self, job: Job, result: Result) -> bool:
+    def _judge(self, running: _Running, result: Result) -> bool:
         """Whether a trial of the search has fallen behind with this report."""
+        job = running.job
         self._tell(job, result)
         if job.replicate:
             several = len(self.space.objectives) > 1
@@ -438,12 +471,12 @@ class Conductor:
         if self._breeder is not None:
             self._breeder.hear(job.setting, result.step, result.value)
         # Of every report, as a rule that is made anew is told them all.
-        value = self._pruned_by(job.setting, result)
-        return self.rule.decide(job.setting, result.step, value)
+        running.looked_at = self._pruned_by(job.setting, result)
+        return self.rule.decide(job.setting, result.step, running.looked_at)
 
     def _is_undecided(self, job: Job, before: int, step: int) -> bool:
         """Whether a trial has just come to a rung where it cannot be judged yet."""
-        if job.replicate or self._is_compared_with(job):
+        if job.replicate or self.study.is_compared_with(job.setting):
             return False
         reached = any(before < rung <= step for rung in self.rule.rungs(job.setting))
         return reached and self.rule.undecided(job.setting)
@@ -456,10 +489,9 @@ class Conductor:
 
     def _pruned_by(self, setting: int, result: Result) -> float | None:
         """The best so far of the objective that the stopping rule looks at."""
-        metric = self.space.search.prune_on
-        if metric in (None, self.space.objective.metric):
+        objective = self.space.pruned_by
+        if objective == self.space.objective:
             return result.best
-        objective = next(one for one in self.space.objectives if one.metric == metric)
         value = result.scalars.get(objective.metric, math.nan)
         best = self._bests.get(setting)
         if math.isfinite(value) and (best is None or objective.better(value, best)):
@@ -493,11 +525,7 @@ class Conductor:
         return "interrupted" if pauses else None
 
     def _is_pruned(self, running: _Running) -> bool:
-        return running.behind and not self._is_compared_with(running.job)
-
-    def _is_compared_with(self, job: Job) -> bool:
-        """Whether it is the first setting's, which runs to its end to be compared with."""
-        return job.setting == FIRST_SETTING and self.space.confirm.top > 0
+        return running.behind and not self.study.is_compared_with(running.job.setting)
 
     def _breeders_verdict(self, running: _Running) -> Outcome | None:
         if self._breeder is None or running.job.kind == "confirmation":
@@ -523,10 +551,8 @@ class Conductor:
             if job.lineage:
                 self.storage.delete(f"trials/{job.name}/{INHERITED}")
         if ending.outcome in ("completed", "interrupted") and running.steps:
-            steps = job.config.steps
-            last = steps if ending.outcome == "completed" else running.step  # patience ends early
-            done = last - job.first_step
-            self._full_length[job.setting] = running.seconds * steps / done
+            last = job.config.steps if ending.outcome == "completed" else running.step
+            self._full_length[job.setting] = _full_length(job, running.seconds, last)
         self._settle(job, ending)
         for observer in self._observers:
             observer.trial_ended(job, ending)
@@ -610,10 +636,13 @@ class Conductor:
         minutes = self.space.budget.minutes
         return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
 
-    def _closing(self) -> float:
-        """Seconds since 1970 from which on the time of the search may end with any report."""
+    def _closing(self, job: Job) -> float:
+        """Seconds since 1970 from which on the time of the search may end with any report.
+
+        A confirmation that is cut off counts for nothing, so its last weights are not kept.
+        """
         minutes, confirm = self.space.budget.minutes, self.space.confirm
-        if minutes is None:
+        if minutes is None or job.kind == "confirmation":
             return math.inf
         kept = 60 * minutes * confirm.share if confirm.top else 0.0
         return time.time() + self.seconds_left - kept - CLOSING_SECONDS
@@ -628,15 +657,22 @@ class Conductor:
         return left <= LAST_CALL * self._pace * self._breeder.steps_left
 
     def _confirmation_seconds(self, budget: float) -> float:
-        confirm = self.space.confirm
-        if not confirm.top:
+        """What the confirmation needs of the time, at most its share."""
+        if not self.space.confirm.top:
             return 0.0
-        share = confirm.share * budget
-        expected = [self._expected_seconds(setting) for setting in self._top()]
-        if not expected or not self._full_length:
+        share = self.space.confirm.share * budget
+        self._consider()
+        lengths = {setting: self._expected_seconds(setting) for setting in self._candidates()}
+        if not any(lengths.values()):
             return share
-        needed = max(confirm.seeds * sum(expected) / self.slots, *expected)
-        return min(share, LAST_CALL * needed)
+        if not any(map(self.confirmation.to_begin, lengths)):
+            return 0.0  # those that run have their slots
+        missing = [
+            length
+            for setting, length in lengths.items()
+            for _ in range(self.confirmation.missing(setting))
+        ]
+        return min(share, LAST_CALL * _makespan(missing, self.slots))
 
     def _remember_time(self, now: bool = False) -> None:
         if now or self._clock() - self._seconds_told > 5:
@@ -654,6 +690,23 @@ class Conductor:
         """How the confirmed settings stand, best first."""
         self._consider()
         return self.confirmation.standings()
+
+
+def _full_length(job: Job, seconds: float, last: int) -> float:
+    """Seconds for all steps of a setting, of which its trial took so many until the step ``last``.
+
+    One that patience has ended counts as of full length: its replicates will end early, too.
+    """
+    done = last - job.first_step
+    return seconds * job.config.steps / done if done > 0 else 0.0
+
+
+def _makespan(seconds: Sequence[float], slots: int) -> float:
+    """How long tasks take where each goes to the slot that is free first (Graham 1969)."""
+    ends = [0.0] * slots
+    for each in sorted(seconds, reverse=True):
+        heapreplace(ends, ends[0] + each)
+    return max(ends)
 
 
 def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:

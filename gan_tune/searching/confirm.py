@@ -101,13 +101,16 @@ class Confirmation:
         """From now on these settings are confirmed, in this order; what is known stays known."""
         self._values = {setting: self._known.setdefault(setting, {}) for setting in settings}
 
-    def next(self) -> tuple[int, int] | None:
-        """The next (setting, replicate) to train, None when nothing is left to hand out."""
+    def next(self, *, only: int | None = None) -> tuple[int, int] | None:
+        """The next (setting, replicate) to train, None when nothing is left to hand out.
+
+        ``only``: of this setting alone.
+        """
         for replicate in self._replicates:
             for setting, values in self._values.items():
                 if replicate in values or (setting, replicate) in self._out:
                     continue
-                if not self._is_dropped(setting):
+                if only in (None, setting) and not self._is_dropped(setting):
                     self._out.add((setting, replicate))
                     return setting, replicate
         return None
@@ -130,6 +133,11 @@ class Confirmation:
         if setting in self._values and self._is_dropped(setting):
             return 0
         return len(set(self._replicates) - self._known.get(setting, {}).keys())
+
+    def to_begin(self, setting: int) -> int:
+        """How many of those do not run yet."""
+        out = sum(setting == running for running, _ in self._out)
+        return max(0, self.missing(setting) - out)
 
     def standings(self) -> list[Standing]:
         """All settings with at least one replicate, best mean first.

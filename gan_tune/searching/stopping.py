@@ -249,6 +249,4 @@ def stopping_rule(space: SearchSpace) -> StoppingRule:
     search, steps = space.search, space.budget.steps
     if len(space.objectives) > 1 and search.prune_on is None:
         return NoStopping()
-    metric = search.prune_on or space.objective.metric
-    mode = next(one.mode for one in space.objectives if one.metric == metric)
-    return SCHEDULERS[search.scheduler.name](steps, mode, **search.scheduler.args)
+    return SCHEDULERS[search.scheduler.name](steps, space.pruned_by.mode, **search.scheduler.args)

@@ -354,6 +354,12 @@ class Study:
         frozen = self._settings()[setting]
         return self._replicate(frozen.params, setting, replicate)
 
+    def is_compared_with(self, setting: int) -> bool:
+        """Whether it is the first one, which runs its full length, as the gain is measured against
+        it: not where nothing is confirmed.
+        """
+        return setting == FIRST_SETTING and self.space.confirm.top > 0
+
     def assignment(self, setting: int) -> dict[str, Any]:
         """What the search decided for a setting: dimension → value."""
         return dict(self._settings()[setting].params)
@@ -366,8 +372,7 @@ class Study:
     def _replicate(self, params: dict[str, Any], setting: int, replicate: int) -> Job:
         seed = derived_seed(self.space.search.seed, setting, f"replicate {replicate}")
         config = self.space.config(params, seed=seed)
-        if setting == FIRST_SETTING:
-            # What the gain is measured against must run its full length.
+        if self.is_compared_with(setting):
             config = config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
         kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
         suffix = f"-confirm-{replicate}" if kind == "confirmation" else f"-seed-{replicate}"

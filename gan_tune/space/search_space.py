@@ -91,6 +91,12 @@ class SearchSpace:
         return self.file.objective
 
     @property
+    def pruned_by(self) -> Objective:
+        """What trials are stopped by, where any are: `search.prune_on`, or else the objective."""
+        metric = self.search.prune_on or self.objective.metric
+        return next(one for one in self.objectives if one.metric == metric)
+
+    @property
     def budget(self) -> Budget:
         """How much the search may spend."""
         return self.file.budget

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Literal
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -18,7 +19,20 @@ from gan_tune.tracking.store import answering, client
 __all__ = ["EndedTrial", "RecordedSearch", "ended_trials"]
 
 Told = Literal["completed", "pruned", "diverged", "collapsed"]
-"""Outcomes that tell something of a setting: one that failed or was interrupted does not."""
+
+TOLD: Mapping[str, Told] = MappingProxyType(
+    {
+        "completed": "completed",
+        "pruned": "pruned",
+        "diverged": "diverged",
+        "collapsed": "collapsed",
+        "interrupted": "pruned",
+    }
+)
+"""Outcomes that tell something of a setting, and what: one that failed does not.
+
+What the end of the time cut off may have been the best of all, and has come as far as it has.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
             trials=[
                 _ended_trial(mlflow_client, run, objective)
                 for run in children(mlflow_client, parent)
-                if _tells_of_a_setting(run.data.tags) and outcome_of(run) in get_args(Told)
+                if _tells_of_a_setting(run.data.tags) and outcome_of(run) in TOLD
             ],
         )
 
@@ -88,10 +102,9 @@ def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) ->
     values = {metric.step: metric.value for metric in sorted(history, key=lambda m: m.step)}
     finite = {step: value for step, value in values.items() if math.isfinite(value)}
     best = accumulate(finite.values(), min if objective.mode == "min" else max)
-    outcome: Told = outcome_of(run)  # type: ignore[assignment]
     return EndedTrial(
         name=run.data.tags["gan_tune.trial"],
-        outcome=outcome,
+        outcome=TOLD[outcome_of(run)],
         params=run.data.params,
         curve=dict(zip(finite, best, strict=True)),
         reached=max(values, default=0),
