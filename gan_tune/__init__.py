@@ -12,21 +12,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gan_tune.config import TrialConfig
     from gan_tune.errors import GanTuneError
-    from gan_tune.service import load_generator, search, train
+    from gan_tune.gan.training import Report
+    from gan_tune.service import (
+        SearchResult,
+        first_setting,
+        load_generator,
+        load_space,
+        search,
+        train,
+    )
     from gan_tune.space import SearchSpace
+    from gan_tune.tracking.registry import Generator
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "GanTuneError": "gan_tune.errors",
+    "Generator": "gan_tune.tracking.registry",
+    "Report": "gan_tune.gan.training",
+    "SearchResult": "gan_tune.service",
     "SearchSpace": "gan_tune.space",
     "TrialConfig": "gan_tune.config",
+    "first_setting": "gan_tune.service",
     "load_generator": "gan_tune.service",
+    "load_space": "gan_tune.service",
     "search": "gan_tune.service",
     "train": "gan_tune.service",
 }
 
-__all__ = ["GanTuneError", "SearchSpace", "TrialConfig", "load_generator", "search", "train"]
+__all__ = [
+    "GanTuneError",
+    "Generator",
+    "Report",
+    "SearchResult",
+    "SearchSpace",
+    "TrialConfig",
+    "first_setting",
+    "load_generator",
+    "load_space",
+    "search",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

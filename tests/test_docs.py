@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -293,6 +297,24 @@ def test_the_networks_and_data_of_ones_own_that_are_shown_are_taken(
     assert not checked(own, tmp_path).warnings
     points = [own_data, output, "objective: {metric: energy_distance}"]
     assert not checked(points, tmp_path).warnings
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    """The search first, though the page shows before how its generator is pulled."""
+    pull, search = re.findall(r"```python\n(import gan_tune.*?)```", README, re.DOTALL)
+    script = f"{search}\n{pull}\nprint(tuple(samples.shape))"
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    command = [sys.executable, "-c", script]
+    shown = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    gain, *reports, shape = shown.stdout.strip().splitlines()
+    assert all(math.isfinite(float(figure)) for figure in gain.split())
+    steps = [int(report.split()[0]) for report in reports]
+    assert steps
+    assert steps == [50 * (i + 1) for i in range(len(steps))], "it may collapse, but skips nothing"
+    assert shape == "(64, 1, 8, 8)"
 
 
 def test_the_space_file_shown_is_the_shipped_one() -> None:
