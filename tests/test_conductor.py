@@ -275,6 +275,15 @@ def test_who_waits_goes_on_while_there_is_just_time_for_it(tmp_path: Path) -> No
     assert worker.conductor.seconds_used <= 11
 
 
+def test_a_trial_longer_than_the_time_does_not_take_it_all(tmp_path: Path) -> None:
+    """All five reports of a trial take 5 s; the best of those tried in half of the time goes on."""
+    budget = {"trials": 99, "steps": 100, "evaluations": 5, "minutes": 4 / 60}
+    worker = halving(tmp_path, budget=budget)
+    worker.run(falling)
+    assert worker.log.started == ["0000", "0001"]
+    assert [s.steps for s in worker.study.settings()] == [20, 60]
+
+
 def test_who_waits_still_waits_after_a_kill(tmp_path: Path) -> None:
     budget = {"trials": 9, "steps": 100, "evaluations": 5}
     through = halving(tmp_path / "through", budget=budget)

@@ -230,14 +230,18 @@ class Conductor:
         )
 
     def _must_go_on(self, running: _Running) -> bool:
-        """Whether a trial must go on from here to reach its end within the time of the search."""
+        """Whether a trial must go on from here to reach its end within the time of the search.
+
+        Never in the first half of that time: a trial that takes longer cannot reach its end, and
+        were it let through at once, whatever comes first would be trained and few others tried.
+        """
         minutes = self.space.budget.minutes
         if minutes is None:
             return False
         steps, done = running.job.config.steps, running.step - running.job.first_step
         seconds = running.seconds * (steps - running.step) / max(1, done)
-        left = self.seconds_left - self._confirmation_seconds(60 * minutes)
-        return left <= LAST_CALL * seconds
+        kept = self._confirmation_seconds(60 * minutes)
+        return self.seconds_left - kept <= min(LAST_CALL * seconds, (60 * minutes - kept) / 2)
 
     def _pause_steps(self, job: Job) -> tuple[int, ...]:
         """The reports at which a trial may have to wait."""
