@@ -125,6 +125,8 @@ def ours(folder: Path, minutes: float, seed: int, *, side: str) -> Found:
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
         max_concurrent=SLOTS,
     )
+    if not result.finished:
+        sys.exit("interrupted: nothing is kept")
     return Found(
         selection=result.champion["mean"] if result.champion else math.inf,
         test=result.test.get("test.frechet_distance", math.inf),
