@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shlex
 import sys
@@ -467,7 +466,7 @@ def best(
 
         found = service.best(name, storage, tracking_uri=tracking_uri)
     if as_json:
-        print(json.dumps(_finite(vars(found)), indent=2))
+        printing.print_json(vars(found))
     else:
         printing.print_best(found)
 
@@ -503,17 +502,6 @@ def report(
     print(path)
     if open_:
         typer.launch(str(path))
-
-
-def _finite(value: Any) -> Any:
-    """Plain values for JSON, which knows no NaN."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 # ---------------------------------------------------------------- models

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_tune.live import leaderboard, pareto_front, table, verdict, what_mattered
 from gan_tune.readable import clock, counted, number
@@ -20,6 +22,7 @@ __all__ = [
     "print_best",
     "print_dimensions",
     "print_estimate",
+    "print_json",
     "print_models",
     "print_result",
     "print_searches",
@@ -231,6 +234,22 @@ def _best_lines(found: Best) -> list[str]:
         before = ", ".join(f"{one['trial']} until step {one['until']:,}" for one in found.lineage)
         lines.append(f"trained before with the settings of {before}; --json has them")
     return lines
+
+
+def print_json(value: Any) -> None:
+    """Plain values, for programs."""
+    print(json.dumps(_finite(value), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    """Plain values for JSON, which knows no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

@@ -53,7 +53,7 @@ def trial_config(**changes: Any) -> TrialConfig:
 
 
 def real_fashion_mnist() -> Dataset:
-    """The real pictures. Skips where they are missing, unless GAN_TUNE_TESTS_SKIP_NOTHING is set."""
+    """The real pictures; where they are missing, a test skips or, as in CI, fails."""
     folder = idx.DEBIAN_FASHION_MNIST
     if not folder.is_dir():
         reason = f"Debian's package dataset-fashion-mnist is not installed: no {folder}"
