@@ -31,7 +31,6 @@ from pydantic.types import Strict
 from gan_tune.errors import ConfigError, Fault
 from gan_tune.wording import (
     argument_faults,
-    closest,
     faults_of,
     in_one_line,
     must_be_one_of,
@@ -55,7 +54,6 @@ __all__ = [
     "SearchRule",
     "TrialConfig",
     "Whole",
-    "closest",
     "flatten",
     "place_and_word",
     "signature_arguments",

@@ -397,7 +397,7 @@ def _generator_varies(ranges: Sequence[Ranged]) -> bool:
 
 
 def _has_rungs(*, grace: float, reduction: int, **_: object) -> bool:
-    return grace * reduction**0.5 <= 1
+    return grace * math.sqrt(reduction) <= 1
 
 
 SEARCH_REFUSALS: tuple[SearchRule, ...] = (
@@ -441,8 +441,8 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     ),
     SearchRule(
         ("search.scheduler.grace", "search.scheduler.reduction"),
-        "asha stops nobody who has come within a factor of √reduction of the end, so it would never "
-        "stop anybody (use a smaller grace, or scheduler: none)",
+        "asha stops nobody who has come within a factor of √reduction of the end, so it would "
+        "never stop anybody (use a smaller grace, or scheduler: none)",
         lambda s: s.scheduler.name == "asha" and not _has_rungs(**s.scheduler.args),
     ),
     SearchRule(

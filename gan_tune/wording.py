@@ -1,9 +1,10 @@
-"""How a broken rule is worded: one plain sentence, and the closest valid name if one is near."""
+"""How faults are worded: one plain sentence, the closest valid name, and no passwords."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -14,11 +15,13 @@ from gan_tune.errors import Fault
 
 __all__ = [
     "argument_faults",
-    "closest",
+    "did_you_mean",
     "faults_of",
     "in_one_line",
+    "masked",
     "must_be_one_of",
     "shown",
+    "there_are",
     "unknown_key",
 ]
 
@@ -123,18 +126,25 @@ def _model_at(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel]:
     return model
 
 
-def closest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name nearest to a misspelt one, if any is near."""
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """The end of a rule that a name breaks, `; did you mean ...?`; empty where none is near."""
+    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def there_are(name: str, known: Iterable[str]) -> str:
+    """`there are: ...` in place of a name that is not there, what is most alike first."""
+
+    def unlike(other: str) -> float:
+        return -difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
+
+    return f"there are: {', '.join(sorted(sorted(set(known)), key=unlike)) or 'none'}"
 
 
 def must_be_one_of(what: str, name: str, valid: Iterable[str]) -> str:
     """The rule that a name breaks, with the nearest valid one."""
     valid = list(valid)
-    near = closest(name, valid)
-    hint = f"; did you mean {near!r}?" if near else ""
-    return f"{what} must be one of {', '.join(valid)}{hint}"
+    return f"{what} must be one of {', '.join(valid)}{did_you_mean(name, valid)}"
 
 
 def unknown_key(
@@ -142,8 +152,7 @@ def unknown_key(
 ) -> Fault:
     """The fault of a key that ``owner`` does not take, with the nearest valid one."""
     valid = list(valid)
-    near = closest(str(key), valid)
-    hint = f"; did you mean {near!r}?" if near else f", which takes {', '.join(valid) or 'nothing'}"
+    hint = did_you_mean(str(key), valid) or f", which takes {', '.join(valid) or 'nothing'}"
     return Fault(
         f"{path}.{key}" if path else str(key), f"no such key in {owner}{hint}", shown(value)
     )
@@ -153,3 +162,8 @@ def shown(value: Any) -> str:
     """A value as messages show it: its repr, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def masked(text: str) -> str:
+    """The text with the password of any URI in it replaced by `***`."""
+    return re.sub(r"(://[^/:@\s]*:)[^/\s]*@", r"\1***@", text)

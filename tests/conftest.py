@@ -13,6 +13,8 @@ import torch
 
 from gan_tune.catalogue import catalogue
 from gan_tune.config import TrialConfig
+from gan_tune.gan import idx
+from gan_tune.gan.data import Dataset, load_dataset
 
 # They wait for processes of their own: begun first, the others fill the time beside them.
 LONG_FILES = ("test_going_on.py", "test_search.py", "test_cluster.py")
@@ -48,3 +50,14 @@ def trial_tree(**changes: Any) -> dict[str, Any]:
 def trial_config(**changes: Any) -> TrialConfig:
     """:func:`trial_tree`, checked."""
     return TrialConfig.from_tree(trial_tree(**changes), catalogue())
+
+
+def real_fashion_mnist() -> Dataset:
+    """The real pictures; where they are missing, a test skips or, as in CI, fails."""
+    folder = idx.DEBIAN_FASHION_MNIST
+    if not folder.is_dir():
+        reason = f"Debian's package dataset-fashion-mnist is not installed: no {folder}"
+        if os.environ.get("GAN_TUNE_TESTS_NEED_DATA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return load_dataset("fashion_mnist", root=str(folder))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import real_fashion_mnist
 from PIL import Image
 
 from gan_tune.config import Part, signature_arguments
@@ -427,9 +428,7 @@ def test_gzip_damaged_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_real_fashion_mnist_of_debian() -> None:
-    if not idx.DEBIAN_FASHION_MNIST.is_dir():
-        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
-    dataset = load_dataset("fashion_mnist", root=str(idx.DEBIAN_FASHION_MNIST))
+    dataset = real_fashion_mnist()
     assert [len(dataset.split(split)) for split in SPLITS] == [50_000, 10_000, 10_000]
     assert dataset.shape == (1, 28, 28)
     assert np.bincount(dataset.test_labels).tolist() == [1000] * 10

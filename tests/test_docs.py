@@ -84,25 +84,43 @@ def flow(value: Any) -> str:
 
 
 TABLES = tables(REFERENCE)
-REMEDIES = tables(README)["trouble"]
+README_TABLES = tables(README)
+REMEDIES = README_TABLES["trouble"]
 
 
 # ---------------------------------------------------------------- commands
 
 
+def test_the_readme_has_every_command() -> None:
+    assert [name.split()[1] for name in names(README_TABLES["command"])] == list(COMMANDS)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_is_documented(name: str) -> None:
-    assert f"gan-tune {name}" in README
-    for parameter in COMMANDS[name].params:
-        for option in parameter.opts:
-            if option.startswith("--"):
-                assert f"`{option}" in README or f" {option}" in README, option
+def test_a_commands_row_has_its_options_and_no_others(name: str) -> None:
+    (row,) = (row for row in README_TABLES["command"] if code(row[0])[0].split()[1] == name)
+    options = (
+        option
+        for parameter in COMMANDS[name].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    )
+    told = re.findall(r"(?<=[` ])--[a-z-]+", " ".join(row))
+    assert set(told) == {option for option in options if option.startswith("--")}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_command_is_documented_that_is_not_there(page: str) -> None:
     named = set(re.findall(r"(?:`|\$ |^)gan-tune ([a-z]+)", PAGES[page], re.MULTILINE))
     assert named <= set(COMMANDS)
+
+
+def test_the_house_has_every_room() -> None:
+    """Files and folders of the package by name, none that is not there, and none twice."""
+    house = README.partition("```text\ngan_tune/\n")[2].partition("```")[0]
+    told = re.findall(r"(?<![\w/])\w+(?:\.py|/)(?=\s)", re.sub(r"^ {6,}.*$", "", house, flags=re.M))
+    package = Path(gan_tune.__file__).parent
+    there = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    there += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    assert sorted(told) == sorted(there)
 
 
 # ---------------------------------------------------------------- parts
@@ -327,7 +345,7 @@ def test_the_space_file_shown_is_the_shipped_one() -> None:
 
 
 def test_the_readme_has_every_shipped_search() -> None:
-    assert sorted(names(tables(README)["space"])) == sorted(shipped_spaces())
+    assert sorted(names(README_TABLES["space"])) == sorted(shipped_spaces())
 
 
 # ---------------------------------------------------------------- links

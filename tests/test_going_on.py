@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,18 @@ from gan_tune.searching.storage import Storage, open_storage
 from gan_tune.searching.study import Study
 
 DRIVER = """
-import json, sys
+import json, os, sys
+from pathlib import Path
 from gan_tune import service
+from gan_tune.service.watcher import Unwatched
+
+class Telling(Unwatched):
+    def trial_reported(self, job, result, grid):
+        Path(f"heard-{os.getpid()}").touch()
+
 if __name__ == "__main__":
     tree, storage, uri = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
-    result = service.search(tree, storage=storage, tracking_uri=uri)
+    result = service.search(tree, storage=storage, tracking_uri=uri, watcher=Telling())
     print("RESULT", result.finished, json.dumps(result.outcomes))
 """
 
@@ -36,16 +45,27 @@ def drive(tree: dict[str, Any], folder: Path, uri: str) -> subprocess.Popen[str]
     )
 
 
-def wait_for_reports(home: Storage, count: int, process: subprocess.Popen[str]) -> None:
-    """With a count of 0: for the study, which is there before Ray starts."""
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until the search has come so far; it must run, and get there within two minutes."""
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        found = sum(len(home.names(f"trials/{name}/reports")) for name in home.names("trials"))
-        if found >= count and home.read("study.journal"):
-            return
+    while not reached():
         assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < deadline, "not there after two minutes"
         time.sleep(0.05)
-    raise AssertionError(f"fewer than {count} reports after two minutes")
+
+
+def has_stored(home: Storage, reports: int) -> bool:
+    """With 0: whether there is a study, which is there before Ray starts."""
+    found = sum(len(home.names(f"trials/{name}/reports")) for name in home.names("trials"))
+    return found >= reports and home.read("study.journal") is not None
+
+
+def has_heard_a_report(folder: Path, process: subprocess.Popen[str]) -> bool:
+    """Whether this very command trains, so that it takes Ctrl-C as a wish to end.
+
+    Reports alone do not tell: workers that a kill has orphaned store some more.
+    """
+    return (folder / f"heard-{process.pid}").exists()
 
 
 def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
@@ -93,7 +113,9 @@ def test_stopped_at_any_moment_it_goes_on_and_loses_nothing(
     ended: dict[str, Any] = {}
     for how, reports in stops:
         process = drive(tree, tmp_path, uri)
-        wait_for_reports(home, reports, process)
+        wait_until(partial(has_stored, home, reports), process)
+        if how is INTERRUPTED:
+            wait_until(partial(has_heard_a_report, tmp_path, process), process)
         process.send_signal(how)
         if how is KILLED:
             process.wait()  # its workers may hold the pipe a while longer

@@ -19,9 +19,10 @@ import scipy.linalg
 import scipy.optimize
 import scipy.stats
 import torch
+from conftest import real_fashion_mnist
+from train_classifiers import EPOCHS
 
 from gan_tune.errors import DataError
-from gan_tune.gan import idx
 from gan_tune.gan.data import SPLITS, Dataset, Mixture, Split, load_dataset
 from gan_tune.metrics import METRICS, Judge, Models, build_judge, features, inception, metric_names
 from gan_tune.metrics.classifier import (
@@ -50,7 +51,6 @@ from gan_tune.metrics.neighbours import neighbour_figures, neighbour_reference
 from gan_tune.metrics.probe import INVERSE_L2, linear_probe_accuracy
 from gan_tune.metrics.sliced import DIRECTIONS, directions, sliced_wasserstein
 from gan_tune.metrics.sparsity import code_figures, hoyer_sparsity
-from gan_tune.metrics.train_shipped import EPOCHS
 from gan_tune.metrics.variety import variety
 
 SQUARE = Mixture(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), 0.05)
@@ -428,7 +428,7 @@ def test_linear_probe_of_broken_features_is_nan() -> None:
 def test_shipped_record_is_complete(name: str) -> None:
     record = shipped_record(name)
     assert record is not None
-    assert record["command"] == f"python -m gan_tune.metrics.train_shipped {name}"
+    assert record["command"] == f"python benchmarks/train_classifiers.py {name}"
     assert {"identity", "architecture", "seed", "epochs", "torch_version"} <= set(record)
     assert (SHIPPED_WEIGHTS / f"{name}.safetensors").stat().st_size < 1_000_000
 
@@ -453,11 +453,7 @@ def test_shipped_weights_reproduce_their_record(name: str, least: float) -> None
 
 
 def shipped_dataset(name: str) -> Dataset:
-    if name == "fashion_mnist":
-        if not idx.DEBIAN_FASHION_MNIST.is_dir():
-            pytest.skip("Debian's package dataset-fashion-mnist is not installed")
-        return load_dataset(name, root=str(idx.DEBIAN_FASHION_MNIST))
-    return load_dataset(name)
+    return real_fashion_mnist() if name == "fashion_mnist" else load_dataset(name)
 
 
 def toy_pictures(shape: tuple[int, ...], *, labelled: bool, count: int = 240) -> Dataset:

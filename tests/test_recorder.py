@@ -40,7 +40,6 @@ from gan_tune.tracking.history import leaderboard, searches
 from gan_tune.tracking.projection import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.tracking.recorder import DatasetInfo, Recorder, connect
 from gan_tune.tracking.registry import list_models, load_generator, register_champion
-from gan_tune.tracking.store import masked
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
 PARAMS = {"generator_optimizer.lr": 1e-4, "generator.hidden": [128, 256], "ema": None}
@@ -520,12 +519,8 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         begun = time.monotonic()
         with pytest.raises(TrackingError, match="silent for 1 s"):
             connect(f"http://127.0.0.1:{port}")
-        assert time.monotonic() - begun < 3
-
-
-def test_passwords_are_masked() -> None:
-    text = "postgresql://me:p@ss@db:5432/x and http://host:80/@"
-    assert masked(text) == "postgresql://me:***@db:5432/x and http://host:80/@"
+        # Left to itself, MLflow would ask twice and wait 20 s each time.
+        assert time.monotonic() - begun < 15
 
 
 # A server
@@ -567,6 +562,11 @@ class Server:
                 time.sleep(0.1)
         raise AssertionError((self.folder / "server.log").read_text())
 
+    def freeze(self) -> None:
+        """It takes requests, as the system does that for it, and never answers."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -574,12 +574,28 @@ class Server:
             self.process = None
 
 
+@contextlib.contextmanager
+def serving(folder: Path, store: Path) -> Iterator[Server]:
+    made = Server(folder, store)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("server"), empty_store)
-    made.start()
-    yield made
-    made.kill()
+    """The file's own; whoever kills it starts it again."""
+    with serving(tmp_path_factory.mktemp("server"), empty_store) as made:
+        yield made
+
+
+@pytest.fixture
+def mortal_server(tmp_path: Path, empty_store: Path) -> Iterator[Server]:
+    """A test's own, to be killed."""
+    with serving(tmp_path, empty_store) as made:
+        yield made
 
 
 def test_a_search_is_recorded_by_a_server(server: Server) -> None:
@@ -621,18 +637,22 @@ def test_a_champion_travels_through_a_server(server: Server) -> None:
     assert [model.name for model in list_models(server.uri)] == ["served"]
 
 
-def test_a_search_outlives_its_server(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_search_outlives_its_server(
+    mortal_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = mortal_server
     caplog.set_level(logging.WARNING, "gan_tune")
     recorder = opened(server.uri, "outlives")
     start(recorder)
     report(recorder, "t0", 10)
     assert recorder.flush()
-    server.kill()
+    server.freeze()
     begun = time.monotonic()
     report(recorder, "t0", 20)
     recorder.trial_ended("t0", "completed")
     run_trial(recorder, "t1")
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 10, "a single answer that is waited for takes 20 s"
+    server.kill()
     assert not recorder.flush(timeout=2)
     assert recorder.undelivered == 6
     assert caplog.text.count("does not answer") == 1
@@ -648,14 +668,14 @@ def test_a_search_outlives_its_server(server: Server, caplog: pytest.LogCaptureF
 
 
 def test_close_tells_what_a_dead_server_did_not_get(
-    server: Server, caplog: pytest.LogCaptureFixture
+    mortal_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorder = opened(server.uri, "lost")
-    server.kill()
+    recorder = opened(mortal_server.uri, "lost")
+    mortal_server.kill()
     run_trial(recorder, "t0")
     begun = time.monotonic()
     assert recorder.close(timeout=1) == 4
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15, "by itself it would wait for 30 s"
     assert "4 events of search 'lost' did not reach MLflow" in caplog.text
 
 

@@ -36,7 +36,7 @@ from gan_tune.searching.jobs import Job, Result
 from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study, study_as_it_stands
 from gan_tune.searching.trainable import GanTrainable
-from gan_tune.service.watching import Unwatched
+from gan_tune.service.watcher import Unwatched
 from gan_tune.space import SearchSpace
 
 
@@ -234,7 +234,7 @@ def test_a_warm_start_tells_the_sampler_and_nobody_else(
 @pytest.mark.parametrize(
     ("changes", "names", "rule"),
     [
-        ({}, ["tinny"], r"no search named 'tinny' in .* \(did you mean 'tiny'\?\); there are: "),
+        ({}, ["tinny"], r"no search named 'tinny' in .*; there are: tiny"),
         (
             {"objective": {"metric": "coverage", "mode": "max"}},
             ["tiny"],

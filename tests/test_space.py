@@ -307,9 +307,9 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     path = tmp_path / "bomb.yaml"
     path.write_text("\n".join(lines), encoding="utf-8")
-    started = time.monotonic()
+    started = time.process_time()
     assert any("must not hold so many values" in line for line in faults_in(path))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_anchors_and_merges_work(tmp_path: Path) -> None:
@@ -874,10 +874,10 @@ def test_the_ends_of_every_range_are_valid_values() -> None:
 
 def test_sampling_is_fast() -> None:
     space = load(RICH)
-    started = time.perf_counter()
+    started = time.process_time()
     for seed in range(100):
         space.sample(RandomSuggest(seed), seed=seed)
-    assert (time.perf_counter() - started) / 100 < 0.005
+    assert (time.process_time() - started) / 100 < 0.005
 
 
 def test_loading_twice_gives_the_same_space() -> None:

@@ -22,7 +22,7 @@ from gan_tune.searching.stopping import NoStopping
 from gan_tune.searching.storage import open_storage
 from gan_tune.searching.study import Study, study_as_it_stands
 from gan_tune.service.searching import choose_name
-from gan_tune.service.stand_ins import Draws
+from gan_tune.service.suggesters import Draws
 from gan_tune.service.warm_starting import WarmStart, read_searches, warm_start
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace, shipped_spaces

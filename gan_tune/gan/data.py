@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from gan_tune.config import closest, signature_arguments
+from gan_tune.config import signature_arguments
 from gan_tune.errors import DataError
 from gan_tune.gan.arrays import check_npy, check_npz, read_npy, read_npz
 from gan_tune.gan.cifar import check_cifar_folder, find_cifar_folder, read_cifar_folder
@@ -25,7 +25,7 @@ from gan_tune.gan.finding import cache_folder
 from gan_tune.gan.idx import PARTS, check_idx_folder, find_idx_folder, read_idx_folder
 from gan_tune.gan.picture_folder import Crop, check_first, decoded, list_pictures
 from gan_tune.gan.points import gaussian, grid, ring
-from gan_tune.wording import in_one_line
+from gan_tune.wording import in_one_line, must_be_one_of
 
 __all__ = [
     "DATASETS",
@@ -210,9 +210,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     builder = user_dataset(name) if ":" in name else DATASETS.get(name)
     if builder is None:
-        near = closest(name, DATASETS)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise DataError(f"data set must be one of {', '.join(DATASETS)}{hint}: {name!r}")
+        raise DataError(f"{must_be_one_of('data set', name, DATASETS)}: {name!r}")
     try:
         inspect.signature(builder).bind(**args)
     except (TypeError, ValueError) as error:  # ValueError: a builtin may have no signature

@@ -15,7 +15,7 @@ from gan_tune.searching.conductor import Ending, read_reports
 from gan_tune.searching.jobs import Job, Outcome
 from gan_tune.searching.population import Fork, Population
 from gan_tune.searching.storage import INHERITED, Storage, weights_at
-from gan_tune.searching.study import FIRST_SETTING, Study, derived_seed
+from gan_tune.searching.study import Study, derived_seed
 
 __all__ = ["Breeder"]
 

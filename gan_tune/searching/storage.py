@@ -32,6 +32,7 @@ import pyarrow.fs as pafs
 from pyarrow import ArrowException
 
 from gan_tune.errors import StorageError
+from gan_tune.wording import masked
 
 __all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
 
@@ -113,7 +114,7 @@ class Storage:
         try:
             self._files, root = _opened(location)
         except (ArrowException, OSError, ValueError) as error:
-            shown = _masked(location)
+            shown = masked(location.partition("?")[0])
             reason = _first_line(error).replace(location, shown)
             raise StorageError(
                 f"storage: must be a folder or a URI (s3://bucket/folder): {shown!r}: {reason}"
@@ -265,11 +266,6 @@ def _opened(location: str) -> tuple[_Files, str]:
         location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
     files, root = pafs.FileSystem.from_uri(location)
     return (_Disk() if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
-
-
-def _masked(location: str) -> str:
-    """A URI without the credentials it may carry."""
-    return re.sub(r"(?<=://)[^/@]*@", "", location.partition("?")[0])
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from gan_tune.places import DEFAULT_STORAGE
 from gan_tune.service.champions import Best, best
 from gan_tune.service.estimating import Estimate, estimate
 from gan_tune.service.explaining import report
-from gan_tune.service.looking import searches, status
 from gan_tune.service.looking_inside import Look, look
-from gan_tune.service.places import DEFAULT_STORAGE
 from gan_tune.service.registered import load_generator, models
 from gan_tune.service.result import SearchResult, load_result
+from gan_tune.service.search_status import SearchStatus, TrialStatus, searches, status
 from gan_tune.service.searching import search
 from gan_tune.service.single import keep_report, keep_trial, stored_trial, train
 from gan_tune.service.spaces import first_setting, load_space
-from gan_tune.service.standing import SearchStatus, TrialStatus
-from gan_tune.service.watching import Watcher
+from gan_tune.service.watcher import Watcher
 
 __all__ = [
     "DEFAULT_STORAGE",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
-from gan_tune.service.alternatives import there_are
-from gan_tune.service.places import DEFAULT_STORAGE, RESULT, look_in, search_names
+from gan_tune.places import DEFAULT_STORAGE, RESULT, look_in, search_names
 from gan_tune.service.registered import bare, load_generator, model_names, models
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.space import check_name
+from gan_tune.wording import there_are
 
 if TYPE_CHECKING:
     from gan_tune.tracking.registry import Generator

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import OutputError, SearchNotFoundError
+from gan_tune.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
 from gan_tune.readable import clock, counted, number, short_form
 from gan_tune.samples import check_place, write_file
-from gan_tune.service.alternatives import there_are
-from gan_tune.service.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
 from gan_tune.service.result import SearchResult, load_result
-from gan_tune.service.standing_of_folder import folder_status
+from gan_tune.service.search_status import folder_status
+from gan_tune.wording import there_are
 
 if TYPE_CHECKING:
     from gan_tune.searching.storage import Storage

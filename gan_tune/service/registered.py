@@ -6,8 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from gan_tune.errors import ModelNotFoundError, TrackingError
-from gan_tune.service.alternatives import there_are
+from gan_tune.errors import TrackingError
 
 if TYPE_CHECKING:
     from gan_tune.tracking.registry import Generator, ModelInfo
@@ -22,13 +21,7 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
     """
     from gan_tune.tracking.registry import load_generator as load
 
-    try:
-        return load(model, uri=tracking_uri)
-    except ModelNotFoundError:
-        name, known = bare(model), model_names(tracking_uri)
-        if name in known:
-            raise  # the message lists its versions
-        raise ModelNotFoundError(f"no model named {name!r}; {there_are(name, known)}") from None
+    return load(model, uri=tracking_uri)
 
 
 def models(tracking_uri: str | None = None) -> list[ModelInfo]:

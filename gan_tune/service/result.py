@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_tune.errors import SearchNotFoundError
-from gan_tune.service.alternatives import there_are
-from gan_tune.service.places import DEFAULT_STORAGE, RESULT, look_in
+from gan_tune.places import DEFAULT_STORAGE, RESULT, look_in
 from gan_tune.space import check_name
+from gan_tune.wording import there_are
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import Fault, GanTuneError, SpaceError
-from gan_tune.service.places import DEFAULT_STORAGE, HEADING, RESULT, STUDY, driver_folder, look_in
+from gan_tune.places import DEFAULT_STORAGE, HEADING, RESULT, STUDY, driver_folder, look_in
 from gan_tune.service.result import SearchResult
 from gan_tune.service.spaces import load_space
 from gan_tune.service.warm_starting import read_searches
-from gan_tune.service.watching import Unwatched, Watcher
+from gan_tune.service.watcher import Unwatched, Watcher
 from gan_tune.service.work import Work, open_study
 from gan_tune.space import SearchSpace, check_name
 

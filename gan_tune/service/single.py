@@ -17,7 +17,7 @@ from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.metrics import build_judge
-from gan_tune.service.places import look_in
+from gan_tune.places import look_in
 from gan_tune.wording import in_one_line
 
 

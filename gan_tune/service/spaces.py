@@ -10,10 +10,10 @@ from typing import Any
 from gan_tune.catalogue import catalogue
 from gan_tune.config import TrialConfig
 from gan_tune.errors import Fault, SpaceError
-from gan_tune.service.stand_ins import Decided, Draws, LowEnds
+from gan_tune.service.suggesters import Decided, Draws, LowEnds
 from gan_tune.space import RANGES, Dimension, SearchSpace
 from gan_tune.space.ranges import word
-from gan_tune.wording import closest
+from gan_tune.wording import did_you_mean
 
 
 def load_space(
@@ -51,7 +51,7 @@ def first_setting(
     for text in given:
         name, equals, written = text.partition("=")
         if not equals or name not in known:
-            faults.append(Fault(f"--setting {text}", _no_such_dimension(name, equals, known)))
+            faults.append(Fault(f"--setting {text}", _broken_rule(name, equals, known)))
             continue
         decided[name] = _value_of(known[name], written)
         asked.append(name)
@@ -72,12 +72,11 @@ def first_setting(
     return config
 
 
-def _no_such_dimension(name: str, equals: str, known: Iterable[str]) -> str:
+def _broken_rule(name: str, equals: str, known: Iterable[str]) -> str:
     if not equals:
         return "must be NAME=VALUE, such as loss=hinge"
-    near = closest(name, known)
-    hint = f"did you mean {near!r}?" if near else "gan-tune show lists them"
-    return f"the space has no such range; {hint}"
+    hint = did_you_mean(name, known) or "; gan-tune show lists them"
+    return f"the space has no such range{hint}"
 
 
 def _value_of(dimension: Dimension, written: str) -> Any:

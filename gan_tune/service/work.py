@@ -17,17 +17,18 @@ from gan_tune.gan import pictures
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
+from gan_tune.places import HEADING, REPORT, RESULT, STUDY, driver_folder
 from gan_tune.searching.jobs import lineage_tree
 from gan_tune.service.explaining import Heading, report_page
 from gan_tune.service.interruption import interruptible
 from gan_tune.service.looking_inside import Inside, look_inside
-from gan_tune.service.places import HEADING, REPORT, RESULT, STUDY, driver_folder
 from gan_tune.service.recording import Recording, flat_row, parent_metrics, space_params
 from gan_tune.service.result import SearchResult
-from gan_tune.service.stand_ins import LowEnds
+from gan_tune.service.suggesters import LowEnds
 from gan_tune.service.warm_starting import WarmStart, warm_start
-from gan_tune.service.watching import Watcher
+from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
+from gan_tune.wording import masked
 
 if TYPE_CHECKING:
     from gan_tune.searching.breeding import Breeder
@@ -319,7 +320,6 @@ class Work:
         recorder: Recorder,
     ) -> SearchResult:
         from gan_tune.searching.explain import importances
-        from gan_tune.tracking.store import masked
 
         outcomes: dict[str, int] = {}
         for row in rows:

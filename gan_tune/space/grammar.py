@@ -24,7 +24,7 @@ from gan_tune.space.ranges import (
     divides,
     word,
 )
-from gan_tune.wording import closest, shown, unknown_key
+from gan_tune.wording import did_you_mean, shown, unknown_key
 
 __all__ = ["ELSEWHERE", "RANGE_KEYS", "parse_trial"]
 
@@ -124,9 +124,9 @@ class _Parser:
         if "name" in raw:
             return
         for key, value in raw.items():
-            near = closest(key, RANGE_KEYS)
+            near = did_you_mean(key, RANGE_KEYS)
             if near and isinstance(value, list):
-                self.fault(at.name, f"no range is called {key!r}; did you mean {near!r}?", raw)
+                self.fault(at.name, f"no range is called {key!r}{near}", raw)
 
     def range(self, raw: Mapping[str, Any], keys: Sequence[str], at: _Spot) -> Node:
         kind = keys[0]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from gan_tune.wording import closest
+from gan_tune.wording import did_you_mean
 
 __all__ = [
     "RANGES",
@@ -140,8 +140,7 @@ class Dimension:
         if self.kind == "choice":
             if any(same(value, option) for option in self.options):
                 return None
-            near = closest(str(value), [str(option) for option in self.options])
-            hint = f"; did you mean {near!r}?" if near else ""
+            hint = did_you_mean(str(value), [str(option) for option in self.options])
             return f"must be one of {', '.join(map(word, self.options))}{hint}"
         low, high = self._ends()
         if isinstance(value, bool) or not isinstance(value, (int, float)):

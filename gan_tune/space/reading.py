@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from gan_tune.errors import Fault, SpaceError
-from gan_tune.wording import closest, shown
+from gan_tune.wording import did_you_mean, shown
 
 __all__ = ["Override", "SpaceText", "apply_overrides", "read_space", "shipped_spaces"]
 
@@ -69,10 +69,9 @@ def _locate(source: str | Path) -> Path:
     shipped = shipped_spaces()
     if name in shipped:
         return shipped[name]
-    near = closest(name, shipped)
-    hint = f"did you mean {near!r}? " if near else ""
     known = ", ".join(shipped) or "none"
-    rule = f"no such search space; {hint}shipped are {known}; a file of your own ends in .yaml"
+    hint = did_you_mean(name, shipped) or ";"
+    rule = f"no such search space{hint} shipped are {known}; a file of your own ends in .yaml"
     raise SpaceError([Fault("", rule)], name)
 
 
@@ -337,9 +336,9 @@ def _key(here: Any, step: str, above: str, last: bool) -> str | int:
     makeable = {"": BLOCKS, "trial": RULE_BLOCKS}.get(above, ())
     if step in makeable or (last and ("choice" not in here or above == "trial")):
         return step
-    near = closest(step, [*here, *makeable])
-    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(here) or 'none'}"
-    raise _OverrideError(f"the space has no {whole}; {hint}")
+    known = f"; there are {', '.join(here) or 'none'}"
+    hint = did_you_mean(step, [*here, *makeable]) or known
+    raise _OverrideError(f"the space has no {whole}{hint}")
 
 
 def _below(here: Any, key: str | int, *, has_parts: bool) -> Any:

@@ -17,7 +17,7 @@ from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
 from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
 from gan_tune.space.reading import apply_overrides, read_space
-from gan_tune.wording import closest, shown
+from gan_tune.wording import did_you_mean, shown
 
 __all__ = ["SearchSpace"]
 
@@ -228,9 +228,8 @@ class SearchSpace:
         known = [dimension.name for dimension in self.dimensions()]
         for name in assignment:
             if name not in known:
-                near = closest(name, known)
-                hint = f"; did you mean {near!r}?" if near else ""
-                faults.append(Fault(name, f"the space has no such range{hint}"))
+                rule = f"the space has no such range{did_you_mean(name, known)}"
+                faults.append(Fault(name, rule))
         return faults
 
 

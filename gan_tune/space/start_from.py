@@ -19,7 +19,7 @@ from gan_tune.space.ranges import (
     same,
     word,
 )
-from gan_tune.wording import closest, shown
+from gan_tune.wording import did_you_mean, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]
 
@@ -202,9 +202,8 @@ def _name(option: Option) -> Any:
 def _none_of(node: Chooser, place: Place, given: Any) -> Match:
     labels = [word(option.label) for option in node.options]
     name = given.get("label", given.get("name", "")) if isinstance(given, Mapping) else given
-    near = closest(str(name), labels)
-    hint = f"; did you mean {near!r}?" if near else ""
-    return _mismatch(place, f"must be one of {', '.join(labels)}{hint}", given)
+    rule = f"must be one of {', '.join(labels)}{did_you_mean(str(name), labels)}"
+    return _mismatch(place, rule, given)
 
 
 def _mismatch(place: Place, rule: str, given: Any) -> Match:

@@ -14,8 +14,8 @@ from mlflow.entities import Run, ViewType
 from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
 from gan_tune.tracking.events import Kind
-from gan_tune.tracking.store import answering, client, masked, pages, quoted, search_runs
-from gan_tune.wording import closest
+from gan_tune.tracking.store import answering, client, pages, quoted, search_runs
+from gan_tune.wording import masked, there_are
 
 __all__ = [
     "SearchInfo",
@@ -113,11 +113,9 @@ def find_parent(
         and experiment in (None, names[run.info.experiment_id])
     ]
     if not fitting:
-        there = sorted({run.data.tags.get("gan_tune.search", "") for run in parents})
-        near = closest(search, there)
-        hint = f" (did you mean {near!r}?)" if near else ""
+        known = [run.data.tags.get("gan_tune.search", "") for run in parents]
         raise SearchNotFoundError(
-            f"no search named {search!r} in {masked(uri)}{hint}; there are: {_list(there)}"
+            f"no search named {search!r} in {masked(uri)}; {there_are(search, known)}"
         )
     return fitting[-1]
 
@@ -195,7 +193,3 @@ def _rank(trial: TrialInfo, objective: Objective) -> tuple[bool, bool, float]:
 
 def _time(time_ms: int | None) -> datetime:
     return datetime.fromtimestamp((time_ms or 0) / 1000).astimezone()
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names) or "none"

@@ -39,10 +39,10 @@ from gan_tune.tracking.store import (
     client,
     connect,
     first_line,
-    masked,
     quoted,
     search_runs,
 )
+from gan_tune.wording import masked
 
 __all__ = ["DatasetInfo", "Kind", "Picture", "Recorder", "connect"]
 

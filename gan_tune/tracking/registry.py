@@ -38,10 +38,10 @@ from gan_tune.tracking.store import (
     client,
     connect,
     first_line,
-    masked,
     pages,
     quoted,
 )
+from gan_tune.wording import masked, there_are
 
 __all__ = [
     "ALIAS",
@@ -426,8 +426,8 @@ def _find_version(
         return found
     there = sorted(int(known.version) for known in _versions(mlflow_client, name))
     if not there:
-        models = ", ".join(_names(mlflow_client)) or "none"
-        raise ModelNotFoundError(f"no model named {name!r} in {masked(uri)}; there are: {models}")
+        known = there_are(name, _names(mlflow_client))
+        raise ModelNotFoundError(f"no model named {name!r} in {masked(uri)}; {known}")
     wanted = f"alias {alias!r}" if version is None else f"version {version}"
     versions = ", ".join(map(str, there))
     raise ModelNotFoundError(f"model {name!r} has no {wanted}; its versions are: {versions}")

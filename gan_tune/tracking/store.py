@@ -21,6 +21,7 @@ except ImportError as error:  # pragma: no cover - an installation without its d
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.13,<4'") from error
 
 from gan_tune.errors import TrackingError
+from gan_tune.wording import masked
 
 __all__ = [
     "answering",
@@ -28,7 +29,6 @@ __all__ = [
     "client",
     "connect",
     "first_line",
-    "masked",
     "pages",
     "quoted",
     "search_runs",
@@ -103,11 +103,6 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, OSError) as error:
         raise _unanswered(uri, error) from error
-
-
-def masked(text: str) -> str:
-    """The text with the password of any URI in it replaced by `***`."""
-    return re.sub(r"(://[^/:@\s]*:)[^/\s]*@", r"\1***@", text)
 
 
 def first_line(error: BaseException) -> str:

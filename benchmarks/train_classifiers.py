@@ -1,7 +1,8 @@
-"""Train the classifiers whose weights are shipped: ``python -m gan_tune.metrics.train_shipped``.
+"""Train the classifiers whose features judge samples: ``python benchmarks/train_classifiers.py``.
 
-Writes `NAME.safetensors` and a record `NAME.json` to the package's folder `weights`. One thread and
-a fixed seed, so that the same torch on the same kind of processor gives the same weights.
+Writes the weights that gan-tune ships, `NAME.safetensors`, and a record `NAME.json`, to the
+package's folder `metrics/weights`. One thread and a fixed seed, so that the same torch on the same
+kind of processor gives the same weights.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SEED = 0
 VERSION = 1
 
 
-def train_shipped(name: str, folder: Path) -> dict[str, object]:
+def trained(name: str, folder: Path) -> dict[str, object]:
     """Train the classifier of one data set, write its weights and its record, which it returns."""
     dataset = load_dataset(name)
     weights = train_classifier(dataset, epochs=EPOCHS[name], seed=SEED)
@@ -42,7 +43,7 @@ def train_shipped(name: str, folder: Path) -> dict[str, object]:
         "seed": SEED,
         "torch_version": str(torch.__version__),
         "data_digest": dataset.digest,
-        "command": f"python -m gan_tune.metrics.train_shipped {name}",
+        "command": f"python benchmarks/train_classifiers.py {name}",
     }
     (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
@@ -59,7 +60,7 @@ def main() -> None:
         parser.error(f"names must be of {', '.join(EPOCHS)}: {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     for name in arguments.names or EPOCHS:
-        print(json.dumps(train_shipped(name, arguments.folder), indent=2))
+        print(json.dumps(trained(name, arguments.folder), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""How faults are worded."""
+
+from __future__ import annotations
+
+import pytest
+
+from gan_tune.wording import did_you_mean, masked, there_are
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "postgresql://me:p@ss@db:5432/x and http://host:80/@",
+            "postgresql://me:***@db:5432/x and http://host:80/@",
+        ),
+        ("s3://KEY:SECRET@bucket/runs", "s3://KEY:***@bucket/runs"),
+        ("sqlite:///runs/mlflow.db", "sqlite:///runs/mlflow.db"),
+    ],
+)
+def test_passwords_are_masked(text: str, shown: str) -> None:
+    assert masked(text) == shown
+    assert masked(shown) == shown
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest_alone() -> None:
+    assert did_you_mean("hing", ["wasserstein", "hinge"]) == "; did you mean 'hinge'?"
+    assert did_you_mean("zzz", ["wasserstein", "hinge"]) == did_you_mean("hinge", []) == ""
+
+
+def test_a_name_that_is_not_there_is_answered_with_all_once_the_nearest_first() -> None:
+    assert there_are("Dots2", ["digits", "faces", "dots", "faces"]).startswith("there are: dots, ")
+    assert sorted(there_are("x", ["b", "a", "b"]).removeprefix("there are: ").split(", ")) == [
+        "a",
+        "b",
+    ]
+    assert there_are("dots", []) == "there are: none"
