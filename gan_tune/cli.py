@@ -194,7 +194,7 @@ def search(
                 watcher=watcher,
             )
     except KeyboardInterrupt:
-        _say_how_to_go_on(name or checked.name)
+        _say_how_to_go_on(watcher.name)
         raise
     printing.print_result(result, again=not watcher.begun)
     if not result.finished:
@@ -206,8 +206,10 @@ def search(
 
 
 def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | None) -> None:
-    record = f" --tracking-uri {shlex.quote(tracking_uri)}" if tracking_uri else ""
-    kept = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(storage)}"
+    from gan_tune.wording import masked  # what is printed here stays in the logs of jobs
+
+    record = f" --tracking-uri {shlex.quote(masked(tracking_uri))}" if tracking_uri else ""
+    kept = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(masked(storage))}"
     print("\nnext:")
     if result.model:
         which = result.model if result.promoted else f"{result.model}/{result.model_version}"
@@ -218,12 +220,19 @@ def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | Non
     print(f"  gan-tune ui{record}")
 
 
-def _say_how_to_go_on(name: str) -> None:
-    """The same command; but after --fresh by the new search's own name."""
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
-    if "--fresh" in sys.argv:
+def _say_how_to_go_on(name: str | None) -> None:
+    """The same command; but after --fresh by the new search's own name, once it has one."""
+    from gan_tune.wording import masked
+
+    words = sys.argv[1:]
+    if "--fresh" in words and name is not None:
+        words = [
+            word
+            for before, word in zip(["", *words], words, strict=False)
+            if "--name" not in (before, word) and not word.startswith(("--name=", "--fresh"))
+        ]
         words += ["--name", name]
-    print(f"to go on: {shlex.join(['gan-tune', *words])}", flush=True)
+    print(f"to go on: {shlex.join(['gan-tune', *map(masked, words)])}", flush=True)
 
 
 @app.command()
@@ -613,8 +622,8 @@ def ui(
         print(f"MLflow: {masked(uri)}")
         return
     check_port(host, port)
-    words = ["server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    serve([sys.executable, "-m", "mlflow", *words, "--workers", "1"], f"http://{host}:{port}")
+    words = ["server", "--host", host, "--port", str(port), "--workers", "1"]
+    serve([sys.executable, "-m", "mlflow", *words], f"http://{host}:{port}", uri)
 
 
 # ---------------------------------------------------------------- shared by the commands

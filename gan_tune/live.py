@@ -150,6 +150,7 @@ class LiveView:
 
     def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
         self.begun = False
+        self.name: str | None = None
         self._console, self._now = console, now
         self._board: _Board | None = None
         self._status: Status | None = None
@@ -162,6 +163,10 @@ class LiveView:
 
     def __exit__(self, *exception: object) -> None:
         self._clear()
+
+    def named(self, name: str) -> None:
+        """Remember which search this is."""
+        self.name = name
 
     def stage(self, text: str) -> None:
         """Say what is being done before and after the trials."""
@@ -369,6 +374,7 @@ class PlainLog:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.begun = False
+        self.name: str | None = None
         self._stream = stream or sys.stdout
         self._board: _Board | None = None
         self._ending = False
@@ -380,6 +386,10 @@ class PlainLog:
 
     def __exit__(self, *exception: object) -> None:
         self.end()
+
+    def named(self, name: str) -> None:
+        """Remember which search this is."""
+        self.name = name
 
     def stage(self, text: str) -> None:
         """Say what is being done before and after the trials."""

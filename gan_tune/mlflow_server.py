@@ -38,8 +38,11 @@ def check_port(host: str, port: int) -> None:
         ) from None
 
 
-def serve(command: Sequence[str], address: str) -> None:
+def serve(command: Sequence[str], address: str, store: str) -> None:
     """Run a server until it is interrupted; its whole process group ends with this command.
+
+    It hears of the ``store`` by its environment: the URI may hold a password, and what is on a
+    command line every user of the machine can read.
 
     Raises:
         GanTuneError: it does not start, or ends by itself; with the last line that it said.
@@ -52,6 +55,7 @@ def serve(command: Sequence[str], address: str) -> None:
         signal.signal(number, leave)
     # Its workers for background jobs have nothing to do here, but take seconds to start.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
+    environment |= {"MLFLOW_BACKEND_STORE_URI": store}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, process_group=0

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from gan_tune.searching.storage import Storage
 
 DEFAULT_STORAGE = "./gan_tune_runs"
+REMOTE = ".remote"
+"""Folder below the default storage with what belongs to searches behind URIs."""
 RESULT = "result.json"
 REPORT = "report.html"
 HEADING = "search.json"
@@ -27,7 +29,20 @@ def look_in(storage: str | Path) -> Storage:
 
 def driver_folder(home: Storage, name: str) -> Path:
     """Where the lock and the journal lie: beside the trials, or here if those are behind a URI."""
-    return home.folder or Path(DEFAULT_STORAGE).resolve() / name
+    return home.folder or _beside_a_uri(home) / name
+
+
+def taken_names(root: Storage) -> set[str]:
+    """The names of searches that have begun, in a storage or in what the driver keeps of it."""
+    taken = set(root.names())
+    if root.folder is None:
+        taken |= {folder.name for folder in _beside_a_uri(root).glob("*")}
+    return taken
+
+
+def _beside_a_uri(storage: Storage) -> Path:
+    """A folder of its own for each URI, or searches of one name would share their journal."""
+    return Path(DEFAULT_STORAGE).resolve() / REMOTE / storage.label
 
 
 def search_names(root: Storage) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import typer
@@ -461,13 +462,59 @@ def test_an_interrupted_search_says_how_to_go_on(
     assert lines(ran.out)[-1] == "to go on: gan-tune search digits --trials 3 --name digits-2"
 
 
-def test_an_interrupt_before_the_first_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*words: object, **options: object) -> None:
+@pytest.mark.parametrize(
+    ("words", "named", "says"),
+    [
+        ((), None, ""),
+        ((), "digits", ""),
+        (("--fresh",), None, " --fresh"),
+        (("--fresh",), "digits-2", " --name digits-2"),
+        (("--name", "foo", "--fresh", "--trials", 3), "foo-2", " --trials 3 --name foo-2"),
+        (("--fresh", "--name=foo"), "foo", " --name foo"),
+        (("--storage", "s3://ME:PW@b/runs"), "digits", " --storage 's3://ME:***@b/runs'"),
+    ],
+)
+def test_an_interrupt_before_the_first_trial(
+    words: tuple[object, ...],
+    named: str | None,
+    says: str,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also before ``--fresh`` has come as far as to choose a name."""
+
+    def interrupted(*words: object, watcher: Any, **options: object) -> None:
+        if named is not None:
+            watcher.named(named)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(service, "search", interrupted)
-    ran = run("search", "digits")
-    assert (ran.code, ran.out) == (cli.INTERRUPTED, "to go on: gan-tune search digits\n")
+    ran = run("search", "digits", *words)
+    assert (ran.code, ran.out) == (cli.INTERRUPTED, f"to go on: gan-tune search digits{says}\n")
+
+
+def test_a_search_tells_its_name_before_ray_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gan_tune.service.work.Work.run", interrupted)
+    (tmp_path / "gan_tune_runs" / "digits").mkdir(parents=True)
+    ran = run("search", "digits", "--fresh")
+    assert lines(ran.out)[-1] == "to go on: gan-tune search digits --name digits-2"
+
+
+def test_passwords_stay_out_of_what_is_printed(
+    run: Run, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = service.load_result("digits", searched.storage[1])
+    monkeypatch.setattr(service, "search", lambda *words, **options: result)
+    places = ["--storage", "s3://ME:PW@bucket/runs", "--tracking-uri", "postgresql://me:PW@db/x"]
+    ran = run("search", "digits", *places)
+    assert "PW" not in ran.out + ran.err
+    assert "--tracking-uri 'postgresql://me:***@db/x'" in ran.out
+    assert "--storage 's3://ME:***@bucket/runs'" in ran.out
 
 
 def test_options_are_short_for_overrides(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -833,6 +880,10 @@ def test_ui_serves_the_record_until_interrupted(searched: Searched, tmp_path: Pa
         assert command.stdout.readline() == f"MLflow: {address} (Ctrl-C ends it)\n"
         page = urllib.request.urlopen(address, timeout=30).read().decode()
         assert "<title>MLflow" in page
+        server = psutil.Process(command.pid).children(recursive=True)
+        words = " ".join(word for each in server for word in each.cmdline())
+        assert "mlflow" in words
+        assert "sqlite:" not in words, "a URI may hold a password, and all can read these"
     finally:
         command.send_signal(signal.SIGINT)
         out, err = command.communicate(timeout=30)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,34 @@ def test_a_local_ray_is_quiet_and_holds_what_it_can(tmp_path: Path) -> None:
         "there is: cpu: 2, gpu: 0",
     ]
     assert err == ""
+
+
+LISTEN = """
+import json, sys
+import psutil, ray
+from gan_tune.searching.cluster import connected
+from gan_tune.searching.storage import open_storage
+
+with connected("local", open_storage(sys.argv[1]), cpus=1):
+    @ray.remote
+    def work():
+        return 1
+    ray.get(work.remote())
+    mine = psutil.Process()
+    ours = [mine, *mine.children(recursive=True)]
+    found = [c.laddr.ip for p in ours for c in p.net_connections() if c.status == "LISTEN"]
+# gRPC writes IPv4 addresses as IPv6 has them.
+print(json.dumps([len(ours), [ip.removeprefix("::ffff:") for ip in found]]))
+"""
+
+
+def test_a_local_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
+    out, err = _run(LISTEN, tmp_path, str(tmp_path), RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=None)
+    assert out, err
+    processes, addresses = json.loads(out)
+    assert processes > 2
+    assert addresses
+    assert {address for address in addresses if not ip_address(address).is_loopback} == set()
 
 
 def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(

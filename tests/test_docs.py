@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -373,3 +375,12 @@ def test_the_two_lines_stand_as_ci_runs_them() -> None:
     line = 'pip install -e ".[test]" && pytest'
     assert line in README
     assert f"test_line='{line}'" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_advice_to_install_is_what_the_package_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = {*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())}
+    sources = [path.read_text() for path in (ROOT / "gan_tune").rglob("*.py")]
+    advised = {given for text in sources for given in re.findall(r"pip install '([^'{]+)'", text)}
+    assert "mlflow" in {re.split(r"\W", given)[0] for given in advised}
+    assert advised <= asked

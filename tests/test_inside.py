@@ -311,6 +311,32 @@ def test_without_its_own_data_a_model_has_no_neighbours(store: str, tmp_path: Pa
     assert found.note == ("neighbours are left out: digits here are not the data it was trained on")
 
 
+def test_no_code_is_run_because_a_record_names_it(tmp_path: Path) -> None:
+    """`os:mkdir` stands for any function that others may write into a shared record."""
+    uri, ran = connect(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path / "ran"
+    recorder = Recorder(uri, experiment="evil", search="evil", system_metrics=False)
+    recorder.open(space_text="", space_params={}, objective=Objective())
+    evil = {"data.name": "os:mkdir", "data.path": str(ran), "steps": 1}
+    recorder.trial_started("0", setting=0, replicate=0, kind="search", params=evil)
+    recorder.finished("completed")
+    recorder.flush()
+    register_champion(
+        Linear([1.0] * LATENT),
+        latent=LATENT,
+        model="evil",
+        run_id=recorder.run_id("0"),
+        value=1.0,
+        mode="min",
+        comparable="",
+        tags={"gan_tune.search": "evil", "gan_tune.trial": "0"},
+        uri=uri,
+    )
+    recorder.close()
+    found = looked("evil", tmp_path / "out", uri)
+    assert found.note.startswith("neighbours are left out: 'os:mkdir' is no data set of gan-tune's")
+    assert not ran.exists()
+
+
 def test_bad_places_and_names_are_refused(store: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="must exist"):
         look("digits", tmp_path / "no" / "out", tracking_uri=store)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ import mlflow.pytorch
 import numpy as np
 import pytest
 import torch
+import yaml
 from mlflow import MlflowClient
 from torch import nn
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError
 from gan_tune.tracking.registry import (
     Registration,
+    find_version,
     list_models,
     load_generator,
     register_champion,
@@ -285,6 +289,39 @@ def test_a_tampered_archive_is_not_loaded(uri: str, tmp_path: Path) -> None:
         tampered.writestr(f"{prefix}/data/constants/evil", pickle.dumps(os.system))
     with pytest.raises(GanTuneError, match=r"model digits/1 cannot be loaded: .*pickle"):
         load_generator("digits", uri=uri)
+
+
+def test_code_beside_a_model_is_not_run(uri: str, tmp_path: Path) -> None:
+    """MLflow itself imports what `pickle_module_info.txt` names, from the model's own `code`."""
+    register(uri, 0.5)
+    (archive,) = (tmp_path / "mlruns").rglob("model.pt2")
+    folder, ran = archive.parent.parent, tmp_path / "ran"
+    (folder / "code").mkdir()
+    (folder / "code" / "evil_of_a_model.py").write_text(f"import os; os.mkdir({str(ran)!r})")
+    described = yaml.safe_load((folder / "MLmodel").read_text())
+    described["flavors"]["pytorch"]["code"] = "code"
+    (folder / "MLmodel").write_text(yaml.safe_dump(described))
+    (archive.parent / "model.pth").touch()
+    (archive.parent / "pickle_module_info.txt").write_text("evil_of_a_model")
+    path = list(sys.path)
+    assert load_generator("digits", uri=uri).sample(2, seed=0).shape == (2, 1, 8, 8)
+    assert sys.path == path
+    assert not ran.exists()
+    with suppress(Exception):  # the model is as evil as it is meant to be
+        mlflow.pytorch.load_model(str(folder))
+    sys.path[:] = path
+    assert ran.exists()
+
+
+def test_a_version_is_found_without_its_weights(uri: str, tmp_path: Path) -> None:
+    register(uri, 0.5)
+    generator = load_generator("digits@champion", uri=uri)
+    (archive,) = (tmp_path / "mlruns").rglob("model.pt2")
+    archive.unlink()
+    found = find_version("digits@champion", uri=uri)
+    assert (found.name, found.version, found.tags) == ("digits", 1, generator.tags)
+    with pytest.raises(ModelNotFoundError, match="has no version 7"):
+        find_version("digits/7", uri=uri)
 
 
 def test_what_cannot_be_registered_is_refused_in_one_line(uri: str) -> None:

@@ -19,9 +19,13 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import SearchLockedError, StorageError
+from gan_tune.places import STUDY, driver_folder
 from gan_tune.searching import storage as storage_module
 from gan_tune.searching.lock import hold
 from gan_tune.searching.storage import Storage, open_storage
+from gan_tune.service.searching import choose_name
+from gan_tune.service.spaces import load_space
+from gan_tune.service.work import open_study
 
 ODD_NAMES = [
     "a b",
@@ -333,6 +337,58 @@ def test_a_bucket_is_remote_and_hides_its_key(bucket: str) -> None:
     assert root.folder is None
     assert root.uri == "s3://gan-tune/runs"
     assert root.below("a b").local_path("champion.png") == "s3://gan-tune/runs/a b/champion.png"
+
+
+def test_each_place_behind_a_uri_has_a_folder_of_its_own_on_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    host = "scheme=http&endpoint_override=127.0.0.1:9"
+    uris = [
+        "s3://gan-tune/runs?region=us-east-1",
+        "s3://gan-tune/runs-2?region=us-east-1",
+        "s3://other/runs?region=us-east-1",
+        f"s3://gan-tune/runs?{host}",
+        "s3://gan-tune-runs?region=us-east-1",
+    ]
+    folders = [driver_folder(Storage(uri).below("digits"), "digits") for uri in uris]
+    local = driver_folder(Storage(str(tmp_path / "gan_tune_runs"), "digits"), "digits")
+    assert len({*folders, local}) == len(uris) + 1
+    assert local not in {folder.parent for folder in folders}
+    same = [
+        "s3://KEY:SECRET@gan-tune/runs/?region=us-east-1",
+        "s3://gan-tune/runs?region=eu-west-1",
+    ]
+    for uri in same:
+        folder = driver_folder(Storage(uri).below("digits"), "digits")
+        assert folder == folders[0]
+        assert "SECRET" not in str(folder)
+    assert folders[0].relative_to(tmp_path).parts[:2] == ("gan_tune_runs", ".remote")
+    assert "s3-gan-tune-runs" in folders[0].parent.name
+    assert Storage(str(tmp_path / "gan_tune_runs")).names() == []
+
+
+def test_a_new_search_in_a_bucket_is_no_old_one(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one name: here, in a bucket, in another folder of it, and after the bucket was emptied."""
+    monkeypatch.chdir(tmp_path)
+    space = load_space("digits")
+    places = ["gan_tune_runs", bucket, bucket.replace("/runs", "/more")]
+    for place in places:
+        home = open_storage(place).below("toy")
+        driver_folder(home, "toy").mkdir(parents=True)
+        assert open_study(space, home, "toy").proposed() == 0
+        open_study(space, home, "toy").ask()
+        assert open_study(space, home, "toy").proposed() == 1
+    home = open_storage(bucket).below("toy")
+    home.delete(STUDY)
+    with _one_line_error("belongs to a search in another folder; use another --name"):
+        open_study(space, home, "toy")
+    assert home.read(STUDY) is None
+    root = open_storage(bucket.replace("/runs", "/emptied"))
+    driver_folder(root.below("toy"), "toy").mkdir(parents=True)
+    assert choose_name(root, "toy", space, (), fresh=True) == "toy-2"
 
 
 def test_a_bucket_that_is_not_there(bucket: str) -> None:

@@ -21,7 +21,13 @@ from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError, StorageError, StudyError
 from gan_tune.searching.jobs import ENDINGS
 from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import Study, mend_journal, settings_of, study_as_it_stands
+from gan_tune.searching.study import (
+    LAYOUT,
+    Study,
+    mend_journal,
+    settings_of,
+    study_as_it_stands,
+)
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace
 
@@ -278,6 +284,36 @@ def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None
         StorageError, match=r"the study one in sqlite:.* belongs to a search in ano"
     ):
         Study(database, space(), name="one", owner="you")
+
+
+@pytest.mark.parametrize("kept", ["journal", "database"])
+def test_a_study_of_another_layout_is_refused(tmp_path: Path, database: str, kept: str) -> None:
+    place = tmp_path / "study.journal" if kept == "journal" else database
+    study = Study(place, space(), owner="me")
+    study.ask()
+    assert study.optuna_study.user_attrs["layout"] == LAYOUT
+    study.optuna_study.set_user_attr("layout", LAYOUT + 1)
+    for refused in (
+        lambda: Study(place, space(), owner="me"),
+        lambda: study_as_it_stands(place, "toy"),
+    ):
+        with pytest.raises(StorageError) as raised:
+            refused()
+        assert str(raised.value).endswith(
+            f"must have layout {LAYOUT}, but has {LAYOUT + 1}, of another version of gan-tune; go "
+            "on with that one, or use another --name"
+        )
+        assert "\n" not in str(raised.value)
+
+
+def test_a_journal_is_of_one_search(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    Study(path, space(), owner="me").ask()
+    assert Study(path, space(), owner="me").proposed() == 1
+    with pytest.raises(
+        StorageError, match=r"the study .*study\.journal belongs to a search in ano"
+    ):
+        Study(path, space(), owner="you")
 
 
 @pytest.mark.parametrize("kept", ["journal", "database"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +271,22 @@ def test_used_shifted_and_dropped_are_counted(wide: SearchSpace) -> None:
     found = started(recorded({}, odd, far, {}), wide)
     assert str(found) == "warm start: 4 trials of old: 2 used, 1 shifted, 1 dropped"
     assert [trial.source for trial in found.trials] == ["old/0000", "old/0001", "old/0003"]
+
+
+def test_no_part_is_imported_because_a_record_names_it(
+    wide: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may write into a shared record; a part that the space names itself is used."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil_of_a_record.py").write_text("Net = 1")
+    own = {"name": "user_networks:Generator", "latent": 8}
+    for name in ("evil_of_a_record:Net", "user_networks:Generator"):
+        found = recorded({})
+        params = {**found.trials[0].params, "generator.name": name}
+        evil = replace(found, trials=[replace(found.trials[0], params=params)])
+        assert started(evil, wide).dropped == 1
+    assert "evil_of_a_record" not in sys.modules
+    assert len(started(recorded({"generator": own}), space({**RANGES, "generator": own})).trials)
 
 
 def test_a_longer_curve_is_cut(wide: SearchSpace) -> None:

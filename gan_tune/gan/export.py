@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
+from gan_tune.gan.archive import check_operators
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.randomness import seeded_globals
@@ -63,6 +64,7 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
     """Whether a generator can be exported as :func:`best_generator` and the registry will.
 
     Raises:
+        ValueError: it has operators that are not torch's own.
         Exception: what torch raises where it cannot copy the network, nor export it for any batch
             size.
     """
@@ -73,6 +75,7 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
     with _in_silence():
         program = torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
     program.module()(torch.zeros(3, latent, device=device))
+    check_operators(program)
 
 
 @contextlib.contextmanager

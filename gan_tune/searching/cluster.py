@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -56,7 +57,8 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
 
     Args:
         address: of a running cluster that this machine is a node of (`HOST:PORT`, `auto`);
-            default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine.
+            default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine and
+            listens on loopback alone.
         storage: every node of a cluster must reach it; checked here.
         cpus: how many CPUs a Ray started here manages; default all.
 
@@ -70,13 +72,33 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
     address = _resolved(address)
     try:
         if address == "local":
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
+            _start_here(cpus)
         else:
             _join(address)
             _check_shared(storage)
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here(cpus: int | None) -> None:
+    """Start Ray with every port on loopback.
+
+    On Linux Ray (2.60) makes the machine's outer address of the loopback address it is given, so
+    that other machines can join; on Windows and macOS it does not, unless it is told to. It is told
+    for this one start that this machine is such a one.
+    """
+    joinable, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **QUIET,
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = joinable
 
 
 def slots(resources: Resources, limit: int | None) -> int:

@@ -13,11 +13,13 @@ Layout below the root of one search:
     trials/NAME/outcome.json          how it ended
     champion.png  leaderboard.json  report.html    the result
 
-The lock and the journal need a real file system: behind a URI they stay in a folder of the driver.
+The lock and the journal need a real file system: behind a URI they stay in a folder of the driver,
+`./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -27,6 +29,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
@@ -38,6 +41,9 @@ __all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
 
 INHERITED = "inherited.safetensors"
 """File of a fork's trial with the checkpoint that it goes on from."""
+
+HOST = "endpoint_override="
+"""Option of a URI that names the host of its store."""
 
 GCS_PATIENCE = 10
 """Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
@@ -135,6 +141,19 @@ class Storage:
     def folder(self) -> Path | None:
         """The root as a local folder, None where it is remote."""
         return Path(self._root) if isinstance(self._files, _Disk) else None
+
+    @property
+    def label(self) -> str:
+        """A folder's name for the location, whatever lies below: readable, and another's is not it.
+
+        Credentials are no part of it, since they change; the host that a URI's options name is.
+        """
+        place = urlsplit(self._location)
+        hosts = [part for part in sorted(place.query.split("&")) if part.startswith(HOST)]
+        netloc = place.netloc.rpartition("@")[2]
+        text = " ".join([place.scheme, netloc, place.path.strip("/"), *hosts])
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60]
+        return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def below(self, *parts: str) -> Storage:
         """The storage rooted at a path below this one."""

@@ -73,6 +73,9 @@ REPLICATES = "replicates"
 HEALTH = "health"
 """Name of the Optuna constraint that is 0 for sound trials, 1 for diverged and collapsed ones."""
 
+LAYOUT = 1
+"""What a study holds and how: to be raised where an older gan-tune would misread it."""
+
 WARM_START = "warm_start"
 """User attribute of Optuna trials that are an earlier search's: `SEARCH/TRIAL`."""
 
@@ -112,15 +115,16 @@ class Study:
             :mod:`gan_tune.searching.lock`), or the URL of a database.
         space: a checked space.
         name: the study's in the database, by default the space's.
-        owner: what tells the search's folder from all others. A study in a database is refused to
-            any owner but the one that began it, since the trials are in that one's folder.
+        owner: what tells the search's folder from all others. A study is refused to any owner but
+            the one that began it, since the trials are in that one's folder; None asks nothing.
         warm: trials of earlier searches, for the sampler. They are no settings of this search, and
             count only where the study begins.
         begun: whether trials of the search are there, so that the study must be, too.
 
     Raises:
-        StorageError: the journal or database cannot be read or written, the study is another's, or
-            it is lost. Every method raises StudyError where an SQLite database stays locked.
+        StorageError: the journal or database cannot be read or written, the study is another's, of
+            another version's layout, or lost. Every method raises StudyError where an SQLite
+            database stays locked.
         SpaceError: the study is of another space than the one given; says what has changed.
     """
 
@@ -130,7 +134,7 @@ class Study:
         space: SearchSpace,
         *,
         name: str | None = None,
-        owner: str = "",
+        owner: str | None = None,
         warm: Sequence[EarlierTrial] = (),
         begun: bool = False,
     ) -> None:
@@ -142,6 +146,8 @@ class Study:
                 self._study = self._open_journal(place, begun)
             else:
                 self._study = self._open_database(place, name or space.name, begun)
+            _check_layout(self._study, place)
+            if owner is not None:
                 self._claim(place, owner)
             if "space" not in self._study.user_attrs:
                 self._prepare(warm)
@@ -182,7 +188,7 @@ class Study:
             load_if_exists=True,
         )
 
-    def _claim(self, url: str, owner: str) -> None:
+    def _claim(self, place: Path | str, owner: str) -> None:
         """Note whose study this is, or refuse it.
 
         Raises:
@@ -191,10 +197,11 @@ class Study:
         known = self._study.user_attrs.get("owner")
         if known != owner if known is not None else bool(self._trials()):
             raise StorageError(
-                f"search.study: the study {self._study.study_name} in {url} belongs to a search in "
-                "another folder; use another --name"
+                f"{_which(self._study, place)} belongs to a search in another folder; use another "
+                "--name"
             )
-        self._study.set_user_attr("owner", owner)
+        if known is None:
+            self._study.set_user_attr("owner", owner)
 
     def _prepare(self, warm: Sequence[EarlierTrial]) -> None:
         enqueued = {json.dumps(t.system_attrs.get("fixed_params", {})) for t in self._settings()}
@@ -207,6 +214,7 @@ class Study:
         self._add(warm)
         if len(self.space.objectives) > 1:
             self._study.set_metric_names([one.metric for one in self.space.objectives])
+        self._study.set_user_attr("layout", LAYOUT)
         self._study.set_user_attr("space_blocks", json.dumps(self.space.decisive))
         self._study.set_user_attr("space", self.space.digest)
 
@@ -558,7 +566,7 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
     out. A journal holds one study; in a database it goes by its ``name``.
 
     Raises:
-        StorageError: there is no such study, or it cannot be read.
+        StorageError: there is no such study, it cannot be read, or is of another version's layout.
     """
     if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
         raise StorageError(f"storage: no study {place}; it lies where the search was started")
@@ -569,7 +577,9 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
                 if isinstance(place, Path)
                 else RDBStorage(place)
             )
-            seen = _own_study(optuna.load_study(study_name=name, storage=storage), copied=True)
+            stored = optuna.load_study(study_name=name, storage=storage)
+            _check_layout(stored, place)
+            seen = _own_study(stored, copied=True)
     except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
         raise StorageError(f"storage: cannot read the study {place}: {error}") from None
     return seen
@@ -654,6 +664,23 @@ def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None
     )
     found = [] if was is None else changes(was, space.decisive)
     return SpaceError([Fault("", rule), *found], source=search)
+
+
+def _check_layout(study: optuna.Study, place: Path | str) -> None:
+    """Refuse a study that another version of gan-tune lays out otherwise."""
+    layout = study.user_attrs.get("layout", LAYOUT)  # none yet: it is only just being begun
+    if layout != LAYOUT:
+        raise StorageError(
+            f"{_which(study, place)} must have layout {LAYOUT}, but has {layout}, of another "
+            "version of gan-tune; go on with that one, or use another --name"
+        )
+
+
+def _which(study: optuna.Study, place: Path | str) -> str:
+    """A study and where it is, as messages begin."""
+    if isinstance(place, Path):
+        return f"storage: the study {place}"
+    return f"search.study: the study {study.study_name} in {place}"
 
 
 def _lost(study: str) -> StorageError:

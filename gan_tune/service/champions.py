@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
 from gan_tune.places import DEFAULT_STORAGE, RESULT, look_in, search_names
-from gan_tune.service.registered import bare, load_generator, model_names, models
+from gan_tune.service.registered import bare, find_version, model_names, models
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.space import check_name
 from gan_tune.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.tracking.registry import Generator
+    from gan_tune.tracking.registry import VersionInfo
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def best(
         return _best_of(load_result(name, storage), tracking_uri)
     known = model_names(tracking_uri)
     if bare(name) in known:
-        return _best_of_model(load_generator(name, tracking_uri=tracking_uri), tracking_uri)
+        return _best_of_model(find_version(name, tracking_uri=tracking_uri), tracking_uri)
     here = search_names(root)
     if name in here:
         raise SearchNotFoundError(
@@ -116,8 +116,10 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
     )
 
 
-def recorded_params(generator: Generator, tracking_uri: str | None) -> Mapping[str, str]:
+def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mapping[str, str]:
     """The config of the trial that trained a model, as MLflow's params; empty where unknown.
+
+    ``tags`` are the model version's.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -125,22 +127,22 @@ def recorded_params(generator: Generator, tracking_uri: str | None) -> Mapping[s
     from gan_tune.tracking import history
     from gan_tune.tracking.store import connect
 
-    search, trial = (generator.tags.get(f"gan_tune.{name}") for name in ("search", "trial"))
+    search, trial = (tags.get(f"gan_tune.{name}") for name in ("search", "trial"))
     if search is None:
         return {}
     rows = history.leaderboard(connect(tracking_uri, create=False), search)
     return next((row.params for row in rows if row.trial == trial), {})
 
 
-def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
-    tags = {key.removeprefix("gan_tune."): value for key, value in generator.tags.items()}
-    holder = {model.name: model.version for model in models(tracking_uri)}[generator.name]
+def _best_of_model(found: VersionInfo, tracking_uri: str | None) -> Best:
+    tags = {key.removeprefix("gan_tune."): value for key, value in found.tags.items()}
+    holder = {model.name: model.version for model in models(tracking_uri)}[found.name]
     return Best(
         search=tags.get("search"),
         trial=tags.get("trial"),
-        model=generator.name,
-        version=generator.version,
-        alias_holder=holder == generator.version,
+        model=found.name,
+        version=found.version,
+        alias_holder=holder == found.version,
         metric=tags.get("objective"),
         mode=tags.get("mode"),
         value=float(tags["value"]) if "value" in tags else None,
@@ -149,5 +151,5 @@ def _best_of_model(generator: Generator, tracking_uri: str | None) -> Best:
         first_mean=None,
         test={key: float(value) for key, value in tags.items() if key.startswith("test.")},
         decided={},
-        config=recorded_params(generator, tracking_uri),
+        config=recorded_params(found.tags, tracking_uri),
     )

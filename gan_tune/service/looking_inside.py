@@ -16,7 +16,7 @@ from gan_tune.catalogue import dataset_of
 from gan_tune.config import Part
 from gan_tune.errors import DataError, OutputError, SearchNotFoundError, TrackingError
 from gan_tune.gan import inside, pictures
-from gan_tune.gan.data import Dataset
+from gan_tune.gan.data import DATASETS, Dataset
 from gan_tune.gan.export import draw
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.samples import write_file
@@ -92,8 +92,8 @@ def look(
 ) -> Look:
     """Pull a registered generator and write the pictures of a look inside into the folder ``out``.
 
-    The data are those that the record of the model's trial names. Where they are not here, the
-    neighbours are left out, and the note says why.
+    The data are those that the record of the model's trial names. Where they are not here, or a
+    user's own, the neighbours are left out, and the note says why.
 
     Raises:
         OutputError: the folder cannot be made or written, or holds such pictures already and not
@@ -217,11 +217,16 @@ def _its_dataset(generator: Generator, tracking_uri: str | None) -> tuple[Datase
     """The data a model was trained on, or why they are not here."""
     left_out = "neighbours are left out:"
     try:
-        part = _data_part(recorded_params(generator, tracking_uri))
+        part = _data_part(recorded_params(generator.tags, tracking_uri))
     except (SearchNotFoundError, TrackingError) as error:
         return None, f"{left_out} {error}"
     if part is None:
         return None, f"{left_out} the record does not say what {generator.name} was trained on"
+    if part.name not in DATASETS:  # others may write to the record, too
+        return None, (
+            f"{left_out} {part.name!r} is no data set of gan-tune's own, and no code is run "
+            "because a record names it"
+        )
     try:
         dataset = dataset_of(part)
     except DataError as error:

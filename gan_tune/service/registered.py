@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gan_tune.errors import TrackingError
 
 if TYPE_CHECKING:
-    from gan_tune.tracking.registry import Generator, ModelInfo
+    from gan_tune.tracking.registry import Generator, ModelInfo, VersionInfo
 
 
 def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
@@ -22,6 +22,13 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
     from gan_tune.tracking.registry import load_generator as load
 
     return load(model, uri=tracking_uri)
+
+
+def find_version(model: str, *, tracking_uri: str | None = None) -> VersionInfo:
+    """What is registered of a model, named as for :func:`load_generator`, which raises the same."""
+    from gan_tune.tracking.registry import find_version as find
+
+    return find(model, uri=tracking_uri)
 
 
 def models(tracking_uri: str | None = None) -> list[ModelInfo]:

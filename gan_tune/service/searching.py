@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import Fault, GanTuneError, SpaceError
-from gan_tune.places import DEFAULT_STORAGE, HEADING, RESULT, STUDY, driver_folder, look_in
+from gan_tune.places import (
+    DEFAULT_STORAGE,
+    HEADING,
+    RESULT,
+    STUDY,
+    driver_folder,
+    look_in,
+    taken_names,
+)
 from gan_tune.service.result import SearchResult
 from gan_tune.service.spaces import load_space
 from gan_tune.service.warm_starting import read_searches
@@ -67,6 +75,7 @@ def search(
     uri = connect(tracking_uri, create=not sources)
     seen = look_in(storage)
     name = choose_name(seen, wanted, space, sources, fresh=fresh)
+    watcher.named(name)
     # A search that has begun was told of them then.
     begun = bool(sources and seen.below(name).names("trials"))
     earlier = [] if begun else read_searches(sources, space, uri)
@@ -132,7 +141,7 @@ def choose_name(
     """The search to begin or to go on with: ``wanted``, or with a number behind it."""
     if not (fresh or sources):
         return wanted
-    taken = {*root.names(), *sources}
+    taken = {*taken_names(root), *sources}
     return next(
         name
         for name in _numbered(wanted)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from gan_tune.config import TrialConfig
+from gan_tune.config import Argument, Catalogue, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError
 from gan_tune.gan.schedules import PACED
 from gan_tune.space import SearchSpace
@@ -75,7 +75,10 @@ def warm_start(
     for search in found:
         _check(search.name, "the version of the metric", metric_version, search.metric_version)
         _check(search.name, "the data", data, ", ".join(sorted(search.data)))
-    fitted = [_fitted(search.name, trial, space) for search in found for trial in search.trials]
+    known = _without_others_code(space)
+    fitted = [
+        _fitted(search.name, trial, space, known) for search in found for trial in search.trials
+    ]
     kept = [fit for fit in fitted if fit is not None]
     return WarmStart(
         searches=[search.name for search in found],
@@ -93,14 +96,40 @@ def _check(search: str, what: str, ours: str, theirs: str) -> None:
         )
 
 
-def _fitted(search: str, trial: EndedTrial, space: SearchSpace) -> tuple[EarlierTrial, bool] | None:
+def _without_others_code(space: SearchSpace) -> Catalogue:
+    """The space's catalogue, which imports no part that the space itself does not name.
+
+    Others may write to the record, too; and a trial with another part is of no use anyway.
+    """
+    own, load = set(_texts(space.decisive["trial"])), space.catalogue.load
+
+    def load_own(kind: str, name: str) -> Mapping[str, Argument]:
+        if name not in own or load is None:
+            raise KeyError("must be a part that the new search's space names")
+        return load(kind, name)
+
+    return replace(space.catalogue, load=load_own)
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    """All texts among the values of a tree."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, (Mapping, list)):
+        for value in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _texts(value)
+
+
+def _fitted(
+    search: str, trial: EndedTrial, space: SearchSpace, catalogue: Catalogue
+) -> tuple[EarlierTrial, bool] | None:
     """A trial as a setting of the space, and whether a value has moved; None if it is of no use."""
     from gan_tune.searching.earlier import EarlierTrial, outcome_within
 
     steps = space.budget.steps
     try:
-        config = TrialConfig.from_params(trial.params, space.catalogue)
-    except ConfigError:  # of a version of gan-tune with other parts
+        config = TrialConfig.from_params(trial.params, catalogue)
+    except ConfigError:  # of a version of gan-tune with other parts, or with others' own parts
         return None
     fit = space.fit(config)
     if fit is None or (config.steps != steps and _goes_by_its_length(config)):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
 import math
-import os
 import re
 import tempfile
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +28,7 @@ from mlflow.types import Schema, TensorSpec
 
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, ModelNotFoundError
+from gan_tune.gan.archive import read_archive
 from gan_tune.tracking.events import Picture
 from gan_tune.tracking.store import (
     answering,
@@ -48,6 +46,8 @@ __all__ = [
     "Generator",
     "ModelInfo",
     "Registration",
+    "VersionInfo",
+    "find_version",
     "list_models",
     "load_generator",
     "register_champion",
@@ -61,7 +61,8 @@ LONE_EXPERIMENT = "gan-tune"
 
 CHUNK = 64  # samples that are made in one forward pass
 
-_PICKLE_LOCK = threading.Lock()
+ARCHIVE = Path("data", "model.pt2")
+"""The one file of MLflow's folder that is read."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,15 @@ class ModelInfo:
     objective: str | None
     search: str | None
     created: datetime
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """A version of a registered model, without its weights."""
+
+    name: str
+    version: int
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -193,24 +203,23 @@ def register_champion(
 def load_generator(
     model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
 ) -> Generator:
-    """Pull a registered generator; nothing is unpickled.
+    """Pull a registered generator; its file is looked through first, and runs no code of its own.
 
     ``model`` is `NAME`, `NAME@alias` or `NAME/3`, each with or without `models:/` before it; what
     it says goes before ``alias`` and ``version``.
 
     Raises:
         ModelNotFoundError: no such model, alias or version; the message names those there are.
-        GanTuneError: the model was not saved in torch's `pt2` format, or not by gan-tune.
+        GanTuneError: the model was not saved in torch's `pt2` format, or not by gan-tune, or its
+            file holds anything but tensors and operators on them.
         TrackingError: MLflow does not answer.
     """
     uri = connect(uri, create=False)
-    name, alias, version = _parse(model, alias, version)
-    mlflow_client = client(uri)
+    found = _version_info(uri, model, alias, version)
+    name, number = found.name, found.version
     with answering(uri):
-        found = _find_version(mlflow_client, uri, name, alias, version)
-        number = int(found.version)
         # Not `models:/NAME/3`, which MLflow looks up in the process's own store.
-        source = mlflow_client.get_model_version_download_uri(name, str(number))
+        source = client(uri).get_model_version_download_uri(name, str(number))
         with tempfile.TemporaryDirectory() as temporary:
             folder = mlflow.artifacts.download_artifacts(
                 source, dst_path=temporary, tracking_uri=uri
@@ -219,7 +228,26 @@ def load_generator(
     latent = found.tags.get("gan_tune.latent")
     if latent is None:
         raise GanTuneError(f"model {name}/{number} has no tag gan_tune.latent: not gan-tune's own")
-    return Generator(name, number, int(latent), dict(found.tags), module)
+    return Generator(name, number, int(latent), found.tags, module)
+
+
+def find_version(
+    model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
+) -> VersionInfo:
+    """What is registered of a model, named as for :func:`load_generator`; nothing is downloaded.
+
+    Raises:
+        ModelNotFoundError: no such model, alias or version; the message names those there are.
+        TrackingError: MLflow does not answer.
+    """
+    return _version_info(connect(uri, create=False), model, alias, version)
+
+
+def _version_info(uri: str, model: str, alias: str, version: int | None) -> VersionInfo:
+    name, alias, version = _parse(model, alias, version)
+    with answering(uri):
+        found = _find_version(client(uri), uri, name, alias, version)
+    return VersionInfo(name, int(found.version), dict(found.tags))
 
 
 def list_models(uri: str | None = None) -> list[ModelInfo]:
@@ -300,8 +328,7 @@ def _export(
                 ],
                 serialization_format="pt2",
             )
-            exported = torch.export.load(folder / "data" / "model.pt2").module()
-            exported(torch.zeros(3, latent))
+            read_archive(folder / ARCHIVE)(torch.zeros(3, latent))
     except Exception as error:
         raise GanTuneError(
             f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
@@ -436,21 +463,24 @@ def _find_version(
 def _load(folder: Path, named: str) -> torch.nn.Module:
     """The module in a folder that :func:`_export` made, or another pt2 model of MLflow's.
 
+    `mlflow.pytorch.load_model` would put the folder's `code` on Python's path, and import the
+    module that `data/pickle_module_info.txt` names. Of all files in the folder one is read here.
+
     Raises:
-        GanTuneError: the model would have to be unpickled, or torch cannot read it.
+        GanTuneError: the model would have to be unpickled or run other code, or torch cannot read
+            it.
     """
-    if not (folder / "data" / "model.pt2").is_file():
+    if not (folder / ARCHIVE).is_file():
         raise GanTuneError(
             f"model {named} is not in torch's pt2 format: gan-tune loads no pickles; "
             "register it again from its search"
         )
     try:
-        with _no_pickle(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module: torch.nn.Module = mlflow.pytorch.load_model(str(folder))
+            return read_archive(folder / ARCHIVE)
     except Exception as error:
         raise GanTuneError(f"model {named} cannot be loaded: {first_line(error)}") from error
-    return module
 
 
 def _aliased(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -498,19 +528,3 @@ def _model_info(mlflow_client: MlflowClient, name: str) -> ModelInfo:
 
 def _time(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000).astimezone()
-
-
-@contextlib.contextmanager
-def _no_pickle() -> Iterator[None]:
-    """Have MLflow refuse whatever would be unpickled, whatever the environment allows."""
-    name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
-    with _PICKLE_LOCK:
-        before = os.environ.get(name)
-        os.environ[name] = "false"
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before

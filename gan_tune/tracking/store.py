@@ -18,7 +18,7 @@ try:
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
 except ImportError as error:  # pragma: no cover - an installation without its dependency
-    raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.13,<4'") from error
+    raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
 
 from gan_tune.errors import TrackingError
 from gan_tune.wording import masked
