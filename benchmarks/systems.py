@@ -16,6 +16,7 @@ import platform
 from pathlib import Path
 
 from gan_tune import service
+from gan_tune.searching.study import FIRST_SETTING
 
 SPACES = ("digits", "mlp", "sparse_autoencoder", "zeroth_order", "conv", "points")
 
@@ -25,18 +26,23 @@ def line(name: str, storage: Path) -> str:
     uri = f"sqlite:///{storage / 'mlflow.db'}"
     space = service.load_space(name)
     result = service.search(space, storage=storage / "runs", tracking_uri=uri)
-    assert result.champion is not None, result
-    won = result.champion["setting"]
+    won = None if result.champion is None else int(result.champion["setting"])
     seeds = {row["setting"]: row["seeds"] for row in result.rows}
-    origin = f"start {won + 1}" if won < len(space.start_assignments()) else f"trial {won + 1}"
     first = result.test.get(f"test.first.{result.metric}", math.nan)  # nan: no time to confirm it
     champion = result.test.get(f"test.mean.{result.metric}", math.nan)
     floor = result.test.get(f"test.floor.{result.metric}", math.nan)
-    return (
-        f"| `{name}` | {sum(result.outcomes.values())} | {result.seconds / 60:.1f} | "
-        f"{result.metric} | {first:.4g} ({seeds[0]}) | {champion:.4g} ({seeds[won]}) | {origin} | "
-        f"{champion / first:.3f} | {floor:.3g} |"
+    cells = (
+        f"`{name}`",
+        f"{sum(result.outcomes.values())}",
+        f"{result.seconds / 60:.1f}",
+        result.metric,
+        f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
+        f"{champion:.4g} ({seeds.get(won, 0)})",
+        "none" if won is None else f"{'start' if won < len(space.starts) else 'trial'} {won + 1}",
+        f"{champion / first:.3f}",
+        f"{floor:.3g}",
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

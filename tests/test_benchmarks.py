@@ -34,7 +34,9 @@ def test_figures_of_another_champion_are_not_taken_for_this_ones(
 def test_a_search_without_a_tested_champion_has_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = SimpleNamespace(test={}, metric="coverage", outcomes={"pruned": 3}, seconds=60.0)
+    result = SimpleNamespace(
+        test={}, metric="coverage", outcomes={"pruned": 3}, seconds=60.0, champion=None, rows=[]
+    )
     monkeypatch.setattr(systems.service, "search", lambda space, **options: result)
     row = systems.line("digits", tmp_path)
-    assert row == "| `digits` | 3 | 1.0 | coverage | nan | nan | nan | nan |"
+    assert row == "| `digits` | 3 | 1.0 | coverage | nan (0) | nan (0) | none | nan | nan |"

@@ -442,7 +442,7 @@ def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
     told["interrupted"] = "pruned"
     expected = {f"t{n}": told[name] for n, name in enumerate(STATUS) if name in told}
     assert names == expected | {"curve": "diverged"}
-    last = found.trials[-1]
+    last = next(trial for trial in found.trials if trial.name == "curve")
     assert list(last.curve.items()) == [(20, 5.0), (30, 4.0), (40, 4.0)]
     assert last.reached == 50
     assert last.params["generator.hidden"] == "[128, 256]"

@@ -123,7 +123,7 @@ def test_collapsed_trials_end_as_in_training() -> None:
     )
     plan = Plan(budget=inf, workers=1, trials=2, overrides=("search.scheduler=none",))
     events, ended = benchmark.gan_tune_search(Nearest(SPACE.dimensions(), [poor]), plan, 0)
-    assert [outcome for outcome, _ in ended] == ["completed", "collapsed"], "the first one may"
+    assert [outcome for outcome, _ in ended] == ["collapsed", "collapsed"]
     assert len([event for event in events if event.trial == "0001"]) == 8
 
 
