@@ -53,7 +53,7 @@ def main() -> None:
     options.storage.mkdir(exist_ok=True)
     print(f"{platform.machine()}, {os.cpu_count()} cores\n")
     print("| space | trials | minutes | metric | first (seeds) | champion (seeds) ", end="")
-    print("| it is | ratio | real |")
+    print("| which is | ratio | real |")
     print("|---" * 9 + "|", flush=True)
     for name in options.spaces:
         print(line(name, options.storage), flush=True)
