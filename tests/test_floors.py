@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import trial_tree
 from cpu_time import cpu_seconds
 
 import gan_tune
+from gan_tune.catalogue import catalogue, dataset_of
+from gan_tune.config import TrialConfig
 
 PACKAGE = Path(gan_tune.__file__).parent
 HEAVY = ("ray", "optuna", "mlflow")
@@ -68,6 +72,29 @@ def test_search_and_tracking_do_not_import_each_other() -> None:
                     text = file.read_text()
                     rule = rf"^\s*(import|from) {name}\b"
                     assert not re.search(rule, text, re.MULTILINE), (file, name)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_training_does_not_import_the_compiler(tmp_path: Path, deterministic: bool) -> None:
+    """It takes over a second, of each worker. (torchvision, for grids of pictures, imports it.)"""
+    data = {"name": "ring", "size": 500, "scale": "symmetric"}
+    generator = {"name": "mlp", "latent": 2, "output": "tanh"}
+    tree = trial_tree(data=data, generator=generator, deterministic=deterministic)
+    config = TrialConfig.from_tree(tree, catalogue())
+    given = tmp_path / "config"
+    given.write_bytes(pickle.dumps((config, dataset_of(config.data))))
+    script = f"""
+import pickle, sys
+from pathlib import Path
+import gan_tune.searching.trainable
+from gan_tune.gan.training import train
+from gan_tune.metrics import build_judge
+config, dataset = pickle.loads(Path({str(given)!r}).read_bytes())
+report = next(train(config, dataset, build_judge(dataset, "selection")))
+print(report.step, *[name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == [str(config.report_steps[0])], done.stderr
 
 
 def test_importing_the_package_is_light() -> None:

@@ -286,6 +286,20 @@ def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     assert failed[0].data.tags["gan_tune.error"] == "ValueError: this generator"
 
 
+def test_no_worker_is_started_in_vain(tmp_path: Path, local_ray: None) -> None:
+    """Where trials are shorter than the start of a worker, as many start as there are slots."""
+    before = set(ray._private.state.actors())
+    tree = space_tree(name="short", confirm={"top": 0}, resources={"cpu": 0.2})
+    tree["budget"] = {"trials": 40, "steps": 1, "evaluations": 1}
+    tree["objective"] = {"metric": "energy_distance", "mode": "min"}
+    tree["trial"]["data"] = {"name": "ring", "size": 500, "scale": "symmetric"}
+    tree["trial"]["generator"] = {"name": "mlp", "latent": 2, "output": "tanh"}
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
+    assert sum(result.outcomes.values()) == 40
+    assert len(set(ray._private.state.actors()) - before) == 10
+
+
 class Disturbed:
     """A watcher during whose last stage something goes wrong."""
 

@@ -7,6 +7,7 @@ shape could be trained as one: all parts are pure functions of tensors.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -446,12 +447,12 @@ class Game:
     @contextmanager
     def own_kernels(self) -> Iterator[None]:
         """Run with deterministic kernels if the trial asks for them, and with any if not."""
-        outer = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(self.config.deterministic)
+        outer = torch.get_deterministic_debug_mode()
+        _use_deterministic_kernels("error" if self.config.deterministic else "default")
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(outer)
+            _use_deterministic_kernels(outer)
 
     @contextmanager
     def own_random_state(self) -> Iterator[None]:
@@ -523,6 +524,20 @@ def _state_kind(optimizer: Part) -> str:
 def _sharing_weights(network: nn.Module) -> nn.Module:
     """A copy with the same parameters, and buffers of its own."""
     return copy.deepcopy(network, {id(p): p for p in network.parameters()})
+
+
+def _use_deterministic_kernels(debug_mode: int | str) -> None:
+    """:func:`torch.use_deterministic_algorithms` without importing torch's compiler.
+
+    That import takes a worker over a second. The compiler has to be told where a user's network
+    calls it, and there it is imported already.
+    """
+    torch.set_deterministic_debug_mode(debug_mode)
+    if "torch._inductor.config" in sys.modules:
+        torch.use_deterministic_algorithms(
+            torch.are_deterministic_algorithms_enabled(),
+            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
 
 
 def hidden_activations(network: nn.Module) -> list[nn.Module]:

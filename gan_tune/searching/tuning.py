@@ -171,6 +171,13 @@ class _Decisions(_NeverRestored, FIFOScheduler):
         if cache is not None and cache.total_max_objects < self._slots:
             cache.increase_max(trial.placement_group_factory, by=self._slots)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None: Tune gives a worker that is free to the trial that was proposed for it.
+
+        The oldest trial that waits, which is what FIFO would choose, may have a worker that still
+        starts: Tune would kill that one, and start another for the next trial, again and again.
+        """
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         stop = self._hear(trial, result)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
