@@ -3,7 +3,7 @@
     python benchmarks/systems.py [digits mlp ...] [--storage FOLDER]
 
 Both sides are means over the confirmation seeds, on the test split, at equal steps. `start 2` is a
-champion that the space file itself proposes in `start_from`, `trial 21` one that the search found.
+champion that the space file itself proposes in `start_from`, `trial 0020` one that was found.
 A search that is finished in the storage is read and not run again, so a break-off costs nothing.
 """
 
@@ -38,11 +38,17 @@ def line(name: str, storage: Path) -> str:
         result.metric,
         f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
         f"{champion:.4g} ({seeds.get(won, 0)})",
-        "none" if won is None else f"{'start' if won < len(space.starts) else 'trial'} {won + 1}",
+        _which(won, len(space.starts)),
         f"{champion / first:.3f}",
         f"{floor:.3g}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _which(setting: int | None, starts: int) -> str:
+    if setting is None:
+        return "none"
+    return f"start {setting + 1}" if setting < starts else f"trial {setting:04d}"
 
 
 def main() -> None:

@@ -54,6 +54,22 @@ class FailingGenerator(nn.Module):
         return torch.sigmoid(self.net(z)).unflatten(1, self.shape)
 
 
+class MortalGenerator(FailingGenerator):
+    """A user's generator that takes its worker along, once, in the middle of a training."""
+
+    def __init__(self, shape: tuple[int, ...], grave: str, latent: int = 8) -> None:
+        super().__init__(shape, latent)
+        self.grave, self.calls = Path(grave), 0
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        worker = ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
+        if worker and self.calls > 25 and not self.grave.exists():
+            self.grave.touch()
+            os._exit(1)
+        return super().forward(z)
+
+
 @dataclass(frozen=True)
 class Finished:
     folder: Path
@@ -284,6 +300,22 @@ def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     failed = [run for run in runs if run.data.tags.get("gan_tune.outcome") == "failed"]
     assert {run.info.status for run in failed} == {RunStatus.to_string(RunStatus.FAILED)}
     assert failed[0].data.tags["gan_tune.error"] == "ValueError: this generator"
+
+
+def test_a_trial_goes_on_where_its_worker_has_died(tmp_path: Path, local_ray: None) -> None:
+    grave = tmp_path / "grave"
+    tree = space_tree(name="mortal", confirm={"top": 1, "seeds": 1})
+    tree["trial"]["generator"] = {"name": "test_search:MortalGenerator", "grave": str(grave)}
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, max_concurrent=1)
+    assert grave.exists()
+    assert set(result.outcomes) <= {"completed", "pruned"}, result.outcomes
+    assert sum(result.outcomes.values()) == TRIALS
+    for run in Finished(tmp_path, uri, result).runs():
+        assert run.info.status == RunStatus.to_string(RunStatus.FINISHED), run.data.tags
+    home = open_storage(tmp_path / "runs" / "mortal")
+    steps = [report.step for report, _ in read_reports(home, "0000")]
+    assert steps == [10, 20, 30, 40], "each report once, the first trial's, too"
 
 
 def test_no_worker_is_started_in_vain(tmp_path: Path, local_ray: None) -> None:

@@ -529,8 +529,8 @@ def _sharing_weights(network: nn.Module) -> nn.Module:
 def _use_deterministic_kernels(debug_mode: int | str) -> None:
     """:func:`torch.use_deterministic_algorithms` without importing torch's compiler.
 
-    That import takes a worker over a second. The compiler has to be told where a user's network
-    calls it, and there it is imported already.
+    That import takes a worker over a second. Only a user's network calls the compiler, which then
+    is imported already, unless that happens as late as in `forward`.
     """
     torch.set_deterministic_debug_mode(debug_mode)
     if "torch._inductor.config" in sys.modules:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -74,7 +75,7 @@ def run(
                 search_alg=_Jobs(leader),
                 scheduler=_Decisions(leader, slots),
                 stop=_Ask(conductor),
-                callbacks=[_Tick(tick)],
+                callbacks=[_Losses(leader), _Tick(tick)],
                 max_failures=LOST_WORKERS,
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -171,12 +172,23 @@ class _Decisions(_NeverRestored, FIFOScheduler):
         if cache is not None and cache.total_max_objects < self._slots:
             cache.increase_max(trial.placement_group_factory, by=self._slots)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """None: Tune gives a worker that is free to the trial that was proposed for it.
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Who takes a worker that is free before the trial proposed for it: the oldest that waits
+        for resources.
 
-        The oldest trial that waits, which is what FIFO would choose, may have a worker that still
-        starts: Tune would kill that one, and start another for the next trial, again and again.
+        The oldest trial that has not begun, which is what FIFO would choose, may have a worker that
+        still starts: Tune would kill that one, and start another for the next trial, again and
+        again. A Ray without these names serves those that wait later, nothing else.
         """
+        controller = getattr(tune_controller, "_tune_controller", None)
+        waiting = set(getattr(getattr(controller, "_actor_manager", None), "pending_actors", ()))
+        if not waiting:
+            return None
+        workers = getattr(controller, "_trial_to_actor", {})
+        trials = tune_controller.get_trials()
+        return next(
+            (t for t in trials if t.status == Trial.PENDING and workers.get(t) in waiting), None
+        )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         stop = self._hear(trial, result)
@@ -184,10 +196,6 @@ class _Decisions(_NeverRestored, FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._hear(trial, result)
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        lines = str(trial.get_error() or "its worker died").strip().split("\n")
-        self._leader.failed(_job(trial).name, lines[-1])
 
     def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
         report = result.get("report")
@@ -205,6 +213,18 @@ class _Ask(_NeverRestored, Stopper):
 
     def stop_all(self) -> bool:
         return self._conductor.stop_requested
+
+
+class _Losses(_NeverRestored, tune.Callback):
+    """Tells the conductor of trials that Tune has given up. (Schedulers hear of each death of a
+    worker, also where the trial is taken up again.)"""
+
+    def __init__(self, leader: _Leader) -> None:
+        self._leader = leader
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = str(trial.get_error() or "its worker died").strip().split("\n")
+        self._leader.failed(_job(trial).name, lines[-1])
 
 
 class _Tick(_NeverRestored, tune.Callback):
