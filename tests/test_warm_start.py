@@ -310,6 +310,11 @@ def test_of_another_length_is_another_training_where_that_goes_by_it(paced: dict
     assert started(recorded(paced | {"steps": 100}, reached=100), into).trials
 
 
+def test_a_cosine_that_ends_where_it_begins_goes_by_no_length() -> None:
+    level = {"discriminator_schedule": {"name": "cosine", "end": 1.0}}
+    assert started(recorded(level), space(level)).trials
+
+
 def test_stopped_by_a_patience_that_holds_no_more_is_pruned() -> None:
     patient = {"patience": 2}
     for into, expected in ((space(patient), "completed"), (space({}), "pruned")):

@@ -152,4 +152,5 @@ def _fitted(
 def _goes_by_its_length(config: TrialConfig) -> bool:
     """Whether training depends on its length from the first step on."""
     schedules = (config.generator_schedule, config.discriminator_schedule)
-    return config.instance_noise.std > 0 or any(part.name in PACED for part in schedules)
+    paced = any(part.name in PACED and part.args["end"] < 1 for part in schedules)
+    return config.instance_noise.std > 0 or paced
