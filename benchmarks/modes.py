@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 STEPS = {"ring": 16_000, "grid": 28_000}
+"""Of each trial: two and a half and five minutes on a core, so that ten minutes hold a few."""
 FIRST_SEED = 1_000_000
 FIGURES = (
     "modes_covered",
