@@ -220,6 +220,15 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     assert not (tmp_path / "study.journal.lock").is_symlink()
 
 
+@pytest.mark.parametrize("line", ["[1]", "3", "{}"])
+def test_a_line_that_is_no_journal_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "study.journal"
+    path.write_text(f"{line}\n")
+    with pytest.raises(StorageError, match=r"storage: cannot use the study .*study\.journal: "):
+        Study(path, space())
+    assert path.read_text() == f"{line}\n"
+
+
 def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     Study(path, space()).ask()

@@ -55,7 +55,7 @@ __all__ = [
 
 logger = logging.getLogger("gan_tune")
 
-UNREADABLE_JOURNAL = (OSError, ValueError, KeyError)
+UNREADABLE_JOURNAL = (OSError, ValueError, KeyError, TypeError)
 UNREADABLE_DATABASE = (ImportError, RuntimeError, SQLAlchemyError, StorageInternalError)
 """What Optuna raises for a place that cannot be used."""
 
