@@ -2,10 +2,10 @@
 
 For `ring` (8 Gaussians) and `grid` (25), after PacGAN's protocol (Lin et al. 2018), but stricter: a
 mode is covered with a quarter of its share of the samples (there: with one sample), and each
-mode's width counts, too. All figures are of the test split, by the generator that was best on the
-selection split. The searches go by coverage: the energy distance, to which `points` is searched,
-hardly sees how wide such narrow modes are. Training is longer than there, too: as the rates fall,
-modes that have shrunk beneath the noise widen again.
+mode's width counts, too. Batches are those of `points`, 64 or 256 (there: 100), and training is
+longer: as the rates fall, modes that have shrunk beneath the noise widen again. All figures are of
+the test split, by the generator that was best on the selection split. The searches go by coverage:
+the energy distance, to which `points` is searched, hardly sees how wide such narrow modes are.
 
     python benchmarks/modes.py ring grid [--minutes 10] [--seeds 10] [--storage modes_runs]
 

@@ -49,7 +49,7 @@ from gan_tune.incompatibilities import (
     SEARCH_ADVICE,
     SEARCH_REFUSALS,
 )
-from gan_tune.metrics import METRICS, NO_OBJECTIVES, metric_names
+from gan_tune.metrics import METRICS, NO_OBJECTIVES, OF_SEVERAL_MODES, metric_names
 from gan_tune.searching.population import POPULATIONS
 from gan_tune.searching.samplers import SAMPLERS
 from gan_tune.searching.stopping import SCHEDULERS
@@ -260,6 +260,9 @@ def _broken_objective(objective: Objective, data: Part) -> str | None:
         return must_be_one_of(f"metric for {data.name}", objective.metric, valid)
     if objective.metric in NO_OBJECTIVES:
         return f"{objective.metric} is best near 1, neither low nor high: no objective"
+    mixture = dataset.mixture
+    if objective.metric in OF_SEVERAL_MODES and mixture and len(mixture.modes) == 1:
+        return f"{objective.metric} needs several modes, and {data.name} has one"
     mode = METRICS[objective.metric].mode
     return None if objective.mode == mode else f"mode must be {mode} for {objective.metric}"
 

@@ -601,10 +601,6 @@ class Catalogue:
             if rule.touches.isdisjoint(but) and rule.clash(config)
         ]
 
-    def clashes(self, config: TrialConfig) -> list[Fault]:
-        """The declared incompatibilities that a config runs into, as faults."""
-        return [rule.fault(config) for rule in self.broken_rules(config)]
-
 
 def signature_arguments(
     part: Callable[..., Any], *, skip: int | None = None

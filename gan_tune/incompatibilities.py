@@ -141,6 +141,10 @@ def _stands_still(config: TrialConfig, player: str) -> bool:
     return bool(args.get("nesterov")) and args["momentum"] == 0
 
 
+def _climbs_to_the_end(config: TrialConfig, player: str) -> bool:
+    return bool(getattr(config, f"{player}_schedule").args.get("warm_up", 0) >= config.steps)
+
+
 def _k_exceeds_code(config: TrialConfig) -> bool:
     latent = config.generator.args.get("latent")
     k = config.sparsity.args.get("k")
@@ -373,6 +377,16 @@ ADVICE: tuple[Incompatibility, ...] = (
             "nesterov looks ahead along the momentum, and without one it is plain sgd (0.9 is "
             "usual)",
             partial(_stands_still, player=player),
+        )
+        for player in PLAYERS
+    ),
+    *(
+        _rule(
+            f"{player}_schedule.warm_up",
+            "steps",
+            "the rate still climbs when the training is over (warm up for a small part of "
+            "budget.steps)",
+            partial(_climbs_to_the_end, player=player),
         )
         for player in PLAYERS
     ),

@@ -546,6 +546,8 @@ def verdict(result: SearchResult) -> Iterator[str]:
         )
     elif f"test.{metric}" in result.test:
         yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"
+    elif result.test:
+        yield f"test split: no {metric}, which is measured on a trial's own networks as they train"
     floor = result.test.get(f"test.floor.{metric}")
     if floor is not None:
         yield f"real against real: {number(floor)}"

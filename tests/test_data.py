@@ -8,7 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from gan_tune.errors import DataError
 from gan_tune.gan import cifar, idx, mapped, pictures
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
 from gan_tune.gan.picture_folder import CROPS
+from gan_tune.metrics import build_judge
 
 
 def write_idx(path: Path, values: np.ndarray) -> Path:
@@ -501,6 +502,7 @@ def test_npz_with_its_own_splits_and_labels(tmp_path: Path) -> None:
         ),
         ({"train": np.zeros((30, 4)), "train_labels": np.zeros(30)}, "train_labels must be int"),
         ({"train": np.array([{}] * 30)}, "without pickled objects"),
+        ({"x": np.zeros((0, 3))}, r"x must have rows: float64 \[0, 3\]"),
     ],
 )
 def test_npz_faults(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
@@ -583,6 +585,20 @@ def test_image_folder_puts_transparent_pictures_on_white(channels: int, tmp_path
     assert (picture[:, 8:] < 201).all()
 
 
+def test_an_image_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of a folder without permission, which those who may do everything can read."""
+
+    def refused(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    root = write_picture_folder(tmp_path / "own")
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match=r"own: must be readable: Permission denied"):
+        check_dataset("image_folder", root=str(root), size=8)
+
+
 def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
@@ -595,6 +611,10 @@ def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"6 of 30 broken: .*/?.*; and 3 more") as caught:
         load_dataset("image_folder", root=str(root), size=8)
     assert "\n" not in str(caught.value)
+    damaged = root / "dog" / "damaged.png"
+    Image.new("L", (9, 9)).save(damaged, exif=b"Exif\0\0MM\0*")
+    with pytest.raises(DataError, match=r"7 of 31 broken"):
+        load_dataset("image_folder", root=str(root), size=8)
     (root / "loose.png").write_text("no picture")
     with pytest.raises(DataError, match=r"not both: loose\.png, cat"):
         check_dataset("image_folder", root=str(root), size=8)
@@ -678,6 +698,19 @@ def test_mapped_sets_equal_those_in_memory(
     assert all(mapped.is_mapped(in_file.split(split)) for split in SPLITS)
     assert in_memory.digest == in_file.digest
     assert in_memory.labelled == in_file.labelled
+
+
+@pytest.mark.usefixtures("all_mapped")
+def test_a_table_in_fortran_order_is_mapped_too(tmp_path: Path) -> None:
+    """What `np.save(frame.to_numpy())` writes of a pandas table."""
+    table = np.random.RandomState(0).randn(50, 3)
+    in_rows, in_columns = (
+        load_dataset("npz", path=str(write_npy(tmp_path / order, np.asarray(table, order=order))))  # type: ignore[call-overload]
+        for order in ("C", "F")
+    )
+    for split in SPLITS:
+        assert mapped.is_mapped(in_columns.split(split))
+        np.testing.assert_array_equal(in_columns.split(split), in_rows.split(split))
 
 
 @pytest.mark.usefixtures("all_mapped")
@@ -795,6 +828,7 @@ def test_npy_faults_when_mapped(tmp_path: Path) -> None:
         (np.full((30, 2), np.nan), "columns 0, 1 are not"),
         (np.zeros(30), "the array must be .*one column"),
         (np.float64(1), "the array must have rows"),
+        (np.zeros((0, 3)), r"the array must have rows: float64 \[0, 3\]"),
         (np.zeros((19, 2)), "at least 20 samples to be split: 19"),
         (np.array([{}] * 30), r"must be an \.npy file without pickled objects"),
     ],
@@ -874,3 +908,22 @@ def test_a_trial_refuses_a_split_whose_samples_are_all_equal(constant: str, tmp_
         DataError, match=f"npz: {constant} must hold samples that differ: all 30 are"
     ):
         dataset_of(Part(name="npz", args={"path": str(path)}))
+
+
+@pytest.mark.parametrize(("name", "args"), [("ring", {"modes": 400}), ("grid", {"side": 20})])
+def test_the_truth_passes_its_own_test(name: str, args: dict[str, Any]) -> None:
+    """At the most modes that there may be: real held-out samples cover them all."""
+    dataset = load_dataset(name, **args)
+    judge = build_judge(dataset, "test")
+    assert dataset.mixture is not None
+    fresh = torch.tensor(dataset.mixture.draw(judge.count, seed=3))
+    assert judge(fresh)["modes_covered"] == len(dataset.mixture.modes) == 400
+
+
+def test_of_a_large_table_some_rows_are_drawn() -> None:
+    table = np.random.RandomState(0).randn(9_000, 2).astype(np.float32)
+    dataset = Dataset("own", "points", table, table, table)
+    shown = pictures.background(dataset)
+    np.testing.assert_array_equal(shown, table[::4])
+    few = Dataset("own", "points", table, table[:50], table[:50])
+    assert len(pictures.background(few)) == 50

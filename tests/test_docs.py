@@ -25,6 +25,7 @@ from gan_tune.cli import app
 from gan_tune.config import BOTH, Argument, Incompatibility, Part, SearchRule, TrialConfig
 from gan_tune.data_part import TRAINING_ARGUMENTS
 from gan_tune.gan import symptoms
+from gan_tune.gan.data import load_dataset
 from gan_tune.gan.networks import NETWORKS
 from gan_tune.incompatibilities import (
     ADVICE,
@@ -32,7 +33,7 @@ from gan_tune.incompatibilities import (
     SEARCH_ADVICE,
     SEARCH_REFUSALS,
 )
-from gan_tune.metrics import METRICS, Metric
+from gan_tune.metrics import METRICS, Metric, metric_names
 from gan_tune.searching.jobs import Outcome
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
@@ -107,6 +108,11 @@ def test_a_commands_row_has_its_options_and_no_others(name: str) -> None:
     )
     told = re.findall(r"(?<=[` ])--[a-z-]+", " ".join(row))
     assert set(told) == {option for option in options if option.startswith("--")}
+
+
+def test_the_metrics_in_a_message_that_is_shown_are_those_there_are() -> None:
+    (told,) = re.findall(r"metric for digits must be one of (.*?);", README)
+    assert told.split(", ") == list(metric_names(load_dataset("digits")))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -212,6 +212,16 @@ def test_fresh_real_data_have_a_ratio_of_1(dataset: Dataset) -> None:
     assert inside.copying_ratio(held_out, held_out / 2) == pytest.approx(0.5)
 
 
+def test_data_that_repeat_themselves_have_no_ratio() -> None:
+    """As tables of whole numbers do: held-out rows stand in the training data, too."""
+    table = np.random.RandomState(0).randint(0, 3, (400, 2)).astype(np.float32)
+    dataset = Dataset("dice", "points", table[:300], table[300:350], table[350:])
+    generator = nn.Linear(LATENT, 2)
+    seen = look_inside(generator, LATENT, dataset=dataset, features=build_extractor(dataset))
+    assert seen.nearest_neighbour_ratio is None
+    assert "neighbours.png" in seen.pictures
+
+
 # As pictures
 
 

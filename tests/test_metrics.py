@@ -24,7 +24,16 @@ from train_classifiers import EPOCHS
 
 from gan_tune.errors import DataError
 from gan_tune.gan.data import SPLITS, Dataset, Mixture, Split, load_dataset
-from gan_tune.metrics import METRICS, Judge, Models, build_judge, features, inception, metric_names
+from gan_tune.metrics import (
+    METRICS,
+    NO_OBJECTIVES,
+    Judge,
+    Models,
+    build_judge,
+    features,
+    inception,
+    metric_names,
+)
 from gan_tune.metrics.classifier import (
     Classifier,
     architecture_of,
@@ -32,7 +41,7 @@ from gan_tune.metrics.classifier import (
     train_classifier,
 )
 from gan_tune.metrics.energy import energy_distance
-from gan_tune.metrics.evidence import MAX_PROBED, Cost
+from gan_tune.metrics.evidence import MAX_PROBED, Cost, choose
 from gan_tune.metrics.features import SHIPPED_WEIGHTS, build_extractor, shipped_record
 from gan_tune.metrics.frechet import frechet_distance, gaussian_distance, gaussian_statistics
 from gan_tune.metrics.kernel import kernel_distance
@@ -678,8 +687,18 @@ def test_what_does_not_apply_is_refused() -> None:
         build_judge(ring, "selection", extra=["fid"])
     toy = toy_pictures((1, 8, 8), labelled=True)
     one_label = replace(toy, train_labels=np.zeros_like(toy.train_labels))
+    assert "linear_probe_accuracy" in metric_names(toy)
+    assert "linear_probe_accuracy" not in metric_names(one_label)
+
+
+def test_a_probe_that_finds_one_label_alone_is_refused() -> None:
+    """The other one is so rare that none of the samples tried has it."""
+    ring = load_dataset("ring", size=5000)
+    labels = {f"{split}_labels": np.zeros(len(ring.split(split)), np.int64) for split in SPLITS}
+    unseen = np.setdiff1d(np.arange(5000), choose(5000, MAX_PROBED))
+    labels["train_labels"][unseen[0]] = 1
     with pytest.raises(DataError, match="two labels"):
-        build_judge(one_label, "selection", extra=["linear_probe_accuracy"])
+        build_judge(replace(ring, **labels), "selection", extra=["linear_probe_accuracy"])  # type: ignore[arg-type]
 
 
 def test_probes_take_no_more_than_their_share() -> None:
@@ -713,13 +732,13 @@ def test_each_metric_is_judged_somewhere_and_prefers_real_samples(name: str) -> 
     # Everything on one half of the plane and blown up: wrong by every metric but those of width.
     poor = real.abs() * 1.5 + 0.02 * torch.randn(real.shape, generator=torch.Generator())
     good, bad = judge(real)[name], judge(poor)[name]
-    if name in ("sigma_ratio_min", "variety"):
+    if name in NO_OBJECTIVES:
         assert good == pytest.approx(1, abs=0.1)
     elif metric.mode == "min" and metric.distance:
         assert good < bad / 5
     elif metric.mode == "max":
         assert good > bad
-    elif name != "sigma_ratio_max":
+    else:
         assert good < bad
 
 

@@ -16,7 +16,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
 from gan_tune.live import pareto_front
-from gan_tune.metrics import build_judge
+from gan_tune.metrics import METRICS, build_judge
 from gan_tune.searching.champion import leaderboard
 from gan_tune.searching.explain import common_step, importances
 from gan_tune.searching.jobs import Job, Result
@@ -92,6 +92,40 @@ def test_what_is_wrong_is_told_at_its_place(changes: dict[str, Any], place: str,
     assert place in told
     assert rule in told[place]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+@pytest.mark.parametrize(
+    ("changes", "place", "rule"),
+    [
+        ({"measure": {"choice": [["recall"], []]}}, "measure", "the same for every trial"),
+        (
+            {"choice": [{"label": "a", "measure": ["recall"]}, {"label": "b", "ema": 0.9}]},
+            "choice.a.measure",
+            "the same for every trial",
+        ),
+        ({"measure": 5}, "measure", "must be a list"),
+        ({"measure": True}, "measure", "must be a list"),
+        ({"measure": "recall"}, "measure", "must be a list"),
+        ({"measure": ["no_such"]}, "measure.0", "must be one of"),
+    ],
+)
+def test_what_is_measured_is_one_list(
+    changes: dict[str, Any], place: str, rule: str, objectives: int
+) -> None:
+    plain = tree(objective=SEVERAL["objective"][:objectives])
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.load(plain | {"trial": plain["trial"] | changes}, catalogue())
+    (fault,) = caught.value.faults
+    assert fault.path == place
+    assert rule in fault.rule
+
+
+@pytest.mark.parametrize("metric", ["modes_covered", "reverse_kl"])
+def test_what_one_mode_cannot_change_is_no_objective(metric: str) -> None:
+    trial = tree()["trial"] | {"data": "gaussian"}
+    with pytest.raises(SpaceError, match=f"{metric} needs several modes, and gaussian has one"):
+        space(trial=trial, objective={"metric": metric, "mode": METRICS[metric].mode})
 
 
 def test_nothing_is_stopped_but_by_the_objective_that_is_named() -> None:

@@ -250,6 +250,10 @@ ADVISED: dict[str, tuple[Changes, Changes]] = {
         {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "nesterov": True}},
         {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "nesterov": True, "momentum": 0.9}},
     ),
+    "the rate still climbs": (
+        {"generator_schedule": {"name": "linear", "warm_up": {"choice": [0, 1_000_000]}}},
+        {"generator_schedule": {"name": "linear", "warm_up": 1}},
+    ),
 }
 """How an advice's reason begins → a trial that it is for, and one that it is not for."""
 

@@ -25,7 +25,7 @@ from torch import nn
 
 from gan_tune import service
 from gan_tune.catalogue import catalogue, dataset_of
-from gan_tune.errors import GanTuneError, SpaceError, StudyError
+from gan_tune.errors import DataError, GanTuneError, SpaceError, StudyError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
@@ -281,6 +281,19 @@ def test_a_warm_start_from_other_data_is_refused_and_leaves_no_folder(
     with pytest.raises(GanTuneError, match=r"^warm start: tiny: the .* must be that of the new"):
         service.search(space_tree(name="fresh", trial=trial), storage=tmp_path / "runs", **options)
     assert not (tmp_path / "runs" / "fresh").exists()
+
+
+def test_a_search_refused_for_its_metric_leaves_no_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the mended space would be refused as one that has changed since its search began."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv("GAN_TUNE_INCEPTION", raising=False)
+    tree = space_tree(trial=space_tree()["trial"] | {"measure": ["fid"]})
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with pytest.raises(DataError, match="fid needs"):
+        service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
+    assert not (tmp_path / "runs" / tree["name"]).exists()
 
 
 def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(

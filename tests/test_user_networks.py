@@ -162,6 +162,17 @@ def test_pairs_that_only_a_built_network_shows_are_refused_with_the_form_that_av
     SearchSpace.load(tree | {"trial": nested}, catalogue())
 
 
+def test_each_end_of_a_range_of_real_numbers_is_tried() -> None:
+    trial = trial_tree(discriminator=of("Dropping", share={"uniform": [0.0, 1.5]}))
+    budget = {"trials": 4, "steps": trial.pop("steps"), "evaluations": trial.pop("evaluations")}
+    del trial["seed"]
+    with pytest.raises(SpaceError, match="dropout probability has to be between 0 and 1") as caught:
+        SearchSpace.load({"name": "own", "budget": budget, "trial": trial}, catalogue())
+    assert "1.5" in str(caught.value)
+    trial["discriminator"]["share"] = {"uniform": [0.0, 0.5]}
+    SearchSpace.load({"name": "own", "budget": budget, "trial": trial}, catalogue())
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -236,6 +236,14 @@ class Discriminator(nn.Module):
         return logits
 
 
+class Dropping(Discriminator):
+    """Takes only some of the real numbers that its signature allows."""
+
+    def __init__(self, shape: tuple[int, ...], share: float = 0.1) -> None:
+        super().__init__(shape)
+        self.net = nn.Sequential(self.net, nn.Dropout(share))
+
+
 class MinibatchDeviation(Discriminator):
     """Reads how far its batch spreads (Karras et al. 2018)."""
 

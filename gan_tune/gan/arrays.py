@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.errors import DataError
-from gan_tune.gan.mapped import cached_rows, is_mapped, open_rows
+from gan_tune.gan.mapped import cached_rows, open_rows
 
 __all__ = ["check_npy", "check_npz", "read_npy", "read_npz"]
 
@@ -66,13 +66,14 @@ def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
     """The rows of an `.npy` file in ``order``, in gan-tune's layout. Nothing is unpickled.
 
     A large file is copied once into the cache folder in that order, so that a split is a window
-    into a file: a table in float64, or sorted by class, could not serve as it lies.
+    into a file: a table in float64, in columns (Fortran order) or sorted by class could not serve
+    as it lies.
 
     Raises:
         DataError: the file is missing, damaged, or its array is of another kind.
     """
     source = _open(path)
-    if not is_mapped(source):
+    if not isinstance(source, np.memmap):
         return _lay_out(path, "the array", source)[order]
     layout = _lay_out(path, "the array", source[:1])
 
@@ -139,6 +140,8 @@ def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.ndim and not len(array):
+        raise DataError(f"{path}: {name} must have rows: {array.dtype} {list(array.shape)}")
     if array.dtype == np.uint8 and array.ndim == 3:
         return np.ascontiguousarray(array[:, None])
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] in (1, 3):

@@ -95,7 +95,10 @@ def _read(folder: Path, names: tuple[str, ...]) -> CifarPart:
 
 
 def _records(path: Path) -> NDArray[np.uint8]:
-    records = np.fromfile(path, np.uint8).reshape(-1, RECORD)
+    try:
+        records = np.fromfile(path, np.uint8).reshape(-1, RECORD)
+    except OSError as error:
+        raise DataError(f"{path}: must be readable: {error.strerror}") from None
     if records[:, 0].max() >= CLASSES:
         raise DataError(f"{path}: must hold labels in 0..{CLASSES - 1}: {records[:, 0].max()}")
     return records

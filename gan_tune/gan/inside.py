@@ -189,20 +189,21 @@ def nearest_neighbours(
     return Neighbours(torch.from_numpy(indices), torch.from_numpy(distances))
 
 
-def copying_ratio(held_out: Tensor, samples: Tensor) -> float:
+def copying_ratio(held_out: Tensor, samples: Tensor) -> float | None:
     """Median distance of samples to their nearest training sample, over that of held-out real data.
 
     ``held_out`` [M] and ``samples`` [N] are the distances. About 1 for fresh real data. Below 1
     samples lie closer to the training data than real data do that were not trained on, near 0 they
     are copies; well above 1 they are unlike the data. A generator that makes only the most typical
-    samples is below 1 too: the pictures of the neighbours tell the two apart. NaN or infinite where
-    half of the held-out data stand in the training data as well.
+    samples is below 1 too: the pictures of the neighbours tell the two apart. None where half of
+    the held-out data stand in the training data as well.
 
     Source: the comparison of generated, training and held-out samples by nearest distances is that
     of Meehan, Chaudhuri and Dasgupta, A non-parametric test to detect data-copying in generative
     models, 2020, section 2; they rank the distances, this is their size.
     """
-    return float(samples.quantile(0.5) / held_out.quantile(0.5))
+    fresh = float(held_out.quantile(0.5))
+    return float(samples.quantile(0.5)) / fresh if fresh > 0 else None
 
 
 def _chunks(train: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:

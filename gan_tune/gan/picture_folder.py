@@ -51,13 +51,17 @@ def list_pictures(root: Path) -> PictureFolder:
     """Find the pictures. With two or more sub-folders that hold some, each is a class.
 
     Raises:
-        DataError: the folder is missing or empty, or has loose pictures beside sub-folders.
+        DataError: the folder is missing, empty or unreadable, or has loose pictures beside
+            sub-folders.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: must be a folder of pictures: no such folder")
-    inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    loose = [path for path in inside if _is_picture(path)]
-    found = {path: _pictures_below(path) for path in inside if path.is_dir()}
+    try:
+        if not root.is_dir():
+            raise DataError(f"{root}: must be a folder of pictures: no such folder")
+        inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+        loose = [path for path in inside if _is_picture(path)]
+        found = {path: _pictures_below(path) for path in inside if path.is_dir()}
+    except OSError as error:
+        raise DataError(f"{root}: must be readable: {error.strerror}") from None
     classes = [paths for paths in found.values() if paths]
     if loose and classes:
         rule = "must hold pictures or sub-folders of pictures, not both"
@@ -131,8 +135,8 @@ def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8
                 raise ValueError(f"must have 8 bits a channel, but is of mode {source.mode}")
             upright = _on_white(ImageOps.exif_transpose(source))
             upright = upright.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return _Broken(path, str(error))
+    except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over
+        return _Broken(path, str(error) or type(error).__name__)
     fitted = np.asarray(CROPS[crop](upright, (size, size)))
     return fitted.reshape(size, size, channels).transpose(2, 0, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Block", "curves", "grid", "png", "scatter", "shares_below", "sheet"]
+__all__ = ["Block", "background", "curves", "grid", "png", "scatter", "shares_below", "sheet"]
 
 CELL = 64
 """Small pictures are enlarged to at most so many pixels a side, without smoothing."""
@@ -30,6 +31,8 @@ CANVAS = 384
 SMALL_CANVAS = 256
 """The same for trials' points: MLflow's thumbnails are of that size."""
 PADDING = 2
+DRAWN = 2_500
+"""So many of the data's points are drawn: a table may be larger than memory."""
 DOTS = 100
 """Pixels an inch in a figure of matplotlib's."""
 
@@ -58,7 +61,7 @@ def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
     Drawn by hand on a raster: a plotting library would take longer than the training step between
     two reports.
     """
-    real = _plane(torch.tensor(dataset.selection))
+    real = _plane(background(dataset))
     low, high = real.min(0), real.max(0)
     span = high - low
     reach = span if dataset.mixture is None else span.max().repeat(2)
@@ -72,6 +75,12 @@ def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
         for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
             canvas[side - 1 - (places[:, 1] + dy), places[:, 0] + dx] = colour
     return torch.from_numpy(canvas)
+
+
+def background(dataset: Dataset) -> Tensor:
+    """At most :data:`DRAWN` points of the selection split, evenly over its rows: [N, D]."""
+    every = math.ceil(len(dataset.selection) / DRAWN)
+    return torch.tensor(dataset.selection[::every])
 
 
 def _plane(points: Tensor) -> NDArray[np.float64]:

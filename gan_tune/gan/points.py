@@ -11,15 +11,19 @@ from gan_tune.gan.dataset import Dataset, Mixture
 
 __all__ = ["gaussian", "grid", "ring"]
 
-POINTS_PER_HELD_OUT_SPLIT = 2_500
+HELD_OUT = 2_500
+HELD_OUT_PER_MODE = 25
+"""Fewer of a mode, and real samples themselves would miss some."""
+
+Size = Annotated[int, Field(ge=2, le=100_000_000)]
 
 
 def ring(
     *,
-    modes: Annotated[int, Field(ge=1, le=10_000)] = 8,
+    modes: Annotated[int, Field(ge=1, le=400)] = 8,
     radius: Annotated[float, Field(gt=0)] = 1.0,
     sigma: Annotated[float, Field(gt=0)] = 0.01,
-    size: Annotated[int, Field(ge=2)] = 100_000,
+    size: Size = 100_000,
 ) -> Dataset:
     """2-D Gaussians of deviation ``sigma`` evenly on a circle; ``size`` points to train on.
 
@@ -32,10 +36,10 @@ def ring(
 
 def grid(
     *,
-    side: Annotated[int, Field(ge=1, le=100)] = 5,
+    side: Annotated[int, Field(ge=1, le=20)] = 5,
     spacing: Annotated[float, Field(gt=0)] = 2.0,
     sigma: Annotated[float, Field(gt=0)] = 0.05,
-    size: Annotated[int, Field(ge=2)] = 100_000,
+    size: Size = 100_000,
 ) -> Dataset:
     """``side`` x ``side`` 2-D Gaussians, ``spacing`` apart, centred on 0.
 
@@ -46,17 +50,18 @@ def grid(
     return _mixture_dataset("grid", Mixture(centres, sigma), size)
 
 
-def gaussian(*, size: Annotated[int, Field(ge=2)] = 100_000) -> Dataset:
+def gaussian(*, size: Size = 100_000) -> Dataset:
     """2-D points of N(0, I): one mode at 0."""
     return _mixture_dataset("gaussian", Mixture(np.zeros((1, 2)), 1.0), size)
 
 
 def _mixture_dataset(name: str, mixture: Mixture, size: int) -> Dataset:
+    held_out = max(HELD_OUT, HELD_OUT_PER_MODE * len(mixture.modes))
     return Dataset(
         name,
         "points",
         train=mixture.draw(size, seed=0),
-        selection=mixture.draw(POINTS_PER_HELD_OUT_SPLIT, seed=1),
-        test=mixture.draw(POINTS_PER_HELD_OUT_SPLIT, seed=2),
+        selection=mixture.draw(held_out, seed=1),
+        test=mixture.draw(held_out, seed=2),
         mixture=mixture,
     )

@@ -39,7 +39,15 @@ from gan_tune.metrics.sliced import sliced_wasserstein
 from gan_tune.metrics.sparsity import code_figures
 from gan_tune.metrics.variety import total_variance, variety_beside
 
-__all__ = ["COMPARISONS", "METRICS", "NO_OBJECTIVES", "Comparison", "Metric", "metric_names"]
+__all__ = [
+    "COMPARISONS",
+    "METRICS",
+    "NO_OBJECTIVES",
+    "OF_SEVERAL_MODES",
+    "Comparison",
+    "Metric",
+    "metric_names",
+]
 
 MAX_PAIRED = 2_000
 """Real and generated samples each, at most, where the work grows with the square of the number."""
@@ -187,8 +195,13 @@ class Metric:
         return (
             dataset.kind in self.kinds
             and (dataset.mixture is not None or not self.needs_mixture)
-            and (dataset.labelled or not self.needs_labels)
+            and (not self.needs_labels or _has_classes(dataset))
         )
+
+
+def _has_classes(dataset: Dataset) -> bool:
+    labels = dataset.train_labels
+    return labels is not None and len(labels) > 0 and bool((labels != labels[0]).any())
 
 
 def metric_names(dataset: Dataset) -> tuple[str, ...]:
@@ -223,6 +236,9 @@ def _of_modes(
 
 NO_OBJECTIVES = frozenset({"sigma_ratio_max", "sigma_ratio_min", "variety"})
 """Metrics that are best near 1: a search for less or more would be misled."""
+
+OF_SEVERAL_MODES = frozenset({"modes_covered", "reverse_kl"})
+"""Metrics that hardly change, whatever is generated, where the truth has one mode."""
 
 METRICS: dict[str, Metric] = {
     "frechet_distance": Metric("min", _ALL, "gaussians", distance=True),

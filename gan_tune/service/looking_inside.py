@@ -73,7 +73,7 @@ def look_inside(
     if samples.ndim == 4:
         found = _pictures_inside(generator, latent, seed)
     else:
-        behind = samples if dataset is None else torch.tensor(dataset.selection)
+        behind = samples if dataset is None else pictures.background(dataset)
         one_unit = dataset is not None and dataset.mixture is not None
         found = _points_inside(generator, latent, seed, behind, one_unit=one_unit)
     if dataset is None or features is None:
@@ -173,8 +173,8 @@ def _coordinate(index: int, share: float) -> str:
 
 def _beside_training_data(
     samples: Tensor, dataset: Dataset, features: FeatureExtractor
-) -> tuple[bytes, float]:
-    """The picture of the nearest training samples, and the ratio of distances.
+) -> tuple[bytes, float | None]:
+    """The picture of the nearest training samples, and the ratio of distances if there is one.
 
     Real data that were not trained on are taken from the selection split, and as many samples.
     """
@@ -188,10 +188,13 @@ def _beside_training_data(
     )
     ours, theirs = near.distances[:, 0].split(count)
     ratio = inside.copying_ratio(theirs, ours)
-    says = (
-        f"Samples are {ratio:.2f} times as far from the training data as held-out real data are\n"
-        "(medians; about 1: like fresh data, near 0: copies)"
-    )
+    if ratio is None:
+        says = "Half of the held-out real data stand in the training data, too"
+    else:
+        says = (
+            f"Samples are {ratio:.2f} times as far from the training data as held-out real data "
+            "are\n(medians; about 1: like fresh data, near 0: copies)"
+        )
     if dataset.kind == "points":
         distances = {"samples": ours, "held-out real data": theirs}
         axis = "distance to the nearest training point"

@@ -81,8 +81,8 @@ class Work:
         from gan_tune.searching.tuning import Shared, run
 
         space = self.space
+        judge = self.judge  # before anything is written: data or a metric may still be refused
         study = open_study(space, self.home, self.name, warm)
-        judge = self.judge
         with ExitStack() as stack:
             self.watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
             stack.enter_context(cluster.connected(address, self.home))
@@ -271,7 +271,7 @@ class Work:
     def _champion_grid(self, champion: Champion) -> bytes:
         latent = champion.job.config.generator.args["latent"]
         points = self.dataset.kind == "points"
-        count = len(self.dataset.selection) if points else GRID_SAMPLES
+        count = len(pictures.background(self.dataset)) if points else GRID_SAMPLES
         samples = draw(champion.generator, count, latent=latent, seed=GRID_SEED)
         if points:
             return pictures.png(pictures.scatter(samples, self.dataset))

@@ -145,6 +145,7 @@ def outside_trial(file: SpaceFile) -> dict[str, Any]:
         "evaluations": file.budget.evaluations,
     }
     if further:
-        own = file.trial.get("measure") or []
-        fields["measure"] = [*own, *(one.metric for one in further if one.metric not in own)]
+        own = file.trial.get("measure", [])
+        if isinstance(own, list):  # anything else is refused with the trial
+            fields["measure"] = [*own, *(one.metric for one in further if one.metric not in own)]
     return fields

@@ -122,7 +122,8 @@ class SpaceCheck:
     def advice(self) -> list[str]:
         """What the literature advises against: a sentence for each rule that some setting breaks.
 
-        Only for a space without faults.
+        Some setting: one that differs from the low ends in one range or two. Only for a space
+        without faults.
         """
         return [
             f"{rule.fields[0]}: {rule.reason}" for rule, _ in self._clashes(self.catalogue.advice)
@@ -278,12 +279,18 @@ def _concerns(rule: Incompatibility, tried: Tried) -> bool:
 def _build_once(
     build: Callable[[TrialConfig], Sequence[Fault]],
 ) -> Callable[[TrialConfig], Sequence[Fault]]:
-    """The same, remembering what it found; real numbers decide no shape and are not looked at."""
+    """The same, remembering what it found.
+
+    Real numbers decide no shape and are not looked at, but for those of a user's own parts.
+    """
     known: dict[str, Sequence[Fault]] = {}
 
     def build_once(config: TrialConfig) -> Sequence[Fault]:
         parts = (getattr(config, field) for field in PART_FIELDS)
-        shapes = [_without_reals(part.tree()) for part in (*parts, *config.penalties)]
+        shapes = [
+            part.tree() if ":" in part.name else _without_reals(part.tree())
+            for part in (*parts, *config.penalties)
+        ]
         key = json.dumps(shapes, sort_keys=True, default=str)
         if key not in known:
             known[key] = tuple(build(config))

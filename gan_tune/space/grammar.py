@@ -40,6 +40,8 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 )
 """Fields of a trial config that a space file decides elsewhere."""
 
+MEASURED_ALIKE = "must be the same for every trial: no range, and in no option"
+
 
 def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
     """The node of a space file's `trial`, and what is wrong with its ranges."""
@@ -49,6 +51,8 @@ def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
         if dimension.field == "data" and dimension.name != "data.batch_size":
             fault = Fault(dimension.name, "in data only batch_size may be a range", str(dimension))
             parser.faults.append(fault)
+        if dimension.field == "measure":
+            parser.faults.append(Fault(dimension.name, MEASURED_ALIKE, str(dimension)))
     return root, parser.faults
 
 
@@ -82,6 +86,8 @@ class _Parser:
         for key, value in raw.items():
             if key in ELSEWHERE:
                 self.fault(at.down(key).name, ELSEWHERE[key], value)
+            elif key == "measure" and at.conditions:
+                self.fault(at.down(key).name, MEASURED_ALIKE, value)
             elif key not in ("choice", "label"):
                 items[key] = self.node(value, at.down(key))
             elif key == "label":
