@@ -293,7 +293,8 @@ def test_a_search_refused_for_its_metric_leaves_no_study(
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with pytest.raises(DataError, match="fid needs"):
         service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
-    assert not (tmp_path / "runs" / tree["name"]).exists()
+    left = [path.name for path in (tmp_path / "runs" / tree["name"]).iterdir()]
+    assert left == ["search.lock"]
 
 
 def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
