@@ -30,7 +30,8 @@ FIGURES = (
     "dead_unit_share",
     "code_probe_accuracy",
 )
-WEIGHTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+L1_WEIGHTS = (1e-3, 1e-2, 3e-2, 1e-1, 1.0)
+KL_WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
 
 
 def codings(code: int) -> list[tuple[dict[str, Any], str]]:
@@ -38,8 +39,8 @@ def codings(code: int) -> list[tuple[dict[str, Any], str]]:
     return [
         ({"name": "none"}, "linear"),
         ({"name": "none"}, "relu"),
-        *(({"name": "l1", "weight": weight}, "relu") for weight in WEIGHTS),
-        *(({"name": "kl", "weight": weight, "target": 0.05}, "linear") for weight in WEIGHTS),
+        *(({"name": "l1", "weight": weight}, "relu") for weight in L1_WEIGHTS),
+        *(({"name": "kl", "weight": weight, "target": 0.05}, "linear") for weight in KL_WEIGHTS),
         *(({"name": "k_sparse", "k": code * share // 8}, "linear") for share in (1, 2, 3, 4)),
     ]
 
