@@ -214,6 +214,12 @@ class TrialConfig(_Frozen):
     ema: Number = Field(
         0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off"
     )
+    ema_reach: Number = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="The average reaches back over at most this share of the steps so far",
+    )
     d_steps: Whole = Field(1, ge=1, le=100, description="Discriminator steps per generator step")
     patience: Whole = Field(
         0, ge=0, description="Reports without a better objective after which the trial ends; 0: off"
@@ -222,6 +228,11 @@ class TrialConfig(_Frozen):
     divergence: DivergenceRule = DivergenceRule()
     deterministic: Flag = Field(
         False, description="Deterministic GPU kernels: slower there; a CPU always is"
+    )
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        "highest",
+        description="Of float32 matrix products in training; lower is faster where the device has "
+        "such units: high is TF32 on a GPU, medium also bfloat16 on a CPU",
     )
     objective: Objective = Objective()
     measure: tuple[str, ...] = Field(

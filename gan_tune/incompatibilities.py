@@ -178,6 +178,12 @@ def _estimates(player: str, *networks: str) -> tuple[Incompatibility, ...]:
             "an estimate is of the adversarial loss alone; penalties need backprop",
             lambda c: _estimated(c, player) and _has_penalty(c, player),
         ),
+        _rule(
+            gradient,
+            "matmul_precision",
+            "rounded products leave nothing of a small difference of values (use highest)",
+            lambda c: _estimated(c, player) and c.matmul_precision != "highest",
+        ),
     )
 
 
@@ -369,6 +375,12 @@ ADVICE: tuple[Incompatibility, ...] = (
         "activation_kl asks for a mean of sigmoid(h) near its target, but that of relu is at least "
         "0.5, of elu and tanh 0.27 (use leaky_relu, or activation_l1)",
         _out_of_reach,
+    ),
+    _rule(
+        "matmul_precision",
+        "data",
+        "products rounded to two or three digits blur what is narrow in points (use highest)",
+        lambda c: c.matmul_precision != "highest" and _is_points(c),
     ),
     *(
         _rule(

@@ -69,6 +69,62 @@ def test_the_decoder_has_the_generators_weights_and_its_own_averages(norm: str) 
     assert {name for name in mine if mine[name].data_ptr() == its[name].data_ptr()} == shared
 
 
+@pytest.mark.parametrize("encoder", ["none", "mlp"])
+def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> None:
+    """They make its activations normal, which the player's own statistics would not."""
+    game = game_of(
+        generator={"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
+        generator_optimizer={"name": "adam", "lr": 0.05},
+        encoder=encoder,
+        ema=0.9,
+    )
+    for _ in range(30):
+        game.train_step()
+    average = game.judged()
+    if encoder != "none":
+        game.evaluated(game.reconstruct)(game.scaling.undo(game._data.batch(torch.arange(9))))
+        assert game.average_decoder is not None
+        average = game.average_decoder
+        shared = dict(game.judged().named_parameters())
+        assert all(p is shared[name] for name, p in average.named_parameters())
+    found = {}
+    for network in (average, game.decoder or game.generator):
+        layer = next(m for m in network.modules() if isinstance(m, nn.BatchNorm1d))
+        layer.register_forward_hook(lambda layer, args, output: found.update(output=output))
+        with torch.no_grad():
+            z = torch.randn(5_000, game.latent)
+            if encoder != "none":
+                chosen = torch.randint(len(game._data), (5_000,))
+                z = game.evaluated(game.encode)(game.scaling.undo(game._data.batch(chosen)))
+            network.eval()(z)
+        normal = (found["output"] - layer.bias.detach()) / layer.weight.detach()
+        found[network] = max(
+            float(normal.mean(0).abs().max()), float((normal.std(0) - 1).abs().max())
+        )
+    mine, its = found[average], found[game.decoder or game.generator]
+    assert mine < 0.1 < its
+
+
+def test_the_average_reaches_back_over_a_share_of_the_steps() -> None:
+    """At a reach of 1 all weights count alike, the first ones twice; a fast decay has no limit."""
+    wide, fast = game_of(ema=0.9999, ema_reach=1.0), game_of(ema=0.1, ema_reach=1.0)
+    first = nn.utils.parameters_to_vector(wide.generator.parameters()).detach()
+    seen = [first, first]
+    for game in (wide, fast):
+        before = first
+        for _ in range(7):
+            game.train_step()
+            now = nn.utils.parameters_to_vector(game.generator.parameters()).detach()
+            if game is wide:
+                seen.append(now)
+            else:
+                before = 0.1 * before + 0.9 * now
+        assert game.average is not None
+        average = nn.utils.parameters_to_vector(game.average.parameters())
+        expected = torch.stack(seen).mean(0) if game is wide else before
+        torch.testing.assert_close(average, expected)
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("output", ["sigmoid", "tanh", "linear"])
 def test_the_output_is_no_hidden_activation(name: str, output: str) -> None:

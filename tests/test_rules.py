@@ -14,6 +14,7 @@ from gan_tune.catalogue import catalogue
 from gan_tune.config import Incompatibility, TrialConfig
 from gan_tune.errors import ConfigError, SpaceError
 from gan_tune.gan.estimators import OBSTACLES
+from gan_tune.gan.game import PLAYERS
 from gan_tune.gan.networks.layers import ACTIVATIONS
 from gan_tune.incompatibilities import INCOMPATIBILITIES
 from gan_tune.metrics import METRICS, NO_OBJECTIVES
@@ -127,6 +128,13 @@ ESTIMATES: dict[tuple[str, str], tuple[Changes, Changes]] = {
         penalty("l2", network="discriminator"),
     ),
     ("discriminator_gradient", "penalties"): (R1, penalty("activation_l1")),
+    **{
+        (f"{player}_gradient", "matmul_precision"): (
+            {"matmul_precision": "high"},
+            {"matmul_precision": "highest"},
+        )
+        for player in PLAYERS
+    },
 }
 """The rules of estimates, by their fields: with an estimate of the gradient that the first says."""
 
@@ -245,6 +253,12 @@ ADVISED: dict[str, tuple[Changes, Changes]] = {
     "Adam's momentum": (
         CLIPPED | {"discriminator_optimizer": {"name": "adam", "lr": 1e-4, "beta1": 0.5}},
         CLIPPED | {"discriminator_optimizer": {"name": "adam", "lr": 1e-4, "beta1": 0.0}},
+    ),
+    "products rounded": (
+        data("ring", scale="symmetric")
+        | generator(output="tanh")
+        | {"matmul_precision": {"choice": ["highest", "medium"]}},
+        {"matmul_precision": "medium"},
     ),
     "nesterov looks": (
         {"generator_optimizer": {"name": "sgd", "lr": 1e-2, "nesterov": True}},

@@ -64,6 +64,8 @@ SPARSITY_ARGS: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "ema": {"ema": 0.9},
+    "ema of a wide reach": {"ema": 0.999, "ema_reach": 0.5},
+    **{f"{p} precision": {"matmul_precision": p} for p in ("highest", "high", "medium")},
     "batch norm in G": {
         "generator": {"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
         "ema": 0.9,
@@ -342,6 +344,26 @@ def test_training_and_evaluation_take_the_kernels_that_the_trial_asks_for(
     finally:
         torch.use_deterministic_algorithms(False)
     assert seen == {(True, asked), (False, asked)}
+
+
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+def test_training_multiplies_in_the_precision_that_the_trial_asks_for(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And evaluation exactly, as does whoever loads the generator."""
+    seen = set()
+    forward = Generator.forward
+
+    def noting(network: Generator, z: torch.Tensor) -> torch.Tensor:
+        seen.add((network.training, torch.get_float32_matmul_precision()))
+        return forward(network, z)
+
+    monkeypatch.setattr(Generator, "forward", noting)
+    config = trial_config(matmul_precision=asked, generator={"name": "user_networks:Generator"})
+    seen.clear()
+    next(run(config))
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert seen == {(True, asked), (False, "highest")}
 
 
 def test_a_generator_of_one_sample_has_collapsed() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from gan_tune.config import Part, TrialConfig
 from gan_tune.gan import checkpoint
@@ -34,7 +35,6 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.gan.randomness import global_generators, global_state, seeded, seeded_globals
 from gan_tune.gan.residence import resident
-from gan_tune.gan.reweighted import reweighted
 from gan_tune.gan.scaling import scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES, idle_share
@@ -46,8 +46,6 @@ Player = Literal["generator", "discriminator"]
 PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
 
 EVALUATION_BATCH = 2_000
-EMA_WARM_UP = 10
-"""The average follows the weights closely at first: decay ≤ (1 + t) / (10 + t) at step t."""
 
 Network = Callable[[Tensor], Tensor]
 Gradients = Sequence[Tensor]
@@ -133,6 +131,7 @@ class Game:
             for name in ("data", "latent", "view", "penalty", "gradient")
         }
         self._slow = self._fast_weights() if config.lookahead.every else []
+        self._settled: dict[nn.Module, int] = {}
 
     def _build(self, dataset: Dataset) -> None:
         """The networks, initialised from the trial's seed, and the generators' state after it."""
@@ -161,6 +160,9 @@ class Game:
         if config.ema:
             with seeded_globals(config.seed, "networks", device):
                 self.average = built("generator", config.generator)
+        self.average_decoder = (
+            _sharing_weights(self.average) if self.average and self.decoder else None
+        )
         self._activations: list[Tensor] = []
         if any(PENALTIES[part.name].of == "activations" for part in config.penalties):
             for layer in hidden_activations(self.generator):
@@ -179,6 +181,7 @@ class Game:
             "encoder": self.encoder,
             "decoder": self.decoder,
             "average": self.average,
+            "average_decoder": self.average_decoder,
         }
         return {name: network for name, network in found.items() if network is not None}
 
@@ -383,7 +386,10 @@ class Game:
     @torch.no_grad()
     def _follow(self) -> None:
         assert self.average is not None
-        decay = min(self.config.ema, (1 + self.step) / (EMA_WARM_UP + self.step))
+        # At the limit weights count by a power of their step (Karras et al. 2024, "Analyzing and
+        # improving the training dynamics of diffusion models"), so that early ones are forgotten.
+        reach = self.config.ema_reach * (1 + self.step)
+        decay = min(self.config.ema, reach / (1 + reach))
         torch._foreach_lerp_(
             list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
         )
@@ -416,8 +422,10 @@ class Game:
     def reconstruct(self, real: Tensor) -> Tensor:
         """G(T(E(x))) in data space."""
         assert self.decoder is not None
-        weights: dict[str, Tensor] = dict(self.judged().named_parameters())
-        return self.scaling.undo(reweighted(self.decoder, weights)(self.encode(real)))
+        if self.average_decoder is not None:
+            self._settle(self.average_decoder, self.decoder, self._codes)
+        samples: Tensor = (self.average_decoder or self.decoder)(self.encode(real))
+        return self.scaling.undo(samples)
 
     def evaluated(self, function: Network) -> Network:
         """A function of samples in data space; the networks are in eval mode, without a graph."""
@@ -438,9 +446,35 @@ class Game:
         """The generator that is judged, drawn, kept and exported: the average where it is on."""
         if self.average is None:
             return self.generator
-        for mine, its in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(its)
+        self._settle(self.average, self.generator, self._noise)
         return self.average
+
+    @torch.no_grad()
+    def _settle(self, average: nn.Module, player: nn.Module, inputs: Callable[[], Tensor]) -> None:
+        """Give averaged weights the player's buffers, but batch statistics of their own.
+
+        The player's running averages are of other weights, each batch's of the step that it had
+        come to. Sources: Izmailov et al. 2018, "Averaging weights leads to wider optima"; Brock et
+        al. 2019, "Large scale GAN training" (standing statistics).
+        """
+        if self._settled.get(average) == self.step:
+            return
+        self._settled[average] = self.step
+        for mine, its in zip(average.buffers(), player.buffers(), strict=True):
+            mine.copy_(its)
+        with seeded_globals(self.config.seed, "statistics", self.device):
+            update_bn([inputs()], average)
+
+    def _noise(self) -> Tensor:
+        random = seeded(self.config.seed, "statistics", self.device)
+        return torch.randn(EVALUATION_BATCH, self.latent, generator=random, device=self.device)
+
+    def _codes(self) -> Tensor:
+        random = seeded(self.config.seed, "statistics", self.device)
+        chosen = torch.randint(
+            len(self._data), (EVALUATION_BATCH,), generator=random, device=self.device
+        )
+        return self.encode(self._data.batch(chosen))
 
     # ---------------------------------------------------------------- state
 
@@ -453,6 +487,16 @@ class Game:
             yield
         finally:
             _use_deterministic_kernels(outer)
+
+    @contextmanager
+    def own_precision(self) -> Iterator[None]:
+        """Multiply matrices in the trial's precision, as training does; evaluation is exact."""
+        outer = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.config.matmul_precision)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(outer)
 
     @contextmanager
     def own_random_state(self) -> Iterator[None]:
@@ -497,6 +541,7 @@ class Game:
             if saved.scalars["optimizers"][player] == self._state_kinds[player]:
                 checkpoint.load_optimizer(optimizer, saved.under(f"{player}_optimizer"))
         self.step, self._d_steps = saved.scalars["step"], saved.scalars["d_steps"]
+        self._settled.clear()
 
 
 class WithEncoder(nn.Module):

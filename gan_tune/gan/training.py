@@ -158,7 +158,8 @@ class Training:
         started = time.perf_counter()
         target = next(s for s in self.config.report_steps if s > self.step)
         self.game.begin_window()
-        with self.game.own_kernels(), self.game.own_random_state():
+        game = self.game
+        with game.own_kernels(), game.own_precision(), game.own_random_state():
             sound = self._train_to(target)
         trained = time.perf_counter()
         # A user's generator may draw noise of its own, in evaluation too.
