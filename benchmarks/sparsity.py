@@ -34,8 +34,8 @@ FIGURES = (
     "dead_unit_share",
     "code_probe_accuracy",
 )
-L1_WEIGHTS = (1e-3, 1e-2, 3e-2, 1e-1, 1.0)
-KL_WEIGHTS = (1e-3, 1e-2, 1e-1, 1.0)
+L1_WEIGHTS = (1e-3, 1e-2, 3e-2, 1e-1)
+KL_WEIGHTS = (1e-3, 1e-2, 1e-1)
 
 
 def codings(code: int) -> list[tuple[dict[str, Any], str]]:
@@ -45,7 +45,7 @@ def codings(code: int) -> list[tuple[dict[str, Any], str]]:
         ({"name": "none"}, "relu"),
         *(({"name": "l1", "weight": weight}, "relu") for weight in L1_WEIGHTS),
         *(({"name": "kl", "weight": weight, "target": 0.05}, "linear") for weight in KL_WEIGHTS),
-        *(({"name": "k_sparse", "k": code * share // 8}, "linear") for share in (1, 2, 3, 4)),
+        *(({"name": "k_sparse", "k": code * share // 8}, "linear") for share in (1, 2, 4)),
     ]
 
 

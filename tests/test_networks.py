@@ -235,15 +235,18 @@ def test_a_generator_is_exported_for_any_batch(
         torch.testing.assert_close(exported(z), network(z), rtol=1e-5, atol=1e-6)
 
 
-def test_the_best_generator_is_the_one_that_was_judged() -> None:
-    network = {"name": "dcgan", "latent": LATENT, "width": 4, "norm": "spectral", "attention": True}
-    config = trial_config(generator=network, steps=3, evaluations=1)
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("norm", ["spectral", "batch"])
+def test_the_best_generator_is_the_one_that_was_judged(norm: str, ema: float) -> None:
+    network = {"name": "dcgan", "latent": LATENT, "width": 4, "norm": norm, "attention": True}
+    config = trial_config(generator=network, steps=3, evaluations=1, ema=ema)
     dataset = dataset_of(config.data)
     training = Training(config, dataset, build_judge(dataset, "selection"))
     generator = best_generator(config, dataset, training.next_report().checkpoint())
     z = torch.randn(5, LATENT)
     with torch.no_grad():
-        torch.testing.assert_close(generator(z), training.game.networks["generator"].eval()(z))
+        judged = training.game.networks["average" if ema else "generator"].eval()
+        torch.testing.assert_close(generator(z), judged(z))
 
 
 @pytest.mark.parametrize(("role", "name"), NAMES)

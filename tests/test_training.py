@@ -13,13 +13,14 @@ import torch
 from conftest import trial_config
 from test_data import OWN_ARGUMENTS
 from torch import nn
-from user_networks import Generator
+from user_networks import Generator, NoisyNormal
 
 from gan_tune.catalogue import dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS
+from gan_tune.gan.averages import STATISTICS_BATCHES
 from gan_tune.gan.data import DATASETS
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.export import best_generator, draw
@@ -33,7 +34,7 @@ from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.scaling import SCALES, scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
-from gan_tune.gan.training import Report, train
+from gan_tune.gan.training import Report, Training, train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
 
@@ -347,10 +348,11 @@ def test_training_and_evaluation_take_the_kernels_that_the_trial_asks_for(
 
 
 @pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+@pytest.mark.parametrize("outside", ["highest", "medium"])
 def test_training_multiplies_in_the_precision_that_the_trial_asks_for(
-    asked: str, monkeypatch: pytest.MonkeyPatch
+    asked: str, outside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And evaluation exactly, as does whoever loads the generator."""
+    """And evaluation exactly, whatever a user's network or an earlier trial has set."""
     seen = set()
     forward = Generator.forward
 
@@ -359,11 +361,55 @@ def test_training_multiplies_in_the_precision_that_the_trial_asks_for(
         return forward(network, z)
 
     monkeypatch.setattr(Generator, "forward", noting)
-    config = trial_config(matmul_precision=asked, generator={"name": "user_networks:Generator"})
+    network = {"name": "user_networks:Generator"}
+    reports = run(trial_config(matmul_precision=asked, generator=network, ema=0.9))
     seen.clear()
-    next(run(config))
-    assert torch.get_float32_matmul_precision() == "highest"
+    torch.set_float32_matmul_precision(outside)
+    try:
+        next(reports)
+        assert torch.get_float32_matmul_precision() == outside
+    finally:
+        torch.set_float32_matmul_precision("highest")
     assert seen == {(True, asked), (False, "highest")}
+
+
+def test_a_precision_set_for_one_backend_fails_no_trial() -> None:
+    """Then torch cannot tell the precision in one word, and raises where it is asked for it."""
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
+    try:
+        with pytest.raises(RuntimeError, match="precision"):
+            torch.get_float32_matmul_precision()
+        assert [r.outcome for r in run(trial_config(steps=2, evaluations=1))] == ["completed"]
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        matmul.fp32_precision = before
+
+
+def test_a_networks_own_noise_is_not_that_of_its_input() -> None:
+    """It has another seed, in evaluation and where averages take their statistics."""
+    network = {"name": "user_networks:NoisyNormal"}
+    config = trial_config(generator=network, ema=0.9, steps=2, evaluations=1)
+    dataset = dataset_of(config.data)
+    training = Training(config, dataset, build_judge(dataset, "selection"))
+    variances = []
+    forward = nn.BatchNorm1d.forward
+
+    def noting(layer: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > config.data.args["batch_size"]:
+            variances.append(float(x.var()))
+        return forward(layer, x)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(nn.BatchNorm1d, "forward", noting)
+        training.next_report()
+    assert len(variances) > STATISTICS_BATCHES
+    assert variances == pytest.approx([2.0] * len(variances), rel=0.15)  # 4 if noise equals z
+    average = training.game.judged()
+    assert isinstance(average, NoisyNormal)
+    assert float(average.norm.running_var.mean()) == pytest.approx(2.0, rel=0.05)  # type: ignore[union-attr]
 
 
 def test_a_generator_of_one_sample_has_collapsed() -> None:
@@ -462,6 +508,10 @@ FORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "EMA begins": ({}, {"ema": 0.9}),
     "EMA ends": ({"ema": 0.9}, {}),
+    "EMA over batch norm begins": (
+        VARIANTS["batch norm in a decoder"] | {"ema": 0.0},
+        VARIANTS["batch norm in a decoder"],
+    ),
     "lookahead begins": ({}, {"lookahead": {"every": 5, "alpha": 0.5}}),
     "lookahead ends": ({"lookahead": {"every": 5, "alpha": 0.5}}, {}),
     "clipping": ({}, {"gradient_clip": {"name": "norm", "max_norm": 0.5}}),

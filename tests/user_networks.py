@@ -123,6 +123,17 @@ class Noisy(Generator):
         return super().forward(z + torch.randn_like(z))
 
 
+class NoisyNormal(Generator):
+    """And normalises over the batch what it has drawn."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int = 5) -> None:
+        super().__init__(shape, latent)
+        self.norm = nn.BatchNorm1d(latent)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(self.norm(z + torch.randn_like(z)))
+
+
 class Constant(nn.Module):
     """One learned sample, whatever the noise."""
 

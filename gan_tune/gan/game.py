@@ -15,11 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from gan_tune.config import Part, TrialConfig
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS, instance_noise, noise_level
+from gan_tune.gan.averages import follow, statistics_batches, take_batch_statistics
 from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.gradients import (
@@ -46,9 +46,6 @@ Player = Literal["generator", "discriminator"]
 PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
 
 EVALUATION_BATCH = 2_000
-STATISTICS_BATCHES = 4
-"""Batches of which averaged weights take their statistics: with one of them the Fréchet distance of
-`mlp` scatters by 3 % with their draw, with four by less than 1 %."""
 
 Network = Callable[[Tensor], Tensor]
 Gradients = Sequence[Tensor]
@@ -76,6 +73,7 @@ class Game:
     def __init__(self, config: TrialConfig, dataset: Dataset, device: torch.device) -> None:
         self.config, self.device = config, device
         self.scaling = scaling_of(dataset, config.data.args["scale"])
+        self.shape = dataset.shape
         self._data = resident(dataset.train, device, scaling=self.scaling)
         self.batch: int = config.data.args["batch_size"]
         self.latent: int = config.generator.args["latent"]
@@ -163,8 +161,11 @@ class Game:
         if config.ema:
             with seeded_globals(config.seed, "networks", device):
                 self.average = built("generator", config.generator)
+        # Never trained: what it has of its own is taken anew wherever it serves.
         self.average_decoder = (
-            _sharing_weights(self.average) if self.average and self.decoder else None
+            _sharing_weights(self.average).eval()
+            if self.average is not None and self.decoder is not None
+            else None
         )
         self._activations: list[Tensor] = []
         if any(PENALTIES[part.name].of == "activations" for part in config.penalties):
@@ -184,7 +185,6 @@ class Game:
             "encoder": self.encoder,
             "decoder": self.decoder,
             "average": self.average,
-            "average_decoder": self.average_decoder,
         }
         return {name: network for name, network in found.items() if network is not None}
 
@@ -199,7 +199,13 @@ class Game:
         if every and self.step % every == 0:
             self._look_back()
         if self.average is not None:
-            self._follow()
+            follow(
+                list(self.average.parameters()),
+                list(self.generator.parameters()),
+                step=self.step,
+                ema=self.config.ema,
+                reach=self.config.ema_reach,
+            )
 
     def _discriminator_is_due(self) -> bool:
         block = self.config.block
@@ -387,17 +393,6 @@ class Game:
     # ---------------------------------------------------------------- averages of weights
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        assert self.average is not None
-        # At the limit weights count by a power of their step (Karras et al. 2024, "Analyzing and
-        # improving the training dynamics of diffusion models"), so that early ones are forgotten.
-        reach = self.config.ema_reach * (1 + self.step)
-        decay = min(self.config.ema, reach / (1 + reach))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
-        )
-
-    @torch.no_grad()
     def _look_back(self) -> None:
         """Lookahead: slow ← slow + α (fast − slow), and both players go on from there."""
         torch._foreach_lerp_(self._slow, self._weights(), self.config.lookahead.alpha)
@@ -425,9 +420,11 @@ class Game:
     def reconstruct(self, real: Tensor) -> Tensor:
         """G(T(E(x))) in data space."""
         assert self.decoder is not None
+        decoder = self.decoder
         if self.average_decoder is not None:
-            self._settle(self.average_decoder, self.decoder, self._codes)
-        samples: Tensor = (self.average_decoder or self.decoder)(self.encode(real))
+            decoder = self.average_decoder
+            self._settle(decoder, self.decoder, self._codes)
+        samples: Tensor = decoder(self.encode(real))
         return self.scaling.undo(samples)
 
     def evaluated(self, function: Network) -> Network:
@@ -452,24 +449,25 @@ class Game:
         self._settle(self.average, self.generator, self._noise)
         return self.average
 
-    @torch.no_grad()
     def _settle(
-        self, average: nn.Module, player: nn.Module, inputs: Callable[[torch.Generator], Tensor]
+        self,
+        average: nn.Module,
+        source: nn.Module,
+        inputs: Callable[[torch.Generator], Tensor],
     ) -> None:
-        """Give averaged weights the player's buffers, but batch statistics of their own.
+        """Give an average the other buffers of its source, but batch statistics of its own.
 
-        The player's running averages are of other weights, each batch's of the step that it had
-        come to. Sources: Izmailov et al. 2018, "Averaging weights leads to wider optima"; Brock et
-        al. 2019, "Large scale GAN training" (standing statistics).
+        The source's running averages are of other weights: of those that each step had come to.
         """
         if self._settled.get(average) == self.step:
             return
         self._settled[average] = self.step
-        random = seeded(self.config.seed, "statistics", self.device)
-        for mine, its in zip(average.buffers(), player.buffers(), strict=True):
+        for mine, its in zip(average.buffers(), source.buffers(), strict=True):
             mine.copy_(its)
-        with seeded_globals(self.config.seed, "statistics", self.device):
-            update_bn([inputs(random) for _ in range(STATISTICS_BATCHES)], average)
+        random = seeded(self.config.seed, "statistics", self.device)
+        count = statistics_batches(self.shape, EVALUATION_BATCH)
+        with seeded_globals(self.config.seed, "noise in statistics", self.device):
+            take_batch_statistics(average, (inputs(random) for _ in range(count)))
 
     def _noise(self, random: torch.Generator) -> Tensor:
         return torch.randn(EVALUATION_BATCH, self.latent, generator=random, device=self.device)
@@ -483,24 +481,23 @@ class Game:
     # ---------------------------------------------------------------- state
 
     @contextmanager
-    def own_kernels(self) -> Iterator[None]:
-        """Run with deterministic kernels if the trial asks for them, and with any if not."""
-        outer = torch.get_deterministic_debug_mode()
-        _use_deterministic_kernels("error" if self.config.deterministic else "default")
-        try:
-            yield
-        finally:
-            _use_deterministic_kernels(outer)
+    def own_kernels(self, matmul_precision: str = "highest") -> Iterator[None]:
+        """Run with deterministic kernels if the trial asks for them, and with any if not.
 
-    @contextmanager
-    def own_precision(self) -> Iterator[None]:
-        """Multiply matrices in the trial's precision, as training does; evaluation is exact."""
-        outer = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(self.config.matmul_precision)
+        And multiply matrices in this precision, whatever the process has.
+        """
+        outer = torch.get_deterministic_debug_mode()
+        try:
+            outer_precision = torch.get_float32_matmul_precision()
+        except RuntimeError:  # it was set backend by backend, which no one word can say
+            outer_precision = "highest"
+        _use_deterministic_kernels("error" if self.config.deterministic else "default")
+        torch.set_float32_matmul_precision(matmul_precision)
         try:
             yield
         finally:
-            torch.set_float32_matmul_precision(outer)
+            torch.set_float32_matmul_precision(outer_precision)
+            _use_deterministic_kernels(outer)
 
     @contextmanager
     def own_random_state(self) -> Iterator[None]:

@@ -158,13 +158,13 @@ class Training:
         started = time.perf_counter()
         target = next(s for s in self.config.report_steps if s > self.step)
         self.game.begin_window()
-        game = self.game
-        with game.own_kernels(), game.own_precision(), game.own_random_state():
+        precision = self.config.matmul_precision
+        with self.game.own_kernels(precision), self.game.own_random_state():
             sound = self._train_to(target)
         trained = time.perf_counter()
         # A user's generator may draw noise of its own, in evaluation too.
-        noise_of_its_own = seeded_globals(self.config.seed, "evaluation", self.game.device)
-        with self.game.own_kernels(), noise_of_its_own:
+        own_noise = seeded_globals(self.config.seed, "noise in evaluation", self.game.device)
+        with self.game.own_kernels(), own_noise:
             samples = self.sample(self.judge.count, "evaluation")
             metrics = dict(self.judge(samples, models=self._models()))
             grid = self._grid(samples)
