@@ -1,0 +1,135 @@
+"""Averages of the generator's weights, side by side in one training run.
+
+The second setting that the search `mlp` starts from, on Fashion-MNIST. Averages change nothing of
+the training, so that one run has them all: by decay, by how far back they reach, and with batch
+statistics of their own or with those of the generator that moves on.
+
+    python benchmarks/averages.py [--steps 14000] [--seeds 1]
+
+The table gives the Fréchet distance on the selection split at a quarter of the steps and so on, and
+then the time of a step in exact and in rounded matrix products, in turns (see `matmul_precision`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import platform
+import time
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from gan_tune.gan.game import Game
+    from gan_tune.metrics.judge import Judge
+
+LOOKS = 4
+TIMED_STEPS = 400
+AVERAGES = {
+    "decay 0.9": (0.9, 1.0),
+    "decay 0.99": (0.99, 1.0),
+    "decay 0.999": (0.999, 1.0),
+    "a tenth of the way": (1 - 1e-9, 0.1),
+    "a fifth": (1 - 1e-9, 0.2),
+    "a third": (1 - 1e-9, 1 / 3),
+    "two thirds": (1 - 1e-9, 2 / 3),
+}
+"""Name → `ema` and `ema_reach`, one of which does not matter."""
+
+
+def game_of(seed: int) -> tuple[Game, Judge]:
+    from gan_tune import service
+    from gan_tune.catalogue import dataset_of
+    from gan_tune.gan.game import Game
+    from gan_tune.metrics import build_judge
+
+    space = service.load_space("mlp")
+    config = space.config(space.start_assignments()[1], seed)
+    dataset = dataset_of(config.data)
+    return Game(config, dataset, torch.device("cpu")), build_judge(dataset, "selection")
+
+
+def distance(game: Game, judge: Judge, network: nn.Module, *, own_statistics: bool) -> float:
+    """The Fréchet distance of a copy of a generator."""
+    from gan_tune.gan.averages import take_batch_statistics
+
+    judged = copy.deepcopy(network)
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        if own_statistics:
+            batches = torch.randn(8_000, game.latent, generator=random).split(2_000)
+            take_batch_statistics(judged, batches)
+        judged.eval()
+        z = torch.randn(judge.count, game.latent, generator=random)
+        samples = torch.cat([game.scaling.undo(judged(part)) for part in z.split(2_000)])
+    return judge(samples)["frechet_distance"]
+
+
+def measured(seed: int, steps: int) -> dict[str, list[float]]:
+    """Row → the distances at each look."""
+    from gan_tune.gan.averages import follow
+
+    game, judge = game_of(seed)
+    weights = list(game.generator.parameters())
+    averages = {name: copy.deepcopy(game.generator) for name in AVERAGES}
+    rows: dict[str, list[float]] = {"no average": [], "decay 0.999, the generator's statistics": []}
+    rows |= {name: [] for name in AVERAGES}
+    for look in range(1, LOOKS + 1):
+        with game.own_kernels(game.config.matmul_precision):
+            while game.step < steps * look // LOOKS:
+                game.train_step()
+                for name, (ema, reach) in AVERAGES.items():
+                    mine = list(averages[name].parameters())
+                    follow(mine, weights, step=game.step, ema=ema, reach=reach)
+        as_it_moves = averages["decay 0.999"]
+        for mine, its in zip(as_it_moves.buffers(), game.generator.buffers(), strict=True):
+            mine.copy_(its)
+        rows["no average"].append(distance(game, judge, game.generator, own_statistics=False))
+        rows["decay 0.999, the generator's statistics"].append(
+            distance(game, judge, as_it_moves, own_statistics=False)
+        )
+        for name, average in averages.items():
+            rows[name].append(distance(game, judge, average, own_statistics=True))
+        print(f"seed {seed}, {game.step} steps", flush=True)
+    return rows
+
+
+def step_times() -> dict[str, float]:
+    """Precision of matrix products → milliseconds a step."""
+    game, _ = game_of(seed=0)
+    seconds: dict[str, list[float]] = {"highest": [], "medium": []}
+    for turn in range(6):
+        for precision, taken in seconds.items():
+            with game.own_kernels(precision):
+                started = time.perf_counter()
+                for _ in range(TIMED_STEPS):
+                    game.train_step()
+            if turn:  # the first one warms up
+                taken.append(1e3 * (time.perf_counter() - started) / TIMED_STEPS)
+    return {precision: fmean(taken) for precision, taken in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=14_000)
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, one thread", flush=True)
+    runs = [measured(seed, options.steps) for seed in range(options.seeds)]
+    looks = [str(options.steps * look // LOOKS) for look in range(1, LOOKS + 1)]
+    print(f"\n| average | {' | '.join(looks)} |")
+    print("|---" * (LOOKS + 1) + "|")
+    for name in runs[0]:
+        means = (fmean(values) for values in zip(*(run[name] for run in runs), strict=True))
+        print(f"| {name} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |")
+    for precision, taken in step_times().items():
+        print(f"{precision}: {taken:.2f} ms a step")
+
+
+if __name__ == "__main__":
+    main()
