@@ -26,6 +26,8 @@ def line(name: str, storage: Path) -> str:
     uri = f"sqlite:///{storage / 'mlflow.db'}"
     space = service.load_space(name)
     result = service.search(space, storage=storage / "runs", tracking_uri=uri)
+    if not result.finished:
+        raise SystemExit(f"{name}: interrupted; the same command goes on")
     won = None if result.champion is None else int(result.champion["setting"])
     seeds = {row["setting"]: row["seeds"] for row in result.rows}
     first = result.test.get(f"test.first.{result.metric}", math.nan)  # nan: no time to confirm it
