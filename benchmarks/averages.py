@@ -38,7 +38,7 @@ AVERAGES = {
     "a third": (1 - 1e-9, 1 / 3),
     "two thirds": (1 - 1e-9, 2 / 3),
 }
-"""Name → `ema` and `ema_reach`, one of which does not matter."""
+"""Name → `ema` and `ema_reach`; a decay has no limit of reach here, a reach none of decay."""
 
 
 def game_of(seed: int) -> tuple[Game, Judge]:
@@ -86,8 +86,9 @@ def measured(seed: int, steps: int) -> dict[str, list[float]]:
                     mine = list(averages[name].parameters())
                     follow(mine, weights, step=game.step, ema=ema, reach=reach)
         as_it_moves = averages["decay 0.999"]
-        for mine, its in zip(as_it_moves.buffers(), game.generator.buffers(), strict=True):
-            mine.copy_(its)
+        buffers = zip(as_it_moves.buffers(), game.generator.buffers(), strict=True)
+        for buffer, its in buffers:
+            buffer.copy_(its)
         rows["no average"].append(distance(game, judge, game.generator, own_statistics=False))
         rows["decay 0.999, the generator's statistics"].append(
             distance(game, judge, as_it_moves, own_statistics=False)

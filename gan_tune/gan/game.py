@@ -487,6 +487,8 @@ class Game:
         And multiply matrices in this precision, whatever the process has.
         """
         outer = torch.get_deterministic_debug_mode()
+        matmuls = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+        by_backend = [matmul.fp32_precision for matmul in matmuls]
         try:
             outer_precision = torch.get_float32_matmul_precision()
         except RuntimeError:  # it was set backend by backend, which no one word can say
@@ -497,6 +499,8 @@ class Game:
             yield
         finally:
             torch.set_float32_matmul_precision(outer_precision)
+            for matmul, precision in zip(matmuls, by_backend, strict=True):
+                matmul.fp32_precision = precision
             _use_deterministic_kernels(outer)
 
     @contextmanager

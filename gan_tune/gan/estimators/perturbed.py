@@ -26,7 +26,7 @@ its own, and nothing that differentiates (penalties on D's gradient) or leaves t
 Copy = Callable[[Tensor], Network]
 """The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
 
-CHUNK_BYTES = {"cpu": 2**21}
+CHUNK_BYTES = {"cpu": 2**23}
 """What the largest value of a chunk's copies may take together: on a CPU as much as its caches
 hold, elsewhere so much that the number of launches no longer counts."""
 OTHER_CHUNK_BYTES = 2**28
