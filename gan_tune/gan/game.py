@@ -487,7 +487,7 @@ class Game:
         And multiply matrices in this precision, whatever the process has.
         """
         outer = torch.get_deterministic_debug_mode()
-        matmuls = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+        matmuls = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
         by_backend = [matmul.fp32_precision for matmul in matmuls]
         try:
             outer_precision = torch.get_float32_matmul_precision()
