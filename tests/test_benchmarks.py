@@ -37,6 +37,10 @@ def test_a_search_without_a_tested_champion_has_a_row(
     result = SimpleNamespace(
         test={}, metric="coverage", outcomes={"pruned": 3}, seconds=60.0, champion=None, rows=[]
     )
+    result.finished = True
     monkeypatch.setattr(systems.service, "search", lambda space, **options: result)
     row = systems.line("digits", tmp_path)
     assert row == "| `digits` | 3 | 1.0 | coverage | nan (0) | nan (0) | none | nan | nan |"
+    result.finished = False
+    with pytest.raises(SystemExit, match="digits: interrupted"):
+        systems.line("digits", tmp_path)
