@@ -55,17 +55,18 @@ def game_of(seed: int) -> tuple[Game, Judge]:
 
 def distance(game: Game, judge: Judge, network: nn.Module, *, own_statistics: bool) -> float:
     """The Fréchet distance of a copy of a generator."""
-    from gan_tune.gan.averages import take_batch_statistics
+    from gan_tune.gan.averages import STATISTICS_BATCHES, take_batch_statistics
+    from gan_tune.gan.game import EVALUATION_BATCH
 
     judged = copy.deepcopy(network)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         if own_statistics:
-            batches = torch.randn(8_000, game.latent, generator=random).split(2_000)
-            take_batch_statistics(judged, batches)
+            z = torch.randn(STATISTICS_BATCHES * EVALUATION_BATCH, game.latent, generator=random)
+            take_batch_statistics(judged, z.split(EVALUATION_BATCH))
         judged.eval()
         z = torch.randn(judge.count, game.latent, generator=random)
-        samples = torch.cat([game.scaling.undo(judged(part)) for part in z.split(2_000)])
+        samples = torch.cat([game.scaling.undo(judged(part)) for part in z.split(EVALUATION_BATCH)])
     return judge(samples)["frechet_distance"]
 
 

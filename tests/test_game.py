@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_the_decoder_has_the_generators_weights_and_its_own_averages(norm: str) 
 
 @pytest.mark.parametrize("encoder", ["none", "mlp"])
 def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> None:
-    """They make its activations normal, which the player's own statistics would not."""
+    """They make its activations normal, which the statistics of the player's weights would not."""
     game = game_of(
         generator={"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
         generator_optimizer={"name": "adam", "lr": 0.05},
@@ -87,22 +88,24 @@ def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> No
         average = game.average_decoder
         shared = dict(game.judged().named_parameters())
         assert all(p is shared[name] for name, p in average.named_parameters())
-    found = {}
-    for network in (average, game.decoder or game.generator):
+    found = []
+    moving = copy.deepcopy(average)
+    source = (game.decoder or game.generator).buffers()
+    for buffer, its in zip(moving.buffers(), source, strict=True):
+        buffer.copy_(its)
+    output: list[Tensor] = []
+    for network in (average, moving):
         layer = next(m for m in network.modules() if isinstance(m, nn.BatchNorm1d))
-        layer.register_forward_hook(lambda layer, args, output: found.update(output=output))
+        layer.register_forward_hook(lambda layer, args, normed: output.append(normed))
         with torch.no_grad():
             z = torch.randn(5_000, game.latent)
             if encoder != "none":
                 chosen = torch.randint(len(game._data), (5_000,))
                 z = game.evaluated(game.encode)(game.scaling.undo(game._data.batch(chosen)))
             network.eval()(z)
-        normal = (found["output"] - layer.bias.detach()) / layer.weight.detach()
-        found[network] = max(
-            float(normal.mean(0).abs().max()), float((normal.std(0) - 1).abs().max())
-        )
-    mine, its = found[average], found[game.decoder or game.generator]
-    assert mine < 0.1 < its
+        normal = (output.pop() - layer.bias.detach()) / layer.weight.detach()
+        found.append(max(float(normal.mean(0).abs().max()), float((normal.std(0) - 1).abs().max())))
+    assert found[0] < 0.1 < found[1]
 
 
 def test_the_average_reaches_back_over_a_share_of_the_steps() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -322,19 +322,25 @@ def test_a_generator_that_draws_noise_of_its_own_is_judged_alike() -> None:
     assert values[0] == values[1]
 
 
+def noted(monkeypatch: pytest.MonkeyPatch, read: Callable[[], Any]) -> set[tuple[bool, Any]]:
+    """What ``read`` says at each pass of a user's generator, and whether that is in training."""
+    seen = set()
+    forward = Generator.forward
+
+    def noting(network: Generator, z: torch.Tensor) -> torch.Tensor:
+        seen.add((network.training, read()))
+        return forward(network, z)
+
+    monkeypatch.setattr(Generator, "forward", noting)
+    return seen
+
+
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("outside", [True, False])
 def test_training_and_evaluation_take_the_kernels_that_the_trial_asks_for(
     asked: bool, outside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = set()
-    forward = Generator.forward
-
-    def noting(network: Generator, z: torch.Tensor) -> torch.Tensor:
-        seen.add((network.training, torch.are_deterministic_algorithms_enabled()))
-        return forward(network, z)
-
-    monkeypatch.setattr(Generator, "forward", noting)
+    seen = noted(monkeypatch, torch.are_deterministic_algorithms_enabled)
     # Checked and built by others, under their own setting.
     reports = run(trial_config(deterministic=asked, generator={"name": "user_networks:Generator"}))
     seen.clear()
@@ -353,14 +359,7 @@ def test_training_multiplies_in_the_precision_that_the_trial_asks_for(
     asked: str, outside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And evaluation exactly, whatever a user's network or an earlier trial has set."""
-    seen = set()
-    forward = Generator.forward
-
-    def noting(network: Generator, z: torch.Tensor) -> torch.Tensor:
-        seen.add((network.training, torch.get_float32_matmul_precision()))
-        return forward(network, z)
-
-    monkeypatch.setattr(Generator, "forward", noting)
+    seen = noted(monkeypatch, torch.get_float32_matmul_precision)
     network = {"name": "user_networks:Generator"}
     reports = run(trial_config(matmul_precision=asked, generator=network, ema=0.9))
     seen.clear()
