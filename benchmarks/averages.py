@@ -43,9 +43,9 @@ AVERAGES = {
 
 def game_of(seed: int) -> tuple[Game, Judge]:
     from gan_tune import service
-    from gan_tune.catalogue import dataset_of
     from gan_tune.gan.game import Game
     from gan_tune.metrics import build_judge
+    from gan_tune.parts.catalogue import dataset_of
 
     space = service.load_space("mlp")
     config = space.config(space.start_assignments()[1], seed)

@@ -20,8 +20,8 @@ from scipy import stats
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import KFold
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import CollapseRule
+from gan_tune.parts.catalogue import catalogue
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Dimension, Scalar, Suggest, settle
 

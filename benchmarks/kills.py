@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from gan_tune.searching.jobs import Result
-    from gan_tune.searching.storage import Storage
-    from gan_tune.searching.study import Study
+    from gan_tune.searching.leading.jobs import Result
+    from gan_tune.searching.study.study import Study
+    from gan_tune.storage.storage import Storage
 
 SEARCH = "kills"
 FIRST_SECONDS, LAST_SECONDS = 3.0, 30.0
@@ -82,7 +82,7 @@ def in_folders(
     home: Storage, trials: Iterable[str], figures: Callable[[Result], Mapping[str, object]]
 ) -> Facts:
     """Of these trials, with the ``figures`` of each report."""
-    from gan_tune.searching.conductor import read_reports
+    from gan_tune.searching.leading.conductor import read_reports
 
     held: dict[tuple[str, str], object] = {}
     for trial in trials:
@@ -95,7 +95,7 @@ def in_folders(
 
 def in_optuna(study: Study) -> Facts:
     """Of the search's own trials: those that confirm are no affair of Optuna's."""
-    from gan_tune.searching.study import curve
+    from gan_tune.searching.study.study import curve
 
     held: dict[tuple[str, str], object] = {}
     trials = study.optuna_study.get_trials(deepcopy=False)
@@ -179,8 +179,8 @@ def counts(folder: Path, trials: int, before: Mapping[str, list[bytes | None]]) 
     from mlflow import MlflowClient
 
     from gan_tune import service
-    from gan_tune.searching.storage import open_storage
-    from gan_tune.searching.study import Study
+    from gan_tune.searching.study.study import Study
+    from gan_tune.storage.storage import open_storage
 
     place = folder / "gan_tune_runs" / SEARCH
     home = open_storage(place)
@@ -206,7 +206,7 @@ def counts(folder: Path, trials: int, before: Mapping[str, list[bytes | None]]) 
 
 
 def main() -> None:
-    from gan_tune.searching.storage import open_storage
+    from gan_tune.storage.storage import open_storage
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=20)

@@ -76,8 +76,8 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
 
 def trained_again(tree: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:
     """The test figures of one fresh seed, kept in the folder under the config's digest."""
-    from gan_tune.catalogue import catalogue
     from gan_tune.config import TrialConfig
+    from gan_tune.parts.catalogue import catalogue
 
     config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
     file = folder / f"seed-{seed}-{config.digest()}.json"
@@ -95,10 +95,10 @@ def measured(config: TrialConfig) -> dict[str, float]:
     """Train to the end, and judge the best generator on the test split."""
     import torch
 
-    from gan_tune.catalogue import dataset_of
-    from gan_tune.gan.export import best_generator, draw
     from gan_tune.gan.training import train
     from gan_tune.metrics import build_judge
+    from gan_tune.model.export import best_generator, draw
+    from gan_tune.parts.catalogue import dataset_of
 
     torch.set_num_threads(1)
     dataset = dataset_of(config.data)

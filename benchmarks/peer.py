@@ -60,9 +60,9 @@ def docs_style(folder: Path, minutes: float, seed: int) -> Found:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    from gan_tune.gan.data import load_dataset
-    from gan_tune.gan.export import draw
+    from gan_tune.data.by_name import load_dataset
     from gan_tune.metrics import build_judge
+    from gan_tune.model.export import draw
 
     ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
     dataset = load_dataset("fashion_mnist")

@@ -48,8 +48,8 @@ def sobol(count: int) -> list[Setting]:
 @cache
 def _data() -> Any:
     """The data set and its judge, made once a process; they are the same for every setting."""
-    from gan_tune.data_part import dataset_of
     from gan_tune.metrics import build_judge
+    from gan_tune.parts.trial_data import dataset_of
 
     space = load_space()
     config = space.config(setting_at(space, [0.0] * len(space.dimensions())), seed=0)

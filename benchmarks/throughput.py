@@ -122,9 +122,9 @@ def missing(folder: Path, trials: int) -> dict[str, int]:
     """What is not there, of ``trials`` outcomes and REPORTS reports each."""
     from mlflow import MlflowClient
 
-    from gan_tune.searching.conductor import read_reports
-    from gan_tune.searching.storage import open_storage
-    from gan_tune.searching.study import study_as_it_stands
+    from gan_tune.searching.leading.conductor import read_reports
+    from gan_tune.searching.study.study import study_as_it_stands
+    from gan_tune.storage.storage import open_storage
 
     home = open_storage(folder / "runs" / "throughput")
     study = study_as_it_stands(folder / "runs" / "throughput" / "study.journal")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from gan_tune.gan.data import load_dataset
+from gan_tune.data.by_name import load_dataset
 from gan_tune.metrics.classifier import (
     ARCHITECTURE_NAME,
     architecture_of,

@@ -79,10 +79,10 @@ def peer_trial(config: dict[str, Any]) -> None:
     import torch
     from ray import tune
 
-    from gan_tune.catalogue import catalogue, dataset_of
     from gan_tune.config import TrialConfig
     from gan_tune.gan.training import train
     from gan_tune.metrics import build_judge
+    from gan_tune.parts.catalogue import catalogue, dataset_of
 
     torch.set_num_threads(1)
     trial = tree(1)["trial"] | {"steps": STEPS, "evaluations": REPORTS}

@@ -28,7 +28,6 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from gan_tune import service
-from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import GanTuneError
 from gan_tune.gan.estimators import ESTIMATORS, Objective
@@ -36,6 +35,7 @@ from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import build_network
 from gan_tune.gan.training import train
 from gan_tune.metrics import build_judge
+from gan_tune.parts.catalogue import catalogue, dataset_of
 
 BATCH, LATENT, HIDDEN = 1_000, 100, (128, 128)
 EPSILON, EPSILON_FLOAT64 = 1e-3, 1e-5

@@ -9,10 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gan_tune.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from gan_tune.config import TrialConfig
+    from gan_tune.data.dataset import Dataset
     from gan_tune.errors import GanTuneError
     from gan_tune.gan.training import Report
+    from gan_tune.registry.models import Generator
     from gan_tune.service import (
         SearchResult,
         first_setting,
@@ -22,13 +26,11 @@ if TYPE_CHECKING:
         train,
     )
     from gan_tune.space import SearchSpace
-    from gan_tune.tracking.registry import Generator
-
-__version__ = "0.1.0"
 
 _HOMES = {
+    "Dataset": "gan_tune.data.dataset",
     "GanTuneError": "gan_tune.errors",
-    "Generator": "gan_tune.tracking.registry",
+    "Generator": "gan_tune.registry.models",
     "Report": "gan_tune.gan.training",
     "SearchResult": "gan_tune.service",
     "SearchSpace": "gan_tune.space",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Dataset",
     "GanTuneError",
     "Generator",
     "Report",

@@ -14,8 +14,8 @@ import typer
 
 from gan_tune import __version__
 from gan_tune.errors import GanTuneError
-from gan_tune.places import DEFAULT_STORAGE
-from gan_tune.terminal import busy, console, print_line
+from gan_tune.storage.places import DEFAULT_STORAGE
+from gan_tune.words.terminal import busy, console, print_line
 
 if TYPE_CHECKING:
     from gan_tune.config import TrialConfig
@@ -206,7 +206,7 @@ def search(
 
 
 def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | None) -> None:
-    from gan_tune.wording import masked  # what is printed here stays in the logs of jobs
+    from gan_tune.words.wording import masked  # what is printed here stays in the logs of jobs
 
     record = f" --tracking-uri {shlex.quote(masked(tracking_uri))}" if tracking_uri else ""
     kept = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(masked(storage))}"
@@ -222,7 +222,7 @@ def _show_next_steps(result: SearchResult, storage: str, tracking_uri: str | Non
 
 def _say_how_to_go_on(name: str | None) -> None:
     """The same command; but after --fresh by the new search's own name, once it has one."""
-    from gan_tune.wording import masked
+    from gan_tune.words.wording import masked
 
     words = sys.argv[1:]
     if "--fresh" in words and name is not None:
@@ -418,8 +418,8 @@ def schema(
       gan-tune schema --out space.schema.json
     """
     with busy("gathering all parts"):
-        from gan_tune.catalogue import catalogue
-        from gan_tune.samples import write_file
+        from gan_tune.parts.catalogue import catalogue
+        from gan_tune.samples.files import write_file
         from gan_tune.space import json_schema
 
         text = json.dumps(json_schema(catalogue()), indent=2)
@@ -548,7 +548,7 @@ def generate(
       gan-tune generate digits/2 -n 1000 --out samples.npy
     """
     with busy("loading the generator"):
-        from gan_tune.samples import check_output, write_samples
+        from gan_tune.samples.files import check_output, write_samples
 
         check_output(out, force=force)
         from gan_tune import service
@@ -613,9 +613,9 @@ def ui(
       gan-tune ui --port 5001
     """
     with busy("opening the record"):
-        from gan_tune.mlflow_server import check_port, serve
-        from gan_tune.tracking.store import connect
-        from gan_tune.wording import masked
+        from gan_tune.record.mlflow_server import check_port, serve
+        from gan_tune.record.mlflow_store import connect
+        from gan_tune.words.wording import masked
 
         uri = connect(tracking_uri, create=False)
     if uri.startswith(("http://", "https://")):

@@ -16,12 +16,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from gan_tune.readable import clock, counted, number, short_form
+from gan_tune.words.readable import clock, counted, number, short_form
 
 if TYPE_CHECKING:
-    from gan_tune.searching.conductor import Conductor, Ending
-    from gan_tune.searching.jobs import Job, Result
-    from gan_tune.searching.study import Setting
+    from gan_tune.searching.leading.conductor import Conductor, Ending
+    from gan_tune.searching.leading.jobs import Job, Result
+    from gan_tune.searching.study.study import Setting
     from gan_tune.service import SearchResult
 
 __all__ = [

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.live import leaderboard, pareto_front, table, verdict, what_mattered
-from gan_tune.readable import clock, counted, number
-from gan_tune.terminal import console, print_line
+from gan_tune.words.readable import clock, counted, number
+from gan_tune.words.terminal import console, print_line
 
 if TYPE_CHECKING:
     from gan_tune.config import Part, TrialConfig
     from gan_tune.gan.training import Report
+    from gan_tune.registry.models import ModelInfo
     from gan_tune.service import Best, Estimate, SearchResult, SearchStatus
     from gan_tune.space import SearchSpace
-    from gan_tune.tracking.registry import ModelInfo
 
 __all__ = [
     "print_best",

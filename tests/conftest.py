@@ -11,10 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import TrialConfig
-from gan_tune.gan import idx
-from gan_tune.gan.data import Dataset, load_dataset
+from gan_tune.data import idx
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import Dataset
+from gan_tune.parts.catalogue import catalogue
 
 # They wait for processes of their own: begun first, the others fill the time beside them.
 LONG_FILES = ("test_going_on.py", "test_search.py", "test_cluster.py")

@@ -17,9 +17,9 @@ from conftest import trial_config
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from gan_tune.gan.archive import PROGRAM, SAMPLE_INPUTS, read_archive
-from gan_tune.gan.export import check_exportable
 from gan_tune.gan.networks import NETWORKS, build_network, without_parametrizations
+from gan_tune.model.archive import PROGRAM, SAMPLE_INPUTS, read_archive
+from gan_tune.model.export import check_exportable
 
 LATENT = 8
 WEIGHTS = "data/weights/model_weights_config.json"

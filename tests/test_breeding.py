@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from conftest import trial_tree
 
-from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
-from gan_tune.searching.breeding import Breeder
-from gan_tune.searching.conductor import Conductor, Ending, Next
-from gan_tune.searching.explain import common_study, importances, outcomes_by_choice
-from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.population import POPULATIONS
-from gan_tune.searching.stopping import NoStopping
-from gan_tune.searching.storage import INHERITED, open_storage, weights_at
-from gan_tune.searching.study import FIRST_SETTING, Study
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.leading.conductor import Conductor, Ending, Next
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.populations.breeding import Breeder
+from gan_tune.searching.populations.population import POPULATIONS
+from gan_tune.searching.rules.stopping import NoStopping
+from gan_tune.searching.study.insight import common_study, importances, outcomes_by_choice
+from gan_tune.searching.study.study import FIRST_SETTING, Study
 from gan_tune.space import SearchSpace
+from gan_tune.storage.storage import INHERITED, open_storage, weights_at
 
 STEPS = tuple(range(10, 101, 10))
 TRIALS, SIZE = 12, 4

@@ -27,10 +27,11 @@ import yaml
 from cpu_time import cpu_seconds
 from PIL import Image
 
-from gan_tune import __version__, cli, samples, service
+from gan_tune import __version__, cli, service
 from gan_tune.errors import OutputError, StudyError
-from gan_tune.searching.lock import hold
-from gan_tune.tracking.registry import register_champion
+from gan_tune.registry.models import register_champion
+from gan_tune.samples import files as samples
+from gan_tune.storage.lock import hold
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
@@ -896,7 +897,7 @@ def test_ui_serves_the_record_until_interrupted(searched: Searched, tmp_path: Pa
 def test_ui_names_the_server_that_keeps_the_record(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gan_tune.tracking import store
+    from gan_tune.record import mlflow_store as store
 
     monkeypatch.setattr(store, "connect", lambda uri, create: "http://me:secret@mlflow:5000")
     assert run("ui") == Ran(0, "MLflow: http://me:***@mlflow:5000\n", "")

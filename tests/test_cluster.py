@@ -31,8 +31,8 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.sdk import get_docker_host_mount_location
 
 import gan_tune
+from gan_tune.cluster import connection as cluster
 from gan_tune.errors import ClusterError
-from gan_tune.searching import cluster
 from gan_tune.space import Resources
 
 ROOT = Path(__file__).parents[1]
@@ -231,8 +231,8 @@ JOIN = """
 import json, logging, os, sys, time
 import ray
 from gan_tune.errors import GanTuneError
-from gan_tune.searching.cluster import connected, slots
-from gan_tune.searching.storage import open_storage
+from gan_tune.cluster.connection import connected, slots
+from gan_tune.storage.storage import open_storage
 from gan_tune.space import Resources
 
 logging.basicConfig(format="%(message)s")
@@ -285,8 +285,8 @@ def test_a_local_ray_is_quiet_and_holds_what_it_can(tmp_path: Path) -> None:
 LISTEN = """
 import json, sys
 import psutil, ray
-from gan_tune.searching.cluster import connected
-from gan_tune.searching.storage import open_storage
+from gan_tune.cluster.connection import connected
+from gan_tune.storage.storage import open_storage
 
 with connected("local", open_storage(sys.argv[1]), cpus=1):
     @ray.remote

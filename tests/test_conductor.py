@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from conftest import trial_tree
 
-from gan_tune.catalogue import catalogue
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.searching.champion import choose_champion
-from gan_tune.searching.conductor import Conductor, Ending, Next, read_reports
-from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.stopping import Asha, NoStopping, StoppingRule
-from gan_tune.searching.storage import Storage, open_storage
-from gan_tune.searching.study import Study
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.leading.conductor import Conductor, Ending, Next, read_reports
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.rules.champion import choose_champion
+from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
+from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
+from gan_tune.storage.storage import Storage, open_storage
 
 Curve = Callable[[Job, int], Result]
 STEPS = (20, 40, 60, 80, 100)
@@ -457,7 +457,7 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one, cut off after two reports of five, is better than the first ever was."""
-    monkeypatch.setattr("gan_tune.searching.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
     short = {"trials": 2, "steps": 100, "evaluations": 5, "minutes": 0.1}
     alone = Worker(tmp_path / "alone", slots=1, budget=short, confirm={"top": 0})
     alone.run(steady)
@@ -641,7 +641,7 @@ def test_a_champion_is_the_next_best_that_has_weights(
     worker.run(steady)
     there = {name for name, ending in worker.log.ended.items() if ending.outcome == "completed"}
     monkeypatch.setattr(
-        "gan_tune.searching.champion._generator",
+        "gan_tune.searching.rules.champion._generator",
         lambda _, job, __: job.name if job.name in there else None,
     )
     chosen = []

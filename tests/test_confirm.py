@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from gan_tune.searching.confirm import Confirmation, candidates
-from gan_tune.searching.study import Setting
+from gan_tune.searching.rules.confirmation import Confirmation, candidates
+from gan_tune.searching.study.study import Setting
 
 
 def setting(

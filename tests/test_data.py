@@ -20,12 +20,14 @@ from conftest import real_fashion_mnist
 from PIL import Image
 
 from gan_tune.config import Part, signature_arguments
-from gan_tune.data_part import dataset_of
+from gan_tune.data import cifar, idx, mapped
+from gan_tune.data.by_name import DATASETS, check_dataset, load_dataset
+from gan_tune.data.dataset import SPLITS, Dataset, Mixture
+from gan_tune.data.picture_folder import CROPS
 from gan_tune.errors import DataError
-from gan_tune.gan import cifar, idx, mapped, pictures
-from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
-from gan_tune.gan.picture_folder import CROPS
 from gan_tune.metrics import build_judge
+from gan_tune.parts.trial_data import dataset_of
+from gan_tune.samples import pictures
 
 
 def write_idx(path: Path, values: np.ndarray) -> Path:
@@ -800,7 +802,7 @@ def test_a_cache_entry_is_whole_or_not_there(tmp_path: Path, cache: Path) -> Non
 def test_two_processes_fill_the_cache_at_once(tmp_path: Path, cache: Path) -> None:
     root = write_picture_folder(tmp_path / "own")
     code = (
-        "import sys; from gan_tune.gan.data import load_dataset; "
+        "import sys; from gan_tune.data.by_name import load_dataset; "
         "print(load_dataset('image_folder', root=sys.argv[1], size=8).digest)"
     )
     command = [sys.executable, "-c", code, str(root)]
@@ -852,7 +854,7 @@ def test_x_and_y_are_split_together(tmp_path: Path) -> None:
 
 
 def test_the_data_module_needs_no_torch() -> None:
-    code = "import sys, gan_tune.gan.data; assert not {'torch', 'ray'} & set(sys.modules)"
+    code = "import sys, gan_tune.data.by_name; assert not {'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

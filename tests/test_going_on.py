@@ -18,8 +18,8 @@ from kills import differing, disagreements, ended_reports, ran_again
 from tiny_search import runs_of, space_tree
 
 from gan_tune import service
-from gan_tune.searching.storage import Storage, open_storage
-from gan_tune.searching.study import Study
+from gan_tune.searching.study.study import Study
+from gan_tune.storage.storage import Storage, open_storage
 
 DRIVER = """
 import json, os, sys

@@ -8,10 +8,10 @@ import pytest
 import torch
 from conftest import trial_config
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.gan import checkpoint
 from gan_tune.gan.training import train
 from gan_tune.metrics import build_judge
+from gan_tune.parts.catalogue import dataset_of
 
 pytestmark = [
     pytest.mark.gpu,

@@ -11,7 +11,6 @@ from conftest import trial_config
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.gan.game import Game
 from gan_tune.gan.gradients import (
     GRADIENT_CLIPS,
@@ -20,6 +19,7 @@ from gan_tune.gan.gradients import (
     total_norm,
     was_clipped,
 )
+from gan_tune.parts.catalogue import dataset_of
 
 ARGUMENTS = {
     "none": {},

@@ -15,17 +15,19 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import Objective, TrialConfig
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import ModelNotFoundError, OutputError
-from gan_tune.gan import inside, pictures
-from gan_tune.gan.data import Dataset, load_dataset
-from gan_tune.gan.export import draw
 from gan_tune.metrics.features import build_extractor
+from gan_tune.model.export import draw
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.record.mlflow_store import connect
+from gan_tune.record.recorder import Recorder
+from gan_tune.registry.models import register_champion
+from gan_tune.samples import inspection as inside
+from gan_tune.samples import pictures
 from gan_tune.service.looking_inside import PICTURES, Look, look, look_inside
-from gan_tune.tracking.recorder import Recorder
-from gan_tune.tracking.registry import register_champion
-from gan_tune.tracking.store import connect
 
 LATENT = 6
 DATASETS = {"pictures": ("digits", {}), "points": ("ring", {"size": 3_000})}

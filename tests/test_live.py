@@ -18,11 +18,11 @@ from gan_tune.live import (
     verdict,
     what_mattered,
 )
-from gan_tune.readable import clock, counted, number, short_form
-from gan_tune.searching.conductor import Ending
-from gan_tune.searching.confirm import Confirmation
-from gan_tune.searching.jobs import Job, Kind, Outcome, Result
-from gan_tune.searching.study import Setting
+from gan_tune.searching.leading.conductor import Ending
+from gan_tune.searching.leading.jobs import Job, Kind, Outcome, Result
+from gan_tune.searching.rules.confirmation import Confirmation
+from gan_tune.searching.study.study import Setting
+from gan_tune.words.readable import clock, counted, number, short_form
 
 ESCAPE = "\x1b"
 CHANGES = {

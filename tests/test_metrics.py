@@ -22,8 +22,9 @@ import torch
 from conftest import real_fashion_mnist
 from train_classifiers import EPOCHS
 
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import SPLITS, Dataset, Mixture, Split
 from gan_tune.errors import DataError
-from gan_tune.gan.data import SPLITS, Dataset, Mixture, Split, load_dataset
 from gan_tune.metrics import (
     METRICS,
     NO_OBJECTIVES,

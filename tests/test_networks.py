@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from gan_tune.catalogue import dataset_of
-from gan_tune.gan.export import best_generator
 from gan_tune.gan.networks import (
     DISCRIMINATORS,
     GENERATORS,
@@ -34,6 +32,8 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import r1
 from gan_tune.gan.training import Training
 from gan_tune.metrics import build_judge
+from gan_tune.model.export import best_generator
+from gan_tune.parts.catalogue import dataset_of
 
 LATENT, CODE = 6, 5
 SIZES = [8, 28, 30, 32, 64, 128]

@@ -11,18 +11,18 @@ from conftest import trial_tree
 from optuna.trial import TrialState
 from test_conductor import STEPS, Worker, result
 
-from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
 from gan_tune.live import pareto_front
 from gan_tune.metrics import METRICS, build_judge
-from gan_tune.searching.champion import leaderboard
-from gan_tune.searching.explain import common_step, importances
-from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.plots import figures
-from gan_tune.searching.samplers import SAMPLERS
-from gan_tune.searching.stopping import Asha, NoStopping, stopping_rule
+from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
+from gan_tune.searching.study.insight import common_step, importances
+from gan_tune.searching.study.plots import figures
+from gan_tune.searching.study.samplers import SAMPLERS
 from gan_tune.service.explaining import Heading, report_page
 from gan_tune.space import SearchSpace
 

@@ -82,7 +82,7 @@ def test_what_a_worker_does_not_need_it_does_not_import() -> None:
     script = f"""
 import sys
 import torch
-import gan_tune.searching.trainable
+import gan_tune.searching.on_ray.trainable
 from gan_tune.gan.optimizers import OPTIMIZERS
 for name in {list(OPTIMIZERS)!r}:
     weight = torch.nn.Parameter(torch.zeros(2))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import Argument
+from gan_tune.parts.catalogue import catalogue
 
 ARGUMENTS = {
     f"{kind} {name} {argument.name}": argument

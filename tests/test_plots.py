@@ -11,8 +11,8 @@ import pytest
 from optuna.trial import TrialState
 from toy_study import AWKWARD, CONDITIONAL, METRIC, ONE, add, random_study, study_of
 
-from gan_tune.searching.explain import FEWEST, importances, most_important_pair
-from gan_tune.searching.plots import LOG_FROM, PLOTS, comparable_study, drawn, figures
+from gan_tune.searching.study.insight import FEWEST, importances, most_important_pair
+from gan_tune.searching.study.plots import LOG_FROM, PLOTS, comparable_study, drawn, figures
 
 OF_ONE = {name: plot for name, plot in PLOTS.items() if not plot.several}
 """Plots of a search with one objective."""
@@ -125,7 +125,8 @@ def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> N
 
 def test_plotly_is_loaded_for_the_plots_only() -> None:
     script = (
-        "import sys, gan_tune.service, gan_tune.searching.plots; print('plotly' in sys.modules)"
+        "import sys, gan_tune.service, gan_tune.searching.study.plots;"
+        "print('plotly' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr

@@ -12,9 +12,15 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
-from gan_tune.searching import bandit
-from gan_tune.searching.bandit import Bandit, TimeVarying, exploration, placed, posterior
-from gan_tune.searching.exploring import (
+from gan_tune.searching.populations import bandit
+from gan_tune.searching.populations.bandit import (
+    Bandit,
+    TimeVarying,
+    exploration,
+    placed,
+    posterior,
+)
+from gan_tune.searching.populations.exploring import (
     WEIGHTS,
     Interval,
     Perturb,
@@ -24,8 +30,14 @@ from gan_tune.searching.exploring import (
     share_of,
     value_at,
 )
-from gan_tune.searching.population import POPULATIONS, Fork, Population, pbt, ready_steps
-from gan_tune.searching.stopping import Mode
+from gan_tune.searching.populations.population import (
+    POPULATIONS,
+    Fork,
+    Population,
+    pbt,
+    ready_steps,
+)
+from gan_tune.searching.rules.stopping import Mode
 from gan_tune.space.grammar import parse_trial
 from gan_tune.space.ranges import Branch, Dimension, Scalar, dimensions_of, settle
 

@@ -31,15 +31,15 @@ from torch import nn
 
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
+from gan_tune.record import mlflow_store as store
+from gan_tune.record.ended_trials import ended_trials
+from gan_tune.record.events import STATUS
+from gan_tune.record.history import leaderboard, searches
+from gan_tune.record.projection import MAX_BYTES, batches, metric_value, param_text
+from gan_tune.record.recorder import DatasetInfo, Recorder, connect
+from gan_tune.registry.models import list_models, load_generator, register_champion
 from gan_tune.service.spaces import load_space
 from gan_tune.service.warm_starting import read_searches
-from gan_tune.tracking import store
-from gan_tune.tracking.ended_trials import ended_trials
-from gan_tune.tracking.events import STATUS
-from gan_tune.tracking.history import leaderboard, searches
-from gan_tune.tracking.projection import MAX_BYTES, batches, metric_value, param_text
-from gan_tune.tracking.recorder import DatasetInfo, Recorder, connect
-from gan_tune.tracking.registry import list_models, load_generator, register_champion
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
 PARAMS = {"generator_optimizer.lr": 1e-4, "generator.hidden": [128, 256], "ema": None}
@@ -511,7 +511,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan_tune.tracking.store.PATIENCE", 1.0)
+    monkeypatch.setattr("gan_tune.record.mlflow_store.PATIENCE", 1.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -22,14 +22,14 @@ from mlflow import MlflowClient
 from torch import nn
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError
-from gan_tune.tracking.registry import (
+from gan_tune.record.mlflow_store import connect
+from gan_tune.registry.models import (
     Registration,
     find_version,
     list_models,
     load_generator,
     register_champion,
 )
-from gan_tune.tracking.store import connect
 
 LATENT = 8
 

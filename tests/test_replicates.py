@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
-from gan_tune.searching.champion import choose_champion, leaderboard
-from gan_tune.searching.conductor import Ending
-from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.replicates import Replicates, surely_worse
-from gan_tune.searching.stopping import Asha
+from gan_tune.searching.leading.conductor import Ending
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.rules.champion import choose_champion, leaderboard
+from gan_tune.searching.rules.replicates import Replicates, surely_worse
+from gan_tune.searching.rules.stopping import Asha
 
 SEEDS = {"search": {"seeds": 3}, "confirm": {"top": 0}}
 
@@ -199,7 +199,7 @@ def test_what_time_cut_off_stays_open_and_its_whole_replicate_may_become_champio
     def budget(minutes: float) -> dict[str, Any]:
         return {"trials": 2, "steps": 100, "evaluations": 5, "minutes": minutes}
 
-    monkeypatch.setattr("gan_tune.searching.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
     short = Worker(tmp_path, slots=1, search={"seeds": 3}, budget=budget(0.15))
     short.run(steady)
     assert {name: end.outcome for name, end in short.log.ended.items()} == {

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from gan_tune.gan.data import Dataset, load_dataset
-from gan_tune.gan.export import ExportedGenerator
-from gan_tune.gan.residence import OnDevice, OnHost, resident
-from gan_tune.gan.scaling import SCALES, scaling_of
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import Dataset
+from gan_tune.data.placement import OnDevice, OnHost, resident
+from gan_tune.data.scaling import SCALES, scaling_of
+from gan_tune.model.export import ExportedGenerator
 
 PLENTY = 1 << 60
 DEVICES = [

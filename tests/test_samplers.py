@@ -11,13 +11,13 @@ import pytest
 from conftest import trial_tree
 from optuna.trial import TrialState
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import Argument, signature_arguments
 from gan_tune.errors import SpaceError
-from gan_tune.searching import samplers
-from gan_tune.searching.jobs import Job
-from gan_tune.searching.samplers import SAMPLERS, Seeds
-from gan_tune.searching.study import Study
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.study import samplers
+from gan_tune.searching.study.samplers import SAMPLERS, Seeds
+from gan_tune.searching.study.study import Study
 from gan_tune.service.recording import space_params
 from gan_tune.space import SearchSpace
 

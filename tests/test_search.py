@@ -24,20 +24,20 @@ from tiny_search import TRIALS, runs_of, space_tree
 from torch import nn
 
 from gan_tune import service
-from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.errors import DataError, GanTuneError, SpaceError, StudyError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
-from gan_tune.searching.champion import leaderboard
-from gan_tune.searching.conductor import read_reports, stored_standings
-from gan_tune.searching.explain import importances
-from gan_tune.searching.jobs import Job, Result
-from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import Study, study_as_it_stands
-from gan_tune.searching.trainable import GanTrainable
+from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.searching.leading.conductor import read_reports, stored_standings
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.on_ray.trainable import GanTrainable
+from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.study import Study, study_as_it_stands
 from gan_tune.service.watcher import Unwatched
 from gan_tune.space import SearchSpace
+from gan_tune.storage.storage import open_storage
 
 
 class FailingGenerator(nn.Module):
@@ -388,7 +388,7 @@ class Locking(Unwatched):
 def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_later(
     tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gan_tune.searching.study.LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr("gan_tune.searching.study.study.LOCK_PATIENCE", 0.2)
     uri, studies = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "studies.db"
     tree = space_tree(
         name="locked", search={"study": f"sqlite:///{studies}"}, confirm={"top": 1, "seeds": 1}

@@ -1305,7 +1305,7 @@ def test_the_schema_describes_its_blocks(validator: jsonschema.Draft202012Valida
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_the_schema_accepts_every_shipped_space(name: str) -> None:
-    from gan_tune.catalogue import catalogue
+    from gan_tune.parts.catalogue import catalogue
 
     schema = json_schema(catalogue())
     tree = reading_module.read_space(name).tree

@@ -12,7 +12,14 @@ from statistics import median
 import numpy as np
 import pytest
 
-from gan_tune.searching.stopping import SCHEDULERS, Asha, Median, Mode, NoStopping, StoppingRule
+from gan_tune.searching.rules.stopping import (
+    SCHEDULERS,
+    Asha,
+    Median,
+    Mode,
+    NoStopping,
+    StoppingRule,
+)
 
 STEPS = 900
 REPORTS = range(50, STEPS + 1, 50)

@@ -19,13 +19,13 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import SearchLockedError, StorageError
-from gan_tune.places import STUDY, driver_folder
-from gan_tune.searching import storage as storage_module
-from gan_tune.searching.lock import hold
-from gan_tune.searching.storage import Storage, open_storage
 from gan_tune.service.searching import choose_name
 from gan_tune.service.spaces import load_space
 from gan_tune.service.work import open_study
+from gan_tune.storage import storage as storage_module
+from gan_tune.storage.lock import hold
+from gan_tune.storage.places import STUDY, driver_folder
+from gan_tune.storage.storage import Storage, open_storage
 
 ODD_NAMES = [
     "a b",
@@ -290,7 +290,7 @@ def test_a_write_that_hits_a_limit_leaves_the_old_file(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from gan_tune.searching.storage import Storage
+from gan_tune.storage.storage import Storage
 root = Storage(sys.argv[1])
 print("begun", flush=True)
 for turn in range(10**9):
@@ -423,7 +423,7 @@ def test_google_stores_are_not_tried_for_a_quarter_of_an_hour(
 
 HOLDER = """
 import pathlib, subprocess, sys, time
-from gan_tune.searching.lock import hold
+from gan_tune.storage.lock import hold
 with hold(pathlib.Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))

@@ -17,11 +17,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from optuna_dashboard import wsgi
 
-from gan_tune.catalogue import catalogue
 from gan_tune.errors import SpaceError, StorageError, StudyError
-from gan_tune.searching.jobs import ENDINGS
-from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import (
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.leading.jobs import ENDINGS
+from gan_tune.searching.study.study import (
     LAYOUT,
     Study,
     mend_journal,
@@ -30,6 +29,7 @@ from gan_tune.searching.study import (
 )
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace
+from gan_tune.storage.storage import open_storage
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
 LEFT_OUT = ("steps", "evaluations", "seed")
@@ -373,7 +373,7 @@ def test_a_locked_database_is_waited_for(database: str) -> None:
 def test_a_database_that_stays_locked_is_told_in_one_line(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gan_tune.searching.study.LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("gan_tune.searching.study.study.LOCK_PATIENCE", 0.1)
     study = Study(database, space(), owner="me")
     job = study.ask()
     with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as other:

@@ -13,12 +13,13 @@ import torch
 from conftest import trial_config
 from torch import Tensor
 
-from gan_tune.catalogue import dataset_of
-from gan_tune.gan.data import Dataset, Mixture, load_dataset
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import Dataset, Mixture
 from gan_tune.gan.symptoms import SYMPTOMS, Vitals, symptoms
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.metrics.evidence import as_samples
+from gan_tune.parts.catalogue import dataset_of
 
 SOUND = Vitals(1.0, 2.0, 1.0, 2.0, 0.7, 0.7, 10.0)
 

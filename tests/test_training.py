@@ -15,15 +15,14 @@ from test_data import OWN_ARGUMENTS
 from torch import nn
 from user_networks import Generator, NoisyNormal
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.config import TrialConfig
+from gan_tune.data.by_name import DATASETS
+from gan_tune.data.scaling import SCALES, scaling_of
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.averages import STATISTICS_BATCHES
-from gan_tune.gan.data import DATASETS
 from gan_tune.gan.estimators import ESTIMATORS
-from gan_tune.gan.export import best_generator, draw
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import NETWORKS
@@ -31,12 +30,13 @@ from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.randomness import seeded
 from gan_tune.gan.replay import Phase, replay
-from gan_tune.gan.scaling import SCALES, scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.training import Report, Training, train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
+from gan_tune.model.export import best_generator, draw
+from gan_tune.parts.catalogue import dataset_of
 
 CLIPS: dict[str, Any] = {
     "norm": {"max_norm": 0.5},

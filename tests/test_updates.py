@@ -10,10 +10,10 @@ import pytest
 import torch
 from conftest import trial_config
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.gan.game import Game
 from gan_tune.gan.penalties import PENALTIES, Penalty
 from gan_tune.gan.updates import UPDATES
+from gan_tune.parts.catalogue import dataset_of
 
 RATE = 0.1
 

@@ -12,12 +12,12 @@ import torch
 import yaml
 from conftest import trial_config, trial_tree
 
-from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import ConfigError, SpaceError
-from gan_tune.gan.export import best_generator
 from gan_tune.gan.training import Training
 from gan_tune.metrics import build_judge
+from gan_tune.model.export import best_generator
+from gan_tune.parts.catalogue import catalogue, dataset_of
 from gan_tune.space import SearchSpace
 
 SOUND = (

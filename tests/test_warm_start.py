@@ -13,24 +13,24 @@ import pytest
 from conftest import trial_config, trial_tree
 from optuna.trial import TrialState
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import Objective, Part, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError, SpaceError
-from gan_tune.searching.champion import leaderboard
-from gan_tune.searching.conductor import Conductor
-from gan_tune.searching.earlier import EarlierTrial, outcome_within
-from gan_tune.searching.explain import importances
-from gan_tune.searching.stopping import NoStopping
-from gan_tune.searching.storage import open_storage
-from gan_tune.searching.study import Study, study_as_it_stands
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
+from gan_tune.record.projection import param_text
+from gan_tune.searching.leading.conductor import Conductor
+from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.stopping import NoStopping
+from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.study import Study, study_as_it_stands
+from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
 from gan_tune.service.searching import choose_name
 from gan_tune.service.suggesters import Draws
 from gan_tune.service.warm_starting import WarmStart, read_searches, warm_start
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace, shipped_spaces
 from gan_tune.space.fitting import what_learns
-from gan_tune.tracking.ended_trials import EndedTrial, RecordedSearch
-from gan_tune.tracking.projection import param_text
+from gan_tune.storage.storage import open_storage
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
 LEFT_OUT = ("steps", "evaluations", "seed")

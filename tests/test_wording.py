@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gan_tune.wording import did_you_mean, masked, there_are
+from gan_tune.words.wording import did_you_mean, masked, there_are
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import optuna
 from conftest import trial_tree
 from optuna.trial import Trial, TrialState
 
-from gan_tune.catalogue import catalogue
-from gan_tune.searching.jobs import ENDINGS
-from gan_tune.searching.study import Study
+from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.leading.jobs import ENDINGS
+from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 
 METRIC = "frechet_distance"

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_tune.gan.data import Dataset
+from gan_tune.data.dataset import Dataset
 
 
 class Generator(nn.Module):

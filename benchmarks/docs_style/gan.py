@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import ToTensor
 
-from gan_tune.gan.data import Dataset
+from gan_tune.data.dataset import Dataset
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.metrics.frechet import GaussianStatistics, gaussian_distance, gaussian_statistics
 

@@ -1,1 +1,1 @@
-"""The GAN itself in plain PyTorch: data, networks, losses, penalties, optimizers, training."""
+"""How one GAN is trained, in plain PyTorch: networks, losses, penalties, optimizers, training."""

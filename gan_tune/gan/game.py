@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from gan_tune.config import Part, TrialConfig
+from gan_tune.data.dataset import Dataset
+from gan_tune.data.placement import resident
+from gan_tune.data.scaling import scaling_of
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS, instance_noise, noise_level
 from gan_tune.gan.averages import follow, statistics_batches, take_batch_statistics
-from gan_tune.gan.data import Dataset
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.gradients import (
     GRADIENT_CLIPS,
@@ -34,8 +36,6 @@ from gan_tune.gan.networks import build_network, mixes_samples
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.gan.randomness import global_generators, global_state, seeded, seeded_globals
-from gan_tune.gan.residence import resident
-from gan_tune.gan.scaling import scaling_of
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES, idle_share
 from gan_tune.gan.updates import UPDATES

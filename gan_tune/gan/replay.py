@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from gan_tune.config import TrialConfig
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.data import Dataset
 from gan_tune.gan.training import Judge, Report, Training
 
 __all__ = ["Phase", "replay"]

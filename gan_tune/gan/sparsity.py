@@ -18,8 +18,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from gan_tune.metrics.sparsity import IDLE
+
 __all__ = [
-    "IDLE",
     "SPARSITIES",
     "Sparsity",
     "activity_divergence",
@@ -31,8 +32,6 @@ __all__ = [
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Target = Annotated[float, Field(gt=0, lt=1)]
 Units = Annotated[int, Field(ge=1)]
-IDLE = 0.01
-"""Share of its unit's root mean square under which a value counts as zero."""
 
 
 def mean_magnitude(h: Tensor) -> Tensor:

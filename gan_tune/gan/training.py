@@ -19,13 +19,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_tune.config import TrialConfig
+from gan_tune.data.dataset import Dataset, Mixture
 from gan_tune.errors import CheckpointError
-from gan_tune.gan import checkpoint, pictures
-from gan_tune.gan.data import Dataset, Mixture
+from gan_tune.gan import checkpoint
 from gan_tune.gan.game import PLAYERS, Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
 from gan_tune.metrics.evidence import Cost, Models
+from gan_tune.samples import pictures
 
 __all__ = ["Judge", "Report", "Training", "train"]
 

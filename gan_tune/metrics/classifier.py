@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from gan_tune.gan.data import Dataset, Split
+from gan_tune.data.dataset import Dataset, Split
 
 __all__ = [
     "Architecture",

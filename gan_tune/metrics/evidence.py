@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import DataError
-from gan_tune.gan.data import Dataset
 from gan_tune.metrics.matrix import FloatMatrix
 from gan_tune.metrics.probe import linear_probe_accuracy
 

@@ -23,9 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_tune.data.dataset import Dataset
+from gan_tune.data.locations import cache_folder
+from gan_tune.data.scaling import scaling_of
 from gan_tune.errors import DataError
-from gan_tune.gan.data import Dataset, cache_folder
-from gan_tune.gan.scaling import scaling_of
 from gan_tune.metrics.classifier import (
     ARCHITECTURE_NAME,
     CHUNK,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gan_tune.gan.data import Dataset, Kind, Split
+from gan_tune.data.dataset import Dataset, Kind, Split
 from gan_tune.metrics.evidence import Generated, Models, Real, as_samples, choose
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.metrics.metric import COMPARISONS, METRICS, metric_names

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from gan_tune.gan.data import Dataset, Kind, Mixture
+from gan_tune.data.dataset import Dataset, Kind, Mixture
 from gan_tune.metrics.energy import energy_distance_to, energy_reference
 from gan_tune.metrics.evidence import (
     MAX_PROBED,

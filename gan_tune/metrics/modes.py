@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 
-from gan_tune.gan.data import Mixture
+from gan_tune.data.dataset import Mixture
 from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
 
 __all__ = [

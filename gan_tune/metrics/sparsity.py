@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_tune.gan.sparsity import IDLE
 from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
 
-__all__ = ["CodeFigures", "code_figures", "hoyer_sparsity"]
+__all__ = ["IDLE", "CodeFigures", "code_figures", "hoyer_sparsity"]
+
+IDLE = 0.01
+"""Share of its unit's root mean square under which a value counts as zero."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""The search: the only floor that imports ray and optuna."""
+"""The search itself: who runs next, what is proposed, which trial stops, and who wins.
+
+The room is not called `search` because :func:`gan_tune.search` is the public function of that name.
+"""

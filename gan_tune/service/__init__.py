@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gan_tune.places import DEFAULT_STORAGE
 from gan_tune.service.champions import Best, best
 from gan_tune.service.estimating import Estimate, estimate
 from gan_tune.service.explaining import report
@@ -14,6 +13,7 @@ from gan_tune.service.searching import search
 from gan_tune.service.single import keep_report, keep_trial, stored_trial, train
 from gan_tune.service.spaces import first_setting, load_space
 from gan_tune.service.watcher import Watcher
+from gan_tune.storage.places import DEFAULT_STORAGE
 
 __all__ = [
     "DEFAULT_STORAGE",

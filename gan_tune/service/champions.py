@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
-from gan_tune.places import DEFAULT_STORAGE, RESULT, look_in, search_names
 from gan_tune.service.registered import bare, find_version, model_names, models
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.space import check_name
-from gan_tune.wording import there_are
+from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in, search_names
+from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.tracking.registry import VersionInfo
+    from gan_tune.registry.models import VersionInfo
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mappin
     Raises:
         TrackingError: MLflow does not answer.
     """
-    from gan_tune.tracking import history
-    from gan_tune.tracking.store import connect
+    from gan_tune.record import history
+    from gan_tune.record.mlflow_store import connect
 
     search, trial = (tags.get(f"gan_tune.{name}") for name in ("search", "trial"))
     if search is None:

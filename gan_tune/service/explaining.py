@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import OutputError, SearchNotFoundError
-from gan_tune.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
-from gan_tune.readable import clock, counted, number, short_form
-from gan_tune.samples import check_place, write_file
+from gan_tune.samples.files import check_place, write_file
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.service.search_status import folder_status
-from gan_tune.wording import there_are
+from gan_tune.storage.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
+from gan_tune.words.readable import clock, counted, number, short_form
+from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.searching.storage import Storage
-    from gan_tune.searching.study import OptunaStudy
+    from gan_tune.searching.study.study import OptunaStudy
+    from gan_tune.storage.storage import Storage
 
 Row = Mapping[str, Any]
 """One line of the leaderboard, as `result.json` holds it."""
@@ -80,9 +80,9 @@ def report(
 
 
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
-    from gan_tune.searching.champion import leaderboard
-    from gan_tune.searching.conductor import stored_standings
-    from gan_tune.searching.study import study_as_it_stands
+    from gan_tune.searching.leading.conductor import stored_standings
+    from gan_tune.searching.rules.champion import leaderboard
+    from gan_tune.searching.study.study import study_as_it_stands
 
     home, status = root.below(name), folder_status(root, name)
     noted = home.read_json(STUDY) or {}
@@ -108,7 +108,8 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
     """
     import jinja2
 
-    from gan_tune.searching import explain, plots
+    from gan_tune.searching.study import insight as explain
+    from gan_tune.searching.study import plots
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gan_tune.searching.conductor import Conductor
+    from gan_tune.searching.leading.conductor import Conductor
 
 
 @contextmanager

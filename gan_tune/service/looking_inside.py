@@ -12,19 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.config import Part
+from gan_tune.data.by_name import DATASETS
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import DataError, OutputError, SearchNotFoundError, TrackingError
-from gan_tune.gan import inside, pictures
-from gan_tune.gan.data import DATASETS, Dataset
-from gan_tune.gan.export import draw
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
-from gan_tune.samples import write_file
+from gan_tune.model.export import draw
+from gan_tune.parts.catalogue import dataset_of
+from gan_tune.samples import inspection as inside
+from gan_tune.samples import pictures
+from gan_tune.samples.files import write_file
 from gan_tune.service.champions import recorded_params
 from gan_tune.service.registered import load_generator
 
 if TYPE_CHECKING:
-    from gan_tune.tracking.registry import Generator
+    from gan_tune.registry.models import Generator
 
 COMPARED = 1_000
 """So many samples, and as many held-out real ones, are compared with the training data."""
@@ -40,7 +42,8 @@ class Inside:
 
     Attributes:
         pictures: PNG by name, of :data:`PICTURES`; the neighbours are there only with the data.
-        nearest_neighbour_ratio: see :func:`gan_tune.gan.inside.copying_ratio`; None without data.
+        nearest_neighbour_ratio: see :func:`gan_tune.samples.inspection.copying_ratio`; None
+            without data.
     """
 
     pictures: Mapping[str, bytes]

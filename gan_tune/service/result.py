@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_tune.errors import SearchNotFoundError
-from gan_tune.places import DEFAULT_STORAGE, RESULT, look_in
 from gan_tune.space import check_name
-from gan_tune.wording import there_are
+from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in
+from gan_tune.words.wording import there_are
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class SearchResult:
         tracking_uri, experiment, run_id: where the record is.
         seconds: wall time spent on the search by all commands.
         space_digest: of the space that was searched.
-        importances: which parameters mattered, as `gan_tune.searching.explain.Importances`; empty
-            in results of versions that did not tell.
+        importances: which parameters mattered, as
+            `gan_tune.searching.study.insight.Importances`; empty in results of versions that did
+            not tell.
     """
 
     name: str

@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
-from gan_tune.places import DEFAULT_STORAGE, HEADING, RESULT, driver_folder, look_in, search_names
 from gan_tune.service.registered import asked_for
-from gan_tune.wording import there_are
+from gan_tune.storage.places import (
+    DEFAULT_STORAGE,
+    HEADING,
+    RESULT,
+    driver_folder,
+    look_in,
+    search_names,
+)
+from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.searching.storage import Storage
-    from gan_tune.tracking.history import SearchInfo
+    from gan_tune.record.history import SearchInfo
+    from gan_tune.storage.storage import Storage
 
 RUNNING = "running"
 """Stands for the outcome of a trial that has none yet, and for the state of such a search."""
@@ -214,8 +221,8 @@ def _best_first(rows: Iterable[TrialStatus], mode: str) -> list[TrialStatus]:
 
 def _recorded_searches(tracking_uri: str | None) -> list[SearchInfo]:
     """The searches that MLflow knows; none where it has no record."""
-    from gan_tune.tracking import history
-    from gan_tune.tracking.store import connect
+    from gan_tune.record import history
+    from gan_tune.record.mlflow_store import connect
 
     try:
         return history.searches(connect(tracking_uri, create=False))
@@ -226,8 +233,8 @@ def _recorded_searches(tracking_uri: str | None) -> list[SearchInfo]:
 
 
 def _recorded_status(info: SearchInfo, tracking_uri: str | None) -> SearchStatus:
-    from gan_tune.tracking import history
-    from gan_tune.tracking.store import connect
+    from gan_tune.record import history
+    from gan_tune.record.mlflow_store import connect
 
     uri = connect(tracking_uri, create=False)
     rows = [

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import Fault, GanTuneError, SpaceError
-from gan_tune.places import (
+from gan_tune.service.result import SearchResult
+from gan_tune.service.spaces import load_space
+from gan_tune.service.warm_starting import read_searches
+from gan_tune.service.watcher import Unwatched, Watcher
+from gan_tune.service.work import Work, open_study
+from gan_tune.space import SearchSpace, check_name
+from gan_tune.storage.places import (
     DEFAULT_STORAGE,
     HEADING,
     RESULT,
@@ -16,15 +22,9 @@ from gan_tune.places import (
     look_in,
     taken_names,
 )
-from gan_tune.service.result import SearchResult
-from gan_tune.service.spaces import load_space
-from gan_tune.service.warm_starting import read_searches
-from gan_tune.service.watcher import Unwatched, Watcher
-from gan_tune.service.work import Work, open_study
-from gan_tune.space import SearchSpace, check_name
 
 if TYPE_CHECKING:
-    from gan_tune.searching.storage import Storage
+    from gan_tune.storage.storage import Storage
 
 
 def search(
@@ -60,10 +60,10 @@ def search(
     Raises:
         GanTuneError: one line; nothing was started.
     """
-    from gan_tune.searching.cluster import check_address
-    from gan_tune.searching.lock import hold
-    from gan_tune.searching.storage import open_storage
-    from gan_tune.tracking.store import connect
+    from gan_tune.cluster.connection import check_address
+    from gan_tune.record.mlflow_store import connect
+    from gan_tune.storage.lock import hold
+    from gan_tune.storage.storage import open_storage
 
     if not isinstance(space, SearchSpace):
         space = load_space(space)
@@ -106,7 +106,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         return None
     result = SearchResult(**stored)
     if result.space_digest != space.digest:
-        from gan_tune.searching.study import changed_space
+        from gan_tune.searching.study.study import changed_space
 
         open_study(space, home, result.name)  # refuses, since it knows what has changed
         raise changed_space(result.name, space, None)

@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from gan_tune.catalogue import catalogue, dataset_of
 from gan_tune.config import TrialConfig
 from gan_tune.errors import CheckpointError, DeviceError, OutputError
-from gan_tune.gan import pictures
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.metrics import build_judge
-from gan_tune.places import look_in
-from gan_tune.wording import in_one_line
+from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.samples import pictures
+from gan_tune.storage.places import look_in
+from gan_tune.words.wording import in_one_line
 
 
 def train(

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_tune.catalogue import catalogue
 from gan_tune.config import TrialConfig
 from gan_tune.errors import Fault, SpaceError
+from gan_tune.parts.catalogue import catalogue
 from gan_tune.service.suggesters import Decided, Draws, LowEnds
 from gan_tune.space import RANGES, Dimension, SearchSpace
 from gan_tune.space.ranges import word
-from gan_tune.wording import did_you_mean
+from gan_tune.words.wording import did_you_mean
 
 
 def load_space(

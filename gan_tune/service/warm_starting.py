@@ -12,8 +12,8 @@ from gan_tune.gan.schedules import PACED
 from gan_tune.space import SearchSpace
 
 if TYPE_CHECKING:
-    from gan_tune.searching.earlier import EarlierTrial
-    from gan_tune.tracking.ended_trials import EndedTrial, RecordedSearch
+    from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
+    from gan_tune.searching.study.warm_start import EarlierTrial
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_searches(names: Sequence[str], space: SearchSpace, uri: str) -> list[Re
         SearchNotFoundError: there is none of that name.
         GanTuneError: one has another objective, or no trial that has ended; the space has several.
     """
-    from gan_tune.tracking.ended_trials import ended_trials
+    from gan_tune.record.ended_trials import ended_trials
 
     if names and len(space.objectives) > 1:
         metrics = ", ".join(objective.metric for objective in space.objectives)
@@ -124,7 +124,7 @@ def _fitted(
     search: str, trial: EndedTrial, space: SearchSpace, catalogue: Catalogue
 ) -> tuple[EarlierTrial, bool] | None:
     """A trial as a setting of the space, and whether a value has moved; None if it is of no use."""
-    from gan_tune.searching.earlier import EarlierTrial, outcome_within
+    from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
 
     steps = space.budget.steps
     try:

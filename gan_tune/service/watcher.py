@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gan_tune.searching.conductor import Conductor, Ending
-    from gan_tune.searching.jobs import Job, Result
+    from gan_tune.searching.leading.conductor import Conductor, Ending
+    from gan_tune.searching.leading.jobs import Job, Result
 
 
 class Watcher(Protocol):

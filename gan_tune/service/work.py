@@ -10,15 +10,14 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.catalogue import dataset_of
 from gan_tune.config import TrialConfig
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
-from gan_tune.gan import pictures
-from gan_tune.gan.data import Dataset
-from gan_tune.gan.export import draw
 from gan_tune.metrics import Judge, build_judge
-from gan_tune.places import HEADING, REPORT, RESULT, STUDY, driver_folder
-from gan_tune.searching.jobs import lineage_tree
+from gan_tune.model.export import draw
+from gan_tune.parts.catalogue import dataset_of
+from gan_tune.samples import pictures
+from gan_tune.searching.leading.jobs import lineage_tree
 from gan_tune.service.explaining import Heading, report_page
 from gan_tune.service.interruption import interruptible
 from gan_tune.service.looking_inside import Inside, look_inside
@@ -28,19 +27,20 @@ from gan_tune.service.suggesters import LowEnds
 from gan_tune.service.warm_starting import WarmStart, warm_start
 from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
-from gan_tune.wording import masked
+from gan_tune.storage.places import HEADING, REPORT, RESULT, STUDY, driver_folder
+from gan_tune.words.wording import masked
 
 if TYPE_CHECKING:
-    from gan_tune.searching.breeding import Breeder
-    from gan_tune.searching.champion import Champion
-    from gan_tune.searching.conductor import Conductor
-    from gan_tune.searching.stopping import StoppingRule
-    from gan_tune.searching.storage import Storage
-    from gan_tune.searching.study import OptunaStudy, Study
-    from gan_tune.tracking.ended_trials import RecordedSearch
-    from gan_tune.tracking.events import Picture
-    from gan_tune.tracking.recorder import Recorder
-    from gan_tune.tracking.registry import Registration
+    from gan_tune.record.ended_trials import RecordedSearch
+    from gan_tune.record.events import Picture
+    from gan_tune.record.recorder import Recorder
+    from gan_tune.registry.models import Registration
+    from gan_tune.searching.leading.conductor import Conductor
+    from gan_tune.searching.populations.breeding import Breeder
+    from gan_tune.searching.rules.champion import Champion
+    from gan_tune.searching.rules.stopping import StoppingRule
+    from gan_tune.searching.study.study import OptunaStudy, Study
+    from gan_tune.storage.storage import Storage
 
 GRID_SAMPLES = 64
 GRID_SEED = 0
@@ -76,9 +76,9 @@ class Work:
         return self.space.sample(LowEnds(), seed=0)
 
     def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
-        from gan_tune.searching import cluster
-        from gan_tune.searching.conductor import Conductor
-        from gan_tune.searching.tuning import Shared, run
+        from gan_tune.cluster import connection as cluster
+        from gan_tune.searching.leading.conductor import Conductor
+        from gan_tune.searching.on_ray.tuning import Shared, run
 
         space = self.space
         judge = self.judge  # before anything is written: data or a metric may still be refused
@@ -124,7 +124,7 @@ class Work:
         Raises:
             GanTuneError: values of one of them cannot be compared with those of this search.
         """
-        from gan_tune.searching.samplers import SAMPLERS
+        from gan_tune.searching.study.samplers import SAMPLERS
 
         if not earlier:
             return WarmStart()
@@ -140,9 +140,9 @@ class Work:
         self, study: Study, report_steps: Sequence[int]
     ) -> tuple[StoppingRule, Breeder | None]:
         """What stops trials, and what breeds them where the scheduler is a population."""
-        from gan_tune.searching.breeding import Breeder
-        from gan_tune.searching.population import POPULATIONS
-        from gan_tune.searching.stopping import NoStopping, stopping_rule
+        from gan_tune.searching.populations.breeding import Breeder
+        from gan_tune.searching.populations.population import POPULATIONS
+        from gan_tune.searching.rules.stopping import NoStopping, stopping_rule
 
         space, part = self.space, self.space.search.scheduler
         if part.name not in POPULATIONS:
@@ -167,8 +167,8 @@ class Work:
     # ---------------------------------------------------------------- the record
 
     def _open_recorder(self, judge: Judge, warm: Sequence[str]) -> Recorder:
-        from gan_tune.tracking.events import DatasetInfo
-        from gan_tune.tracking.recorder import Recorder
+        from gan_tune.record.events import DatasetInfo
+        from gan_tune.record.recorder import Recorder
 
         space, data = self.space, self.dataset
         recorder = Recorder(self.uri, experiment=self.experiment, search=self.name)
@@ -191,7 +191,7 @@ class Work:
 
     def _bring_record_up_to_date(self, recorder: Recorder, study: Any) -> None:
         """Record what an earlier command stored but could not record any more."""
-        from gan_tune.searching.conductor import Ending, read_reports
+        from gan_tune.searching.leading.conductor import Ending, read_reports
 
         recording = Recording(recorder, self.space.objective.metric)
         for name in self.home.names("trials"):
@@ -210,7 +210,7 @@ class Work:
     # ---------------------------------------------------------------- the end
 
     def _conclude(self, conductor: Conductor, judge: Judge, recorder: Recorder) -> SearchResult:
-        from gan_tune.searching.champion import choose_champion, leaderboard, measure_on_test
+        from gan_tune.searching.rules.champion import choose_champion, leaderboard, measure_on_test
 
         finished = not conductor.stop_requested
         study = conductor.study.optuna_study
@@ -285,7 +285,7 @@ class Work:
         test: Mapping[str, float],
         grid: bytes,
     ) -> Registration:
-        from gan_tune.tracking.registry import register_champion
+        from gan_tune.registry.models import register_champion
 
         metric, mode = self.space.objective.metric, self.space.objective.mode
         recorder.flush(timeout=120)
@@ -319,7 +319,7 @@ class Work:
         registration: Registration | None,
         recorder: Recorder,
     ) -> SearchResult:
-        from gan_tune.searching.explain import importances
+        from gan_tune.searching.study.insight import importances
 
         outcomes: dict[str, int] = {}
         for row in rows:
@@ -376,7 +376,7 @@ def open_study(
             there without their study.
         SpaceError: the study is of another space.
     """
-    from gan_tune.searching.study import Study
+    from gan_tune.searching.study.study import Study
 
     url = space.search.study
     earlier = home.read_json(STUDY)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_tune.config import flatten
 from gan_tune.errors import Fault
-from gan_tune.wording import shown
+from gan_tune.words.wording import shown
 
 __all__ = ["changes"]
 

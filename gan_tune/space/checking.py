@@ -36,7 +36,7 @@ from gan_tune.space.ranges import (
     word,
 )
 from gan_tune.space.start_from import Match, Mismatch
-from gan_tune.wording import shown, unknown_key
+from gan_tune.words.wording import shown, unknown_key
 
 __all__ = ["SpaceCheck"]
 

@@ -24,7 +24,7 @@ from gan_tune.space.ranges import (
     divides,
     word,
 )
-from gan_tune.wording import did_you_mean, shown, unknown_key
+from gan_tune.words.wording import did_you_mean, shown, unknown_key
 
 __all__ = ["ELSEWHERE", "RANGE_KEYS", "parse_trial"]
 

@@ -18,7 +18,7 @@ from gan_tune.space.grammar import parse_trial
 from gan_tune.space.ranges import Branch, Dimension, Scalar, under
 from gan_tune.space.reading import Override
 from gan_tune.space.start_from import Mismatch, match_entry
-from gan_tune.wording import faults_of, shown
+from gan_tune.words.wording import faults_of, shown
 
 __all__ = ["Loading"]
 

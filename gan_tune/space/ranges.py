@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from gan_tune.wording import did_you_mean
+from gan_tune.words.wording import did_you_mean
 
 __all__ = [
     "RANGES",

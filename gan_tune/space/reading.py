@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from gan_tune.errors import Fault, SpaceError
-from gan_tune.wording import did_you_mean, shown
+from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["Override", "SpaceText", "apply_overrides", "read_space", "shipped_spaces"]
 

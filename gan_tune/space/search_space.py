@@ -17,7 +17,7 @@ from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
 from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
 from gan_tune.space.reading import apply_overrides, read_space
-from gan_tune.wording import did_you_mean, shown
+from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["SearchSpace"]
 

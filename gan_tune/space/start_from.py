@@ -19,7 +19,7 @@ from gan_tune.space.ranges import (
     same,
     word,
 )
-from gan_tune.wording import did_you_mean, shown
+from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]
 

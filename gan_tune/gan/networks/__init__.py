@@ -31,7 +31,7 @@ from gan_tune.gan.networks.norms import (
 )
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from gan_tune.gan.networks.strided import ConvEncoder, StridedDiscriminator
-from gan_tune.wording import in_one_line
+from gan_tune.words.wording import in_one_line
 
 __all__ = [
     "DISCRIMINATORS",

@@ -1,0 +1,1 @@
+"""Ray: joining a cluster, or starting Ray on this machine."""

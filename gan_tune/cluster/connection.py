@@ -1,0 +1,313 @@
+"""Joining a Ray cluster, or starting Ray on this machine alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from gan_tune.errors import ClusterError, StorageError
+from gan_tune.space import Resources
+from gan_tune.storage.storage import Storage
+
+__all__ = ["check_address", "connected", "slots", "started_here"]
+
+logger = logging.getLogger("gan_tune")
+
+KNOCK_SECONDS = 5.0
+"""How long an address may take to accept a connection."""
+
+JOIN_SECONDS = 60.0
+"""How long Ray may take to let a process in, once something listens at the address."""
+
+SHARED_SECONDS = 120.0
+"""How long a node may take to install what travels to it and write one file."""
+
+NOT_SENT = [
+    ".git", ".venv", "venv", ".env", "__pycache__", "*.pyc", "gan_tune_runs", "mlruns",
+    "mlartifacts", "mlflow.db*", "node_modules",
+]  # fmt: skip
+"""What of the working folder does not travel, beside what .gitignore and .rayignore name."""
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+"""Ray's own lines off the screen: gan-tune prints what matters."""
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where `ray job submit` leaves its runtime environment for the command it runs."""
+
+
+@contextmanager
+def connected(address: str | None, storage: Storage, *, cpus: int | None = None) -> Iterator[None]:
+    """Ray for the time of the block; one that runs in this process already is used as it is.
+
+    Args:
+        address: of a running cluster that this machine is a node of (`HOST:PORT`, `auto`);
+            default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine and
+            listens on loopback alone.
+        storage: every node of a cluster must reach it; checked here.
+        cpus: how many CPUs a Ray started here manages; default all.
+
+    Raises:
+        ClusterError: no cluster answers there, it refuses the token, or a node cannot run gan-tune.
+        StorageError: a node does not see the storage.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = _resolved(address)
+    try:
+        if address == "local":
+            _start_here(cpus)
+        else:
+            _join(address)
+            _check_shared(storage)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_here(cpus: int | None) -> None:
+    """Start Ray with every port on loopback.
+
+    On Linux Ray (2.60) makes the machine's outer address of the loopback address it is given, so
+    that other machines can join; on Windows and macOS it does not, unless it is told to. It is told
+    for this one start that this machine is such a one.
+    """
+    joinable, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **QUIET,
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = joinable
+
+
+def slots(resources: Resources, limit: int | None) -> int:
+    """How many trials run at a time on what the cluster has now, at least 1.
+
+    Where nothing fits yet but the cluster may grow, ``limit`` trials are to wait at a time, so that
+    an autoscaler sees them all.
+
+    Raises:
+        ClusterError: one trial needs more than this machine has, and Ray was started here.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = sum(_fits(node, resources) for node in nodes)
+    if fitting:
+        return min(fitting, limit or fitting)
+    best_cpu = max((node.get("CPU", 0) for node in nodes), default=0)
+    best_gpu = max((node.get("GPU", 0) for node in nodes), default=0)
+    lack = (
+        f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpu:g}, but no node "
+        f"has that; the most there is: cpu: {best_cpu:g}, gpu: {best_gpu:g}"
+    )
+    if started_here():
+        raise ClusterError(lack)
+    logger.warning("%s; waiting for the cluster to grow", lack)
+    return limit or 1
+
+
+def _fits(node: dict[str, float], resources: Resources) -> int:
+    by_cpu = _whole(node.get("CPU", 0), resources.cpu)
+    if not resources.gpu:
+        return by_cpu
+    gpus = int(node.get("GPU", 0))
+    if resources.gpu > 1:
+        return min(by_cpu, gpus // int(resources.gpu))
+    return min(by_cpu, gpus * _whole(1, resources.gpu))  # a trial's share lies on one GPU
+
+
+def _whole(amount: float, share: float) -> int:
+    return int(amount / share + 1e-9)  # 0.3 / 0.1 is 2.9999999999999996
+
+
+def started_here() -> bool:
+    """Whether this process began the Ray it is in: nobody will add a node to that one."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.is_head())
+
+
+# -------------------------------------------------------------------- joining
+
+
+def check_address(address: str | None) -> None:
+    """See that the cluster of :func:`connected` would let this process in, before anything starts.
+
+    Raises:
+        ClusterError: no cluster answers there, or it refuses the token.
+    """
+    address = _resolved(address)
+    if address == "local" or ray.is_initialized():
+        return
+    _knock(address)
+    if refusal := _refusal(address):
+        raise _unreachable(address, refusal)
+
+
+def _resolved(address: str | None) -> str:
+    if address in (None, "", "auto"):  # as Ray itself: RAY_ADDRESS says which one `auto` is
+        return os.environ.get("RAY_ADDRESS") or address or "local"
+    return str(address)
+
+
+def _join(address: str) -> None:
+    check_address(address)
+    try:
+        ray.init(address=address, runtime_env=_travelling(), **QUIET)
+    except (RayError, OSError, RuntimeError, ValueError) as error:
+        reason = _one_line(error)
+        if size := re.search(r"Package size \((.+?)\) exceeds the maximum size of (\S+iB)", reason):
+            raise ClusterError(
+                f"working folder: at most {size[2]} of it can travel to the nodes (name in "
+                f".rayignore what need not): {os.getcwd()!r}: {size[1]}"
+            ) from None
+        raise _unreachable(address, reason) from None
+
+
+def _unreachable(address: str, reason: str) -> ClusterError:
+    return ClusterError(
+        f"--address: must be of a running Ray cluster that this machine is a node of: "
+        f"{address!r}: {reason}"
+    )
+
+
+def _knock(address: str) -> None:
+    """See that something listens at the address: Ray itself would try for two minutes."""
+    if address == "auto":
+        return
+    if "://" in address:
+        raise ClusterError(
+            f"--address: must be HOST:PORT or auto, but got {address!r}: a search runs on a node "
+            "of the cluster; from outside, hand it over with `ray job submit`"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        if not host or not port.isdecimal():
+            raise ValueError("must be HOST:PORT")
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
+            pass
+    except (OSError, OverflowError, ValueError) as error:
+        raise _unreachable(address, _one_line(error)) from None
+
+
+def _refusal(address: str) -> str | None:
+    """Why Ray does not let a process in at the address, None if it does.
+
+    Another process tries it: Ray writes its warnings past Python to stderr, tries a wrong token for
+    20 seconds, and kills the process that waits in vain for a cluster.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", _TRIAL_JOIN, address],
+        env={name: value for name, value in os.environ.items() if name != SUBMITTED},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as joining:
+        patience = threading.Timer(JOIN_SECONDS, joining.kill)
+        patience.start()
+        try:
+            said = ""
+            for line in joining.stderr or ():
+                said = line.strip() or said
+                for sign, meaning in _SIGNS.items():
+                    if sign in line:
+                        return meaning
+            return (said or "it gives no reason") if joining.wait() else None
+        finally:
+            patience.cancel()
+            joining.kill()
+
+
+_TRIAL_JOIN = """
+import logging, sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
+
+_TOKEN = (
+    "it wants another token: set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN, "
+    "the file RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+)
+
+_SIGNS = {
+    "InvalidAuthToken": _TOKEN,
+    "no authentication token was found": _TOKEN,
+    "Failed to connect to GCS": "what listens there does not answer as Ray does",
+}
+"""What Ray prints while it goes on trying, and what that means."""
+
+
+def _travelling() -> dict[str, Any]:
+    """What the nodes get: the working folder (a user's own parts) and gan_tune itself."""
+    modules = [str(Path(__file__).parents[1])]
+    submitted = json.loads(os.environ.get(SUBMITTED, "{}")).get("runtime_env") or {}
+    if submitted:
+        # Ray refuses keys that both give; with this it takes ours, and keeps the job's others.
+        os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
+        modules += submitted.get("py_modules", [])
+    return {"working_dir": os.getcwd(), "py_modules": modules, "excludes": NOT_SENT}
+
+
+# -------------------------------------------------------------------- storage
+
+
+def _check_shared(storage: Storage) -> None:
+    """Have every node write a file that this process then reads."""
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def touch(storage: Storage, path: str) -> None:
+        storage.write(path, b"here")
+
+    nodes = {f".node-{node['NodeID'][:12]}": node for node in ray.nodes() if node["Alive"]}
+    touched = {
+        path: touch.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(storage, path)
+        for path, node in nodes.items()
+    }
+    for path, reference in touched.items():
+        where = nodes[path]["NodeManagerAddress"]
+        try:
+            ray.get(reference, timeout=SHARED_SECONDS)
+        except RayError as error:
+            raise _node_failed(where, storage, error) from None
+        if storage.read(path) != b"here":
+            raise StorageError(
+                f"storage: must be shared by all nodes (NFS or s3://...), but what node {where} "
+                f"writes to {storage.uri} is not seen here"
+            )
+        storage.delete(path)
+
+
+def _node_failed(where: str, storage: Storage, error: RayError) -> ClusterError | StorageError:
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    if isinstance(cause, StorageError):
+        return StorageError(f"storage: node {where} must be able to write {storage.uri}: {cause}")
+    lines = str(error).strip().split("\n")
+    return ClusterError(f"node {where} cannot run gan-tune: {lines[-1].strip()}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,209 @@
+"""What a data set is: pictures or points in three splits, perhaps with labels.
+
+The train split trains, the selection split chooses, the test split is measured once. Splits are
+plain numpy arrays, which Ray's object store shares between the workers of a node without a copy
+(there they are read-only), or mapped files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_tune.data.mapped import by_path, chunks
+from gan_tune.errors import DataError
+
+__all__ = ["SPLITS", "Dataset", "Kind", "Mixture", "Split", "cut", "split_order"]
+
+Kind = Literal["pictures", "points"]
+Split = Literal["train", "selection", "test"]
+SPLITS: tuple[Split, ...] = ("train", "selection", "test")
+
+MIN_SAMPLES_TO_SPLIT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """The truth behind a 2-D set: equal shares of round Gaussians.
+
+    ``modes`` are the centres, float64 [M, 2]; ``sigma`` is the standard deviation of each
+    coordinate around its centre.
+    """
+
+    modes: NDArray[np.float64]
+    sigma: float
+
+    def draw(self, size: int, seed: int) -> NDArray[np.float32]:
+        """``size`` independent samples, float32 [size, 2]: the same ones for the same seed."""
+        random = np.random.RandomState(seed)
+        centres = self.modes[random.randint(len(self.modes), size=size)]
+        return (centres + self.sigma * random.standard_normal((size, 2))).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A data set in its three splits.
+
+    Pictures are uint8 [N, C, H, W] in 0..255, points float32 [N, D] and finite. Labels are int64
+    [N] counted from 0, given for all three splits or for none. ``mixture`` is the known truth of a
+    2-D set.
+
+    Splits may be mapped files (`numpy.memmap`), larger than memory: such a data set pickles by
+    path, without their bytes.
+
+    Raises:
+        DataError: the arrays break one of these rules; all that is wrong stands in one line.
+    """
+
+    name: str
+    kind: Kind
+    train: NDArray[Any]
+    selection: NDArray[Any]
+    test: NDArray[Any]
+    train_labels: NDArray[np.int64] | None = None
+    selection_labels: NDArray[np.int64] | None = None
+    test_labels: NDArray[np.int64] | None = None
+    mixture: Mixture | None = None
+
+    def __post_init__(self) -> None:
+        for name in SPLITS:
+            # Strides of axes of length 1 are arbitrary, yet decide which kernel a convolution takes
+            # and so its rounding. A copy that went through Ray has plain ones: so has this.
+            samples = self.split(name)
+            object.__setattr__(self, name, samples.ravel().reshape(samples.shape))
+        faults = list(_faults(self))
+        if faults:
+            raise DataError(f"data set {self.name}: " + "; ".join(faults))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: by_path(value) for key, value in self.__dict__.items()}
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.describe()}>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) or (D,)."""
+        return tuple(self.train.shape[1:])
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every sample has a label."""
+        return self.train_labels is not None
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of a SHA-256 over all samples, labels and the mixture."""
+        sha = hashlib.sha256(self.kind.encode())
+        arrays: list[NDArray[Any]] = [self.split(name) for name in SPLITS]
+        arrays += [labels for name in SPLITS if (labels := self.labels(name)) is not None]
+        if self.mixture is not None:
+            arrays += [self.mixture.modes, np.array([self.mixture.sigma], dtype=np.float64)]
+        for array in arrays:
+            sha.update(f"{array.dtype.str}{array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)  # a mapped file is read, not held
+        return sha.hexdigest()[:16]
+
+    def split(self, name: Split) -> NDArray[Any]:
+        """The samples of one split."""
+        return {"train": self.train, "selection": self.selection, "test": self.test}[name]
+
+    def labels(self, name: Split) -> NDArray[np.int64] | None:
+        """The labels of one split, if there are any."""
+        labels = {
+            "train": self.train_labels,
+            "selection": self.selection_labels,
+            "test": self.test_labels,
+        }
+        return labels[name]
+
+    def describe(self) -> str:
+        """One line for people, as `digits: 1,197 + 300 + 300 pictures of 1x8x8, labelled`."""
+        counts = " + ".join(f"{len(self.split(name)):,}" for name in SPLITS)
+        if self.kind == "pictures":
+            what = f"pictures of {'x'.join(map(str, self.shape))}"
+        else:
+            what = f"points in {self.shape[0]} dimensions"
+        count = 0 if self.mixture is None else len(self.mixture.modes)
+        known = f", {count} mode{'s' if count > 1 else ''}" if count else ""
+        return f"{self.name}: {counts} {what}{known}{', labelled' if self.labelled else ''}"
+
+
+def split_order(name: str, count: int) -> NDArray[np.int64]:
+    """The fixed permutation of ``count`` samples that :func:`cut` deals out.
+
+    Raises:
+        DataError: too few samples.
+    """
+    if count < MIN_SAMPLES_TO_SPLIT:
+        rule = f"must hold at least {MIN_SAMPLES_TO_SPLIT} samples to be split"
+        raise DataError(f"data set {name}: {rule}: {count}")
+    return np.random.RandomState(0).permutation(count)
+
+
+def cut(
+    name: str,
+    kind: Kind,
+    samples: NDArray[Any],
+    labels: NDArray[np.int64] | None,
+    *,
+    held_out: int | None = None,
+) -> Dataset:
+    """Samples that are in random order already, cut 80 / 10 / 10 into windows on one array.
+
+    ``held_out`` is the size of the selection and of the test split, by default a tenth.
+    """
+    tenth = len(samples) // 10 if held_out is None else held_out
+    train = slice(None, -2 * tenth)
+    selection, test = slice(-2 * tenth, -tenth), slice(-tenth, None)
+    return Dataset(
+        name,
+        kind,
+        train=samples[train],
+        selection=samples[selection],
+        test=samples[test],
+        train_labels=None if labels is None else labels[train],
+        selection_labels=None if labels is None else labels[selection],
+        test_labels=None if labels is None else labels[test],
+    )
+
+
+def _faults(dataset: Dataset) -> Iterator[str]:
+    pictures = dataset.kind == "pictures"
+    dtype, dimensions = (np.uint8, 4) if pictures else (np.float32, 2)
+    rule = "uint8 [N, C, H, W]" if pictures else "float32 [N, D]"
+    for name in SPLITS:
+        samples, labels = dataset.split(name), dataset.labels(name)
+        if samples.dtype != dtype or samples.ndim != dimensions:
+            yield f"{name} must be {rule}: {samples.dtype} {list(samples.shape)}"
+            continue
+        if samples.shape[1:] != dataset.train.shape[1:]:
+            shapes = f"{list(samples.shape[1:])} and {list(dataset.train.shape[1:])}"
+            yield f"{name} and train must have samples of one shape: {shapes}"
+        if len(samples) < 2 or samples[0].size == 0:
+            yield f"{name} must hold at least 2 samples that are not empty: {list(samples.shape)}"
+        wrong = 0 if pictures else sum(np.count_nonzero(~np.isfinite(c)) for c in chunks(samples))
+        if wrong:
+            yield f"{name} must be finite: {wrong} values are not"
+        if (labels is None) != (dataset.train_labels is None):
+            yield f"labels must be given for all three splits or for none: {name}_labels"
+        elif labels is not None:
+            yield from _label_faults(name, labels, len(samples))
+    mixture = dataset.mixture
+    if mixture is not None and (mixture.modes.ndim != 2 or mixture.modes.shape[1:] != (2,)):
+        yield f"the modes of a mixture must be [M, 2]: {list(mixture.modes.shape)}"
+    if mixture is not None and dataset.train.shape[1:] != (2,):
+        yield f"a set with a mixture must have points [N, 2]: {list(dataset.train.shape)}"
+
+
+def _label_faults(name: str, labels: NDArray[np.int64], count: int) -> Iterator[str]:
+    if labels.dtype != np.int64 or labels.shape != (count,):
+        yield f"{name}_labels must be int64 [{count}]: {labels.dtype} {list(labels.shape)}"
+    elif labels.min() < 0:
+        yield f"{name}_labels must be 0 or more: {labels.min()}"

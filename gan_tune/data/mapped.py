@@ -1,0 +1,137 @@
+"""Arrays larger than memory: kept in a file, mapped into memory, handed on by their path.
+
+A small array is read into memory instead, and then reaches other nodes by way of Ray's object
+store. A mapped one does not travel: its file must lie at the same path on each node, so on a
+cluster $GAN_TUNE_CACHE has to name a folder that all nodes share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_tune.data.locations import cache_folder
+from gan_tune.errors import DataError
+
+__all__ = ["by_path", "cached_rows", "chunks", "is_mapped", "open_rows"]
+
+MAPPED_FROM = 1 << 30
+"""Arrays of so many bytes stay in their file."""
+CHUNK_BYTES = 1 << 26
+
+
+def open_rows(path: Path) -> NDArray[Any]:
+    """The array of an `.npy` file: mapped if it is large, else read. Nothing is unpickled.
+
+    Raises:
+        OSError, ValueError: the file is missing, damaged, or holds objects.
+    """
+    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped if mapped.nbytes >= MAPPED_FROM else np.array(mapped)
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Whether an array is a plain read-only window into a file."""
+    return (
+        isinstance(array, np.memmap)
+        and getattr(array, "_mmap", None) is not None  # None where numpy had to copy
+        and array.filename is not None
+        and array.mode == "r"
+        and array.flags.c_contiguous
+    )
+
+
+def chunks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The rows in order, some 64 MiB at a time: a mapped array never lies in memory whole."""
+    step = max(1, CHUNK_BYTES // max(1, rows.nbytes // max(1, len(rows))))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+class _ByPath:
+    """Pickles as the place of some rows in a file, and comes back as these rows, mapped."""
+
+    def __init__(self, rows: np.memmap[Any, Any]) -> None:
+        # A slice keeps the `offset` of the whole; its address tells where it really begins.
+        mapping: mmap.mmap = rows._mmap  # type: ignore[attr-defined]
+        start = rows.offset - rows.offset % mmap.ALLOCATIONGRANULARITY
+        first = np.frombuffer(mapping, np.uint8).ctypes.data
+        offset = start + rows.ctypes.data - first
+        self._place = (str(rows.filename), rows.dtype.str, offset, rows.shape)
+
+    def __reduce__(self) -> tuple[Callable[..., NDArray[Any]], tuple[Any, ...]]:
+        return _map, self._place
+
+
+def by_path(value: Any) -> Any:
+    """What to pickle in place of ``value``: for a mapped array its place, else itself."""
+    return _ByPath(value) if isinstance(value, np.memmap) and is_mapped(value) else value
+
+
+def _map(path: str, dtype: str, offset: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+    except (OSError, ValueError) as error:
+        rule = "must lie unchanged at this path on every node (set GAN_TUNE_CACHE to a shared one)"
+        raise DataError(f"{path}: {rule}: {error}") from None
+
+
+def cached_rows(
+    key: Iterable[object],
+    *,
+    shape: tuple[int, ...],
+    dtype: type[np.generic],
+    rows: Iterable[NDArray[Any]],
+) -> NDArray[Any]:
+    """An array that is made once for each ``key`` and kept in the cache folder.
+
+    ``rows`` yields it some rows at a time, and is asked only if the cache has nothing. Of several
+    processes that make one array at once each writes a file of its own, and the last one stays.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    digest = hashlib.sha256(repr((*key, shape, np.dtype(dtype).str)).encode()).hexdigest()
+    path = cache_folder() / "arrays" / f"{digest[:32]}.npy"
+    try:
+        if not path.is_file():
+            _write_whole(path, shape, np.dtype(dtype), rows)
+        return open_rows(path)
+    except (OSError, ValueError) as error:
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        rule = f"must be readable and have room for {size:,} bytes (GAN_TUNE_CACHE names another)"
+        raise DataError(f"{path.parent}: {rule}: {error}") from None
+
+
+def _write_whole(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[NDArray[Any]]
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        try:
+            _write(file, shape, dtype, rows)
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+def _write(
+    file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[NDArray[Any]]
+) -> None:
+    # Written, not mapped: on a full disk a write raises, where a mapped page kills the process.
+    description = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": description, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for some in rows:
+        file.write(np.ascontiguousarray(some, dtype=dtype).data)
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,94 @@
+"""Where the training data live: on the device if they fit there, else in memory or in their file.
+
+Batches are the same to the bit either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_tune.data.mapped import is_mapped
+from gan_tune.data.scaling import Scaling
+
+__all__ = ["OnDevice", "OnHost", "Source", "resident"]
+
+SHARE_OF_FREE_MEMORY = 1 / 8
+"""How much of the memory that is free one trial may fill with data: others start beside it."""
+
+
+class Source(Protocol):
+    """Training samples, drawn a batch at a time."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        ...
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The samples of int64 [batch] as the networks see them: float32 [batch, ...], scaled."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OnDevice:
+    """All samples [N, ...] as one tensor; ``prepare`` makes of a batch what the networks see."""
+
+    samples: Tensor
+    prepare: Callable[[Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        return self.prepare(self.samples[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class OnHost:
+    """Samples [N, ...] in memory or a mapped file; each batch is gathered there, then moved.
+
+    Costs a synchronisation with the device each time.
+    """
+
+    samples: NDArray[Any]
+    prepare: Callable[[Tensor], Tensor]
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        rows = self.samples[indices.cpu().numpy()]
+        return self.prepare(torch.from_numpy(rows).to(self.device))
+
+
+def resident(
+    samples: NDArray[Any], device: torch.device | str, *, scaling: Scaling, free: int | None = None
+) -> Source:
+    """Training samples uint8 [N, C, H, W] or float32 [N, D] as near to ``device`` as they fit.
+
+    On the CPU a mapped file stays one: all trials of a node then share its pages. ``free`` is the
+    memory of the device in bytes, asked of the device by default.
+    """
+    device = torch.device(device)
+    shared = device.type == "cpu" and is_mapped(samples)
+    free = _free_memory(device) if free is None else free
+    if shared or samples.nbytes > SHARE_OF_FREE_MEMORY * free:
+        return OnHost(samples, scaling.apply, device)
+    tensor = torch.tensor(np.asarray(samples), device=device)
+    if tensor.dtype == torch.uint8:  # a quarter of the size of what the networks see
+        return OnDevice(tensor, scaling.apply)
+    return OnDevice(scaling.apply(tensor), lambda batch: batch)
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,100 @@
+"""The map between data space and the space in which the networks work.
+
+Data space is what a user sees: pictures in [0, 1], points in their own units. The exported
+generator undoes the map, so samples always come back in data space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_tune.data.dataset import Dataset
+from gan_tune.data.mapped import chunks
+
+__all__ = ["SCALES", "Scaling", "scaling_of"]
+
+Scale = Literal["none", "symmetric", "standard"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """scaled = (x − shift) / factor, with x in data space; one number per coordinate or for all."""
+
+    shift: tuple[float, ...]
+    factor: tuple[float, ...]
+    pictures: bool
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Data space → scaled. ``x`` [batch, ...] is uint8 for pictures, float for points."""
+        x = x.float().div_(255) if x.dtype == torch.uint8 else x
+        if self.identity:
+            return x
+        return (x - self._operand(self.shift, x)) / self._operand(self.factor, x)
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Scaled → data space; pictures are clamped to [0, 1]."""
+        if not self.identity:
+            x = x * self._operand(self.factor, x) + self._operand(self.shift, x)
+        return x.clamp(0, 1) if self.pictures else x
+
+    @property
+    def identity(self) -> bool:
+        """Whether both spaces are the same."""
+        return all(s == 0 for s in self.shift) and all(f == 1 for f in self.factor)
+
+    def _operand(self, values: tuple[float, ...], like: Tensor) -> Tensor | float:
+        if len(values) == 1:
+            return values[0]  # a plain number needs no copy to the device
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _none(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(1), np.ones(1)
+
+
+def _symmetric(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures to [−1, 1] exactly; points so that the farthest coordinate lies at ±0.9."""
+    if dataset.kind == "pictures":
+        return np.full(1, 0.5), np.full(1, 0.5)
+    farthest = max(float(dataset.train.max()), -float(dataset.train.min()))
+    return np.zeros(1), np.full(1, (farthest or 1.0) / 0.9)
+
+
+def _standard(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Zero mean and unit deviation: per coordinate for points, over all pixels for pictures."""
+    if dataset.kind == "pictures":
+        levels = np.arange(256) / 255
+        counts = sum(np.bincount(c.reshape(-1), minlength=256) for c in chunks(dataset.train))
+        mean = np.average(levels, weights=counts)
+        deviation = np.sqrt(np.average(np.square(levels - mean), weights=counts))
+        return mean.reshape(1), deviation.reshape(1).clip(1e-6)
+    count = len(dataset.train)
+    mean = sum(c.sum(0, dtype=np.float64) for c in chunks(dataset.train)) / count
+    variance = sum(np.square(c - mean).sum(0) for c in chunks(dataset.train)) / count
+    # A constant column goes to 0, and comes back as that constant whatever the generator says.
+    low, high = dataset.train.min(0), dataset.train.max(0)
+    deviation = np.where(low == high, 0, np.sqrt(variance)).clip(np.finfo(np.float32).tiny)
+    return np.where(low == high, low, mean), deviation
+
+
+SCALES: dict[str, Callable[[Dataset], tuple[np.ndarray, np.ndarray]]] = {
+    "none": _none,
+    "symmetric": _symmetric,
+    "standard": _standard,
+}
+
+
+def scaling_of(dataset: Dataset, scale: str) -> Scaling:
+    """The scaling of that name for a data set, its figures taken from the training split."""
+    shift, factor = SCALES[scale](dataset)
+    return Scaling(
+        tuple(float(v) for v in shift),
+        tuple(float(v) for v in factor),
+        pictures=dataset.kind == "pictures",
+    )

@@ -1,0 +1,1 @@
+"""The exported generator: written, checked, read back."""

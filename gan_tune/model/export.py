@@ -1,0 +1,99 @@
+"""The best generator of a trial as a module of its own: noise in, samples in data space out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gan_tune.config import TrialConfig
+from gan_tune.data.dataset import Dataset
+from gan_tune.data.scaling import Scaling, scaling_of
+from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.networks import build_network, without_parametrizations
+from gan_tune.gan.randomness import seeded_globals
+from gan_tune.model.archive import check_operators
+
+__all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw"]
+
+BATCH = 1_000
+
+
+class ExportedGenerator(nn.Module):
+    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D]."""
+
+    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.network = network
+        self.pictures = scaling.pictures
+        self.register_buffer("shift", torch.tensor(scaling.shift))
+        self.register_buffer("factor", torch.tensor(scaling.factor))
+
+    def forward(self, z: Tensor) -> Tensor:
+        samples: Tensor = self.network(z) * self.factor + self.shift
+        return samples.clamp(0, 1) if self.pictures else samples
+
+
+def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> ExportedGenerator:
+    """The generator as it was at the trial's best report, on the CPU, in eval mode.
+
+    Raises:
+        CheckpointError: the checkpoint is of another config, or has no best report.
+    """
+    state = checkpoint.read(saved)
+    state.check(config.digest())
+    weights = state.under("best")
+    if not weights:
+        raise CheckpointError("checkpoint: must hold a best report, but the trial never had one")
+    part = config.generator
+    # As it was built for training: a user's network may hold tensors that no state has.
+    with seeded_globals(config.seed, "networks", torch.device("cpu")):
+        network = build_network("generator", dataset.shape, name=part.name, args=part.args)
+    network.load_state_dict(weights)
+    plain = without_parametrizations(network)  # torch.export cannot take the others
+    return ExportedGenerator(plain, scaling_of(dataset, config.data.args["scale"])).eval()
+
+
+def check_exportable(network: nn.Module, *, latent: int) -> None:
+    """Whether a generator can be exported as :func:`best_generator` and the registry will.
+
+    Raises:
+        ValueError: it has operators that are not torch's own.
+        Exception: what torch raises where it cannot copy the network, nor export it for any batch
+            size.
+    """
+    plain = without_parametrizations(network)
+    device = next(plain.parameters()).device
+    # A batch of 1 would freeze the batch dimension.
+    examples = (torch.zeros(2, latent, device=device),)
+    with _in_silence():
+        program = torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    program.module()(torch.zeros(3, latent, device=device))
+    check_operators(program)
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keeps to itself what torch prints, logs and warns of before it raises: whole graphs."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@torch.no_grad()
+def draw(generator: nn.Module, count: int, *, latent: int, seed: int) -> Tensor:
+    """``count`` samples of standard normal noise, the same ones for the same seed."""
+    random = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, latent, generator=random)
+    return torch.cat([generator(part) for part in z.split(BATCH)])

@@ -1,0 +1,51 @@
+"""The data part of a trial: a data set's own arguments, and how training reads it."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gan_tune.config import Argument, Part
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import SPLITS, Dataset
+from gan_tune.data.mapped import chunks
+from gan_tune.data.scaling import Scale
+from gan_tune.errors import DataError
+
+__all__ = ["TRAINING_ARGUMENTS", "dataset_of", "own_arguments"]
+
+BATCH_SIZE = Argument("batch_size", Annotated[int, Field(ge=2, le=65536)], False, 64)
+SCALE = Argument("scale", Scale, False, "none")
+TRAINING_ARGUMENTS = {argument.name: argument for argument in (BATCH_SIZE, SCALE)}
+"""What every data part takes beside its data set's own arguments: how training reads the data."""
+
+
+def own_arguments(part: Part) -> dict[str, Any]:
+    """A data part's arguments without those that only concern training."""
+    return {key: value for key, value in part.args.items() if key not in TRAINING_ARGUMENTS}
+
+
+def dataset_of(part: Part) -> Dataset:
+    """The data set a data part names.
+
+    The last few are kept, so that checking a space and then searching it loads the data once.
+
+    Raises:
+        DataError: missing, damaged, not fitting, or all samples of a split are equal.
+    """
+    return _load(part.name, json.dumps(own_arguments(part), sort_keys=True))
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, args: str) -> Dataset:
+    """``args`` are JSON: a user's own data set may take lists, which no cache can compare."""
+    dataset = load_dataset(name, **json.loads(args))
+    for split in SPLITS:
+        samples = dataset.split(split)
+        if not any((chunk != samples[:1]).any() for chunk in chunks(samples)):
+            rule = f"{split} must hold samples that differ"
+            raise DataError(f"data set {name}: {rule}: all {len(samples)} are equal")
+    return dataset

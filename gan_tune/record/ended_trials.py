@@ -1,0 +1,111 @@
+"""The trials of a search that have ended, read back from the record for another search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Literal
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from gan_tune.config import Objective
+from gan_tune.record.history import children, find_parent, objective_of, outcome_of
+from gan_tune.record.mlflow_store import answering, client
+
+__all__ = ["EndedTrial", "RecordedSearch", "ended_trials"]
+
+Told = Literal["completed", "pruned", "diverged", "collapsed"]
+
+TOLD: Mapping[str, Told] = MappingProxyType(
+    {
+        "completed": "completed",
+        "pruned": "pruned",
+        "diverged": "diverged",
+        "collapsed": "collapsed",
+        "interrupted": "pruned",
+    }
+)
+"""Outcomes that tell something of a setting, and what: one that failed does not.
+
+What the end of the time cut off may have been the best of all, and has come as far as it has.
+"""
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial of a search as it is recorded.
+
+    ``curve`` is its best value so far by step, from the first finite one on; ``reached`` the step
+    of its last report.
+    """
+
+    name: str
+    outcome: Told
+    params: Mapping[str, str]
+    curve: Mapping[int, float]
+    reached: int
+
+
+@dataclass(frozen=True)
+class RecordedSearch:
+    """A search with its trials that have ended, and what their values stand for.
+
+    ``data`` are the digests of the data sets that are recorded with it, one in a sound record.
+    """
+
+    name: str
+    objective: Objective
+    metric_version: str
+    data: frozenset[str]
+    trials: Sequence[EndedTrial]
+
+
+def ended_trials(uri: str, search: str) -> RecordedSearch:
+    """What the settings of a search came to, in the order in which they were tried.
+
+    Replicates with other seeds are left out, since a setting is told of once, and the forks of a
+    population, which went on from another's weights: their settings were not those of all steps.
+
+    Raises:
+        SearchNotFoundError: no such search; the message names those there are.
+        TrackingError: the store does not answer.
+    """
+    mlflow_client = client(uri)
+    with answering(uri):
+        parent = find_parent(mlflow_client, uri, search)
+        objective = objective_of(parent)
+        inputs = parent.inputs.dataset_inputs if parent.inputs else []
+        return RecordedSearch(
+            name=search,
+            objective=objective,
+            metric_version=parent.data.tags.get("gan_tune.metric_version", ""),
+            data=frozenset(given.dataset.digest for given in inputs),
+            trials=[
+                _ended_trial(mlflow_client, run, objective)
+                for run in children(mlflow_client, parent)
+                if _tells_of_a_setting(run.data.tags) and outcome_of(run) in TOLD
+            ],
+        )
+
+
+def _tells_of_a_setting(tags: Mapping[str, str]) -> bool:
+    first_seed = tags["gan_tune.kind"] == "search" and tags["gan_tune.replicate"] == "0"
+    return first_seed and "gan_tune.parent" not in tags
+
+
+def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) -> EndedTrial:
+    history = mlflow_client.get_metric_history(run.info.run_id, objective.metric)
+    values = {metric.step: metric.value for metric in sorted(history, key=lambda m: m.step)}
+    finite = {step: value for step, value in values.items() if math.isfinite(value)}
+    best = accumulate(finite.values(), min if objective.mode == "min" else max)
+    return EndedTrial(
+        name=run.data.tags["gan_tune.trial"],
+        outcome=TOLD[outcome_of(run)],
+        params=run.data.params,
+        curve=dict(zip(finite, best, strict=True)),
+        reached=max(values, default=0),
+    )

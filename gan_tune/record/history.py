@@ -1,0 +1,195 @@
+"""The record read back: which searches there are, and how their trials did."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+from gan_tune.config import Objective
+from gan_tune.errors import SearchNotFoundError
+from gan_tune.record.events import Kind
+from gan_tune.record.mlflow_store import answering, client, pages, quoted, search_runs
+from gan_tune.words.wording import masked, there_are
+
+__all__ = [
+    "SearchInfo",
+    "TrialInfo",
+    "children",
+    "find_parent",
+    "leaderboard",
+    "objective_of",
+    "outcome_of",
+    "searches",
+]
+
+RUNNING = "running"
+"""Stands for the outcome where a run has none yet."""
+
+_HEALTHY = ("completed", "pruned", RUNNING, "interrupted")
+
+
+@dataclass(frozen=True)
+class SearchInfo:
+    """One search: how it stands, and its best value so far (None: no trial has one)."""
+
+    name: str
+    experiment: str
+    run_id: str
+    outcome: str
+    objective: Objective
+    counts: Mapping[str, int]
+    best: float | None
+    started: datetime
+    ended: datetime | None
+
+
+@dataclass(frozen=True)
+class TrialInfo:
+    """One trial: its value (the objective's best report), settings and latest metrics."""
+
+    trial: str
+    setting: int
+    replicate: int
+    kind: Kind
+    outcome: str
+    value: float | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    run_id: str
+    started: datetime
+    ended: datetime | None
+
+
+def searches(uri: str) -> list[SearchInfo]:
+    """All searches in the store, newest first.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    mlflow_client = client(uri)
+    with answering(uri):
+        names = _experiments(mlflow_client)
+        parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
+        return [_search_info(mlflow_client, run, names) for run in reversed(parents)]
+
+
+def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list[TrialInfo]:
+    """All trials of a search, best first; those that diverged, collapsed or failed come last.
+
+    Where several experiments hold a search of that name, and none is named, the newest counts.
+
+    Raises:
+        SearchNotFoundError: no such search; the message names those there are.
+        TrackingError: the store does not answer.
+    """
+    mlflow_client = client(uri)
+    with answering(uri):
+        parent = find_parent(mlflow_client, uri, search, experiment=experiment)
+        objective = objective_of(parent)
+        trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
+        return sorted(trials, key=lambda trial: _rank(trial, objective))
+
+
+def find_parent(
+    mlflow_client: MlflowClient, uri: str, search: str, *, experiment: str | None = None
+) -> Run:
+    """The parent run of a search, the newest where there are several of that name.
+
+    Raises:
+        SearchNotFoundError: no such search.
+    """
+    names = _experiments(mlflow_client)
+    parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
+    fitting = [
+        run
+        for run in parents
+        if run.data.tags.get("gan_tune.search") == search
+        and experiment in (None, names[run.info.experiment_id])
+    ]
+    if not fitting:
+        known = [run.data.tags.get("gan_tune.search", "") for run in parents]
+        raise SearchNotFoundError(
+            f"no search named {search!r} in {masked(uri)}; {there_are(search, known)}"
+        )
+    return fitting[-1]
+
+
+def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
+    """Id → name of every experiment that is not deleted."""
+    found = pages(
+        lambda token: mlflow_client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token)
+    )
+    return {experiment.experiment_id: experiment.name for experiment in found}
+
+
+def children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
+    """The runs of a search's trials, oldest first."""
+    rule = f"tags.`mlflow.parentRunId` = {quoted(parent.info.run_id)}"
+    found = search_runs(mlflow_client, [parent.info.experiment_id], rule)
+    return [run for run in found if "gan_tune.trial" in run.data.tags]  # not a user's own runs
+
+
+def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, str]) -> SearchInfo:
+    objective = objective_of(parent)
+    trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
+    ranked = sorted(trials, key=lambda trial: _rank(trial, objective))
+    return SearchInfo(
+        name=parent.data.tags["gan_tune.search"],
+        experiment=names[parent.info.experiment_id],
+        run_id=parent.info.run_id,
+        outcome=outcome_of(parent),
+        objective=objective,
+        counts=dict(Counter(trial.outcome for trial in trials)),
+        best=ranked[0].value if ranked and ranked[0].outcome in _HEALTHY else None,
+        started=_time(parent.info.start_time),
+        ended=None if outcome_of(parent) == RUNNING else _time(parent.info.end_time),
+    )
+
+
+def _trial_info(run: Run, objective: Objective) -> TrialInfo:
+    tags = run.data.tags
+    value = run.data.metrics.get(f"best.{objective.metric}")
+    return TrialInfo(
+        trial=tags["gan_tune.trial"],
+        setting=int(tags["gan_tune.setting"]),
+        replicate=int(tags["gan_tune.replicate"]),
+        kind="confirmation" if tags["gan_tune.kind"] == "confirmation" else "search",
+        outcome=outcome_of(run),
+        value=value if value is not None and math.isfinite(value) else None,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        run_id=run.info.run_id,
+        started=_time(run.info.start_time),
+        ended=None if outcome_of(run) == RUNNING else _time(run.info.end_time),
+    )
+
+
+def objective_of(parent: Run) -> Objective:
+    """The objective of a search."""
+    tags = parent.data.tags
+    return Objective.model_validate(
+        {"metric": tags["gan_tune.objective"], "mode": tags["gan_tune.mode"]}
+    )
+
+
+def outcome_of(run: Run) -> str:
+    """How a run stands: :data:`RUNNING`, or how it ended."""
+    if run.info.status == "RUNNING":
+        return RUNNING
+    return str(run.data.tags.get("gan_tune.outcome", "interrupted"))
+
+
+def _rank(trial: TrialInfo, objective: Objective) -> tuple[bool, bool, float]:
+    value = 0.0 if trial.value is None else trial.value
+    signed = value if objective.mode == "min" else -value
+    return trial.outcome not in _HEALTHY, trial.value is None, signed
+
+
+def _time(time_ms: int | None) -> datetime:
+    return datetime.fromtimestamp((time_ms or 0) / 1000).astimezone()

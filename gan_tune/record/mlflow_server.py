@@ -1,0 +1,107 @@
+"""MLflow's server as a process of our own: its pages, for as long as a command runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import IO, Any
+
+from gan_tune.errors import GanTuneError
+from gan_tune.words.terminal import busy
+
+__all__ = ["check_port", "serve"]
+
+START_SECONDS = 90.0
+"""How long the server may take to start."""
+
+
+def check_port(host: str, port: int) -> None:
+    """See beforehand that a server can listen there.
+
+    Raises:
+        GanTuneError: another program does, or there is no such address.
+    """
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise GanTuneError(
+            f"--port {port}: cannot listen on {host}:{port} ({reason}); give another --port"
+        ) from None
+
+
+def serve(command: Sequence[str], address: str, store: str) -> None:
+    """Run a server until it is interrupted; its whole process group ends with this command.
+
+    It hears of the ``store`` by its environment: the URI may hold a password, and what is on a
+    command line every user of the machine can read.
+
+    Raises:
+        GanTuneError: it does not start, or ends by itself; with the last line that it said.
+    """
+
+    def leave(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+    # Its workers for background jobs have nothing to do here, but take seconds to start.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
+    environment |= {"MLFLOW_BACKEND_STORE_URI": store}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, process_group=0
+        )
+        try:
+            with busy("starting MLflow's server"):
+                _wait_until_up(process, address, log)
+            print(f"MLflow: {address} (Ctrl-C ends it)", flush=True)
+            code = process.wait()
+            raise GanTuneError(f"MLflow's server ended with code {code}: {_last_line(log)}")
+        except KeyboardInterrupt:
+            return
+        finally:
+            _end_group(process)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
+    host = address.removeprefix("http://")
+    reachable = host.replace("0.0.0.0", "127.0.0.1", 1).replace("[::]", "[::1]", 1)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise GanTuneError(f"MLflow's server does not start: {_last_line(log)}")
+        try:
+            urllib.request.urlopen(f"http://{reachable}/health", timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise GanTuneError(f"MLflow's server does not answer at {address}: {_last_line(log)}")
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a server and the workers it has started; those that do not go within 5 s are killed."""
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        try:
+            os.killpg(process.pid, number)
+            while time.monotonic() < deadline:
+                process.poll()
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+        except ProcessLookupError:
+            return  # the group is gone

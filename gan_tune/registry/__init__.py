@@ -1,0 +1,1 @@
+"""Registered generators: published, listed and pulled."""

@@ -1,0 +1,1 @@
+"""What is drawn: pictures, files, and a look inside a generator."""

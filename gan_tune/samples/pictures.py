@@ -1,0 +1,197 @@
+"""Samples as pictures: a grid of small pictures, points over the data, and both with words."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from gan_tune.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Block", "background", "curves", "grid", "png", "scatter", "shares_below", "sheet"]
+
+CELL = 64
+"""Small pictures are enlarged to at most so many pixels a side, without smoothing."""
+SMALL_CELL = 32
+"""The same for trials' grids, of which there are many."""
+CANVAS = 384
+SMALL_CANVAS = 256
+"""The same for trials' points: MLflow's thumbnails are of that size."""
+PADDING = 2
+DRAWN = 2_500
+"""So many of the data's points are drawn: a table may be larger than memory."""
+DOTS = 100
+"""Pixels an inch in a figure of matplotlib's."""
+
+
+def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
+    """Pictures [N, C, H, W] in [0, 1] as one uint8 picture [H', W', 3].
+
+    Small ones are enlarged to at most ``cell`` pixels a side.
+    """
+    from torchvision.utils import make_grid  # 2 s of a worker's start that points need not wait for
+
+    enlarge = max(1, cell // samples.shape[-1])
+    tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
+    sheet: Tensor = make_grid(
+        torch.nan_to_num(tiles.cpu()), nrow=columns, padding=PADDING, pad_value=0.5
+    )
+    return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
+    """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [side, side, 3].
+
+    Where there is only one coordinate, the other is 0. Only of a mixture are they coordinates of
+    one plane: columns of a table have units of their own, and so has each axis.
+
+    Drawn by hand on a raster: a plotting library would take longer than the training step between
+    two reports.
+    """
+    real = _plane(background(dataset))
+    low, high = real.min(0), real.max(0)
+    span = high - low
+    reach = span if dataset.mixture is None else span.max().repeat(2)
+    margin = np.where(reach > 0, 0.25 * reach, 1.0)  # a constant column: a line
+    low, high = low - margin, high + margin
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    fake = _plane(samples)
+    for points, colour in ((real, (190, 190, 190)), (fake, (31, 119, 180))):
+        inside = ((points >= low) & (points <= high)).all(1)
+        places = ((points[inside] - low) / (high - low) * (side - 2)).astype(int)
+        for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            canvas[side - 1 - (places[:, 1] + dy), places[:, 0] + dx] = colour
+    return torch.from_numpy(canvas)
+
+
+def background(dataset: Dataset) -> Tensor:
+    """At most :data:`DRAWN` points of the selection split, evenly over its rows: [N, D]."""
+    every = math.ceil(len(dataset.selection) / DRAWN)
+    return torch.tensor(dataset.selection[::every])
+
+
+def _plane(points: Tensor) -> NDArray[np.float64]:
+    """The first two coordinates of points [N, D], the second 0 where there is but one: [N, 2].
+
+    In float64, where no range of float32 overflows.
+    """
+    first = torch.nan_to_num(points[:, :2].detach().cpu()).double()
+    padded: NDArray[np.float64] = pad(first, (0, 2 - first.shape[1])).numpy()
+    return padded
+
+
+def png(picture: Tensor) -> bytes:
+    """A uint8 picture [H, W, 3] as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture.numpy()).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+# ------------------------------------------------------------------ with titles and axes
+# These are drawn a few times a search, so by matplotlib, which is loaded when it is needed.
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Pictures [R, K, C, H, W] in [0, 1] that stand together, with titles of rows and columns."""
+
+    samples: Tensor
+    title: str = ""
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+
+
+def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
+    """Blocks of as many rows each, side by side, as PNG."""
+    tiled = [grid(b.samples.flatten(0, 1), columns=b.samples.shape[1]).numpy() for b in blocks]
+    widths = [picture.shape[1] for picture in tiled]
+    height = tiled[0].shape[0]
+    figure = _figure((sum(widths) + 60 * len(blocks)) / DOTS, (height + 100) / DOTS)
+    places = figure.subplots(1, len(blocks), squeeze=False, width_ratios=widths)[0]
+    for axes, block, picture in zip(places, blocks, tiled, strict=True):
+        axes.imshow(picture)
+        axes.set_title(block.title, fontsize=9)
+        axes.set_xticks(_middles(picture.shape[1], block.samples.shape[1], block.columns))
+        axes.set_xticklabels(block.columns)
+        axes.set_yticks(_middles(height, block.samples.shape[0], block.rows))
+        axes.set_yticklabels(block.rows)
+        axes.tick_params(length=0, labelsize=8)
+        axes.spines[:].set_visible(False)
+    return _finished(figure, title)
+
+
+def curves(
+    paths: Mapping[str, Tensor], data: Tensor, *, title: str, one_unit: bool = False
+) -> bytes:
+    """Paths of points [K, D] by name over those of the data [N, D] (grey), as PNG.
+
+    A dot marks the middle of each path; only the first two coordinates are shown, with
+    ``one_unit`` at one scale.
+    """
+    figure = _figure(7, 6)
+    axes = figure.add_subplot()
+    x, y = _plane(data).T
+    axes.scatter(x, y, s=3, color="0.8", linewidths=0, label="data")
+    for name, path in paths.items():
+        points = _plane(path)
+        (line,) = axes.plot(*points.T, linewidth=1.2, label=name)
+        axes.plot(*points[len(points) // 2], "o", markersize=4, color=line.get_color())
+    axes.set_xlabel("first coordinate")
+    axes.set_ylabel("second coordinate")
+    if one_unit:
+        axes.set_aspect("equal", adjustable="datalim")
+    _legend(axes)
+    return _finished(figure, title)
+
+
+def shares_below(distances: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
+    """For each named set of distances [N], the share of them below each distance, as PNG.
+
+    The axis is logarithmic; what is 0 or next to it stands at its left end.
+    """
+    typical = max(float(drawn.quantile(0.5)) for drawn in distances.values())
+    figure = _figure(7, 4.5)
+    axes = figure.add_subplot()
+    for name, drawn in distances.items():
+        axes.ecdf(drawn.clamp_min(typical / 1_000 or 1).numpy(), label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel(axis)
+    axes.set_ylabel("share of them that is closer")
+    _legend(axes)
+    return _finished(figure, title)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    return Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+
+
+def _finished(figure: Figure, title: str) -> bytes:
+    figure.suptitle(title, fontsize=10, wrap=True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def _middles(length: int, count: int, titles: Sequence[str]) -> list[float]:
+    """Pixels at which the cells of a grid have their middle; none where there are no titles."""
+    cell = (length - PADDING) / count
+    return [PADDING / 2 + cell * (i + 0.5) for i in range(count)] if titles else []

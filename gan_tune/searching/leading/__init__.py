@@ -1,0 +1,1 @@
+"""Who runs next: the conductor and the jobs it hands out."""

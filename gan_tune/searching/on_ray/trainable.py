@@ -1,0 +1,168 @@
+"""The Ray Tune trainable: trains one trial after another on a warm worker."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from ray import tune
+
+from gan_tune.data.dataset import Dataset
+from gan_tune.errors import CheckpointError
+from gan_tune.gan import checkpoint
+from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
+from gan_tune.gan.replay import Phase, replay
+from gan_tune.gan.training import Report, train
+from gan_tune.metrics import Judge
+from gan_tune.samples import pictures
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.storage.storage import INHERITED, Storage, weights_at
+
+__all__ = ["GanTrainable"]
+
+logger = logging.getLogger("gan_tune")
+
+CHECKPOINT_SECONDS = 10.0
+"""A crash loses at most about this much of a trial: a checkpoint costs time, too."""
+
+
+class GanTrainable(tune.Trainable):
+    """Each Tune step trains up to the next report, stores it, and hands its figures on.
+
+    An exception of the training is a result like any other (outcome `failed`): raised, it would
+    kill the worker, and a cold one costs seconds.
+    """
+
+    def setup(  # type: ignore[override]
+        self,
+        config: dict[str, Any],
+        *,
+        dataset: Dataset,
+        judge: Judge,
+        storage: Storage,
+        threads: int,
+        gpu: bool,
+    ) -> None:
+        """Take over what all trials share, and the first trial."""
+        torch.set_num_threads(threads)
+        self._dataset, self._judge, self._root = dataset, judge, storage
+        self._device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take on the next trial; nothing of the last one is left but the data."""
+        self._job: Job = new_config["job"]
+        self.config = {}  # else each report takes the job back to the driver, which keeps it
+        self._trial = self._root.below("trials", self._job.name)
+        self._reports: Iterator[Report] | None = None
+        self._last_checkpoint = time.monotonic()
+        self._last_step = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next report."""
+        try:
+            if self._reports is None:
+                self._reports = self._begin()
+            result = self._next_result()
+        except Exception as error:
+            logger.error("trial %s failed:\n%s", self._job.name, traceback.format_exc())
+            result = self._failure(error)
+        return {"report": result, "done": result.outcome is not None}
+
+    def _begin(self) -> Iterator[Report]:
+        stored = self._trial.read(CHECKPOINT)
+        try:
+            if stored is not None:
+                self._check_reported(stored)
+            return self._training(stored)
+        except CheckpointError as error:
+            if stored is None:
+                raise
+            logger.warning("trial %s begins anew: %s", self._job.name, error)
+            return self._training(None)
+
+    def _check_reported(self, stored: bytes) -> None:
+        """Refuse a checkpoint whose own report a kill kept from being stored.
+
+        Training would go on behind it, and what it says would be lost.
+        """
+        step = checkpoint.read(stored).scalars["step"]
+        if self._trial.read(f"reports/{step}.json") is None:
+            raise CheckpointError(f"checkpoint: its report of step {step} was not stored")
+
+    def _training(self, stored: bytes | None) -> Iterator[Report]:
+        job, dataset, judge = self._job, self._dataset, self._judge
+        if job.lineage and job.kind == "confirmation":
+            phases = [Phase(ancestor.until, ancestor.config) for ancestor in job.lineage]
+            phases.append(Phase(job.config.steps, job.config))
+            return replay(phases, dataset, judge, resume_from=stored, device=self._device)
+        inherited = self._trial.read(INHERITED) if job.lineage else None
+        if job.lineage and inherited is None:
+            raise CheckpointError(f"{self._trial.local_path(INHERITED)} is missing")
+        return train(
+            job.config,
+            dataset,
+            judge,
+            resume_from=stored,
+            inherit_from=inherited,
+            device=self._device,
+        )
+
+    def _next_result(self) -> Result:
+        assert self._reports is not None
+        report = next(self._reports, None)
+        if report is None:
+            # The checkpoint taken up was the trial's last one: repeat its last report.
+            return self._stored_results()[-1]
+        result = Result(
+            step=report.step,
+            scalars=dict(report.scalars),
+            value=report.value,
+            best=report.best,
+            outcome=report.outcome,
+            timestamp_ms=int(time.time() * 1000),
+            training_seconds=report.training_seconds,
+            evaluation_seconds=report.evaluation_seconds,
+            symptoms=report.symptoms,
+        )
+        self._last_step = report.step
+        self._store(report, result)
+        return result
+
+    def _store(self, report: Report, result: Result) -> None:
+        """Picture, checkpoint, then the report: what is in `reports/` has all it speaks of."""
+        self._trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
+        overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+        ready = report.outcome is None and report.step in self._job.ready_steps
+        may_pause = report.step in self._job.pause_steps or time.time() >= self._job.closing
+        if overdue or ready or may_pause or report.outcome == "completed":
+            state = report.checkpoint()
+            if ready:
+                self._trial.write(weights_at(report.step), state)
+            self._trial.write(CHECKPOINT, state)
+            self._last_checkpoint = time.monotonic()
+        self._trial.write(f"reports/{report.step}.json", json.dumps(asdict(result)).encode())
+
+    def _stored_results(self) -> list[Result]:
+        steps = sorted(int(name.removesuffix(".json")) for name in self._trial.names("reports"))
+        return [Result(**self._trial.read_json(f"reports/{step}.json")) for step in steps]
+
+    def _failure(self, error: Exception) -> Result:
+        reason = str(error).strip().split("\n")[0]
+        best = self._stored_results()[-1].best if self._last_step else None
+        return Result(
+            step=self._last_step,
+            scalars={},
+            value=None,
+            best=best,
+            outcome="failed",
+            timestamp_ms=int(time.time() * 1000),
+            error=f"{type(error).__name__}: {reason}",
+        )

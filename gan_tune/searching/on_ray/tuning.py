@@ -1,0 +1,259 @@
+"""Running a conductor's jobs on Ray Tune: thin adapters, no decisions of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from gan_tune.data.dataset import Dataset
+from gan_tune.errors import StorageError
+from gan_tune.metrics import Judge
+from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.on_ray.trainable import GanTrainable
+from gan_tune.space import Resources
+from gan_tune.storage.storage import Storage
+
+__all__ = ["Shared", "run"]
+
+Answer = TypeVar("Answer")
+Loss = TypeVar("Loss")
+
+LOST_WORKERS = 3
+"""How often a trial whose worker or node died is taken up again from its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of a search share; put into Ray's object store once."""
+
+    dataset: Dataset
+    judge: Judge
+    storage: Storage
+    resources: Resources
+
+
+def run(
+    conductor: Conductor, shared: Shared, *, slots: int, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Run jobs until the conductor has none left or was asked to stop; what still runs is swept up.
+
+    ``tick`` is called some ten times a second, on this thread.
+
+    Raises:
+        StorageError: the study or the trials' folders cannot be used any more.
+    """
+    resources = shared.resources
+    trainable = tune.with_parameters(
+        GanTrainable,
+        dataset=shared.dataset,
+        judge=shared.judge,
+        storage=shared.storage,
+        threads=max(1, int(resources.cpu)),
+        gpu=resources.gpu > 0,
+    )
+    _settle_tune(slots)
+    leader = _Leader(conductor)
+    with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
+        try:
+            tune.run(
+                trainable,
+                name=conductor.space.name,
+                storage_path=scratch,
+                resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+                num_samples=-1,
+                search_alg=_Jobs(leader),
+                scheduler=_Decisions(leader, slots),
+                stop=_Ask(conductor),
+                callbacks=[_Losses(leader), _Tick(tick)],
+                max_failures=LOST_WORKERS,
+                reuse_actors=True,
+                raise_on_failed_trial=False,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+                verbose=0,
+            )
+        finally:
+            leader.sweep()
+
+
+class _Leader:
+    """The conductor as Tune's parts ask it.
+
+    Where the study or a folder cannot be used any more the run ends as after Ctrl-C, and the error
+    is raised at its end: on its way through Tune it would be lost in a traceback, or in a log.
+    """
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._lost: StorageError | None = None
+
+    def next_job(self) -> Job | Next:
+        return self._answer(self._conductor.next_job, Next.DONE)
+
+    def reported(self, name: str, result: Result) -> bool:
+        return self._answer(lambda: self._conductor.reported(name, result), True)
+
+    def failed(self, name: str, error: str) -> None:
+        self._answer(lambda: self._conductor.failed(name, error), None)
+
+    def sweep(self) -> None:
+        """End what still runs, or say why that cannot be done."""
+        if self._lost is not None:
+            raise self._lost
+        self._conductor.sweep()
+
+    def _answer(self, ask: Callable[[], Answer], at_a_loss: Loss) -> Answer | Loss:
+        if self._lost is None:
+            try:
+                return ask()
+            except StorageError as error:
+                self._lost, self._conductor.stop_requested = error, True
+        return at_a_loss
+
+
+class _NeverRestored:
+    """Tune pickles what it might restore from; we never do: the study on disk is the truth."""
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+
+class _Jobs(_NeverRestored, Searcher):
+    """Hands the conductor's jobs to Tune."""
+
+    def __init__(self, leader: _Leader) -> None:
+        super().__init__()
+        self._leader = leader
+
+    def suggest(self, trial_id: str) -> Any:
+        job = self._leader.next_job()
+        if job is Next.DONE:
+            return Searcher.FINISHED
+        return None if job is Next.WAIT else {"job": job}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing: the scheduler has told the conductor."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study on disk is the truth, not Tune's snapshot."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as :meth:`save`."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, as :meth:`save`."""
+
+
+class _Decisions(_NeverRestored, FIFOScheduler):
+    """Asks the conductor at each report whether a trial stops."""
+
+    def __init__(self, leader: _Leader, slots: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._leader, self._slots = leader, slots
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Have Tune keep its workers: it kills one that finds no trial waiting, and then, where
+        trials are shorter than a worker's start, takes the new one's place in the queue for ever.
+
+        There is no setting for it. A Ray without these names is slower, nothing else.
+        """
+        cache = getattr(getattr(tune_controller, "_tune_controller", None), "_actor_cache", None)
+        if cache is not None and cache.total_max_objects < self._slots:
+            cache.increase_max(trial.placement_group_factory, by=self._slots)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Who takes a worker that is free before the trial proposed for it: the oldest that waits
+        for resources.
+
+        The oldest trial that has not begun, which is what FIFO would choose, may have a worker that
+        still starts: Tune would kill that one, and start another for the next trial, again and
+        again. A Ray without these names serves those that wait later, nothing else.
+        """
+        controller = getattr(tune_controller, "_tune_controller", None)
+        waiting = set(getattr(getattr(controller, "_actor_manager", None), "pending_actors", ()))
+        if not waiting:
+            return None
+        workers = getattr(controller, "_trial_to_actor", {})
+        trials = tune_controller.get_trials()
+        return next(
+            (t for t in trials if t.status == Trial.PENDING and workers.get(t) in waiting), None
+        )
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        stop = self._hear(trial, result)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self._hear(trial, result)
+
+    def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
+        report = result.get("report")
+        return isinstance(report, Result) and self._leader.reported(_job(trial).name, report)
+
+
+class _Ask(_NeverRestored, Stopper):
+    """Ends the whole run once a stop was asked for."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._conductor.stop_requested
+
+
+class _Losses(_NeverRestored, tune.Callback):
+    """Tells the conductor of trials that Tune has given up. (Schedulers hear of each death of a
+    worker, also where the trial is taken up again.)"""
+
+    def __init__(self, leader: _Leader) -> None:
+        self._leader = leader
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = str(trial.get_error() or "its worker died").strip().split("\n")
+        self._leader.failed(_job(trial).name, lines[-1])
+
+
+class _Tick(_NeverRestored, tune.Callback):
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._tick()
+
+
+def _job(trial: Any) -> Job:
+    job: Job = trial.config["job"]
+    return job
+
+
+def _trial_name(trial: Any) -> str:
+    return _job(trial).name
+
+
+def _settle_tune(slots: int) -> None:
+    """Tune's settings that exist as environment variables only."""
+    os.environ.update(
+        TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise one at a time is proposed
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the recorder records
+        TUNE_DISABLE_SIGINT_HANDLER="1",  # Ctrl-C is ours
+        TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are never read
+        TUNE_WARN_THRESHOLD_S="5",
+        RAY_AIR_NEW_OUTPUT="0",
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+    )
+    for name in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,205 @@
+"""Where population based bandits look for a fork's numbers: a Gaussian process that forgets.
+
+Parker-Holder et al. 2020, "Provably efficient online hyperparameter optimization with
+population-based bandits", with the kernel of Bogunovic et al. 2016, "Time-varying Gaussian process
+bandit optimization".
+
+The authors' code has a variance in the place of σ, Ray's PB2 as well; here it is the paper's bound.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    Hyperparameter,
+    Kernel,
+    NormalizedKernelMixin,
+    StationaryKernelMixin,
+    WhiteKernel,
+)
+
+from gan_tune.searching.populations.exploring import (
+    WEIGHTS,
+    Assignment,
+    Interval,
+    Start,
+    explored,
+    share_of,
+    value_at,
+)
+from gan_tune.space.ranges import Branch, Dimension, Scalar, dimensions_of
+
+__all__ = ["Bandit", "TimeVarying", "exploration", "placed", "posterior"]
+
+Rows = NDArray[np.float64]
+C_1, C_2 = 0.2, 0.4
+"""Constants of β_t that the paper's experiments use."""
+LARGEST_GAIN = 2.0
+"""In standard deviations; larger ones, as of the first steps, count as this (the authors' code)."""
+
+
+class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
+    """k((t, x), (t', x')) = (1 − ω)^(|t − t'| / 2) · exp(−‖x − x'‖² / (2 ℓ²)); t is first.
+
+    Args:
+        length_scale: ℓ.
+        omega: ω in (0, 1), how fast the past is forgotten.
+        length_scale_bounds, omega_bounds: between which they are fitted.
+    """
+
+    def __init__(
+        self,
+        length_scale: float = 1.0,
+        omega: float = 0.1,
+        length_scale_bounds: tuple[float, float] = (0.05, 20.0),
+        omega_bounds: tuple[float, float] = (1e-3, 0.99),
+    ) -> None:
+        self.length_scale, self.omega = length_scale, omega
+        self.length_scale_bounds, self.omega_bounds = length_scale_bounds, omega_bounds
+
+    @property
+    def hyperparameter_length_scale(self) -> Hyperparameter:
+        """ℓ, as scikit-learn fits it."""
+        return Hyperparameter("length_scale", "numeric", self.length_scale_bounds)
+
+    @property
+    def hyperparameter_omega(self) -> Hyperparameter:
+        """ω, as scikit-learn fits it."""
+        return Hyperparameter("omega", "numeric", self.omega_bounds)
+
+    def __call__(self, X: Rows, Y: Rows | None = None, eval_gradient: bool = False) -> Any:
+        """k(X, Y) [n, m]; with its gradient [n, n, 2] by log ℓ and log ω where asked for."""
+        X, other = np.atleast_2d(X), np.atleast_2d(X if Y is None else Y)
+        lag = cdist(X[:, :1], other[:, :1])
+        squares = cdist(X[:, 1:], other[:, 1:], "sqeuclidean") / self.length_scale**2
+        k = (1 - self.omega) ** (lag / 2) * np.exp(-squares / 2)
+        if not eval_gradient:
+            return k
+        by_omega = -k * lag / 2 * self.omega / (1 - self.omega)
+        return k, np.dstack((k * squares, by_omega))
+
+
+def exploration(seen: int) -> float:
+    """β_t = c₁ + log(c₂ t), at least c₁, after ``seen`` intervals.
+
+    The authors' first code had a product in the place of the sum
+    (https://github.com/ray-project/ray/issues/28267).
+    """
+    return C_1 + max(0.0, math.log(C_2 * max(seen, 1)))
+
+
+@dataclass(frozen=True)
+class Bandit:
+    """Numbers from a Gaussian process, options of a choice as in population based training.
+
+    The process learns how much the value improved over an interval from when it began, the value
+    before and the numbers. A fork gets the numbers with the largest upper confidence bound
+    μ + √β_t σ among random ``candidates``. Before the first interval that has a value at both ends,
+    numbers are drawn.
+    """
+
+    candidates: int
+    resample: float
+
+    def __call__(
+        self,
+        space: Branch,
+        start: Start,
+        history: Sequence[Interval],
+        random: np.random.Generator,
+    ) -> dict[str, Scalar]:
+        """The setting of a fork."""
+
+        def draw(number: Dimension, value: Scalar) -> Scalar:
+            return value_at(number, random.random())
+
+        chosen = explored(space, start.assignment, draw, resample=self.resample, random=random)
+        known = [interval for interval in history if interval.gain is not None]
+        open_ones = [d for d in _numbers(space) if d.name in chosen and d.field not in WEIGHTS]
+        if not known or not open_ones:
+            return chosen
+        drawn = [
+            chosen | {d.name: value_at(d, random.random()) for d in open_ones}
+            for _ in range(self.candidates)
+        ]
+        running = [interval for interval in history if interval.gain is None]
+        asked = [Interval(setting, start.time, start.cost, None) for setting in drawn]
+        rows = _rows(space, [*known, *running, *asked], [interval.before for interval in known])
+        seen, pending, points = np.split(rows, [len(known), len(known) + len(running)])
+        gains = np.array([interval.gain for interval in known])
+        mean, deviation = posterior(seen, gains, pending, points)
+        return drawn[int(np.argmax(mean + math.sqrt(exploration(len(known))) * deviation))]
+
+
+def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Rows, Rows]:
+    """μ and σ of the gain at ``points``, in standard deviations of the ``gains`` at ``seen``.
+
+    What is ``pending`` counts with what is expected of it: that leaves μ as it is and takes from σ,
+    so that forks of one time differ (Desautels et al. 2014). σ is of the gain without its noise.
+    """
+    targets = (gains - gains.mean()) / (gains.std() or 1.0)
+    targets = np.clip(targets, -LARGEST_GAIN, LARGEST_GAIN)
+    process = _fitted(seen, targets)
+    if len(pending):
+        expected = process.predict(pending)
+        process = GaussianProcessRegressor(process.kernel_, optimizer=None)
+        process.fit(np.vstack((seen, pending)), np.concatenate((targets, expected)))
+    mean, deviation = process.predict(points, return_std=True)
+    noise = process.kernel_.k2.noise_level
+    return mean, np.sqrt(np.maximum(deviation**2 - noise, 0.0))
+
+
+def _fitted(rows: Rows, targets: Rows) -> GaussianProcessRegressor:
+    kernel = TimeVarying() + WhiteKernel(0.1, (1e-4, 1.0))
+    with warnings.catch_warnings():
+        # Few intervals say little of ℓ and ω, which then end at a bound.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianProcessRegressor(kernel).fit(rows, targets)
+
+
+def _rows(space: Branch, intervals: Sequence[Interval], known: Sequence[float]) -> Rows:
+    """Time, the value before as a share of the range of the ``known``, and the numbers."""
+    low, width = min(known), (max(known) - min(known)) or 1.0
+    numbers = _numbers(space)
+    return np.array(
+        [
+            [interval.time, (interval.before - low) / width, *_places(numbers, interval.assignment)]
+            for interval in intervals
+        ]
+    )
+
+
+def _numbers(space: Branch) -> list[Dimension]:
+    return [dimension for dimension in dimensions_of(space) if dimension.kind != "choice"]
+
+
+def _places(numbers: Sequence[Dimension], assignment: Assignment) -> Iterator[float]:
+    for number in numbers:
+        yield from placed(number, assignment.get(number.name))
+
+
+def placed(number: Dimension, value: Scalar | None) -> tuple[float, ...]:
+    """Where a number lies among the process's inputs; None where a setting does not have it.
+
+    One that every setting has lies at its share. One below an option of a choice lies on an arc of
+    60° and radius 1, and in its centre where it is not there (the kernel for hierarchical spaces of
+    Hutter and Osborne 2013, with weight 1 and ρ = 1/3): as far from each of its values as the ends
+    of its range are from each other, so that nothing is taken to be known of it there.
+    """
+    if not number.conditions:
+        assert value is not None
+        return (share_of(number, value),)
+    if value is None:
+        return 0.0, 0.0
+    angle = math.pi / 3 * share_of(number, value)
+    return math.sin(angle), math.cos(angle)

@@ -1,0 +1,170 @@
+"""Keeps a population over a study and the trials' folders, so that both can tell it anew.
+
+What a fork needs is stored before anyone hears of it: the weights in its folder, then the setting
+in the study, then the end of the setting it replaces. A kill between two of these loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from gan_tune.searching.leading.conductor import Ending, read_reports
+from gan_tune.searching.leading.jobs import Job, Outcome
+from gan_tune.searching.populations.population import Fork, Population
+from gan_tune.searching.study.study import Study, derived_seed
+from gan_tune.storage.storage import INHERITED, Storage, weights_at
+
+__all__ = ["Breeder"]
+
+
+class Breeder:
+    """Decides for a conductor which trial of a population runs next, and which one is replaced.
+
+    Args:
+        study, storage: of the search.
+        population: a new one; it is told what the study and the trials' folders know.
+    """
+
+    def __init__(self, study: Study, storage: Storage, population: Population) -> None:
+        self._study, self._storage, self._population = study, storage, population
+        self._replaced: set[int] = set()
+        self._unborn: set[int] = set()
+        study.unfinished()  # decides what a kill within a proposal left open
+        forks = study.forks()
+        settings = {setting.number: setting.outcome for setting in study.settings()}
+        for number in sorted(settings.keys() | forks.keys()):
+            fork, replaced = forks.get(number, (None, None))
+            self._join(number, fork)
+            for result, _ in read_reports(storage, f"{number:04d}"):
+                population.hear(number, result.step, result.value)
+            self._note_end(number, settings.get(number))
+            self._replaced |= set() if replaced is None else {replaced}
+        self._unborn = forks.keys() - settings.keys()
+        for setting in self._replaced:
+            if settings[setting] is None:
+                self._store_end(setting)
+        self._clear()
+
+    def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
+        """The least advanced of those that could run: a new setting, or one of the ``paused``.
+
+        The latter is taken from them. At the ``last_call``, when the time is short, the best of the
+        paused comes first.
+        """
+        if last_call and paused:
+            job = min(paused, key=lambda job: self._population.cost(job.setting))
+            paused.remove(job)
+        elif self._begins_next(paused):
+            job = self._study.ask_founder() if self._founder_is_next() else self._study.ask()
+            self._unborn.discard(job.setting)
+            if job.setting not in self._population:
+                self._join(job.setting)
+        elif paused:
+            job = min(paused, key=lambda job: (self._population.reached(job.setting), job.setting))
+            paused.remove(job)
+        else:
+            return None
+        return replace(job, ready_steps=self._population.ready_steps)
+
+    def _begins_next(self, paused: Sequence[Job]) -> bool:
+        """Whether a setting begins, none of the ``paused`` being behind it in steps."""
+        founder = self._founder_is_next()
+        if not (founder or self._unborn):
+            return False
+        starts = 0 if founder else min(map(self._population.reached, self._unborn))
+        reached = [self._population.reached(job.setting) for job in paused]
+        return starts <= min(reached, default=starts)
+
+    def _founder_is_next(self) -> bool:
+        """Whether a setting begins from scratch, before the forks that wait."""
+        return self._study.waiting() > len(self._unborn) or self._wants_founder()
+
+    def hear(self, setting: int, step: int, value: float | None) -> None:
+        """Hear the current value of a setting."""
+        self._population.hear(setting, step, value)
+
+    def verdict(
+        self, setting: int, step: int, paused: Sequence[Job], *, crowded: bool
+    ) -> Outcome | None:
+        """What becomes of a trial at a report: it ends, gives way to others, or goes on.
+
+        It gives way only where it is ``crowded``: where no slot is free for them.
+        """
+        if step not in self._population.ready_steps:
+            return None
+        if self._population.is_behind(setting, step) and self._replace(setting, step):
+            return "pruned"
+        self._clear()
+        others = self._unborn | {job.setting for job in paused}
+        least = min(map(self._population.reached, others), default=step)
+        gives_way = crowded and (least < step or self._wants_founder())
+        return "interrupted" if gives_way else None
+
+    def ends(self, setting: int, step: int, outcome: Outcome) -> None:
+        """Hear how a trial ends; one that came to a bad end is replaced."""
+        self._note_end(setting, outcome)
+        if outcome not in ("completed", "pruned") and not self.is_replaced(setting):
+            self._replace(setting, step)
+        self._clear()
+
+    @property
+    def steps_left(self) -> int:
+        """The steps before the least advanced member."""
+        return self._population.steps_left
+
+    def is_replaced(self, setting: int) -> bool:
+        """Whether another setting has taken its place already."""
+        return setting in self._replaced
+
+    def _store_end(self, setting: int) -> None:
+        """Store how a trial was about to end when a kill came after its fork was stored."""
+        trial = f"{setting:04d}"
+        reports = read_reports(self._storage, trial)
+        ending = Ending("failed", None, 0)
+        if reports:
+            last, _ = reports[-1]
+            outcome = last.outcome or "pruned"
+            ending = Ending(outcome, last.best, last.step, last.error, last.symptoms)
+        if self._storage.read(f"trials/{trial}/outcome.json") is None:
+            self._storage.write_json(f"trials/{trial}/outcome.json", asdict(ending))
+
+    def _join(self, setting: int, fork: Fork | None = None) -> None:
+        decided = fork.assignment if fork else self._study.assignment(setting)
+        self._population.join(setting, decided, fork, spared=self._study.is_compared_with(setting))
+
+    def _note_end(self, setting: int, outcome: Outcome | None) -> None:
+        if outcome == "completed":
+            self._population.complete(setting)
+        elif outcome is not None:
+            self._population.leave(setting)
+
+    def _wants_founder(self) -> bool:
+        return (
+            self._population.missing > 0 and self._study.count() < self._study.space.budget.trials
+        )
+
+    def _replace(self, setting: int, step: int) -> bool:
+        """Let a fork wait in the place of a setting; False where none can be made."""
+        number, space = self._study.count(), self._study.space
+        if number >= space.budget.trials:
+            return False
+        seed = derived_seed(space.search.seed, number, "fork")
+        fork = self._population.fork(step, np.random.default_rng(seed))
+        if fork is None:
+            return False
+        weights = self._storage.read(f"trials/{fork.parent:04d}/{weights_at(fork.step)}")
+        if weights is None:  # deleted by an earlier command, which knew of others
+            return False
+        self._storage.write(f"trials/{number:04d}/{INHERITED}", weights)
+        self._study.add_fork(fork, replaces=setting)
+        self._join(number, fork)
+        self._replaced.add(setting)
+        self._unborn.add(number)
+        return True
+
+    def _clear(self) -> None:
+        for setting, step in self._population.discard():
+            self._storage.delete(f"trials/{setting:04d}/{weights_at(step)}")

@@ -1,0 +1,306 @@
+"""Populations: schedulers that let good trials go on under new settings in the place of bad ones.
+
+Plain objects that know nothing of Ray, so that a table of curves can drive them. A population goes
+by current values, since it goes on from current weights (a stopping rule looks at the best so far).
+
+Each fork is a setting and a trial of its own: a member that is behind ends, and another one begins
+from the weights of a member that leads. So the settings of a trial never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
+from types import MappingProxyType
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from gan_tune.searching.populations.exploring import Assignment, Explore, Interval, Perturb, Start
+from gan_tune.searching.rules.stopping import Mode
+from gan_tune.space.ranges import Branch, Scalar
+
+__all__ = ["POPULATIONS", "Fork", "Population", "pb2", "pbt", "ready_steps"]
+
+Size = Annotated[int, Field(ge=2)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Quantile = Annotated[float, Field(gt=0, le=0.5)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A setting that goes on from the weights that ``parent`` had at ``step``."""
+
+    parent: int
+    step: int
+    assignment: Mapping[str, Scalar]
+
+
+@dataclass
+class _Member:
+    assignment: Assignment
+    born: int
+    inherited_cost: float | None
+    spared: bool
+    costs: dict[int, float] = field(default_factory=dict)
+    discarded: set[int] = field(default_factory=set)
+    state: str = "living"
+
+    @property
+    def reached(self) -> int:
+        return max(self.costs, default=self.born)
+
+
+class Population:
+    """Members that train side by side; the worst are replaced by forks of the best.
+
+    At a *ready point*, the first report at or after each multiple of ``interval`` steps, a member
+    is behind if it is among the worst ``quantile`` of all by the values that they had last reported
+    by that step: truncation selection, and asynchronous, so that nobody waits (Jaderberg et al.
+    2017). Who has completed still counts; who was stopped or failed does not.
+
+    Args:
+        space: the tree of the space, in which forks are explored.
+        report_steps: the steps at which a trial reports, the last one its length.
+        mode: whether less or more is better.
+        explore: how a fork's setting is found.
+        population: how many members there are at a time.
+        interval: share of the length between two ready points.
+        quantile: share of the members that counts as the best, and as the worst; one at least.
+    """
+
+    def __init__(
+        self,
+        space: Branch,
+        report_steps: Sequence[int],
+        mode: Mode,
+        explore: Explore,
+        *,
+        population: int,
+        interval: float,
+        quantile: float,
+    ) -> None:
+        self.size = population
+        self.ready_steps = ready_steps(report_steps, interval)
+        self._space, self._explore, self._quantile = space, explore, quantile
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._steps = report_steps[-1]
+        self._interval = interval * self._steps
+        self._members: dict[int, _Member] = {}
+
+    # ---------------------------------------------------------------- who is in it
+
+    def join(
+        self,
+        member: int,
+        assignment: Assignment,
+        fork: Fork | None = None,
+        *,
+        spared: bool = False,
+    ) -> None:
+        """A setting begins, from scratch or as a fork of a member.
+
+        One that is ``spared`` is never behind: in its place the next worst one is.
+        """
+        step = fork.step if fork else 0
+        cost = self._members[fork.parent].costs.get(step) if fork else None
+        self._members[member] = _Member(assignment, step, cost, spared)
+
+    def hear(self, member: int, step: int, value: float | None) -> None:
+        """Hear the current value of a member; None has no rank."""
+        if value is not None:
+            self._members[member].costs[step] = self._sign * value
+
+    def leave(self, member: int) -> None:
+        """A member was stopped or failed."""
+        self._members[member].state = "gone"
+
+    def complete(self, member: int) -> None:
+        """A member has run its full length."""
+        self._members[member].state = "completed"
+
+    def __contains__(self, member: int) -> bool:
+        return member in self._members
+
+    @property
+    def missing(self) -> int:
+        """How many members there could be more."""
+        return self.size - sum(member.state != "gone" for member in self._members.values())
+
+    def reached(self, member: int) -> int:
+        """The last step that a member has reported, or where it began."""
+        return self._members[member].reached
+
+    def cost(self, member: int) -> float:
+        """The last value of a member where less is better, infinite before it has one."""
+        costs = self._members[member].costs
+        return costs[max(costs)] if costs else float("inf")
+
+    @property
+    def steps_left(self) -> int:
+        """How many steps the least advanced member has before it; 0 where nobody lives."""
+        living = [member.reached for member in self._members.values() if member.state == "living"]
+        return self._steps - min(living, default=self._steps)
+
+    # ---------------------------------------------------------------- exploit
+
+    def is_behind(self, member: int, step: int) -> bool:
+        """Whether a member is among the worst at a ready point, and worse than all of the best."""
+        ranked = self._ranked(step)
+        count = self._count(len(ranked))
+        worst = [other for other, _ in ranked if not self._members[other].spared]
+        worst = worst[-count:] if count else []
+        return member in worst and self._cost(member, step) > ranked[count - 1][1]
+
+    def fork(self, step: int, random: np.random.Generator) -> Fork | None:
+        """A new setting on the weights of one of the best, None where they have not come so far.
+
+        Their weights are those of their last ready point by ``step``.
+        """
+        ranked = self._ranked(step)
+        leaders = [member for member, _ in ranked[: max(1, self._count(len(ranked)))]]
+        kept = {m: [at for at in self._ready(self._members[m]) if at <= step] for m in leaders}
+        sources = [(member, max(steps)) for member, steps in kept.items() if steps]
+        if not sources:
+            return None
+        parent, at = sources[int(random.integers(len(sources)))]
+        leader = self._members[parent]
+        start = Start(leader.assignment, at / self._interval, leader.costs[at])
+        return Fork(parent, at, self._explore(self._space, start, [*self._history()], random))
+
+    def _ranked(self, step: int) -> list[tuple[int, float]]:
+        """Members with their costs as last heard by a step, best first."""
+        known = [
+            (number, self._cost(number, step))
+            for number, member in self._members.items()
+            if member.state != "gone" and min(member.costs, default=step + 1) <= step
+        ]
+        return sorted(known, key=lambda entry: (entry[1], entry[0]))
+
+    def _cost(self, member: int, step: int) -> float:
+        costs = self._members[member].costs
+        return costs[max(at for at in costs if at <= step)]
+
+    def _count(self, members: int) -> int:
+        """How many are the best, and as many the worst; none where nobody can be compared."""
+        return max(1, int(self._quantile * members + 1e-9)) if members > 1 else 0
+
+    def _ready(self, member: _Member) -> list[int]:
+        """The ready points of which a member's weights are kept."""
+        return [at for at in self.ready_steps if at in member.costs and at not in member.discarded]
+
+    def _history(self) -> Iterator[Interval]:
+        """What every setting was from one of its ready points to the next, the running ones too."""
+        for member in self._members.values():
+            time, before = member.born, member.inherited_cost
+            for at in (at for at in self.ready_steps if at in member.costs):
+                cost = member.costs[at]
+                if before is not None:
+                    gain = (before - cost) * self._interval / (at - time)
+                    yield Interval(member.assignment, time / self._interval, before, gain)
+                time, before = at, cost
+            if member.state == "living" and before is not None:
+                yield Interval(member.assignment, time / self._interval, before, None)
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def discard(self) -> list[tuple[int, int]]:
+        """(member, ready step) of weights from which no fork begins from now on, each told once.
+
+        They are those of who is gone, and those whose successors all living members have reached.
+        """
+        living = [member.reached for member in self._members.values() if member.state == "living"]
+        least = min(living, default=0)
+        over = not living and self.missing <= 0
+        found = []
+        for number, member in self._members.items():
+            steps = self._ready(member)
+            if member.state != "gone" and not over:
+                steps = [at for at, successor in pairwise(steps) if successor <= least]
+            member.discarded.update(steps)
+            found += [(number, at) for at in steps]
+        return found
+
+
+def ready_steps(report_steps: Sequence[int], interval: float) -> tuple[int, ...]:
+    """The first report at or after each multiple of ``interval`` of the steps; not the last one."""
+    steps = report_steps[-1]
+    due = [ceil(round(i * interval * steps, 6)) for i in range(1, ceil(1 / interval))]
+    found = {next(at for at in report_steps if at >= step) for step in due}
+    return tuple(sorted(found - {steps}))
+
+
+def pbt(
+    space: Branch,
+    report_steps: Sequence[int],
+    mode: Mode,
+    *,
+    population: Size = 8,
+    interval: Share = 0.1,
+    quantile: Quantile = 0.25,
+    resample: Probability = 0.25,
+    factor: Annotated[float, Field(gt=1)] = 1.2,
+) -> Population:
+    """Population based training (Jaderberg et al. 2017).
+
+    Args:
+        space, report_steps, mode: as of :class:`Population`.
+        population: members at a time.
+        interval: share of the length between two ready points.
+        quantile: share of the best, and of the worst.
+        resample: probability that a value is drawn anew.
+        factor: how far a number moves otherwise; see :func:`~.exploring.moved`.
+    """
+    explore = Perturb(factor=factor, resample=resample)
+    return Population(
+        space,
+        report_steps,
+        mode,
+        explore,
+        population=population,
+        interval=interval,
+        quantile=quantile,
+    )
+
+
+def pb2(
+    space: Branch,
+    report_steps: Sequence[int],
+    mode: Mode,
+    *,
+    population: Size = 8,
+    interval: Share = 0.1,
+    quantile: Quantile = 0.25,
+    resample: Probability = 0.25,
+    candidates: Annotated[int, Field(ge=1)] = 1_000,
+) -> Population:
+    """Population based bandits (Parker-Holder et al. 2020): a Gaussian process finds the numbers.
+
+    Args:
+        space, report_steps, mode: as of :class:`Population`.
+        population, interval, quantile: as of :func:`pbt`.
+        resample: probability that an option of a choice is drawn anew; so are the numbers until the
+            process has something to go by.
+        candidates: how many random points the acquisition function is maximised over.
+    """
+    from gan_tune.searching.populations.bandit import Bandit
+
+    explore = Bandit(candidates=candidates, resample=resample)
+    return Population(
+        space,
+        report_steps,
+        mode,
+        explore,
+        population=population,
+        interval=interval,
+        quantile=quantile,
+    )
+
+
+POPULATIONS: Mapping[str, Callable[..., Population]] = MappingProxyType({"pbt": pbt, "pb2": pb2})
+"""Population by its name in a space file, beside the stopping rules; each is built with the tree of
+the space, the steps of the reports and the mode."""

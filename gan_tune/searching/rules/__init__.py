@@ -1,0 +1,1 @@
+"""Rules of a search, free of Ray: stopping, confirmation, replicates, the champion."""

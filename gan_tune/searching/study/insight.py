@@ -1,0 +1,257 @@
+"""What a search has taught: which parameters mattered, where the best lie, which choices fail.
+
+All of it is read off the Optuna study as a search leaves it. What is compared is compared at one
+step: values of different lengths of training say little beside each other.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import get_args
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from gan_tune.searching.leading.jobs import Outcome
+from gan_tune.searching.study.study import curve, lower_is_better
+
+__all__ = [
+    "BEST_SHARE",
+    "FEWEST",
+    "Choice",
+    "Importances",
+    "Region",
+    "best_regions",
+    "common_step",
+    "common_study",
+    "evaluator",
+    "importances",
+    "is_sound",
+    "most_important_pair",
+    "outcomes_by_choice",
+]
+
+BEST_SHARE = 0.25
+"""What counts as the best: this share of the settings that are compared."""
+
+FEWEST = 20
+"""Fewer settings teach nothing: PED-ANOVA wants five of them among the best."""
+
+FEWEST_OF_BEST = 3
+"""A parameter that fewer of the best settings have is not weighed: a density of two points is made
+of its kernels."""
+
+FEWEST_SHARING = 5
+"""Two parameters are looked at together if so many settings have both."""
+
+Label = str | int | float | bool | None
+Extent = tuple[float, float] | Mapping[Label, float]
+"""From where to where numbers reach, or how often each option of a choice occurs (sums to 1)."""
+
+
+@dataclass(frozen=True)
+class Importances:
+    """How much each parameter mattered among settings that were compared at one step.
+
+    ``shares`` sum to 1, the greatest first. They are empty for fewer than :data:`FEWEST`
+    ``settings``, and where nothing sets the best apart; a parameter that fewer than
+    :data:`FEWEST_OF_BEST` of the best settings have is not among them. ``left_out`` settings have
+    diverged or collapsed.
+    """
+
+    step: int
+    settings: int
+    left_out: int
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where the best settings lie in one dimension.
+
+    ``whole`` is what was searched: the range of numbers, or the share of each option among all that
+    were compared. ``best`` is the same of the best ones, None if none of them has the parameter;
+    ``settings`` of them have it.
+    """
+
+    name: str
+    whole: Extent
+    best: Extent | None
+    settings: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the settings with one option of a choice ended."""
+
+    name: str
+    option: Label
+    outcomes: Mapping[Outcome, int]
+
+    @property
+    def settings(self) -> int:
+        """How many settings with this option have ended."""
+        return sum(self.outcomes.values())
+
+
+def is_sound(trial: FrozenTrial) -> bool:
+    """Whether a setting neither diverged nor collapsed."""
+    return all(constraint <= 0 for constraint in trial.constraints.values())
+
+
+def evaluator() -> PedAnovaImportanceEvaluator:
+    """PED-ANOVA for the best :data:`BEST_SHARE` (Watanabe et al. 2023, arXiv:2304.10255).
+
+    Of a parameter that exists only below an option, Optuna compares the settings that have it, and
+    weighs the result by how often the option occurs among the best and among all (Conditional
+    PED-ANOVA, arXiv:2601.20800): one below an option that no good setting took does not matter.
+    """
+    return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
+
+
+def common_step(study: optuna.Study) -> int:
+    """The step of the first rung: where the scheduler first pruned a setting.
+
+    Where it pruned none, the last step of any setting; 0 without reports.
+    """
+    trials = [t for t in _compared(study) if curve(t)]
+    pruned = [max(curve(t)) for t in trials if t.state == TrialState.PRUNED]
+    return min(pruned) if pruned else max((max(curve(t)) for t in trials), default=0)
+
+
+def common_study(study: optuna.Study) -> optuna.Study:
+    """A study in memory of all sound settings, complete with their best value at one step.
+
+    That step is :func:`common_step`. A completed setting that ended before it (by its own patience)
+    stands with its best; one that still runs counts once it has come as far.
+    """
+    step = common_step(study)
+    derived = optuna.create_study(direction=study.directions[0])
+    for trial in _compared(study):
+        known = curve(trial)
+        reached = max((at for at in known if at <= step), default=None)
+        if reached is not None and (trial.state != TrialState.RUNNING or max(known) >= step):
+            derived.add_trial(
+                optuna.trial.create_trial(
+                    value=known[reached], params=trial.params, distributions=trial.distributions
+                )
+            )
+    return derived
+
+
+def _compared(study: optuna.Study) -> list[FrozenTrial]:
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    return [trial for trial in study.get_trials(deepcopy=False, states=states) if is_sound(trial)]
+
+
+def importances(study: optuna.Study) -> Importances:
+    """How much each parameter sets the best apart, at the first common rung."""
+    common = common_study(study)
+    count = len(common.trials)
+    shares: dict[str, float] = {}
+    if count >= FEWEST:
+        known = Counter(name for trial in _best(common) for name in trial.params)
+        params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
+        with warnings.catch_warnings():
+            # What is not normalised is called experimental, and a rare option inaccurate.
+            warnings.simplefilter("ignore")
+            found = get_param_importances(
+                common, evaluator=evaluator(), params=params, normalize=False
+            )
+        total = sum(found.values())
+        shares = {name: value / total for name, value in found.items()} if total else {}
+    unsound = sum(not is_sound(trial) for trial in study.get_trials(deepcopy=False))
+    return Importances(common_step(study), count, unsound, shares)
+
+
+def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
+    """The two most important parameters that can be seen together, None if there are no such.
+
+    Those below different options of one choice never stand in one setting, and beside what lies
+    below an option its choice says nothing more.
+    """
+    trials = common_study(study).get_trials(deepcopy=False)
+    for pair in combinations(importances(study).shares, 2):
+        sharing = [trial.params for trial in trials if set(pair) <= trial.params.keys()]
+        varied = all(len({params[name] for params in sharing}) > 1 for name in pair)
+        if varied and len(sharing) >= FEWEST_SHARING:
+            return pair
+    return None
+
+
+def best_regions(study: optuna.Study) -> list[Region]:
+    """Where the best :data:`BEST_SHARE` of the settings lie, by name.
+
+    Compared as by :func:`importances`; empty for fewer than :data:`FEWEST` settings.
+    """
+    common = common_study(study)
+    trials = common.get_trials(deepcopy=False)
+    if len(trials) < FEWEST:
+        return []
+    best = _best(common)
+    return [_region(name, trials, best) for name in _dimensions(trials)]
+
+
+def _best(common: optuna.Study) -> list[FrozenTrial]:
+    trials = common.get_trials(deepcopy=False)
+    ranked = sorted(
+        trials, key=lambda trial: trial.value or 0.0, reverse=not lower_is_better(common)
+    )
+    return ranked[: math.ceil(BEST_SHARE * len(ranked))]
+
+
+def _region(name: str, trials: list[FrozenTrial], best: list[FrozenTrial]) -> Region:
+    everywhere = [trial.params[name] for trial in trials if name in trial.params]
+    among_best = [trial.params[name] for trial in best if name in trial.params]
+    distribution = _dimensions(trials)[name]
+    if isinstance(distribution, CategoricalDistribution):
+        options = distribution.choices
+        shares = _shares(among_best, options) if among_best else None
+        return Region(name, _shares(everywhere, options), shares, len(among_best))
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    searched = (distribution.low, distribution.high)
+    narrow = (min(among_best), max(among_best)) if among_best else None
+    return Region(name, searched, narrow, len(among_best))
+
+
+def _shares(values: list[Label], options: tuple[Label, ...]) -> dict[Label, float]:
+    return {option: values.count(option) / len(values) for option in options}
+
+
+def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
+    """How many settings ended in which way, with each option of each choice that was searched.
+
+    By the names of the choices. Options that no setting has taken are there, too: with none.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("outcome")]
+    choices = []
+    for name, distribution in _dimensions(trials).items():
+        if not isinstance(distribution, CategoricalDistribution) or distribution.single():
+            continue
+        for option in distribution.choices:
+            # A setting without the choice is none that chose null.
+            having = [trial for trial in trials if name in trial.params]
+            ended = Counter(
+                trial.user_attrs["outcome"] for trial in having if trial.params[name] == option
+            )
+            ordered = {outcome: ended[outcome] for outcome in get_args(Outcome) if ended[outcome]}
+            choices.append(Choice(name, option, ordered))
+    return choices
+
+
+def _dimensions(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """All dimensions that any of the trials has, by name: a choice before what is below it."""
+    found = {name: how for trial in trials for name, how in trial.distributions.items()}
+    return {name: found[name] for name in sorted(found)}

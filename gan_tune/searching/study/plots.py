@@ -1,0 +1,344 @@
+"""Optuna's own plots of a study.
+
+Every setting stands with its best value: a pruned one with the best it had come to, a diverged or
+collapsed one, marked, with the worst of the sound ones, since its own would flatten every axis.
+Importances alone are taken where all were compared at one step (see
+:mod:`gan_tune.searching.study.insight`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from gan_tune.searching.study.insight import (
+    FEWEST,
+    common_study,
+    evaluator,
+    importances,
+    is_sound,
+    most_important_pair,
+)
+from gan_tune.searching.study.study import curve, lower_is_better, pareto_front
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
+
+MOST_PARAMETERS = 8
+"""Slices and parallel coordinates show so many parameters, the most important ones."""
+
+LOG_FROM = 30.0
+"""Values that span more than this factor are drawn by their logarithm."""
+
+UNSOUND = "diverged or collapsed"
+
+TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
+
+TOO_FEW = (
+    "Too few settings to say: {count} can be compared, and it takes {fewest}, so that five are "
+    "among the best quarter."
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is drawn: a study as its search left it, and what can be seen of it.
+
+    Attributes:
+        study: the search's own.
+        compared: :func:`comparable_study` of it.
+        metric: the objective's name.
+        parameters: so many as fit, the most important first where that can be told.
+        ranked: those of which it can be told, the most important first.
+        pair: the two most important that settings share.
+    """
+
+    study: optuna.Study
+    compared: optuna.Study
+    metric: str
+    parameters: list[str]
+    ranked: list[str]
+    pair: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure: its title, what it tells, how to draw it.
+
+    ``missing`` says why there is nothing to draw, empty where there is. One of ``several``
+    objectives is left out where there is one.
+    """
+
+    title: str
+    caption: str
+    draw: Callable[[View], Figure]
+    missing: Callable[[View], str] = lambda view: ""
+    several: bool = False
+
+
+def _history(view: View) -> Figure:
+    figure = optuna.visualization.plot_optimization_history(view.compared, target_name=view.metric)
+    sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
+    symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
+    figure.update_traces(marker_symbol=symbols, selector={"name": view.metric})
+    figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": "Infeasible Trial"})
+    figure.update_traces(name="best so far", selector={"name": "Best Value"})
+    figure.update_layout(xaxis_title="setting")
+    return _scaled(figure, view.compared)
+
+
+def _importances(view: View) -> Figure:
+    figure = optuna.visualization.plot_param_importances(
+        common_study(view.study),
+        evaluator=evaluator(),
+        params=view.ranked,
+        target_name=view.metric,
+    )
+    count = len(figure.data[0].y)  # as high as it takes to name every one
+    figure.update_layout(
+        xaxis_title=f"share in reaching the best quarter of {view.metric}",
+        yaxis_title="",
+        height=150 + 20 * count,
+    )
+    return figure
+
+
+def _pair(view: View) -> Figure:
+    pair = list(view.pair or ())
+    hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
+    if any(isinstance(how, CategoricalDistribution) for how in hows):
+        # Between the options of a choice there is nothing to draw a surface on.
+        figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
+    else:
+        figure = optuna.visualization.plot_contour(
+            view.compared, params=pair, target_name=view.metric
+        )
+        figure.update_traces(connectgaps=True, selector={"type": "contour"})
+    return figure.update_layout(height=520)
+
+
+def _parallel_coordinates(view: View) -> Figure:
+    figure = optuna.visualization.plot_parallel_coordinate(
+        view.compared, params=view.parameters, target_name=view.metric
+    )
+    # Optuna cuts names to 20 characters, which leaves paths alike; its axes are in order of name.
+    figure.update_xaxes(ticktext=[view.metric, *map(_broken, sorted(view.parameters))])
+    figure.update_traces(name="sound", selector={"name": "Feasible"})
+    figure.update_traces(name=UNSOUND, selector={"name": "Infeasible"})
+    return figure
+
+
+def _slices(view: View) -> Figure:
+    figure = optuna.visualization.plot_slice(
+        view.compared, params=view.parameters, target_name=view.metric
+    )
+    return _scaled(figure, view.compared)
+
+
+def _pareto_front(view: View) -> Figure:
+    names = view.study.metric_names
+    figure = optuna.visualization.plot_pareto_front(view.study, target_names=names)
+    return figure.update_layout(height=520)
+
+
+def _no_front(view: View) -> str:
+    if len(view.study.directions) > 3:
+        return "Left out: more than three objectives cannot be drawn."
+    return "" if pareto_front(view.study) else "Left out: no setting ran to its end."
+
+
+def _no_parameters(view: View) -> str:
+    return "" if view.parameters else "Left out: the search decided no parameter."
+
+
+def _no_ranking(view: View) -> str:
+    count = len(common_study(view.study).trials)
+    if count < FEWEST:
+        return TOO_FEW.format(count=count, fewest=FEWEST)
+    return "" if view.ranked else "Left out: nothing that was searched sets the best apart."
+
+
+def _no_pair(view: View) -> str:
+    alone = "" if view.pair else "Left out: no two parameters that matter stand in enough settings."
+    return _no_ranking(view) or alone
+
+
+PLOTS: Mapping[str, Plot] = MappingProxyType(
+    {
+        "importances": Plot(
+            "What mattered",
+            "How much of what sets the best quarter of the settings apart falls to each parameter "
+            "(PED-ANOVA); parameters that fewer than three of these have are left out. A rough "
+            "guess with fewer than 50 settings.",
+            _importances,
+            _no_ranking,
+        ),
+        "pair": Plot(
+            "The two most important together",
+            "Each point is a setting with its best value, grey ones diverged or collapsed; the "
+            "surface between numbers is guessed.",
+            _pair,
+            _no_pair,
+        ),
+        "pareto_front": Plot(
+            "Pareto front",
+            "Each point is a setting that ran to its end; those on the front are beaten by no "
+            "other in one objective without losing in another.",
+            _pareto_front,
+            _no_front,
+            several=True,
+        ),
+        "history": Plot(
+            "History",
+            "The value of each setting, in the order in which they were proposed. Open circles "
+            "were pruned and stand with the best value they had come to; grey ones diverged or "
+            "collapsed and stand with the worst value of the others.",
+            _history,
+        ),
+        "parallel_coordinates": Plot(
+            "Parallel coordinates",
+            "One line for each setting; dotted ones diverged or collapsed. “None” stands where a "
+            "setting does not have the parameter.",
+            _parallel_coordinates,
+            _no_parameters,
+        ),
+        "slices": Plot(
+            "Slices",
+            "The value against each parameter alone; later settings are darker, grey ones diverged "
+            "or collapsed.",
+            _slices,
+            _no_parameters,
+        ),
+    }
+)
+"""Name → one of Optuna's figures."""
+
+
+def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
+    """Each of :data:`PLOTS` as a plotly figure; a sentence in its place where it would say nothing.
+
+    Those for several objectives are there only where the study has them.
+
+    ``study`` is as a search leaves it, ``metric`` the objective's name.
+    """
+    found: dict[str, Figure | str] = {}
+    with warnings.catch_warnings():
+        # Optuna's notes on what is experimental, and on importances of rare options.
+        warnings.simplefilter("ignore")
+        view = _view(study, metric)
+        count = len(_valued(view.compared))
+        for name, plot in PLOTS.items():
+            if plot.several and len(study.directions) == 1:
+                continue
+            if count < 2:
+                found[name] = f"Left out: only {count} of the settings had a value to compare."
+            elif missing := plot.missing(view):
+                found[name] = missing
+            else:
+                found[name] = plot.draw(view).update_layout(title=None, margin_t=60)
+    return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot on a page: its title, what is said of it, and its HTML (empty: none to draw)."""
+
+    title: str
+    text: str
+    html: str
+
+
+def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
+    """Each of :data:`PLOTS` as HTML for a page that holds :func:`script`."""
+    found = {}
+    for name, figure in figures(study, metric=metric).items():
+        plot = PLOTS[name]
+        if isinstance(figure, str):
+            found[name] = Drawn(plot.title, figure, "")
+            continue
+        config = {"displaylogo": False, "responsive": True}
+        html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+        found[name] = Drawn(plot.title, plot.caption, html)
+    return found
+
+
+def script() -> str:
+    """Plotly's JavaScript, some 5 MB."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _view(study: optuna.Study, metric: str) -> View:
+    compared, shares = comparable_study(study), importances(study).shares
+    # Each parameter once, in order of appearance.
+    decided = {name: None for trial in _valued(compared) for name in trial.params}
+    ordered = [*shares, *(name for name in decided if name not in shares)]
+    return View(
+        study,
+        compared,
+        metric,
+        parameters=ordered[:MOST_PARAMETERS],
+        ranked=list(shares),
+        pair=most_important_pair(study),
+    )
+
+
+def comparable_study(study: optuna.Study) -> optuna.Study:
+    """A copy in memory in which every setting that came to something is complete.
+
+    Optuna's plots and importances look at complete trials alone. Pruned ones become complete with
+    their best value, unsound ones with the worst of the sound; what failed, still runs or waits has
+    no value. Numbers stay.
+    """
+    trials = study.get_trials(deepcopy=False)
+    values = [v for t in trials if (v := _value(t)) is not None and is_sound(t)]
+    worst = (max if lower_is_better(study) else min)(values, default=None)
+    compared = optuna.create_study(direction=study.directions[0])
+    compared.add_trials([_comparable(trial, worst) for trial in trials])
+    return compared
+
+
+def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
+    value = _value(trial) if is_sound(trial) or trial.state not in TOLD else worst
+    return optuna.trial.create_trial(
+        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        value=value,
+        params=trial.params,
+        distributions=trial.distributions,
+        constraints=trial.constraints,
+        user_attrs={"pruned": True} if trial.state == TrialState.PRUNED else {},
+    )
+
+
+def _value(trial: FrozenTrial) -> float | None:
+    """A told trial's value by the first objective, a pruned one's best so far."""
+    if trial.state not in TOLD:
+        return None
+    return trial.values[0] if trial.values else curve(trial).get(max(curve(trial), default=0))
+
+
+def _valued(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _broken(name: str) -> str:
+    """A dotted path over several lines."""
+    return name.replace(".", ".<br>")
+
+
+def _scaled(figure: Figure, study: optuna.Study) -> Figure:
+    """The figure with values by their logarithm where they span orders of magnitude."""
+    values = [value for trial in _valued(study) if (value := trial.value) is not None]
+    if min(values) > 0 and max(values) / min(values) > LOG_FROM:
+        figure.update_yaxes(type="log")
+    return figure

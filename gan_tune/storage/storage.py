@@ -1,0 +1,291 @@
+"""Where a search lives: one folder, local, shared (NFS) or behind a URI (`s3://...`).
+
+Layout below the root of one search:
+
+    search.lock            held by the one command that works on the search
+    study.journal          the Optuna study: what was proposed and told
+    trials/NAME/trial.json            the trial's config
+    trials/NAME/reports/STEP.json     written by the worker before it hands the report on
+    trials/NAME/grids/STEP.png
+    trials/NAME/checkpoint.safetensors
+    trials/NAME/ready/STEP.safetensors    weights kept for forks, while there may be any
+    trials/NAME/inherited.safetensors     what a fork begins with
+    trials/NAME/outcome.json          how it ended
+    champion.png  leaderboard.json  report.html    the result
+
+The lock and the journal need a real file system: behind a URI they stay in a folder of the driver,
+`./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import pyarrow.fs as pafs
+from pyarrow import ArrowException
+
+from gan_tune.errors import StorageError
+from gan_tune.words.wording import masked
+
+__all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
+
+INHERITED = "inherited.safetensors"
+"""File of a fork's trial with the checkpoint that it goes on from."""
+
+HOST = "endpoint_override="
+"""Option of a URI that names the host of its store."""
+
+GCS_PATIENCE = 10
+"""Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
+
+
+class _Files(Protocol):
+    """Whole files by their full path. Absent files raise FileNotFoundError."""
+
+    def write(self, path: str, content: bytes) -> None: ...
+    def read(self, path: str) -> bytes: ...
+    def names(self, path: str) -> list[str]: ...
+    def delete(self, path: str) -> None: ...
+
+
+class _Disk:
+    def write(self, path: str, content: bytes) -> None:
+        """Beside the target first, then in its place: a kill or a power cut tears nothing."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def read(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def names(self, path: str) -> list[str]:
+        return os.listdir(path)
+
+    def delete(self, path: str) -> None:
+        Path(path).unlink()
+
+
+class _Store:
+    """A bucket: a file is there once its upload is complete."""
+
+    def __init__(self, files: pafs.FileSystem) -> None:
+        self._files = files
+
+    def write(self, path: str, content: bytes) -> None:
+        with self._files.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def read(self, path: str) -> bytes:
+        with self._files.open_input_stream(path) as stream:
+            return bytes(stream.read())
+
+    def names(self, path: str) -> list[str]:
+        return [entry.base_name for entry in self._files.get_file_info(pafs.FileSelector(path))]
+
+    def delete(self, path: str) -> None:
+        self._files.delete_file(path)
+
+
+class Storage:
+    """Small whole files below one root; every write is all or nothing. Picklable by its location.
+
+    Args:
+        location: an absolute folder, or a URI that pyarrow knows (`file://`, `s3://`, `gs://`).
+        below: names of folders that lead from there to the root.
+
+    Raises:
+        StorageError: the URI cannot be understood.
+    """
+
+    def __init__(self, location: str, *below: str) -> None:
+        self._location, self._below = location, below
+        try:
+            self._files, root = _opened(location)
+        except (ArrowException, OSError, ValueError) as error:
+            shown = masked(location.partition("?")[0])
+            reason = _first_line(error).replace(location, shown)
+            raise StorageError(
+                f"storage: must be a folder or a URI (s3://bucket/folder): {shown!r}: {reason}"
+            ) from None
+        self._root = "/".join([root.rstrip("/"), *below])
+
+    def __reduce__(self) -> tuple[type[Storage], tuple[str, ...]]:
+        return Storage, (self._location, *self._below)
+
+    @property
+    def uri(self) -> str:
+        """The root for a person to read: a path, or a URI without credentials and options."""
+        if isinstance(self._files, _Disk):
+            return self._root
+        return f"{self._location.partition('://')[0]}://{self._root}"
+
+    @property
+    def folder(self) -> Path | None:
+        """The root as a local folder, None where it is remote."""
+        return Path(self._root) if isinstance(self._files, _Disk) else None
+
+    @property
+    def label(self) -> str:
+        """A folder's name for the location, whatever lies below: readable, and another's is not it.
+
+        Credentials are no part of it, since they change; the host that a URI's options name is.
+        """
+        place = urlsplit(self._location)
+        hosts = [part for part in sorted(place.query.split("&")) if part.startswith(HOST)]
+        netloc = place.netloc.rpartition("@")[2]
+        text = " ".join([place.scheme, netloc, place.path.strip("/"), *hosts])
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60]
+        return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def below(self, *parts: str) -> Storage:
+        """The storage rooted at a path below this one."""
+        return Storage(self._location, *self._below, *parts)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write one file, whole or not at all.
+
+        Raises:
+            StorageError: the disk is full, read-only, or the store does not answer.
+        """
+        with self._plainly("write", path):
+            self._files.write(f"{self._root}/{path}", content)
+
+    def write_json(self, path: str, content: Any) -> None:
+        """Write one JSON file, whole or not at all; raises as :meth:`write`."""
+        self.write(path, json.dumps(content, indent=1).encode())
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, None where it is not there.
+
+        Raises:
+            StorageError: it is there but cannot be read, or the store does not answer.
+        """
+        with self._plainly("read", path):
+            try:
+                return self._files.read(f"{self._root}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def read_json(self, path: str) -> Any:
+        """A JSON file's content, None where it is not there; raises as :meth:`read`."""
+        content = self.read(path)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            raise StorageError(
+                f"storage: {self.local_path(path)} must be JSON, but is damaged: {error}"
+            ) from None
+
+    def names(self, path: str = "") -> list[str]:
+        """Names of the files and folders in a folder, sorted; empty where it is not there.
+
+        Raises:
+            StorageError: it is there but cannot be read, or the store does not answer.
+        """
+        with self._plainly("list", path):
+            try:
+                found = self._files.names(f"{self._root}/{path}".rstrip("/"))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is not there is fine.
+
+        Raises:
+            StorageError: it cannot be removed, or the store does not answer.
+        """
+        with self._plainly("delete", path):
+            try:
+                self._files.delete(f"{self._root}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return
+
+    def local_path(self, path: str) -> str:
+        """Where a file is, for a person to read."""
+        return f"{self.uri}/{path}".rstrip("/")
+
+    @contextmanager
+    def _plainly(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (ArrowException, OSError) as error:
+            raise StorageError(
+                f"storage: cannot {verb} {self.local_path(path)}: {_first_line(error)}"
+            ) from None
+
+
+def open_storage(location: str | Path) -> Storage:
+    """The storage at a folder (made if need be) or URI, checked by writing and reading one file.
+
+    Raises:
+        StorageError: it cannot be written or read back.
+    """
+    text = str(location)
+    storage = Storage(text if "://" in text else _made(text))
+    probe = f".probe-{uuid.uuid4().hex[:8]}"
+    storage.write(probe, b"gan-tune")
+    found = storage.read(probe)
+    storage.delete(probe)
+    if found != b"gan-tune":
+        raise StorageError(
+            f"storage: what is written must read back the same, but does not: {storage.uri}"
+        )
+    return storage
+
+
+def weights_at(step: int) -> str:
+    """The file of a trial with the checkpoint of a ready point, kept for forks."""
+    return f"ready/{step}.safetensors"
+
+
+def _made(text: str) -> str:
+    """The folder a person named, absolute and existing."""
+    if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+        # `s3:/bucket` is a slip of the pen; a local folder of that name would hide it.
+        raise StorageError(
+            f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
+        )
+    try:
+        path = Path(text).expanduser().resolve()
+        if path.exists() and not path.is_dir():
+            raise StorageError(f"storage: must be a folder, but is a file: {path}")
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StorageError(
+            f"storage: cannot make the folder {text!r}: {_first_line(error)}"
+        ) from None
+    return str(path)
+
+
+@lru_cache(maxsize=16)
+def _opened(location: str) -> tuple[_Files, str]:
+    """The files at a location, and the path of its root among them; one connection a process."""
+    if "://" not in location:
+        return _Disk(), location
+    if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:
+        location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
+    files, root = pafs.FileSystem.from_uri(location)
+    return (_Disk() if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]
