@@ -16,6 +16,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.readable import clock, counted, number, short_form
 
 if TYPE_CHECKING:
@@ -39,15 +40,8 @@ READ_SECONDS = 1.0
 """The study is read at most so often: each reading looks at its journal."""
 BEST_ROWS = 5
 RUNNING_ROWS = 16
-_SOUND = ("completed", "pruned", "interrupted")
-STYLES = {
-    "completed": "green",
-    "pruned": "cyan",
-    "diverged": "red",
-    "collapsed": "red",
-    "failed": "bold red",
-    "interrupted": "yellow",
-}
+_SOUND = tuple(name for name, meaning in OUTCOMES.items() if meaning.is_sound)
+STYLES = {name: meaning.style for name, meaning in OUTCOMES.items()}
 
 
 # ---------------------------------------------------------------- what is known while it runs

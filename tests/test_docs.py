@@ -34,9 +34,9 @@ from gan_tune.parts.incompatibilities import (
     SEARCH_REFUSALS,
 )
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
-from gan_tune.searching.leading.jobs import Outcome
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
+from gan_tune.words.outcomes import Outcome
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -19,7 +19,6 @@ from optuna_dashboard import wsgi
 
 from gan_tune.errors import SpaceError, StorageError, StudyError
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.jobs import ENDINGS
 from gan_tune.searching.study.study import (
     LAYOUT,
     Study,
@@ -30,6 +29,7 @@ from gan_tune.searching.study.study import (
 from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
+from gan_tune.words.outcomes import ENDINGS
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
 LEFT_OUT = ("steps", "evaluations", "seed")

@@ -11,9 +11,9 @@ from conftest import trial_tree
 from optuna.trial import Trial, TrialState
 
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.jobs import ENDINGS
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
+from gan_tune.words.outcomes import ENDINGS
 
 METRIC = "frechet_distance"
 RATE = {"log_uniform": [1e-4, 1e-2]}

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -105,14 +106,22 @@ class Objective(_Frozen):
     metric: str = Field("frechet_distance", description="Name of a metric of the selection split.")
     mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
 
+    def cost(self, value: float) -> float:
+        """The value as a cost, of which less is always better; :meth:`value` turns it back."""
+        return value if self.mode == "min" else -value
+
+    def value(self, cost: float) -> float:
+        """The value that has this cost."""
+        return self.cost(cost)
+
     def better(self, value: float, than: float) -> bool:
         """Whether ``value`` is strictly better than ``than``."""
-        return value < than if self.mode == "min" else value > than
+        return self.cost(value) < self.cost(than)
 
     @property
     def worst(self) -> float:
         """The value every finite one beats: +inf or -inf."""
-        return float("inf") if self.mode == "min" else float("-inf")
+        return self.value(math.inf)
 
 
 class CollapseRule(_Frozen):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 __all__ = [
-    "STATUS",
     "DatasetInfo",
     "Event",
     "Kind",
@@ -25,18 +23,6 @@ Kind = Literal["search", "confirmation"]
 
 Picture = Path | bytes
 """An image or another file of the record: where it lies, or what is in it."""
-
-STATUS: Mapping[str, str] = MappingProxyType(
-    {
-        "completed": "FINISHED",
-        "pruned": "FINISHED",
-        "diverged": "FINISHED",
-        "collapsed": "FINISHED",
-        "failed": "FAILED",
-        "interrupted": "KILLED",
-    }
-)
-"""Outcome of a trial (or a search) → status of its MLflow run."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial ended; ``outcome`` is a key of :data:`STATUS`."""
+    """A trial ended; ``outcome`` is a key of `words.outcomes.OUTCOMES`."""
 
     trial: str
     outcome: str
@@ -88,7 +74,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class SearchFinished:
-    """The search's command comes to its end; ``outcome`` is a key of :data:`STATUS`."""
+    """The search's command ends; ``outcome`` is a key of `words.outcomes.OUTCOMES`."""
 
     outcome: str
     leaderboard: Sequence[Mapping[str, Any]]

@@ -15,6 +15,7 @@ from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
 from gan_tune.record.events import Kind
 from gan_tune.record.mlflow_store import answering, client, pages, quoted, search_runs
+from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.wording import masked, there_are
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 RUNNING = "running"
 """Stands for the outcome where a run has none yet."""
 
-_HEALTHY = ("completed", "pruned", RUNNING, "interrupted")
+_HEALTHY = (RUNNING, *(name for name, meaning in OUTCOMES.items() if meaning.is_sound))
 
 
 @dataclass(frozen=True)

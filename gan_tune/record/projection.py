@@ -30,7 +30,6 @@ from mlflow.tracking.multimedia import compress_image_size
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 
 from gan_tune.record.events import (
-    STATUS,
     Event,
     Picture,
     Reported,
@@ -39,6 +38,7 @@ from gan_tune.record.events import (
     TrialStarted,
 )
 from gan_tune.record.mlflow_store import first_line, quoted, search_runs
+from gan_tune.words.outcomes import OUTCOMES
 
 __all__ = ["Projection", "batches", "metric_value", "param_text"]
 
@@ -193,11 +193,13 @@ class Projection:
             if math.isfinite(value)  # no report was finite: then there is no best one
         ]
         self._write(event.trial)
-        self._client.set_terminated(run.run_id, STATUS[event.outcome], event.time_ms)
+        self._client.set_terminated(
+            run.run_id, OUTCOMES[event.outcome].mlflow_status, event.time_ms
+        )
         self._known_runs()[event.trial] = _TrialRun(
             run.run_id,
             run.artifacts,
-            status=STATUS[event.outcome],
+            status=OUTCOMES[event.outcome].mlflow_status,
             fresh=False,
             params=run.params,
             ending_tags=tuple(tags),
@@ -218,7 +220,9 @@ class Projection:
             for name, figure in event.figures.items():
                 _write_file(Path(folder), name, figure)
             self._client.log_artifacts(self._parent_run_id, folder)
-        self._client.set_terminated(self._parent_run_id, STATUS[event.outcome], event.time_ms)
+        self._client.set_terminated(
+            self._parent_run_id, OUTCOMES[event.outcome].mlflow_status, event.time_ms
+        )
 
     def _sweep(self, time_ms: int) -> None:
         """Leave no child run RUNNING: what has no outcome was interrupted."""
@@ -226,7 +230,7 @@ class Projection:
         for run in search_runs(self._client, [self._experiment_id], rule):
             outcome = run.data.tags.get("gan_tune.outcome", "interrupted")
             self._log(run.info.run_id, _tags({"gan_tune.outcome": outcome}))
-            self._client.set_terminated(run.info.run_id, STATUS[outcome], time_ms)
+            self._client.set_terminated(run.info.run_id, OUTCOMES[outcome].mlflow_status, time_ms)
         self._runs = None
 
     @property

@@ -21,7 +21,6 @@ from mlflow.exceptions import MlflowException
 
 from gan_tune.config import Objective
 from gan_tune.record.events import (
-    STATUS,
     DatasetInfo,
     Event,
     Kind,
@@ -42,6 +41,7 @@ from gan_tune.record.mlflow_store import (
 )
 from gan_tune.record.projection import Projection, batches, param_text
 from gan_tune.version import __version__
+from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.wording import masked
 
 __all__ = ["DatasetInfo", "Kind", "Picture", "Recorder", "connect"]
@@ -390,8 +390,8 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _check_outcome(outcome: str) -> None:
-    if outcome not in STATUS:
-        raise ValueError(f"outcome must be one of {', '.join(STATUS)}: {outcome!r}")
+    if outcome not in OUTCOMES:
+        raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}: {outcome!r}")
 
 
 def _now_ms() -> int:

@@ -14,6 +14,7 @@ from gan_tune.samples.files import check_place, write_file
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.service.search_status import folder_status
 from gan_tune.storage.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
+from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.readable import clock, counted, number, short_form
 from gan_tune.words.wording import there_are
 
@@ -26,7 +27,7 @@ Row = Mapping[str, Any]
 
 TEMPLATE = "report.html.jinja"
 BEST_SHOWN, ROWS_SHOWN = 3, 10
-UNSOUND = ("diverged", "collapsed", "failed")
+UNSOUND = tuple(name for name, meaning in OUTCOMES.items() if not meaning.is_sound)
 
 
 @dataclass(frozen=True)

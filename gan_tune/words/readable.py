@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["clock", "counted", "number", "short_form"]
+from gan_tune.words.outcomes import SHOWN_ORDER
 
-OUTCOMES = (
-    "completed",
-    "pruned",
-    "diverged",
-    "collapsed",
-    "failed",
-    "interrupted",
-    "running",
-    "waiting",
-)
-"""The order in which counts are shown."""
+__all__ = ["clock", "counted", "number", "short_form"]
 
 
 def number(value: float | None) -> str:
@@ -33,7 +23,7 @@ def clock(seconds: float) -> str:
 
 def counted(counts: Mapping[str, int]) -> str:
     """Numbers by outcome: `completed 3, pruned 12`."""
-    known = [name for name in OUTCOMES if counts.get(name)]
+    known = [name for name in SHOWN_ORDER if counts.get(name)]
     return ", ".join(f"{name} {counts[name]}" for name in known) or "none yet"
 
 

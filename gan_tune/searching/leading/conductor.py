@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import optuna
 
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
-from gan_tune.searching.leading.jobs import ENDINGS, Job, Outcome, Result, lineage_tree
+from gan_tune.searching.leading.jobs import Job, Result, lineage_tree
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
 from gan_tune.searching.rules.replicates import Replicates
 from gan_tune.searching.rules.stopping import StoppingRule
 from gan_tune.searching.study.study import FIRST_SETTING, Study, lower_is_better
 from gan_tune.storage.storage import INHERITED, Storage
+from gan_tune.words.outcomes import ENDINGS, Outcome
 
 if TYPE_CHECKING:
     from gan_tune.searching.populations.breeding import Breeder

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gan_tune.config import TrialConfig
+from gan_tune.words.outcomes import Outcome
 
-__all__ = ["ENDINGS", "Ancestor", "Job", "Kind", "Outcome", "Result", "lineage_tree"]
-
-Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
+__all__ = ["Ancestor", "Job", "Kind", "Result", "lineage_tree"]
 
 Kind = Literal["search", "confirmation"]
 """Which part of the search a trial belongs to."""
-
-ENDINGS: tuple[Outcome, ...] = ("completed", "pruned", "diverged", "collapsed", "failed")
-"""Outcomes after which a trial is over; an interrupted one goes on with the next command."""
 
 
 @dataclass(frozen=True)

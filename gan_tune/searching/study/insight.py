@@ -24,8 +24,8 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.leading.jobs import Outcome
 from gan_tune.searching.study.study import curve, lower_is_better
+from gan_tune.words.outcomes import Outcome
 
 __all__ = [
     "BEST_SHARE",

@@ -32,11 +32,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import ConfigError, Fault, SpaceError, StorageError, StudyError
-from gan_tune.searching.leading.jobs import Ancestor, Job, Kind, Outcome
+from gan_tune.searching.leading.jobs import Ancestor, Job, Kind
 from gan_tune.searching.populations.population import Fork
 from gan_tune.searching.study.samplers import SAMPLERS, Seeds
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
+from gan_tune.words.outcomes import OUTCOMES, UNSOUND, Outcome
 
 __all__ = [
     "FIRST_SETTING",
@@ -79,16 +80,7 @@ LAYOUT = 1
 WARM_START = "warm_start"
 """User attribute of Optuna trials that are an earlier search's: `SEARCH/TRIAL`."""
 
-UNSOUND: tuple[Outcome, ...] = ("diverged", "collapsed")
-
 _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
-_STATES: dict[Outcome, TrialState] = {
-    "completed": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "collapsed": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 @dataclass(frozen=True)
@@ -452,7 +444,7 @@ class Study:
             worst = self._worst()
             return (TrialState.PRUNED if worst is None else TrialState.COMPLETE), worst
         if outcome != "completed":
-            return _STATES[outcome], None
+            return TrialState[OUTCOMES[outcome].optuna_state], None
         if len(values or []) < len(self.space.objectives):
             return TrialState.FAIL, None  # Optuna knows no part of a value
         return TrialState.COMPLETE, values

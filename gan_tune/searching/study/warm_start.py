@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gan_tune.searching.leading.jobs import Outcome
 from gan_tune.space import Scalar
+from gan_tune.words.outcomes import Outcome
 
 __all__ = ["EarlierTrial", "outcome_within"]
 

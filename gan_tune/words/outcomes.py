@@ -1,0 +1,111 @@
+"""What each outcome of a trial means: to Optuna, to MLflow, on the screen and in the report.
+
+This is the one table of outcomes. A trial that still runs, or waits for its turn, has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+__all__ = [
+    "ENDINGS",
+    "OUTCOMES",
+    "SHOWN_ORDER",
+    "UNSOUND",
+    "Meaning",
+    "Outcome",
+]
+
+Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What one outcome means.
+
+    Attributes:
+        reason: when a trial ends so, one phrase for the report and the docs.
+        is_ending: whether the trial is over; otherwise the next command continues it.
+        optuna_state: name of the state in ``optuna.trial.TrialState``. (A sampler that reads only
+            complete trials hears an unsound one as COMPLETE with the worst finite value.)
+        is_sound: whether the Optuna constraint `health` is 0 (feasible) rather than 1. A failed
+            trial gets no constraint: its setting was never judged.
+        mlflow_status: status of its MLflow run.
+        style: how Rich colours it on the screen.
+    """
+
+    reason: str
+    is_ending: bool
+    optuna_state: Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+    is_sound: bool
+    mlflow_status: Literal["FINISHED", "FAILED", "KILLED"]
+    style: str
+
+
+OUTCOMES: Mapping[str, Meaning] = MappingProxyType(
+    {
+        "completed": Meaning(
+            "ran its full length, or stopped by its own patience",
+            is_ending=True,
+            optuna_state="COMPLETE",
+            is_sound=True,
+            mlflow_status="FINISHED",
+            style="green",
+        ),
+        "pruned": Meaning(
+            "a scheduler stopped it",
+            is_ending=True,
+            optuna_state="PRUNED",
+            is_sound=True,
+            mlflow_status="FINISHED",
+            style="cyan",
+        ),
+        "diverged": Meaning(
+            "a value was not finite, or exploded",
+            is_ending=True,
+            optuna_state="PRUNED",
+            is_sound=False,
+            mlflow_status="FINISHED",
+            style="red",
+        ),
+        "collapsed": Meaning(
+            "the generator lost its variety",
+            is_ending=True,
+            optuna_state="PRUNED",
+            is_sound=False,
+            mlflow_status="FINISHED",
+            style="red",
+        ),
+        "failed": Meaning(
+            "its own code raised an exception, or its worker died",
+            is_ending=True,
+            optuna_state="FAIL",
+            is_sound=False,
+            mlflow_status="FAILED",
+            style="bold red",
+        ),
+        "interrupted": Meaning(
+            "the command ended first; the next one continues it",
+            is_ending=False,
+            optuna_state="RUNNING",
+            is_sound=True,
+            mlflow_status="KILLED",
+            style="yellow",
+        ),
+    }
+)
+assert set(OUTCOMES) == set(get_args(Outcome))
+
+ENDINGS: tuple[Outcome, ...] = tuple(o for o in get_args(Outcome) if OUTCOMES[o].is_ending)
+"""Outcomes after which a trial is over."""
+
+UNSOUND: tuple[Outcome, ...] = tuple(
+    o for o in get_args(Outcome) if OUTCOMES[o].optuna_state != "FAIL" and not OUTCOMES[o].is_sound
+)
+"""Outcomes of settings that Optuna hears of as infeasible: they trained, and it came to nothing."""
+
+SHOWN_ORDER: tuple[str, ...] = (*OUTCOMES, "running", "waiting")
+"""The order in which counts are shown, with the states of trials that have no outcome."""
