@@ -26,13 +26,10 @@ from gan_tune.data.by_name import load_dataset
 from gan_tune.gan import symptoms
 from gan_tune.gan.networks import NETWORKS
 from gan_tune.metrics import METRICS, Metric, metric_names
+from gan_tune.parts.advice import ADVICE
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.parts.incompatibilities import (
-    ADVICE,
-    INCOMPATIBILITIES,
-    SEARCH_ADVICE,
-    SEARCH_REFUSALS,
-)
+from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
+from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
