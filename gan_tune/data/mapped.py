@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_tune.atomic_file import whole_file
 from gan_tune.data.locations import cache_folder
 from gan_tune.errors import DataError
 
@@ -103,25 +102,14 @@ def cached_rows(
     path = cache_folder() / "arrays" / f"{digest[:32]}.npy"
     try:
         if not path.is_file():
-            _write_whole(path, shape, np.dtype(dtype), rows)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                _write(file, shape, np.dtype(dtype), rows)
         return open_rows(path)
     except (OSError, ValueError) as error:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         rule = f"must be readable and have room for {size:,} bytes (GAN_TUNE_CACHE names another)"
         raise DataError(f"{path.parent}: {rule}: {error}") from None
-
-
-def _write_whole(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[NDArray[Any]]
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        try:
-            _write(file, shape, dtype, rows)
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
 
 
 def _write(
@@ -133,5 +121,3 @@ def _write(
     np.lib.format.write_array_header_1_0(file, header)
     for some in rows:
         file.write(np.ascontiguousarray(some, dtype=dtype).data)
-    file.flush()
-    os.fsync(file.fileno())

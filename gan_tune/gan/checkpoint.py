@@ -6,7 +6,6 @@ One file, so that it is either whole or not there. No pickle.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from gan_tune.atomic_file import write_whole
 from gan_tune.errors import CheckpointError
 
 __all__ = ["FILE_NAME", "Checkpoint", "pack", "read", "write"]
@@ -87,9 +87,7 @@ def write(state: bytes, folder: Path) -> Path:
     """Write a checkpoint's bytes into a folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(state)
-    os.replace(partial, path)
+    write_whole(path, state)
     return path
 
 

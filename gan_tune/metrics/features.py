@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_tune.atomic_file import write_whole
 from gan_tune.data.dataset import Dataset
 from gan_tune.data.locations import cache_folder
 from gan_tune.data.scaling import scaling_of
@@ -220,9 +220,7 @@ def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_bytes(save(weights))
-        partial.replace(path)  # a reader never meets half a file
+        write_whole(path, save(weights))
     except OSError as error:
         raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None
 

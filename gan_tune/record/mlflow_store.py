@@ -20,6 +20,7 @@ try:
 except ImportError as error:  # pragma: no cover - an installation without its dependency
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
 
+from gan_tune.atomic_file import replace_file
 from gan_tune.errors import TrackingError
 from gan_tune.words.wording import masked
 
@@ -189,7 +190,7 @@ def _create_sqlite(path: Path, options: str) -> None:
     uri = f"sqlite:///{begun}{options}"
     try:
         _within(_CREATION, uri, lambda: client(uri).search_experiments(max_results=1))
-        os.replace(begun, path)
+        replace_file(begun, path)
         with contextlib.closing(sqlite3.connect(path)) as database:
             # Kept in the file: a commit waits for the disk once, not thrice, and nobody who looks
             # at the record keeps it from being written.

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from torch import Tensor
 
+from gan_tune.atomic_file import write_whole
 from gan_tune.errors import OutputError
 from gan_tune.samples import pictures
 
@@ -103,14 +104,10 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
         OutputError: it is there and not to be replaced, or cannot be written.
     """
     check_place(path, force=force)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        write_whole(path, content)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_folder(path: Path, samples: Tensor) -> None:

@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
 
+from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
 from gan_tune.words.wording import masked
 
@@ -60,18 +61,9 @@ class _Files(Protocol):
 
 class _Disk:
     def write(self, path: str, content: bytes) -> None:
-        """Beside the target first, then in its place: a kill or a power cut tears nothing."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(target, content)
 
     def read(self, path: str) -> bytes:
         return Path(path).read_bytes()
