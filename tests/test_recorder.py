@@ -33,13 +33,13 @@ from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
 from gan_tune.record import mlflow_store as store
 from gan_tune.record.ended_trials import ended_trials
-from gan_tune.record.events import STATUS
 from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.projection import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.recorder import DatasetInfo, Recorder, connect
 from gan_tune.registry.models import list_models, load_generator, register_champion
 from gan_tune.service.spaces import load_space
 from gan_tune.service.warm_starting import read_searches
+from gan_tune.words.outcomes import OUTCOMES
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
 PARAMS = {"generator_optimizer.lr": 1e-4, "generator.hidden": [128, 256], "ema": None}
@@ -218,14 +218,14 @@ def test_the_parent_holds_the_search(uri: str, tmp_path: Path) -> None:
     assert parent.info.artifact_uri.startswith((tmp_path / "mlruns").as_uri())
 
 
-@pytest.mark.parametrize("outcome", STATUS)
+@pytest.mark.parametrize("outcome", OUTCOMES)
 def test_status_follows_the_outcome(uri: str, outcome: str) -> None:
     recorder = opened(uri)
     start(recorder)
     recorder.trial_ended("t0", outcome, error="Boom\nTraceback", symptoms=("oscillating", "x"))
     assert recorder.close() == 0
     run = runs(uri)["t0"]
-    assert run.info.status == STATUS[outcome]
+    assert run.info.status == OUTCOMES[outcome].mlflow_status
     assert run.data.tags["gan_tune.outcome"] == outcome
     assert run.data.tags["gan_tune.error"] == "Boom"
     assert run.data.tags["gan_tune.symptoms"] == "oscillating, x"
@@ -251,7 +251,7 @@ def test_nothing_is_left_running(uri: str, outcome: str) -> None:
     assert found["t0"].info.status == "FINISHED"
     assert found["t1"].info.status == "KILLED"
     assert found["t1"].data.tags["gan_tune.outcome"] == "interrupted"
-    assert found[""].info.status == STATUS[outcome]
+    assert found[""].info.status == OUTCOMES[outcome].mlflow_status
 
 
 def test_a_search_that_goes_on_keeps_its_runs(uri: str) -> None:
@@ -399,14 +399,14 @@ def test_a_deleted_experiment_is_restored(uri: str) -> None:
 
 def test_history_reads_the_record_back(uri: str) -> None:
     recorder = opened(uri, "o'neill")
-    for number, outcome in enumerate(STATUS):
+    for number, outcome in enumerate(OUTCOMES):
         start(recorder, f"t{number}", setting=number)
         recorder.trial_ended(f"t{number}", outcome, best={"frechet_distance": 9.0 - number})
     start(recorder, "t9", setting=9)
     recorder.flush()
     (info,) = searches(uri)
     assert (info.name, info.experiment, info.outcome) == ("o'neill", "o'neill", "running")
-    assert info.counts == {**dict.fromkeys(STATUS, 1), "running": 1}
+    assert info.counts == {**dict.fromkeys(OUTCOMES, 1), "running": 1}
     assert info.best == 4.0  # of the interrupted trial: the collapsed and failed ones do not count
     assert info.ended is None
     recorder.finished("completed")
@@ -423,7 +423,7 @@ def test_history_reads_the_record_back(uri: str) -> None:
 
 def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
     recorder = opened(uri, tags={"gan_tune.metric_version": "v1"})
-    for number, outcome in enumerate(STATUS):
+    for number, outcome in enumerate(OUTCOMES):
         run_trial(recorder, f"t{number}", outcome)
     run_trial(recorder, "confirming", kind="confirmation", replicate=1)
     run_trial(recorder, "another seed", replicate=1)
@@ -440,7 +440,7 @@ def test_what_ended_trials_came_to_is_read_back(uri: str) -> None:
     names = {trial.name: trial.outcome for trial in found.trials}
     told = {name: name for name in ("completed", "pruned", "diverged", "collapsed")}
     told["interrupted"] = "pruned"
-    expected = {f"t{n}": told[name] for n, name in enumerate(STATUS) if name in told}
+    expected = {f"t{n}": told[name] for n, name in enumerate(OUTCOMES) if name in told}
     assert names == expected | {"curve": "diverged"}
     last = next(trial for trial in found.trials if trial.name == "curve")
     assert list(last.curve.items()) == [(20, 5.0), (30, 4.0), (40, 4.0)]
