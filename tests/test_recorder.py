@@ -32,9 +32,9 @@ from torch import nn
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
 from gan_tune.record import mlflow_store as store
+from gan_tune.record.batches import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.ended_trials import ended_trials
 from gan_tune.record.history import leaderboard, searches
-from gan_tune.record.projection import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.recorder import DatasetInfo, Recorder, connect
 from gan_tune.registry.models import list_models, load_generator, register_champion
 from gan_tune.service.spaces import load_space

@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from gan_tune.config import Objective, Part, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError, SpaceError
 from gan_tune.parts.catalogue import catalogue
+from gan_tune.record.batches import param_text
 from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
-from gan_tune.record.projection import param_text
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.rules.champion import leaderboard
 from gan_tune.searching.rules.stopping import NoStopping

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from gan_tune.config import Objective
 from gan_tune.record.history import children, find_parent, objective_of, outcome_of
 from gan_tune.record.mlflow_store import answering, client
+from gan_tune.record.tags import Tag
 
 __all__ = ["EndedTrial", "RecordedSearch", "ended_trials"]
 
@@ -82,7 +83,7 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
         return RecordedSearch(
             name=search,
             objective=objective,
-            metric_version=parent.data.tags.get("gan_tune.metric_version", ""),
+            metric_version=parent.data.tags.get(Tag.METRIC_VERSION, ""),
             data=frozenset(given.dataset.digest for given in inputs),
             trials=[
                 _ended_trial(mlflow_client, run, objective)
@@ -93,8 +94,8 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
 
 
 def _tells_of_a_setting(tags: Mapping[str, str]) -> bool:
-    first_seed = tags["gan_tune.kind"] == "search" and tags["gan_tune.replicate"] == "0"
-    return first_seed and "gan_tune.parent" not in tags
+    first_seed = tags[Tag.KIND] == "search" and tags[Tag.REPLICATE] == "0"
+    return first_seed and Tag.PARENT not in tags
 
 
 def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) -> EndedTrial:
@@ -103,7 +104,7 @@ def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) ->
     finite = {step: value for step, value in values.items() if math.isfinite(value)}
     best = accumulate(finite.values(), min if objective.mode == "min" else max)
     return EndedTrial(
-        name=run.data.tags["gan_tune.trial"],
+        name=run.data.tags[Tag.TRIAL],
         outcome=TOLD[outcome_of(run)],
         params=run.data.params,
         curve=dict(zip(finite, best, strict=True)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from gan_tune.words.outcomes import Outcome
 
 __all__ = [
     "DatasetInfo",
@@ -32,7 +34,7 @@ class DatasetInfo:
     name: str
     digest: str
     source: str
-    profile: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, object] = field(default_factory=dict)
     context: str = "training"
 
 
@@ -44,7 +46,7 @@ class TrialStarted:
     setting: int
     replicate: int
     kind: Kind
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     tags: Mapping[str, str]
     time_ms: int
 
@@ -62,10 +64,10 @@ class Reported:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial ended; ``outcome`` is a key of `words.outcomes.OUTCOMES`."""
+    """A trial ended."""
 
     trial: str
-    outcome: str
+    outcome: Outcome
     best: Mapping[str, float]
     error: str | None
     symptoms: Sequence[str]
@@ -74,10 +76,10 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class SearchFinished:
-    """The search's command ends; ``outcome`` is a key of `words.outcomes.OUTCOMES`."""
+    """The search's command ends."""
 
-    outcome: str
-    leaderboard: Sequence[Mapping[str, Any]]
+    outcome: Outcome
+    leaderboard: Sequence[Mapping[str, object]]
     figures: Mapping[str, Picture]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]

@@ -14,7 +14,9 @@ from mlflow.entities import Run, ViewType
 from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
 from gan_tune.record.events import Kind
-from gan_tune.record.mlflow_store import answering, client, pages, quoted, search_runs
+from gan_tune.record.mlflow_internals import PARENT_RUN
+from gan_tune.record.mlflow_store import answering, client, pages, search_runs, tagged
+from gan_tune.record.tags import Tag
 from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.wording import masked, there_are
 
@@ -76,7 +78,7 @@ def searches(uri: str) -> list[SearchInfo]:
     mlflow_client = client(uri)
     with answering(uri):
         names = _experiments(mlflow_client)
-        parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
+        parents = search_runs(mlflow_client, list(names), tagged(Tag.KIND, "parent"))
         return [_search_info(mlflow_client, run, names) for run in reversed(parents)]
 
 
@@ -106,15 +108,15 @@ def find_parent(
         SearchNotFoundError: no such search.
     """
     names = _experiments(mlflow_client)
-    parents = search_runs(mlflow_client, list(names), "tags.`gan_tune.kind` = 'parent'")
+    parents = search_runs(mlflow_client, list(names), tagged(Tag.KIND, "parent"))
     fitting = [
         run
         for run in parents
-        if run.data.tags.get("gan_tune.search") == search
+        if run.data.tags.get(Tag.SEARCH) == search
         and experiment in (None, names[run.info.experiment_id])
     ]
     if not fitting:
-        known = [run.data.tags.get("gan_tune.search", "") for run in parents]
+        known = [run.data.tags.get(Tag.SEARCH, "") for run in parents]
         raise SearchNotFoundError(
             f"no search named {search!r} in {masked(uri)}; {there_are(search, known)}"
         )
@@ -131,9 +133,9 @@ def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
 
 def children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
     """The runs of a search's trials, oldest first."""
-    rule = f"tags.`mlflow.parentRunId` = {quoted(parent.info.run_id)}"
+    rule = tagged(PARENT_RUN, parent.info.run_id)
     found = search_runs(mlflow_client, [parent.info.experiment_id], rule)
-    return [run for run in found if "gan_tune.trial" in run.data.tags]  # not a user's own runs
+    return [run for run in found if Tag.TRIAL in run.data.tags]  # not a user's own runs
 
 
 def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, str]) -> SearchInfo:
@@ -141,7 +143,7 @@ def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, s
     trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
     ranked = sorted(trials, key=lambda trial: _rank(trial, objective))
     return SearchInfo(
-        name=parent.data.tags["gan_tune.search"],
+        name=parent.data.tags[Tag.SEARCH],
         experiment=names[parent.info.experiment_id],
         run_id=parent.info.run_id,
         outcome=outcome_of(parent),
@@ -157,10 +159,10 @@ def _trial_info(run: Run, objective: Objective) -> TrialInfo:
     tags = run.data.tags
     value = run.data.metrics.get(f"best.{objective.metric}")
     return TrialInfo(
-        trial=tags["gan_tune.trial"],
-        setting=int(tags["gan_tune.setting"]),
-        replicate=int(tags["gan_tune.replicate"]),
-        kind="confirmation" if tags["gan_tune.kind"] == "confirmation" else "search",
+        trial=tags[Tag.TRIAL],
+        setting=int(tags[Tag.SETTING]),
+        replicate=int(tags[Tag.REPLICATE]),
+        kind="confirmation" if tags[Tag.KIND] == "confirmation" else "search",
         outcome=outcome_of(run),
         value=value if value is not None and math.isfinite(value) else None,
         params=run.data.params,
@@ -174,16 +176,14 @@ def _trial_info(run: Run, objective: Objective) -> TrialInfo:
 def objective_of(parent: Run) -> Objective:
     """The objective of a search."""
     tags = parent.data.tags
-    return Objective.model_validate(
-        {"metric": tags["gan_tune.objective"], "mode": tags["gan_tune.mode"]}
-    )
+    return Objective.model_validate({"metric": tags[Tag.OBJECTIVE], "mode": tags[Tag.MODE]})
 
 
 def outcome_of(run: Run) -> str:
     """How a run stands: :data:`RUNNING`, or how it ended."""
     if run.info.status == "RUNNING":
         return RUNNING
-    return str(run.data.tags.get("gan_tune.outcome", "interrupted"))
+    return str(run.data.tags.get(Tag.OUTCOME, "interrupted"))
 
 
 def _rank(trial: TrialInfo, objective: Objective) -> tuple[bool, bool, float]:

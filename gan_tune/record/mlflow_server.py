@@ -11,7 +11,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import IO, Any
+from types import FrameType
+from typing import IO
 
 from gan_tune.errors import GanTuneError
 from gan_tune.words.terminal import busy
@@ -48,7 +49,7 @@ def serve(command: Sequence[str], address: str, store: str) -> None:
         GanTuneError: it does not start, or ends by itself; with the last line that it said.
     """
 
-    def leave(number: int, frame: Any) -> None:
+    def leave(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

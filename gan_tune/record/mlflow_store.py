@@ -1,4 +1,4 @@
-"""The door to MLflow: which store holds the record, and whether it answers."""
+"""The MLflow store: which one holds the record, whether it answers, and how it is searched."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 try:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.exceptions import MlflowException
+    from mlflow.store.entities import PagedList
 except ImportError as error:  # pragma: no cover - an installation without its dependency
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
 
@@ -33,14 +34,16 @@ __all__ = [
     "pages",
     "quoted",
     "search_runs",
+    "tagged",
 ]
 
 PATIENCE = 10.0
 """Seconds within which a tracking store must answer."""
 
-_CREATION = (
-    60.0  # a new SQLite store runs all of MLflow's migrations: some 2 s, more on a busy disk
-)
+_CREATION = 60.0
+"""Seconds for a new SQLite store: all of MLflow's migrations run, some 2 s, more on a busy disk."""
+
+_Found = TypeVar("_Found")
 
 _ENVIRONMENT = {
     # What the user has set wins. MLflow's own defaults would wait four minutes on a dead server,
@@ -137,6 +140,11 @@ def quoted(text: str) -> str:
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
+def tagged(name: str, value: str) -> str:
+    """The filter for runs or models whose tag ``name`` is ``value``."""
+    return f"tags.`{name}` = {quoted(value)}"
+
+
 def search_runs(mlflow_client: MlflowClient, experiments: list[str], rule: str) -> list[Run]:
     """All runs that fit a filter, oldest first, page by page."""
     if not experiments:
@@ -148,9 +156,9 @@ def search_runs(mlflow_client: MlflowClient, experiments: list[str], rule: str) 
     )
 
 
-def pages(fetch: Callable[[str | None], Any]) -> list[Any]:
+def pages(fetch: Callable[[str | None], PagedList[_Found]]) -> list[_Found]:
     """What a paged search of MLflow finds in all; ``fetch`` is given each page's token."""
-    found: list[Any] = []
+    found: list[_Found] = []
     token: str | None = None
     while True:
         page = fetch(token)

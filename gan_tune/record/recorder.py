@@ -1,25 +1,20 @@
-"""The one writer of a search's record: a queue and a thread between the search and MLflow.
+"""The recorder: what a search tells of itself, on its way to MLflow.
 
 The search hands events over and goes on at once; a server that is slow, or dies, costs it nothing.
-What the events become in MLflow is :mod:`gan_tune.record.projection`'s affair.
+:mod:`gan_tune.record.delivery` brings the events to MLflow, :mod:`gan_tune.record.projection` says
+what they become there.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Param, Run
-from mlflow.exceptions import MlflowException
+from typing import cast
 
 from gan_tune.config import Objective
+from gan_tune.record import search_run
+from gan_tune.record.delivery import Delivery
 from gan_tune.record.events import (
     DatasetInfo,
     Event,
@@ -30,47 +25,26 @@ from gan_tune.record.events import (
     TrialEnded,
     TrialStarted,
 )
-from gan_tune.record.mlflow_store import (
-    answering,
-    artifact_location,
-    client,
-    connect,
-    first_line,
-    quoted,
-    search_runs,
-)
-from gan_tune.record.projection import Projection, batches, param_text
+from gan_tune.record.mlflow_internals import SystemMetrics
+from gan_tune.record.mlflow_store import answering, client, connect
+from gan_tune.record.projection import Projection
+from gan_tune.record.tags import Tag
 from gan_tune.version import __version__
-from gan_tune.words.outcomes import OUTCOMES
+from gan_tune.words.outcomes import OUTCOMES, Outcome
 from gan_tune.words.wording import masked
 
 __all__ = ["DatasetInfo", "Kind", "Picture", "Recorder", "connect"]
 
 logger = logging.getLogger("gan_tune")
 
-BATCH = 1000  # events that are delivered together at most
-SYSTEM_METRICS_SECONDS = 15
-LONGEST_PAUSE = 30.0  # seconds between two tries to reach a store that does not answer
-
-_REFUSED = frozenset(
-    # Trying the same again would be answered the same.
-    {
-        "BAD_REQUEST",
-        "INVALID_PARAMETER_VALUE",
-        "INVALID_STATE",
-        "RESOURCE_ALREADY_EXISTS",
-        "RESOURCE_DOES_NOT_EXIST",
-    }
-)
-
 
 class Recorder:
     """Keeps the record of one search: a parent run, and one child run for each trial.
 
     Only :meth:`open`, :meth:`flush` and :meth:`close` wait for MLflow; all else returns at once and
-    raises nothing that has to do with MLflow. One that fails to answer is tried again with growing
-    pauses, after one warning. What MLflow refuses for good is left out, with one warning for each
-    kind of refusal.
+    raises nothing that has to do with MLflow. If MLflow fails to answer, it is tried again with
+    growing pauses, after one warning. What MLflow refuses for good is left out, with one warning
+    for each kind of refusal.
 
     Args:
         uri: as :func:`connect` gives it.
@@ -97,24 +71,16 @@ class Recorder:
         self._code_version = code_version
         self._flush_every = flush_every
         self._system_metrics = system_metrics
-        self._monitor: Any = None
-        self._projection: Projection | None = None
         self._recorded_outcomes: dict[str, str] = {}
-        self._thread: threading.Thread | None = None
-        self._events: deque[Event] = deque()
-        self._condition = threading.Condition()
-        self._flushing = 0
-        self._closing = False
-        self._abandoned = False
-        self._failures = 0
-        self._dropped = 0
-        self._warned: set[tuple[str, str]] = set()
+        self._projection: Projection | None = None
+        self._delivery: Delivery | None = None
+        self._is_closed = False
 
     def open(
         self,
         *,
         space_text: str,
-        space_params: Mapping[str, Any],
+        space_params: Mapping[str, object],
         objective: Objective,
         tags: Mapping[str, str] | None = None,
         dataset: DatasetInfo | None = None,
@@ -128,34 +94,40 @@ class Recorder:
         """
         mlflow_client = client(self.uri)
         with answering(self.uri):
-            experiment_id = _open_experiment(mlflow_client, self.uri, self.experiment)
-            parent_tags = {
-                **(tags or {}),
-                "gan_tune.search": self.search,
-                "gan_tune.kind": "parent",
-                "gan_tune.code_version": self._code_version,
-                "gan_tune.objective": objective.metric,
-                "gan_tune.mode": objective.mode,
-            }
-            parent = _open_parent(mlflow_client, experiment_id, self.search, parent_tags)
+            experiment_id = search_run.open_experiment(mlflow_client, self.uri, self.experiment)
+            parent_tags = {**(tags or {}), **self._own_tags(objective)}
+            parent = search_run.open_search_run(
+                mlflow_client, experiment_id, self.search, parent_tags
+            )
             self.parent_run_id = parent.info.run_id
-            _log_space(mlflow_client, parent, space_text, space_params)
+            search_run.log_space(mlflow_client, parent, space_text, space_params)
             if dataset is not None:
-                _log_dataset(mlflow_client, parent, dataset)
-        self._projection = Projection(
-            mlflow_client,
-            experiment_id=experiment_id,
-            parent_run_id=self.parent_run_id,
-            search=self.search,
-            code_version=self._code_version,
-        )
-        with answering(self.uri):
+                search_run.log_dataset(mlflow_client, parent, dataset)
+            self._projection = Projection(
+                mlflow_client,
+                experiment_id=experiment_id,
+                parent_run_id=self.parent_run_id,
+                search=self.search,
+                code_version=self._code_version,
+            )
             self._recorded_outcomes = self._projection.outcomes()
+        system_metrics = SystemMetrics(self.parent_run_id, self.uri)
         if self._system_metrics:
-            self._monitor = _start_monitor(self.parent_run_id, self.uri)
-        self._thread = threading.Thread(target=self._work, name="gan-tune-recorder", daemon=True)
-        self._thread.start()
+            system_metrics.start()
+        self._delivery = Delivery(
+            self._projection, system_metrics, uri=self.uri, flush_every=self._flush_every
+        )
+        self._delivery.start()
         return self.parent_run_id
+
+    def _own_tags(self, objective: Objective) -> dict[str, str]:
+        return {
+            Tag.SEARCH: self.search,
+            Tag.KIND: "parent",
+            Tag.CODE_VERSION: self._code_version,
+            Tag.OBJECTIVE: objective.metric,
+            Tag.MODE: objective.mode,
+        }
 
     def trial_started(
         self,
@@ -164,7 +136,7 @@ class Recorder:
         setting: int,
         replicate: int,
         kind: Kind,
-        params: Mapping[str, Any],
+        params: Mapping[str, object],
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """A trial starts, or goes on: its run is made, or found again, and is RUNNING."""
@@ -197,14 +169,14 @@ class Recorder:
         Raises:
             ValueError: no such outcome.
         """
-        _check_outcome(outcome)
-        self._put(TrialEnded(trial, outcome, dict(best or {}), error, tuple(symptoms), _now_ms()))
+        ended = _outcome(outcome)
+        self._put(TrialEnded(trial, ended, dict(best or {}), error, tuple(symptoms), _now_ms()))
 
     def finished(
         self,
         outcome: str,
         *,
-        leaderboard: Sequence[Mapping[str, Any]] = (),
+        leaderboard: Sequence[Mapping[str, object]] = (),
         figures: Mapping[str, Picture] | None = None,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -216,10 +188,9 @@ class Recorder:
         Raises:
             ValueError: no such outcome.
         """
-        _check_outcome(outcome)
         self._put(
             SearchFinished(
-                outcome,
+                _outcome(outcome),
                 [dict(row) for row in leaderboard],
                 dict(figures or {}),
                 dict(metrics or {}),
@@ -239,31 +210,21 @@ class Recorder:
     @property
     def undelivered(self) -> int:
         """Events that are not in MLflow: those that wait, and those that it refused."""
-        return len(self._events) + self._dropped
+        return self._delivery.undelivered if self._delivery else 0
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all events so far are delivered; False if that takes longer."""
-        with self._condition:
-            self._flushing += 1
-            self._condition.notify_all()
-            done = self._condition.wait_for(lambda: not self._events or self._stopped, timeout)
-            self._flushing -= 1
-        return done and not self._events
+        return self._delivery.flush(timeout) if self._delivery else True
 
     def close(self, timeout: float = 30.0) -> int:
         """Deliver what waits, for ``timeout`` seconds at most, and stop.
 
         Returns how many events are not in MLflow (:attr:`undelivered`); if any, a warning says so.
         """
-        with self._condition:
-            already, self._closing = self._closing, True
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
-        with self._condition:
-            self._abandoned = True
-            self._condition.notify_all()
-        if self.undelivered and not already:
+        if self._delivery is not None:
+            self._delivery.close(timeout)
+        was_closed, self._is_closed = self._is_closed, True
+        if self.undelivered and not was_closed:
             logger.warning(
                 "%d events of search %r did not reach MLflow at %s: run the same command again",
                 self.undelivered,
@@ -272,209 +233,17 @@ class Recorder:
             )
         return self.undelivered
 
-    @property
-    def _stopped(self) -> bool:
-        return self._thread is None or not self._thread.is_alive()
-
     def _put(self, event: Event) -> None:
-        with self._condition:
-            if self._projection is None or self._closing:
-                raise RuntimeError("the recorder is not open: call open() first, close() last")
-            self._events.append(event)
-            self._condition.notify_all()
-
-    def _work(self) -> None:
-        """The thread: deliver until closed and empty."""
-        try:
-            while batch := self._next_batch():
-                try:
-                    self._deliver(batch)
-                except (MlflowException, OSError) as error:
-                    self._pause(error)
-        except Exception:
-            logger.exception("the recorder has stopped: nothing more reaches MLflow")
-        finally:
-            self._stop_monitor()
-            with self._condition:
-                self._condition.notify_all()
-
-    def _next_batch(self) -> list[Event]:
-        """The next events, which stay queued until they are delivered; empty: the end."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._events or self._closing)
-            self._condition.wait_for(self._due, self._flush_every)
-            if self._abandoned:
-                return []
-            return list(itertools.islice(self._events, BATCH))
-
-    def _due(self) -> bool:
-        return len(self._events) >= BATCH or self._closing or self._flushing > 0
-
-    def _deliver(self, batch: list[Event]) -> None:
-        """Apply a batch and take it off the queue; what MLflow refuses is searched out by halving.
-
-        Raises:
-            MlflowException, OSError: MLflow does not answer; what is left stays queued.
-        """
-        assert self._projection is not None
-        if any(isinstance(event, SearchFinished) for event in batch):
-            self._stop_monitor()
-        try:
-            self._projection.apply(batch)
-        except Exception as error:
-            self._projection.forget()
-            if _may_pass(error):
-                raise
-            if len(batch) > 1:
-                half = len(batch) // 2
-                self._deliver(batch[:half])
-                self._deliver(batch[half:])
-                return
-            self._refuse(batch[0], error)
-        self._recovered()
-        with self._condition:
-            for _ in batch:
-                self._events.popleft()
-            self._condition.notify_all()
-
-    def _refuse(self, event: Event, error: Exception) -> None:
-        self._dropped += 1
-        code = getattr(error, "error_code", type(error).__name__)
-        kind = (type(event).__name__, str(code))
-        if kind in self._warned:
-            return
-        self._warned.add(kind)
-        # An error that MLflow did not answer with is a bug: it keeps its traceback.
-        logger.warning(
-            "MLflow's record lacks an event (%s): %s",
-            kind[0],
-            first_line(error),
-            exc_info=None if isinstance(error, MlflowException) else error,
-        )
-
-    def _pause(self, error: Exception) -> None:
-        """After a delivery that broke off: warn, the first time, and wait."""
-        self._failures += 1
-        if self._failures == 1:
-            logger.warning(
-                "MLflow at %s does not answer; the search goes on and its record waits: %s",
-                masked(self.uri),
-                first_line(error),
-            )
-        with self._condition:
-            closing = self._closing
-            seconds = 0.5 if closing else min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
-            self._condition.wait_for(
-                lambda: self._abandoned or (self._closing and not closing), seconds
-            )
-
-    def _recovered(self) -> None:
-        if self._failures:
-            logger.warning("MLflow at %s answers again", masked(self.uri))
-            if self._monitor is not None:  # it gave up at the first call without an answer
-                self._stop_monitor()
-                self._monitor = _start_monitor(self.parent_run_id, self.uri)
-        self._failures = 0
-
-    def _stop_monitor(self) -> None:
-        monitor, self._monitor = self._monitor, None
-        if monitor is not None:
-            monitor.finish()
+        if self._delivery is None:
+            raise RuntimeError("the recorder is not open: call open() first, close() last")
+        self._delivery.put(event)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later: no answer, a locked database, a full disk."""
-    if isinstance(error, MlflowException):
-        return error.error_code not in _REFUSED
-    return isinstance(error, OSError)  # with all that `requests` raises
-
-
-def _check_outcome(outcome: str) -> None:
-    if outcome not in OUTCOMES:
-        raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}: {outcome!r}")
+def _outcome(name: str) -> Outcome:
+    if name not in OUTCOMES:
+        raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}: {name!r}")
+    return cast("Outcome", name)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _open_experiment(mlflow_client: MlflowClient, uri: str, name: str) -> str:
-    """Id of the experiment: found, taken back from MLflow's bin, or made."""
-    experiment = mlflow_client.get_experiment_by_name(name)
-    if experiment is None:
-        # The tag opens MLflow's UI on training runs; without it, it asks what this is.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        location = artifact_location(uri, name)
-        try:
-            return str(mlflow_client.create_experiment(name, location, tags))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = mlflow_client.get_experiment_by_name(name)  # made by another just now
-            if experiment is None:
-                raise
-    if experiment.lifecycle_stage == "deleted":
-        mlflow_client.restore_experiment(experiment.experiment_id)
-        logger.warning("the deleted MLflow experiment %r is restored", name)
-    return str(experiment.experiment_id)
-
-
-def _open_parent(
-    mlflow_client: MlflowClient, experiment_id: str, search: str, tags: Mapping[str, str]
-) -> Run:
-    """The search's parent run, RUNNING: the oldest one there is, or a new one."""
-    rule = f"tags.`gan_tune.search` = {quoted(search)} and tags.`gan_tune.kind` = 'parent'"
-    found = search_runs(mlflow_client, [experiment_id], rule)
-    if not found:
-        source = {"mlflow.source.name": "gan-tune", "mlflow.source.type": "LOCAL"}
-        return mlflow_client.create_run(experiment_id, tags={**source, **tags}, run_name=search)
-    parent = found[0]
-    if parent.info.status != "RUNNING":
-        mlflow_client.update_run(parent.info.run_id, status="RUNNING")
-    if "gan_tune.outcome" in parent.data.tags:
-        mlflow_client.delete_tag(parent.info.run_id, "gan_tune.outcome")
-    for key, value in tags.items():
-        if parent.data.tags.get(key) != value:
-            mlflow_client.set_tag(parent.info.run_id, key, value)
-    return parent
-
-
-def _log_space(
-    mlflow_client: MlflowClient, parent: Run, text: str, params: Mapping[str, Any]
-) -> None:
-    """The space file, and those params the run has not got yet: a param cannot change."""
-    mlflow_client.log_text(parent.info.run_id, text, "space.yaml")
-    new = [Param(k, param_text(v)) for k, v in params.items() if k not in parent.data.params]
-    for batch in batches(new):
-        mlflow_client.log_batch(parent.info.run_id, params=batch)
-
-
-def _log_dataset(mlflow_client: MlflowClient, parent: Run, info: DatasetInfo) -> None:
-    dataset = Dataset(
-        name=info.name[:500],
-        digest=info.digest[:36],
-        source_type="local",
-        source=json.dumps({"uri": info.source}),
-        profile=json.dumps(dict(info.profile), default=str),
-    )
-    tags = [InputTag("mlflow.data.context", info.context)]
-    mlflow_client.log_inputs(parent.info.run_id, [DatasetInput(dataset, tags)])
-
-
-def _start_monitor(run_id: str, uri: str) -> Any:
-    """MLflow's own thread of system metrics, or None where it cannot be had: it is a nicety."""
-    try:
-        from mlflow.system_metrics import system_metrics_monitor
-
-        make: Any = system_metrics_monitor.SystemMetricsMonitor
-        monitor = make(
-            run_id,
-            sampling_interval=SYSTEM_METRICS_SECONDS,
-            resume_logging=True,
-            tracking_uri=uri,
-        )
-        monitor.start()
-    except Exception as error:
-        logger.info("no system metrics: %s", first_line(error))
-        return None
-    return monitor

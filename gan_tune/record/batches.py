@@ -1,0 +1,114 @@
+"""Metrics, params and tags as MLflow takes them, in as few requests as its limits allow."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+__all__ = [
+    "Entity",
+    "as_metrics",
+    "as_tags",
+    "batches",
+    "key_of",
+    "log",
+    "metric_value",
+    "new_params",
+    "param_text",
+]
+
+MAX_METRICS = 1000
+MAX_PARAMS = 100
+MAX_TAGS = 100
+MAX_ENTITIES = 1000
+"""MLflow's limits on one `log_batch` request."""
+MAX_BYTES = 900_000
+"""Of 1 MB, which holds the JSON around the entities, too."""
+
+MAX_PARAM_LENGTH = 6000
+MAX_TAG_LENGTH = 8000
+
+Entity = Metric | Param | RunTag
+_Entity = TypeVar("_Entity", bound=Entity)
+
+
+def log(client: MlflowClient, run_id: str, entities: Iterable[Entity]) -> None:
+    """Write entities to a run; none, and there is no request.
+
+    Raises:
+        MlflowException, OSError: as MLflow does.
+    """
+    for batch in batches(entities):
+        client.log_batch(
+            run_id,
+            metrics=[entity for entity in batch if isinstance(entity, Metric)],
+            params=[entity for entity in batch if isinstance(entity, Param)],
+            tags=[entity for entity in batch if isinstance(entity, RunTag)],
+        )
+
+
+def batches(entities: Iterable[_Entity]) -> Iterator[list[_Entity]]:
+    """Split into lists that each fit one request, in the given order."""
+    limits: dict[type, int] = {Metric: MAX_METRICS, Param: MAX_PARAMS, RunTag: MAX_TAGS}
+    batch: list[_Entity] = []
+    counts, size = dict.fromkeys(limits, 0), 0
+    for entity in entities:
+        kind = type(entity)
+        weight = 120 + 4 * (len(entity.key) + len(str(entity.value)))  # up to 4 bytes a character
+        full = counts[kind] == limits[kind] or len(batch) == MAX_ENTITIES
+        if full or size + weight > MAX_BYTES:
+            yield batch
+            batch, counts, size = [], dict.fromkeys(limits, 0), 0
+        batch.append(entity)
+        counts[kind] += 1
+        size += weight
+    if batch:
+        yield batch
+
+
+def as_metrics(values: Mapping[str, float], *, time_ms: int, step: int = 0) -> list[Metric]:
+    """Values by name as metrics of one step."""
+    return [
+        Metric(key_of(name), metric_value(value), time_ms, step) for name, value in values.items()
+    ]
+
+
+def new_params(params: Mapping[str, object], known: Container[str]) -> list[Param]:
+    """Values by name as params, but for the ``known`` keys: a param cannot change."""
+    texts = {key_of(name): param_text(value) for name, value in params.items()}
+    return [Param(key, text) for key, text in texts.items() if key not in known]
+
+
+def as_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    """Tags of a run, cut to 8,000 characters."""
+    return [RunTag(key_of(key), _cut(str(value), MAX_TAG_LENGTH)) for key, value in tags.items()]
+
+
+def key_of(name: str) -> str:
+    """A name with the characters that MLflow refuses (the `#` of an unnamed option) replaced."""
+    return re.sub(r"[^\w.\- :/]", "_", name)[:250]
+
+
+def metric_value(value: float) -> float:
+    """A value that MLflow keeps as it is: one that is not finite becomes NaN.
+
+    MLflow's SQL store keeps NaN, but turns ±inf into ±1.8e308, which flattens every chart.
+    """
+    value = float(value)
+    return value if math.isfinite(value) else math.nan
+
+
+def param_text(value: object) -> str:
+    """A param as it would stand in a space file (`null`, `[128, 256]`), cut to 6,000 characters."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return _cut(text, MAX_PARAM_LENGTH)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

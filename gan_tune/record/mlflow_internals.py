@@ -1,0 +1,101 @@
+"""All use of MLflow beyond its documented interface. A new release is checked against this file."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from typing import TYPE_CHECKING
+
+import PIL.Image
+from mlflow.tracking.multimedia import compress_image_size
+
+from gan_tune.record.mlflow_store import first_line
+
+if TYPE_CHECKING:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+__all__ = [
+    "DATA_CONTEXT",
+    "EXPERIMENT_KIND",
+    "HAS_IMAGES",
+    "MODEL_VERSIONS",
+    "PARENT_RUN",
+    "SOURCE_NAME",
+    "SOURCE_TYPE",
+    "THUMBNAIL",
+    "SystemMetrics",
+    "image_name",
+    "image_step",
+    "thumbnail",
+]
+
+logger = logging.getLogger("gan_tune")
+
+# Tags that MLflow's own pages read.
+PARENT_RUN = "mlflow.parentRunId"
+HAS_IMAGES = "mlflow.loggedImages"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+DATA_CONTEXT = "mlflow.data.context"
+EXPERIMENT_KIND = "mlflow.experimentKind"
+MODEL_VERSIONS = "mlflow.modelVersions"
+
+THUMBNAIL = "+compressed.webp"
+"""What the file of an image's thumbnail ends in, in place of `.png`."""
+
+SYSTEM_METRICS_SECONDS = 15
+
+
+def image_name(key: str, step: int, time_ms: int) -> str:
+    """The name, without suffix, that `MlflowClient.log_image` gives a new image of a slider."""
+    return f"{key}+step+{step}+timestamp+{time_ms}+{uuid.uuid4()}"
+
+
+def image_step(key: str, name: str) -> int | None:
+    """The step of an image's file; None for a file of another kind. Older releases wrote `%`."""
+    found = re.match(rf"{re.escape(key)}[+%]step[+%](\d+)[+%].*\.png$", name)
+    return int(found[1]) if found else None
+
+
+def thumbnail(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """A picture in the size that MLflow's pages show first."""
+    small: PIL.Image.Image = compress_image_size(picture.convert("RGB"))
+    return small
+
+
+class SystemMetrics:
+    """MLflow's thread that records this machine's load at a run; without it all else goes on."""
+
+    def __init__(self, run_id: str, uri: str) -> None:
+        self._run_id, self._uri = run_id, uri
+        self._monitor: SystemMetricsMonitor | None = None
+
+    def start(self) -> None:
+        """Start the thread, where it can be had."""
+        try:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            monitor = SystemMetricsMonitor(
+                self._run_id,
+                sampling_interval=SYSTEM_METRICS_SECONDS,
+                resume_logging=True,
+                tracking_uri=self._uri,
+            )
+            monitor.start()
+        except Exception as error:
+            logger.info("no system metrics: %s", first_line(error))
+            return
+        self._monitor = monitor
+
+    def stop(self) -> None:
+        """Stop the thread, if it was started."""
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            monitor.finish()
+
+    def restart(self) -> None:
+        """Start the thread anew, if it was started: it gives up at the first call that fails."""
+        if self._monitor is not None:
+            self.stop()
+            self.start()
