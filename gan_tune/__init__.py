@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gan_tune.data.dataset import Dataset
     from gan_tune.errors import GanTuneError
     from gan_tune.gan.training import Report
-    from gan_tune.registry.models import Generator
+    from gan_tune.registry.pull import Generator
     from gan_tune.service import (
         SearchResult,
         first_setting,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Dataset": "gan_tune.data.dataset",
     "GanTuneError": "gan_tune.errors",
-    "Generator": "gan_tune.registry.models",
+    "Generator": "gan_tune.registry.pull",
     "Report": "gan_tune.gan.training",
     "SearchResult": "gan_tune.service",
     "SearchSpace": "gan_tune.space",

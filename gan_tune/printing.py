@@ -14,7 +14,7 @@ from gan_tune.words.terminal import console, print_line
 if TYPE_CHECKING:
     from gan_tune.config import Part, TrialConfig
     from gan_tune.gan.training import Report
-    from gan_tune.registry.models import ModelInfo
+    from gan_tune.registry.versions import ModelInfo
     from gan_tune.service import Best, Estimate, SearchResult, SearchStatus
     from gan_tune.space import SearchSpace
 

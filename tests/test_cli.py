@@ -29,7 +29,7 @@ from PIL import Image
 
 from gan_tune import __version__, cli, service
 from gan_tune.errors import OutputError, StudyError
-from gan_tune.registry.models import register_champion
+from gan_tune.registry.publish import register_champion
 from gan_tune.samples import files as samples
 from gan_tune.storage.lock import hold
 

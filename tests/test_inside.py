@@ -24,7 +24,7 @@ from gan_tune.model.export import draw
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.record.mlflow_store import connect
 from gan_tune.record.recorder import Recorder
-from gan_tune.registry.models import register_champion
+from gan_tune.registry.publish import register_champion
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
 from gan_tune.service.looking_inside import PICTURES, Look, look, look_inside

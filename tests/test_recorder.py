@@ -36,7 +36,9 @@ from gan_tune.record.batches import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.ended_trials import ended_trials
 from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.recorder import DatasetInfo, Recorder, connect
-from gan_tune.registry.models import list_models, load_generator, register_champion
+from gan_tune.registry.publish import register_champion
+from gan_tune.registry.pull import load_generator
+from gan_tune.registry.versions import list_models
 from gan_tune.service.spaces import load_space
 from gan_tune.service.warm_starting import read_searches
 from gan_tune.words.outcomes import OUTCOMES

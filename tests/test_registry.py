@@ -23,13 +23,9 @@ from torch import nn
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError
 from gan_tune.record.mlflow_store import connect
-from gan_tune.registry.models import (
-    Registration,
-    find_version,
-    list_models,
-    load_generator,
-    register_champion,
-)
+from gan_tune.registry.publish import Registration, register_champion
+from gan_tune.registry.pull import load_generator
+from gan_tune.registry.versions import find_version, list_models
 
 LATENT = 8
 

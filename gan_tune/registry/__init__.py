@@ -1,1 +1,1 @@
-"""Registered generators: published, listed and pulled."""
+"""Registered generators in MLflow: published, compared with the champion, listed and pulled."""

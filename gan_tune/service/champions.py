@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
+from gan_tune.record.tags import Tag
 from gan_tune.service.registered import bare, find_version, model_names, models
 from gan_tune.service.result import SearchResult, load_result
 from gan_tune.space import check_name
@@ -15,7 +16,7 @@ from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in, search_nam
 from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.registry.models import VersionInfo
+    from gan_tune.registry.versions import VersionInfo
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mappin
     from gan_tune.record import history
     from gan_tune.record.mlflow_store import connect
 
-    search, trial = (tags.get(f"gan_tune.{name}") for name in ("search", "trial"))
+    search, trial = tags.get(Tag.SEARCH), tags.get(Tag.TRIAL)
     if search is None:
         return {}
     rows = history.leaderboard(connect(tracking_uri, create=False), search)
@@ -135,7 +136,7 @@ def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mappin
 
 
 def _best_of_model(found: VersionInfo, tracking_uri: str | None) -> Best:
-    tags = {key.removeprefix("gan_tune."): value for key, value in found.tags.items()}
+    tags = {key.removeprefix(Tag.PREFIX): value for key, value in found.tags.items()}
     holder = {model.name: model.version for model in models(tracking_uri)}[found.name]
     return Best(
         search=tags.get("search"),

@@ -19,6 +19,7 @@ from gan_tune.errors import DataError, OutputError, SearchNotFoundError, Trackin
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.model.export import draw
 from gan_tune.parts.catalogue import dataset_of
+from gan_tune.record.tags import Tag
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
 from gan_tune.samples.files import write_file
@@ -26,7 +27,7 @@ from gan_tune.service.champions import recorded_params
 from gan_tune.service.registered import load_generator
 
 if TYPE_CHECKING:
-    from gan_tune.registry.models import Generator
+    from gan_tune.registry.pull import Generator
 
 COMPARED = 1_000
 """So many samples, and as many held-out real ones, are compared with the training data."""
@@ -237,7 +238,7 @@ def _its_dataset(generator: Generator, tracking_uri: str | None) -> tuple[Datase
         dataset = dataset_of(part)
     except DataError as error:
         return None, f"{left_out} {error}"
-    if not generator.tags.get("gan_tune.comparable", "").endswith(f"/{dataset.digest}"):
+    if not generator.tags.get(Tag.COMPARABLE, "").endswith(f"/{dataset.digest}"):
         return None, f"{left_out} {part.name} here are not the data it was trained on"
     return dataset, ""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_tune.config import Part
 from gan_tune.metrics import Judge
+from gan_tune.record.tags import Tag
 from gan_tune.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ def _lineage_tags(job: Job) -> dict[str, str]:
     if not job.lineage:
         return {}
     phases = ", ".join(f"{ancestor.trial} until {ancestor.until}" for ancestor in job.lineage)
-    tags = {"gan_tune.lineage": phases}
+    tags = {Tag.LINEAGE: phases}
     if job.kind == "search":
         parent = job.lineage[-1]
-        tags |= {"gan_tune.parent": parent.trial, "gan_tune.parent_step": str(parent.until)}
+        tags |= {Tag.PARENT: parent.trial, Tag.PARENT_STEP: str(parent.until)}
     return tags
 
 

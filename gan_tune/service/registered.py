@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from gan_tune.errors import TrackingError
 
 if TYPE_CHECKING:
-    from gan_tune.registry.models import Generator, ModelInfo, VersionInfo
+    from gan_tune.registry.pull import Generator
+    from gan_tune.registry.versions import ModelInfo, VersionInfo
 
 
 def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
@@ -19,14 +20,14 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
         ModelNotFoundError: there is none; the message lists those there are.
         TrackingError: MLflow does not answer.
     """
-    from gan_tune.registry.models import load_generator as load
+    from gan_tune.registry.pull import load_generator as load
 
     return load(model, uri=tracking_uri)
 
 
 def find_version(model: str, *, tracking_uri: str | None = None) -> VersionInfo:
     """What is registered of a model, named as for :func:`load_generator`, which raises the same."""
-    from gan_tune.registry.models import find_version as find
+    from gan_tune.registry.versions import find_version as find
 
     return find(model, uri=tracking_uri)
 
@@ -37,7 +38,7 @@ def models(tracking_uri: str | None = None) -> list[ModelInfo]:
     Raises:
         TrackingError: MLflow does not answer.
     """
-    from gan_tune.registry.models import list_models
+    from gan_tune.registry.versions import list_models
 
     try:
         return list_models(tracking_uri)

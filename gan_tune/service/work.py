@@ -16,6 +16,7 @@ from gan_tune.errors import StorageError
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.model.export import draw
 from gan_tune.parts.catalogue import dataset_of
+from gan_tune.record.tags import Tag
 from gan_tune.samples import pictures
 from gan_tune.searching.leading.jobs import lineage_tree
 from gan_tune.service.explaining import Heading, report_page
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from gan_tune.record.ended_trials import RecordedSearch
     from gan_tune.record.events import Picture
     from gan_tune.record.recorder import Recorder
-    from gan_tune.registry.models import Registration
+    from gan_tune.registry.publish import Registration
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.searching.populations.breeding import Breeder
     from gan_tune.searching.rules.champion import Champion
@@ -173,16 +174,14 @@ class Work:
         space, data = self.space, self.dataset
         recorder = Recorder(self.uri, experiment=self.experiment, search=self.name)
         counts = {split: len(data.split(split)) for split in ("train", "selection", "test")}
-        started_from = {"gan_tune.warm_start": ", ".join(warm)} if warm else {}
+        started_from = {Tag.WARM_START: ", ".join(warm)} if warm else {}
         recorder.open(
             space_text=space.source,
             space_params=space_params(space),
             objective=space.objective,
             tags={
-                "gan_tune.metric_version": judge.versions[space.objective.metric],
-                "gan_tune.objectives": ", ".join(
-                    f"{o.metric} ({o.mode})" for o in space.objectives
-                ),
+                Tag.METRIC_VERSION: judge.versions[space.objective.metric],
+                Tag.OBJECTIVES: ", ".join(f"{o.metric} ({o.mode})" for o in space.objectives),
                 **started_from,
             },
             dataset=DatasetInfo(data.name, data.digest, data.name, counts),
@@ -241,7 +240,7 @@ class Work:
             leaderboard=[flat_row(row) for row in rows],
             figures=self._figures(page, grid, seen),
             metrics=parent_metrics(champion, judge, test, seen),
-            tags={"gan_tune.finished": str(finished).lower()},
+            tags={Tag.FINISHED: str(finished).lower()},
         )
         recorder.flush(timeout=120)
         self.home.write_json("leaderboard.json", rows)
@@ -285,7 +284,7 @@ class Work:
         test: Mapping[str, float],
         grid: bytes,
     ) -> Registration:
-        from gan_tune.registry.models import register_champion
+        from gan_tune.registry.publish import register_champion
 
         metric, mode = self.space.objective.metric, self.space.objective.mode
         recorder.flush(timeout=120)
@@ -299,11 +298,11 @@ class Work:
             comparable=f"{judge.comparable(metric)}/{mode}/{self.dataset.digest}",
             confirmed_seeds=champion.seeds,
             tags={
-                "gan_tune.search": self.name,
-                "gan_tune.trial": champion.job.name,
-                "gan_tune.objective": metric,
-                "gan_tune.kind_of_data": self.dataset.kind,
-                **{f"gan_tune.{name}": f"{value:.6g}" for name, value in test.items()},
+                Tag.SEARCH: self.name,
+                Tag.TRIAL: champion.job.name,
+                Tag.OBJECTIVE: metric,
+                Tag.KIND_OF_DATA: self.dataset.kind,
+                **{f"{Tag.PREFIX}{name}": f"{value:.6g}" for name, value in test.items()},
             },
             files={"champion.png": grid},
             uri=self.uri,

@@ -1,0 +1,90 @@
+"""Whether a registered generator becomes the champion of its model: the one place that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gan_tune.config import Objective
+from gan_tune.record.tags import Tag
+
+__all__ = ["ALIAS", "Measured", "Promotion", "decide_promotion"]
+
+ALIAS = "champion"
+"""MLflow's alias of the best version of a model."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A version of a model and how good it is.
+
+    Attributes:
+        value: the objective on the selection split; None where nothing is known.
+        comparable: objective, mode, data and metric version as a text; only values of equal texts
+            may be compared.
+        confirmed_seeds: over how many fresh seeds ``value`` is the mean; 0: unconfirmed.
+    """
+
+    version: int
+    value: float | None
+    comparable: str | None
+    confirmed_seeds: int
+
+    @classmethod
+    def from_tags(cls, version: int, tags: Mapping[str, str]) -> Measured:
+        """As the tags of a version say."""
+        value = tags.get(Tag.VALUE)
+        return cls(
+            version,
+            None if value is None else float(value),
+            tags.get(Tag.COMPARABLE),
+            int(tags.get(Tag.CONFIRMED_SEEDS, 0)),
+        )
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Whether a version becomes the champion, and why."""
+
+    promoted: bool
+    reason: str
+
+
+def decide_promotion(
+    champion: Measured | None, candidate: Measured, *, model: str, objective: Objective
+) -> Promotion:
+    """Whether ``candidate`` takes the place of the standing ``champion`` of a model.
+
+    Values that are not comparable are never compared: the champion stays. An unconfirmed value may
+    be luck: it never beats a confirmed one, and gives way to any. Otherwise the better value wins,
+    and the champion stays on equal terms.
+    """
+    if champion is None:
+        return Promotion(True, f"the first {ALIAS} of {model}")
+    number = champion.version
+    if number == candidate.version:
+        return Promotion(True, f"version {number} is the {ALIAS} already")
+    value, than = candidate.value, champion.value
+    if champion.comparable != candidate.comparable or value is None or than is None:
+        return Promotion(
+            False,
+            f"version {number} stays {ALIAS}: it was measured by "
+            f"{champion.comparable or 'nothing known'}, this one by {candidate.comparable}; "
+            f"give another name (--model OTHERNAME) or delete the alias {ALIAS}",
+        )
+    seeds, its_seeds = candidate.confirmed_seeds, champion.confirmed_seeds
+    if its_seeds and not seeds:
+        return Promotion(
+            False,
+            f"version {number} stays {ALIAS}: its {than:g} is confirmed (seeds: {its_seeds}), "
+            f"and {value:g} is not",
+        )
+    if seeds and not its_seeds:
+        return Promotion(
+            True, f"{value:g} is confirmed (seeds: {seeds}), and version {number}'s {than:g} is not"
+        )
+    if objective.better(value, than):
+        return Promotion(True, f"{value:g} beats version {number}'s {than:g}")
+    return Promotion(
+        False, f"version {number} stays {ALIAS}: its {than:g} is not beaten by {value:g}"
+    )

@@ -1,0 +1,165 @@
+"""Which models gan-tune registered, and their versions: found by name and listed, not loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from gan_tune.errors import ModelNotFoundError
+from gan_tune.record.mlflow_store import answering, client, connect, pages, quoted, tagged
+from gan_tune.record.tags import Tag
+from gan_tune.registry.promotion import ALIAS
+from gan_tune.words.wording import masked, there_are
+
+__all__ = [
+    "GENERATOR",
+    "ModelInfo",
+    "VersionInfo",
+    "all_versions",
+    "find_version",
+    "list_models",
+    "look_up",
+    "version_at",
+]
+
+GENERATOR = "generator"
+"""The kind of gan-tune's models, by which they are told from others."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A registered model; what follows the name is its champion's (None: it has no champion)."""
+
+    name: str
+    version: int | None
+    value: float | None
+    objective: str | None
+    search: str | None
+    created: datetime
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """A version of a registered model, without its weights."""
+
+    name: str
+    version: int
+    tags: Mapping[str, str]
+
+
+def find_version(
+    model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
+) -> VersionInfo:
+    """What is registered of a model; nothing is downloaded.
+
+    ``model`` is `NAME`, `NAME@alias` or `NAME/3`, each with or without `models:/` before it; what
+    it says goes before ``alias`` and ``version``.
+
+    Raises:
+        ModelNotFoundError: no such model, alias or version; the message names those there are.
+        TrackingError: MLflow does not answer.
+    """
+    return look_up(connect(uri, create=False), model, alias, version)
+
+
+def look_up(uri: str, model: str, alias: str, version: int | None) -> VersionInfo:
+    """As :func:`find_version`, in a store that is known to answer."""
+    name, alias, version = _parse(model, alias, version)
+    with answering(uri):
+        found = _found(client(uri), uri, name, alias, version)
+    return VersionInfo(name, int(found.version), dict(found.tags))
+
+
+def list_models(uri: str | None = None) -> list[ModelInfo]:
+    """The models that gan-tune registered, by name.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    uri = connect(uri, create=False)
+    mlflow_client = client(uri)
+    with answering(uri):
+        return [_model_info(mlflow_client, name) for name in _names(mlflow_client)]
+
+
+def version_at(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias of a model names; None where there is no such model or alias."""
+    return _or_none(lambda: mlflow_client.get_model_version_by_alias(name, alias))
+
+
+def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
+    """All versions of a model; none where there is no such model."""
+    rule = f"name = {quoted(name)}"
+    return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
+
+
+def _parse(model: str, alias: str, version: int | None) -> tuple[str, str, int | None]:
+    """(name, alias, version) of what a user wrote."""
+    text = model.removeprefix("models:/").strip("/")
+    if match := re.fullmatch(r"([^/@]+)/(\d+)", text):
+        return match[1], alias, int(match[2])
+    if match := re.fullmatch(r"([^/@]+)@([\w-]+)", text):
+        return match[1], match[2], None
+    return text, alias, version
+
+
+def _found(
+    mlflow_client: MlflowClient, uri: str, name: str, alias: str, version: int | None
+) -> ModelVersion:
+    if version is not None:
+        found = _or_none(lambda: mlflow_client.get_model_version(name, str(version)))
+    else:
+        found = version_at(mlflow_client, name, alias)
+    if found is not None:
+        return found
+    there = sorted(int(known.version) for known in all_versions(mlflow_client, name))
+    if not there:
+        known = there_are(name, _names(mlflow_client))
+        raise ModelNotFoundError(f"no model named {name!r} in {masked(uri)}; {known}")
+    wanted = f"alias {alias!r}" if version is None else f"version {version}"
+    versions = ", ".join(map(str, there))
+    raise ModelNotFoundError(f"model {name!r} has no {wanted}; its versions are: {versions}")
+
+
+def _or_none(find: Callable[[], ModelVersion]) -> ModelVersion | None:
+    """What is found; None where there is no such model, version or alias."""
+    try:
+        return find()
+    except MlflowException as error:
+        # An alias that is not there counts as an invalid parameter, a model as not existing.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _names(mlflow_client: MlflowClient) -> list[str]:
+    """Names of the models that gan-tune registered, in order."""
+    rule = tagged(Tag.KIND, GENERATOR)
+    found = pages(lambda token: mlflow_client.search_registered_models(rule, page_token=token))
+    return sorted(model.name for model in found)
+
+
+def _model_info(mlflow_client: MlflowClient, name: str) -> ModelInfo:
+    champion = version_at(mlflow_client, name, ALIAS)
+    if champion is None:
+        created = mlflow_client.get_registered_model(name).creation_timestamp
+        return ModelInfo(name, None, None, None, None, _time(created))
+    tags = champion.tags
+    return ModelInfo(
+        name=name,
+        version=int(champion.version),
+        value=float(tags[Tag.VALUE]) if Tag.VALUE in tags else None,
+        objective=tags.get(Tag.OBJECTIVE, tags.get(Tag.COMPARABLE)),
+        search=tags.get(Tag.SEARCH),
+        created=_time(champion.creation_timestamp),
+    )
+
+
+def _time(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000).astimezone()
