@@ -27,10 +27,12 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.utils import mlflow_tags
 from torch import nn
 
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
+from gan_tune.record import mlflow_internals
 from gan_tune.record import mlflow_store as store
 from gan_tune.record.batches import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.ended_trials import ended_trials
@@ -149,6 +151,27 @@ def test_pictures_are_stored_as_mlflow_itself_would(uri: str, tmp_path: Path) ->
     assert stored(ours) == stored(theirs)
     tag = "mlflow.loggedImages"
     assert ours.data.tags[tag] == theirs.data.tags[tag]
+
+
+def test_tags_for_mlflows_pages_are_named_as_in_mlflow() -> None:
+    own = {
+        mlflow_internals.PARENT_RUN: "PARENT_RUN_ID",
+        mlflow_internals.HAS_IMAGES: "LOGGED_IMAGES",
+        mlflow_internals.SOURCE_NAME: "SOURCE_NAME",
+        mlflow_internals.SOURCE_TYPE: "SOURCE_TYPE",
+        mlflow_internals.DATA_CONTEXT: "DATASET_CONTEXT",
+        mlflow_internals.MODEL_VERSIONS: "MODEL_VERSIONS",
+    }
+    for tag, name in own.items():
+        assert tag == getattr(mlflow_tags, f"MLFLOW_{name}")
+
+
+def test_an_image_is_known_by_the_name_it_was_given() -> None:
+    name = mlflow_internals.image_name("samples", 30, 1234)
+    assert mlflow_internals.image_step("samples", f"{name}.png") == 30
+    assert mlflow_internals.image_step("samples", "samples%step%30%timestamp%1%u.png") == 30
+    for other in (f"{name}+compressed.webp", f".{name}.png.12ab34cd", f"old_{name}.png"):
+        assert mlflow_internals.image_step("samples", other) is None
 
 
 def test_a_trial_is_one_run_under_the_search(uri: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The exported generator: written, checked, read back."""
+"""The exported generator: built from a checkpoint, checked, and read back without pickle."""

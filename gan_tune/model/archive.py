@@ -3,9 +3,9 @@
 `torch.export.load` trusts its file. In torch 2.15 it unpickles weights and constants that say so,
 custom objects, and sample inputs that are not plain; it loads compiled libraries; it hands guards
 to `exec` and symbolic sizes to sympy, which evaluates them; tree specs import modules, names of
-nodes become source code, and there are operators that read and write files. So an archive is looked
-through first, and refused for whatever a generator's export does not hold: plain tensors, and a
-graph of ATen's operators on them.
+nodes become source code, and there are operators that read and write files. So an archive is
+checked first. It may hold what a generator's export holds, plain tensors and a graph of ATen's
+operators on them, and is refused for anything else.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ ARGUMENT = re.compile(
 
 
 def read_archive(path: Path) -> nn.Module:
-    """The module that `torch.export.save` has written to a file; running it is safe, too.
+    """The module in a file that `torch.export.save` wrote; both reading and running it are safe.
 
     Raises:
         ValueError: the file holds what could run other code; names the place.
@@ -97,7 +97,7 @@ def read_archive(path: Path) -> nn.Module:
 
 
 def check_operators(program: ExportedProgram) -> None:
-    """Whether :func:`read_archive` will take a program once it is saved.
+    """Check that :func:`read_archive` will accept a program once it is saved.
 
     Raises:
         ValueError: an operator is not torch's own; names it.

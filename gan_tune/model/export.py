@@ -1,4 +1,4 @@
-"""The best generator of a trial as a module of its own: noise in, samples in data space out."""
+"""The best generator of a trial as a module that stands alone: noise in, samples out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gan_tune.model.archive import check_operators
 __all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw"]
 
 BATCH = 1_000
+"""Samples that :func:`draw` makes in one forward pass."""
 
 
 class ExportedGenerator(nn.Module):
@@ -61,7 +62,7 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
 
 
 def check_exportable(network: nn.Module, *, latent: int) -> None:
-    """Whether a generator can be exported as :func:`best_generator` and the registry will.
+    """Check that a generator z[B, latent] can be exported as the registry will export it.
 
     Raises:
         ValueError: it has operators that are not torch's own.
@@ -80,7 +81,7 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
 
 @contextlib.contextmanager
 def _in_silence() -> Iterator[None]:
-    """Keeps to itself what torch prints, logs and warns of before it raises: whole graphs."""
+    """Suppress what torch prints, logs and warns of before it raises: whole graphs."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -93,7 +94,7 @@ def _in_silence() -> Iterator[None]:
 
 @torch.no_grad()
 def draw(generator: nn.Module, count: int, *, latent: int, seed: int) -> Tensor:
-    """``count`` samples of standard normal noise, the same ones for the same seed."""
+    """Samples [count, ...] of standard normal noise; the same seed gives the same ones."""
     random = torch.Generator().manual_seed(seed)
     z = torch.randn(count, latent, generator=random)
     return torch.cat([generator(part) for part in z.split(BATCH)])

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from gan_tune.record.events import Event, SearchFinished
 from gan_tune.record.mlflow_internals import SystemMetrics
-from gan_tune.record.mlflow_store import first_line
+from gan_tune.record.mlflow_store import reason_of
 from gan_tune.record.projection import Projection
 from gan_tune.words.wording import masked
 
@@ -179,7 +179,7 @@ class Delivery:
         logger.warning(
             "MLflow's record lacks an event (%s): %s",
             kind[0],
-            first_line(error),
+            reason_of(error),
             exc_info=None if isinstance(error, MlflowException) else error,
         )
 
@@ -190,7 +190,7 @@ class Delivery:
             logger.warning(
                 "MLflow at %s does not answer; the search goes on and its record waits: %s",
                 masked(self._uri),
-                first_line(error),
+                reason_of(error),
             )
         with self._condition:
             closing = self._closing

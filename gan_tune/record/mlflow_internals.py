@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import PIL.Image
 from mlflow.tracking.multimedia import compress_image_size
 
-from gan_tune.record.mlflow_store import first_line
+from gan_tune.record.mlflow_store import reason_of
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -84,7 +84,7 @@ class SystemMetrics:
             )
             monitor.start()
         except Exception as error:
-            logger.info("no system metrics: %s", first_line(error))
+            logger.info("no system metrics: %s", reason_of(error))
             return
         self._monitor = monitor
 

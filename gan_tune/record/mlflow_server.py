@@ -1,4 +1,4 @@
-"""MLflow's server as a process of our own: its pages, for as long as a command runs."""
+"""MLflow's server as a child process: it serves the pages for as long as a command runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START_SECONDS = 90.0
 
 
 def check_port(host: str, port: int) -> None:
-    """See beforehand that a server can listen there.
+    """Check, before anything is started, that a server can listen there.
 
     Raises:
         GanTuneError: another program does, or there is no such address.
@@ -42,11 +42,11 @@ def check_port(host: str, port: int) -> None:
 def serve(command: Sequence[str], address: str, store: str) -> None:
     """Run a server until it is interrupted; its whole process group ends with this command.
 
-    It hears of the ``store`` by its environment: the URI may hold a password, and what is on a
-    command line every user of the machine can read.
+    The ``store`` is passed in the environment: its URI may hold a password, and every user of the
+    machine can read command lines.
 
     Raises:
-        GanTuneError: it does not start, or ends by itself; with the last line that it said.
+        GanTuneError: it does not start, or ends by itself; with its last line of output.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:

@@ -30,9 +30,9 @@ __all__ = [
     "artifact_location",
     "client",
     "connect",
-    "first_line",
     "pages",
     "quoted",
+    "reason_of",
     "search_runs",
     "tagged",
 ]
@@ -109,10 +109,10 @@ def answering(uri: str) -> Iterator[None]:
         raise _unanswered(uri, error) from error
 
 
-def first_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error says, in one line without passwords.
 
-    Where the system's own error lies under it (`Connection refused`), that is all there is to say.
+    The system's own error (`Connection refused`) is enough, where one is the cause.
     """
     root = error
     while under := root.__cause__ or root.__context__:
@@ -186,7 +186,7 @@ def _check_sqlite(path: Path, uri: str) -> bool:
             database.rollback()
     except (OSError, sqlite3.Error) as error:
         raise TrackingError(
-            f"the MLflow store {uri} cannot be written ({first_line(error)}); "
+            f"the MLflow store {uri} cannot be written ({reason_of(error)}); "
             "check the path and its permissions, or give another --tracking-uri"
         ) from error
     return new
@@ -206,7 +206,7 @@ def _create_sqlite(path: Path, options: str) -> None:
     except (OSError, TrackingError, sqlite3.Error) as error:
         path.unlink(missing_ok=True)  # empty: it was made to see whether it can be
         raise TrackingError(
-            f"the MLflow store {path} cannot be created ({first_line(error)}); "
+            f"the MLflow store {path} cannot be created ({reason_of(error)}); "
             "check that there is space, or give another --tracking-uri"
         ) from error
     finally:
@@ -235,7 +235,7 @@ def _within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
 
 def _unanswered(uri: str, error: BaseException) -> TrackingError:
     return TrackingError(
-        f"the MLflow store {masked(uri)} does not answer as it should ({first_line(error)}); "
+        f"the MLflow store {masked(uri)} does not answer as it should ({reason_of(error)}); "
         f"{_advice(uri, str(error))}"
     )
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from gan_tune.atomic_file import write_whole
 from gan_tune.record.events import Reported
 from gan_tune.record.mlflow_internals import THUMBNAIL, image_name, image_step, thumbnail
-from gan_tune.record.mlflow_store import first_line
+from gan_tune.record.mlflow_store import reason_of
 
 __all__ = ["GRIDS", "log_grids", "recorded_grids"]
 
@@ -80,7 +80,7 @@ def _write_grid(folder: Path, report: Reported) -> None:
         with PIL.Image.open(io.BytesIO(content)) as picture:
             small = thumbnail(picture)
     except OSError as error:
-        logger.warning("a sample grid is missing from the record: %s", first_line(error))
+        logger.warning("a sample grid is missing from the record: %s", reason_of(error))
         return
     small.save(folder / f"{name}{THUMBNAIL}", method=THUMBNAIL_EFFORT)
     write_whole(folder / f"{name}.png", content)

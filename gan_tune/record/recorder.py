@@ -95,9 +95,11 @@ class Recorder:
         mlflow_client = client(self.uri)
         with answering(self.uri):
             experiment_id = search_run.open_experiment(mlflow_client, self.uri, self.experiment)
-            parent_tags = {**(tags or {}), **self._own_tags(objective)}
             parent = search_run.open_search_run(
-                mlflow_client, experiment_id, self.search, parent_tags
+                mlflow_client,
+                experiment_id,
+                self.search,
+                {**(tags or {}), **self._own_tags(objective)},
             )
             self.parent_run_id = parent.info.run_id
             search_run.log_space(mlflow_client, parent, space_text, space_params)
@@ -111,14 +113,16 @@ class Recorder:
                 code_version=self._code_version,
             )
             self._recorded_outcomes = self._projection.outcomes()
+        self._delivery = self._start_delivery(self._projection)
+        return self.parent_run_id
+
+    def _start_delivery(self, projection: Projection) -> Delivery:
         system_metrics = SystemMetrics(self.parent_run_id, self.uri)
         if self._system_metrics:
             system_metrics.start()
-        self._delivery = Delivery(
-            self._projection, system_metrics, uri=self.uri, flush_every=self._flush_every
-        )
-        self._delivery.start()
-        return self.parent_run_id
+        delivery = Delivery(projection, system_metrics, uri=self.uri, flush_every=self._flush_every)
+        delivery.start()
+        return delivery
 
     def _own_tags(self, objective: Objective) -> dict[str, str]:
         return {

@@ -21,7 +21,7 @@ from gan_tune.record.mlflow_internals import (
     SOURCE_NAME,
     SOURCE_TYPE,
 )
-from gan_tune.record.mlflow_store import artifact_location, first_line, search_runs, tagged
+from gan_tune.record.mlflow_store import artifact_location, reason_of, search_runs, tagged
 from gan_tune.record.tags import Tag
 from gan_tune.words.outcomes import OUTCOMES
 
@@ -119,7 +119,7 @@ def _write_figure(folder: Path, name: str, content: Picture) -> None:
     try:
         target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     except OSError as error:
-        logger.warning("%s is missing from the record: %s", name, first_line(error))
+        logger.warning("%s is missing from the record: %s", name, reason_of(error))
 
 
 def _write_table(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:

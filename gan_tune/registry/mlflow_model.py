@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gan_tune.errors import GanTuneError
 from gan_tune.model.archive import read_archive
-from gan_tune.record.mlflow_store import first_line
+from gan_tune.record.mlflow_store import reason_of
 
 __all__ = ["read_model", "save_model"]
 
@@ -60,7 +60,7 @@ def save_model(
     except Exception as error:
         raise GanTuneError(
             f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
-            f"for any batch size ({first_line(error)})"
+            f"for any batch size ({reason_of(error)})"
         ) from error
 
 
@@ -86,7 +86,7 @@ def read_model(folder: Path, label: str) -> torch.nn.Module:
             warnings.simplefilter("ignore")
             return read_archive(folder / ARCHIVE)
     except Exception as error:
-        raise GanTuneError(f"model {label} cannot be loaded: {first_line(error)}") from error
+        raise GanTuneError(f"model {label} cannot be loaded: {reason_of(error)}") from error
 
 
 def _signature(module: torch.nn.Module, example: NDArray[np.float32]) -> ModelSignature:

@@ -84,10 +84,6 @@ def register_champion(
     uri = connect(uri)
     mlflow_client = client(uri)
     module = copy.deepcopy(module).cpu().eval()
-    contents = {
-        name: content if isinstance(content, bytes) else content.read_bytes()
-        for name, content in (files or {}).items()
-    }
     all_tags = {
         **(tags or {}),
         Tag.VALUE: repr(float(value)),
@@ -104,7 +100,9 @@ def register_champion(
             run_id = run_id or _lone_run(mlflow_client, uri, model)
             with tempfile.TemporaryDirectory() as temporary:
                 folder = Path(temporary) / "model"
-                save_model(folder, module, latent=latent, run_id=run_id, files=contents)
+                save_model(
+                    folder, module, latent=latent, run_id=run_id, files=_contents(files or {})
+                )
                 version = _register(mlflow_client, folder, model, run_id, all_tags)
         decision = _promote(mlflow_client, standing, version, all_tags, Objective(mode=mode))
     number = int(version.version)
@@ -118,6 +116,13 @@ def _check(model: str, value: float) -> None:
         raise GanTuneError(f"the value of a registered generator must be finite: {value}")
     if not model or re.search(r"[/:@]", model):
         raise GanTuneError(f"a model's name must not be empty nor contain / : @: {model!r}")
+
+
+def _contents(files: Mapping[str, Picture]) -> dict[str, bytes]:
+    return {
+        name: content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in files.items()
+    }
 
 
 def _promote(
