@@ -24,7 +24,7 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.study.study import curve, lower_is_better
+from gan_tune.searching.study.settings import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
 
 __all__ = [
@@ -205,10 +205,8 @@ def best_regions(study: optuna.Study) -> list[Region]:
 
 
 def _best(common: optuna.Study) -> list[FrozenTrial]:
-    trials = common.get_trials(deepcopy=False)
-    ranked = sorted(
-        trials, key=lambda trial: trial.value or 0.0, reverse=not lower_is_better(common)
-    )
+    trials, cost = common.get_trials(deepcopy=False), objective_of(common).cost
+    ranked = sorted(trials, key=lambda trial: cost(trial.value or 0.0))
     return ranked[: math.ceil(BEST_SHARE * len(ranked))]
 
 
@@ -235,7 +233,7 @@ def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
 
     By the names of the choices. Options that no setting has taken are there, too: with none.
     """
-    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("outcome")]
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(OUTCOME)]
     choices = []
     for name, distribution in _dimensions(trials).items():
         if not isinstance(distribution, CategoricalDistribution) or distribution.single():
@@ -244,7 +242,7 @@ def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
             # A setting without the choice is none that chose null.
             having = [trial for trial in trials if name in trial.params]
             ended = Counter(
-                trial.user_attrs["outcome"] for trial in having if trial.params[name] == option
+                trial.user_attrs[OUTCOME] for trial in having if trial.params[name] == option
             )
             ordered = {outcome: ended[outcome] for outcome in get_args(Outcome) if ended[outcome]}
             choices.append(Choice(name, option, ordered))

@@ -26,7 +26,14 @@ from gan_tune.searching.study.insight import (
     is_sound,
     most_important_pair,
 )
-from gan_tune.searching.study.study import curve, lower_is_better, pareto_front
+from gan_tune.searching.study.optuna_internals import (
+    BEST_SO_FAR_TRACE,
+    FEASIBLE_TRACE,
+    INFEASIBLE_HISTORY_TRACE,
+    INFEASIBLE_TRACE,
+    parallel_axes,
+)
+from gan_tune.searching.study.settings import curve, objective_of, pareto_front
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -90,8 +97,8 @@ def _history(view: View) -> Figure:
     sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
     figure.update_traces(marker_symbol=symbols, selector={"name": view.metric})
-    figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": "Infeasible Trial"})
-    figure.update_traces(name="best so far", selector={"name": "Best Value"})
+    figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": INFEASIBLE_HISTORY_TRACE})
+    figure.update_traces(name="best so far", selector={"name": BEST_SO_FAR_TRACE})
     figure.update_layout(xaxis_title="setting")
     return _scaled(figure, view.compared)
 
@@ -130,10 +137,10 @@ def _parallel_coordinates(view: View) -> Figure:
     figure = optuna.visualization.plot_parallel_coordinate(
         view.compared, params=view.parameters, target_name=view.metric
     )
-    # Optuna cuts names to 20 characters, which leaves paths alike; its axes are in order of name.
-    figure.update_xaxes(ticktext=[view.metric, *map(_broken, sorted(view.parameters))])
-    figure.update_traces(name="sound", selector={"name": "Feasible"})
-    figure.update_traces(name=UNSOUND, selector={"name": "Infeasible"})
+    metric, *parameters = parallel_axes(view.metric, view.parameters)
+    figure.update_xaxes(ticktext=[metric, *map(_broken, parameters)])
+    figure.update_traces(name="sound", selector={"name": FEASIBLE_TRACE})
+    figure.update_traces(name=UNSOUND, selector={"name": INFEASIBLE_TRACE})
     return figure
 
 
@@ -302,7 +309,7 @@ def comparable_study(study: optuna.Study) -> optuna.Study:
     """
     trials = study.get_trials(deepcopy=False)
     values = [v for t in trials if (v := _value(t)) is not None and is_sound(t)]
-    worst = (max if lower_is_better(study) else min)(values, default=None)
+    worst = max(values, key=objective_of(study).cost, default=None)
     compared = optuna.create_study(direction=study.directions[0])
     compared.add_trials([_comparable(trial, worst) for trial in trials])
     return compared
