@@ -22,6 +22,7 @@ from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.study.journal import mend_journal
 from gan_tune.searching.study.opening import LAYOUT, open_study, study_as_it_stands
 from gan_tune.searching.study.settings import settings_of
+from gan_tune.searching.study.study import Study
 from gan_tune.service import work
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
@@ -194,6 +195,17 @@ def test_a_changed_space_is_refused(tmp_path: Path) -> None:
     open_study(path, space(budget={"trials": 60, "steps": 100, "evaluations": 5, "minutes": 9}))
     with pytest.raises(SpaceError, match="the space has changed since this search began"):
         open_study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
+
+
+@pytest.mark.parametrize("kept", ["journal", "database"])
+def test_holding_a_study_writes_nothing(tmp_path: Path, database: str, kept: str) -> None:
+    place = tmp_path / "study.journal" if kept == "journal" else database
+    file = tmp_path / ("study.journal" if kept == "journal" else "studies.db")
+    opened = open_study(place, space(), owner="me")
+    opened.ask()
+    before = file.read_bytes()
+    assert Study(opened.optuna_study, space()).unfinished() == opened.unfinished()
+    assert file.read_bytes() == before
 
 
 def test_a_renamed_space_goes_on_with_its_study(tmp_path: Path) -> None:
