@@ -213,7 +213,7 @@ class Population:
         return costs[max(at for at in costs if at <= step)]
 
     def _count(self, members: int) -> int:
-        """How many count as the best, and as many as the worst; 0 where there is no other member."""
+        """How many count as the best, and as many as the worst; 0 for a member alone."""
         return max(1, int(self._quantile * members + 1e-9)) if members > 1 else 0
 
     def _ready(self, member: _Member) -> list[int]:
