@@ -104,7 +104,9 @@ def _history(view: View) -> Figure:
     sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
     figure.update_traces(marker_symbol=symbols, selector={"name": view.metric})
-    figure.update_traces(name=UNSOUND_LABEL, showlegend=True, selector={"name": INFEASIBLE_HISTORY_TRACE})
+    figure.update_traces(
+        name=UNSOUND_LABEL, showlegend=True, selector={"name": INFEASIBLE_HISTORY_TRACE}
+    )
     figure.update_traces(name="best so far", selector={"name": BEST_SO_FAR_TRACE})
     figure.update_layout(xaxis_title="setting")
     return _scaled(figure, view.compared)

@@ -2,7 +2,7 @@
 
 Optuna is imported only when a sampler is built: a space file is checked against these signatures
 without it.
-What a sampler cannot do is in :mod:`gan_tune.parts.incompatibilities`.
+What a sampler cannot do is in :mod:`gan_tune.parts.search_rules`.
 """
 
 from __future__ import annotations
