@@ -87,9 +87,7 @@ class Farm:
         self.storage = open_storage(folder)
         self.study = open_study(folder / "study.journal", self.space)
         part = self.space.search.scheduler
-        population = POPULATIONS[part.name](
-            self.space.trial, STEPS, self.space.objective, **part.args
-        )
+        population = POPULATIONS[part.name](self.space.trial, STEPS, "min", **part.args)
         self.log, self.slots, self.now = Log(), slots, 0.0
         self.conductor = Conductor(
             self.study,

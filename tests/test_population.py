@@ -12,7 +12,6 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
-from gan_tune.config import Objective
 from gan_tune.searching.populations import bandit
 from gan_tune.searching.populations.bandit import (
     Bandit,
@@ -326,8 +325,7 @@ REPORTS = tuple(range(10, 101, 10))
 
 
 def population(mode: Mode = "min", **changes: Any) -> Population:
-    settings = {"population": 8, "quantile": 0.25, **changes}
-    return pbt(SPACE, REPORTS, Objective(mode=mode), **settings)
+    return pbt(SPACE, REPORTS, mode, **{"population": 8, "quantile": 0.25, **changes})
 
 
 def heard(values: Mapping[int, float], step: int = 30, mode: Mode = "min") -> Population:
@@ -384,9 +382,7 @@ def test_gains_are_by_interval_whatever_the_reports(reports: tuple[int, ...]) ->
         heard_of.extend(history)
         return dict(start.assignment)
 
-    herd = Population(
-        SPACE, reports, Objective(), listening, population=2, interval=0.2, quantile=0.25
-    )
+    herd = Population(SPACE, reports, "min", listening, population=2, interval=0.2, quantile=0.25)
     setting = drawn(SPACE, np.random.default_rng(0))
     herd.join(0, setting)
     for at in reports:
@@ -512,8 +508,7 @@ def simulated(name: str, seed: int) -> tuple[float, list[dict[str, Scalar]]]:
     """The best value that a population comes to, and the settings it tried."""
     random = np.random.default_rng(seed)
     reports = range(1, TOY_STEPS + 1)
-    best_is_most = Objective(mode="max")
-    herd = POPULATIONS[name](TOY, reports, best_is_most, population=TOY_MEMBERS, interval=0.1)
+    herd = POPULATIONS[name](TOY, reports, "max", population=TOY_MEMBERS, interval=0.1)
     climbs = {m: Climb(drawn(TOY, random)) for m in range(TOY_MEMBERS)}
     settings = [dict(climb.setting) for climb in climbs.values()]
     for member, climb in climbs.items():

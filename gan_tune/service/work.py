@@ -149,7 +149,7 @@ class Work:
         if part.name not in POPULATIONS:
             return stopping_rule(space), None
         build = POPULATIONS[part.name]
-        population = build(space.trial, report_steps, space.objective, **part.args)
+        population = build(space.trial, report_steps, space.objective.mode, **part.args)
         return NoStopping(), Breeder(study, self.home, population)
 
     def _note_heading(self, seconds_before: float) -> None:

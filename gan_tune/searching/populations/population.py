@@ -24,6 +24,7 @@ from pydantic import Field
 
 from gan_tune.config import Objective
 from gan_tune.searching.populations.exploring import Assignment, Explore, Interval, Perturb, Start
+from gan_tune.searching.rules.stopping import Mode
 from gan_tune.space.ranges import Branch, Scalar
 
 __all__ = ["POPULATIONS", "Fork", "Population", "pb2", "pbt", "ready_steps"]
@@ -89,7 +90,7 @@ class Population:
     Args:
         space: the tree of the space, in which forks are explored.
         report_steps: the steps at which a trial reports, the last one its length.
-        objective: turns values into costs.
+        mode: whether less or more is better.
         explore: how a fork's setting is found.
         population: how many members there are at a time.
         interval: share of the length between two ready points.
@@ -101,7 +102,7 @@ class Population:
         self,
         space: Branch,
         report_steps: Sequence[int],
-        objective: Objective,
+        mode: Mode,
         explore: Explore,
         *,
         population: int,
@@ -111,7 +112,7 @@ class Population:
         self.size = population
         self.ready_steps = ready_steps(report_steps, interval)
         self._space, self._explore, self._quantile = space, explore, quantile
-        self._objective, self._steps = objective, report_steps[-1]
+        self._cost_of, self._steps = Objective(mode=mode).cost, report_steps[-1]
         self._interval = interval * self._steps
         self._members: dict[int, _Member] = {}
 
@@ -136,7 +137,7 @@ class Population:
     def hear(self, member: int, step: int, value: float | None) -> None:
         """Hear the current value of a member; None is not ranked."""
         if value is not None:
-            self._members[member].costs[step] = self._objective.cost(value)
+            self._members[member].costs[step] = self._cost_of(value)
 
     def leave(self, member: int) -> None:
         """A member was stopped or failed."""
@@ -268,7 +269,7 @@ def ready_steps(report_steps: Sequence[int], interval: float) -> tuple[int, ...]
 def pbt(
     space: Branch,
     report_steps: Sequence[int],
-    objective: Objective,
+    mode: Mode,
     *,
     population: Size = 8,
     interval: Share = 0.1,
@@ -279,7 +280,7 @@ def pbt(
     """Population based training (Jaderberg et al. 2017).
 
     Args:
-        space, report_steps, objective: as of :class:`Population`.
+        space, report_steps, mode: as of :class:`Population`.
         population: members at a time.
         interval: share of the length between two ready points.
         quantile: share of the best, and of the worst.
@@ -290,7 +291,7 @@ def pbt(
     return Population(
         space,
         report_steps,
-        objective,
+        mode,
         explore,
         population=population,
         interval=interval,
@@ -301,7 +302,7 @@ def pbt(
 def pb2(
     space: Branch,
     report_steps: Sequence[int],
-    objective: Objective,
+    mode: Mode,
     *,
     population: Size = 8,
     interval: Share = 0.1,
@@ -312,7 +313,7 @@ def pb2(
     """Population based bandits (Parker-Holder et al. 2020): a Gaussian process finds the numbers.
 
     Args:
-        space, report_steps, objective: as of :class:`Population`.
+        space, report_steps, mode: as of :class:`Population`.
         population, interval, quantile: as of :func:`pbt`.
         resample: probability that an option of a choice is drawn anew. Until the process has data,
             numbers are drawn at random, too.
@@ -324,7 +325,7 @@ def pb2(
     return Population(
         space,
         report_steps,
-        objective,
+        mode,
         explore,
         population=population,
         interval=interval,
@@ -334,4 +335,4 @@ def pb2(
 
 POPULATIONS: Mapping[str, Callable[..., Population]] = MappingProxyType({"pbt": pbt, "pb2": pb2})
 """Population by its name in a space file, where it stands in the place of a stopping rule. Each is
-built with the tree of the space, the steps of the reports and the objective."""
+built with the tree of the space, the steps of the reports and the mode."""
