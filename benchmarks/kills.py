@@ -95,7 +95,7 @@ def in_folders(
 
 def in_optuna(study: Study) -> Facts:
     """Of the search's own trials: those that confirm are no affair of Optuna's."""
-    from gan_tune.searching.study.study import curve
+    from gan_tune.searching.study.settings import curve
 
     held: dict[tuple[str, str], object] = {}
     trials = study.optuna_study.get_trials(deepcopy=False)
@@ -179,12 +179,12 @@ def counts(folder: Path, trials: int, before: Mapping[str, list[bytes | None]]) 
     from mlflow import MlflowClient
 
     from gan_tune import service
-    from gan_tune.searching.study.study import Study
+    from gan_tune.searching.study.opening import open_study
     from gan_tune.storage.storage import open_storage
 
     place = folder / "gan_tune_runs" / SEARCH
     home = open_storage(place)
-    study = Study(place / "study.journal", service.load_space(space(trials)))
+    study = open_study(place / "study.journal", service.load_space(space(trials)))
     asked = study.optuna_study.get_trials(deepcopy=False)
     proposed = Counter(json.dumps(trial.params, sort_keys=True) for trial in asked)
     uri = f"sqlite:///{folder / 'mlflow.db'}"

@@ -58,7 +58,7 @@ from gan_tune.config import CollapseRule
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.jobs import Job, Result
 from gan_tune.searching.rules.stopping import stopping_rule
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Suggest
 from gan_tune.storage.storage import Storage
@@ -174,7 +174,7 @@ class GanTune:
         self, surrogate: Surrogate, space: SearchSpace, folder: Path, *, workers: int
     ) -> None:
         self._surrogate, self._steps = surrogate, space.budget.steps
-        self._study = Study(folder / "study.journal", space)
+        self._study = open_study(folder / "study.journal", space)
         self._conductor = Conductor(
             self._study, Storage(str(folder)), stopping_rule(space), slots=workers
         )

@@ -123,7 +123,7 @@ def missing(folder: Path, trials: int) -> dict[str, int]:
     from mlflow import MlflowClient
 
     from gan_tune.searching.leading.conductor import read_reports
-    from gan_tune.searching.study.study import study_as_it_stands
+    from gan_tune.searching.study.opening import study_as_it_stands
     from gan_tune.storage.storage import open_storage
 
     home = open_storage(folder / "runs" / "throughput")

@@ -22,7 +22,7 @@ from gan_tune.words.readable import clock, counted, number, short_form
 if TYPE_CHECKING:
     from gan_tune.searching.leading.conductor import Conductor, Ending
     from gan_tune.searching.leading.jobs import Job, Result
-    from gan_tune.searching.study.study import Setting
+    from gan_tune.searching.study.settings import Setting
     from gan_tune.service import SearchResult
 
 __all__ = [

@@ -19,7 +19,9 @@ from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import common_study, importances, outcomes_by_choice
-from gan_tune.searching.study.study import FIRST_SETTING, Study
+from gan_tune.searching.study.opening import open_study
+from gan_tune.searching.study.settings import FIRST_SETTING
+from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import INHERITED, open_storage, weights_at
 
@@ -83,7 +85,7 @@ class Farm:
     def __init__(self, folder: Path, *, slots: int = 2, **changes: Any) -> None:
         self.space = space(**changes)
         self.storage = open_storage(folder)
-        self.study = Study(folder / "study.journal", self.space)
+        self.study = open_study(folder / "study.journal", self.space)
         part = self.space.search.scheduler
         population = POPULATIONS[part.name](self.space.trial, STEPS, "min", **part.args)
         self.log, self.slots, self.now = Log(), slots, 0.0

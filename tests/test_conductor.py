@@ -19,7 +19,7 @@ from gan_tune.searching.leading.conductor import Conductor, Ending, Next, read_r
 from gan_tune.searching.leading.jobs import Job, Result
 from gan_tune.searching.rules.champion import choose_champion
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
 
@@ -78,7 +78,7 @@ class Worker:
         self.now = 0.0
         self.space = space(**changes)
         self.storage: Storage = open_storage(folder)
-        self.study = Study(folder / "study.journal", self.space)
+        self.study = open_study(folder / "study.journal", self.space)
         self.log = Log()
         self.slots = slots
         self.conductor = Conductor(
@@ -486,7 +486,9 @@ def test_any_more_time_extends_a_search_whose_best_are_confirmed(tmp_path: Path)
     budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 1.0}
     confirm = {"top": 1, "seeds": 1, "share": 0.6}
     Worker(tmp_path, slots=1, budget=budget, confirm=confirm).run(steady)
-    before = Study(tmp_path / "study.journal", space(budget=budget, confirm=confirm)).proposed()
+    before = open_study(
+        tmp_path / "study.journal", space(budget=budget, confirm=confirm)
+    ).proposed()
     more = Worker(tmp_path, slots=1, budget=budget | {"minutes": 1.5}, confirm=confirm)
     more.run(steady)
     assert more.study.proposed() > before

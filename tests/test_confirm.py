@@ -7,7 +7,7 @@ import math
 import pytest
 
 from gan_tune.searching.rules.confirmation import Confirmation, candidates
-from gan_tune.searching.study.study import Setting
+from gan_tune.searching.study.settings import Setting
 
 
 def setting(

@@ -18,7 +18,7 @@ from kills import differing, disagreements, ended_reports, ran_again
 from tiny_search import runs_of, space_tree
 
 from gan_tune import service
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.opening import open_study
 from gan_tune.storage.storage import Storage, open_storage
 
 DRIVER = """
@@ -72,7 +72,7 @@ def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
     """Optuna, the trials' folders and MLflow hold the same trials, each once and ended."""
     name = tree["name"]
     home = open_storage(folder / "runs" / name)
-    study = Study(folder / "runs" / name / "study.journal", service.load_space(tree))
+    study = open_study(folder / "runs" / name / "study.journal", service.load_space(tree))
     settings = study.settings()
     assert [s.number for s in settings] == list(range(tree["budget"]["trials"]))
     assert all(s.outcome is not None for s in settings)

@@ -21,7 +21,7 @@ from gan_tune.live import (
 from gan_tune.searching.leading.conductor import Ending
 from gan_tune.searching.leading.jobs import Job, Kind, Result
 from gan_tune.searching.rules.confirmation import Confirmation
-from gan_tune.searching.study.study import Setting
+from gan_tune.searching.study.settings import Setting
 from gan_tune.words.outcomes import Outcome
 from gan_tune.words.readable import clock, counted, number, short_form
 

@@ -14,8 +14,9 @@ from toy_study import AWKWARD, METRIC, add, random_study, study_of
 
 from gan_tune.errors import StorageError
 from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.study.opening import study_as_it_stands
 from gan_tune.searching.study.plots import PLOTS
-from gan_tune.searching.study.study import settings_of, study_as_it_stands
+from gan_tune.searching.study.settings import settings_of
 from gan_tune.service.explaining import Heading, report_page
 from gan_tune.storage.storage import Storage
 

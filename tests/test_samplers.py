@@ -16,7 +16,9 @@ from gan_tune.errors import SpaceError
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.study import samplers
-from gan_tune.searching.study.samplers import SAMPLERS, Seeds
+from gan_tune.searching.study.opening import open_study
+from gan_tune.searching.study.samplers import SAMPLERS
+from gan_tune.searching.study.seeds import Seeds
 from gan_tune.searching.study.study import Study
 from gan_tune.service.recording import space_params
 from gan_tune.space import SearchSpace
@@ -103,13 +105,13 @@ def test_every_option_reaches_optuna(name: str, option: str, value: Any) -> None
 
 @every_sampler
 def test_the_settings_to_start_from_come_first(name: str, tmp_path: Path) -> None:
-    first = Study(tmp_path / "study.journal", space(name)).ask()
+    first = open_study(tmp_path / "study.journal", space(name)).ask()
     assert (rate(first), first.config.generator_optimizer.args["beta1"]) == (1e-3, 0.5)
 
 
 @every_sampler
 def test_many_can_be_asked_at_once_and_all_differ(name: str, tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.journal", space(eager(name)))
+    study = open_study(tmp_path / "study.journal", space(eager(name)))
     assert len({rate(study.ask()) for _ in range(16)}) == 16
 
 
@@ -132,10 +134,10 @@ def test_a_study_taken_up_again_proposes_what_it_would_have(
     """What a sampler knows is in the study, so that no command need remember it."""
     generator = {"name": "adam", "lr": RATE, "beta1": {"uniform": [0, 0.9]}}
     checked = space(sampler, generator_optimizer=generator, d_steps={"int": [1, 4]}, loss=LOSS)
-    whole = Study(tmp_path / "whole.journal", checked)
+    whole = open_study(tmp_path / "whole.journal", checked)
     for _ in range(12):
         job = whole.ask()
-        cut = Study(tmp_path / "cut.journal", checked)
+        cut = open_study(tmp_path / "cut.journal", checked)
         again = cut.ask()
         assert again.config == job.config
         for study, one in ((whole, job), (cut, again)):
@@ -146,7 +148,7 @@ def test_a_study_taken_up_again_proposes_what_it_would_have(
 def test_another_seed_proposes_something_else(name: str, tmp_path: Path) -> None:
     checked = space(name, loss=LOSS)
     other = SearchSpace.load(checked.tree, catalogue(), overrides=["search.seed=1"])
-    first = [Study(tmp_path / f"{i}.journal", s) for i, s in enumerate((checked, other))]
+    first = [open_study(tmp_path / f"{i}.journal", s) for i, s in enumerate((checked, other))]
     for _ in range(2):
         one, two = (study.ask() for study in first)
         assert rate(one) != rate(two)
@@ -157,9 +159,9 @@ def test_qmc_fills_a_range_evenly_across_commands(sequence: str, tmp_path: Path)
     """Of the first 2^k points of a (scrambled) Sobol sequence each lies in a 2^k-th of its own."""
     checked = space({"name": "qmc", "sequence": sequence})
     path = tmp_path / "study.journal"
-    end(study := Study(path, checked), study.ask(), 1.0)
+    end(study := open_study(path, checked), study.ask(), 1.0)
     parts = sorted(
-        int(16 * (math.log10(rate(Study(path, checked).ask())) + 4) / 2) for _ in range(16)
+        int(16 * (math.log10(rate(open_study(path, checked).ask())) + 4) / 2) for _ in range(16)
     )
     if sequence == "sobol":
         assert parts == list(range(16))
@@ -172,7 +174,7 @@ def test_qmc_fills_a_range_evenly_across_commands(sequence: str, tmp_path: Path)
 
 @every_sampler
 def test_what_diverged_is_told_in_the_way_the_sampler_reads(name: str, tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.journal", space(name))
+    study = open_study(tmp_path / "study.journal", space(name))
     early, good, bad, late = (study.ask() for _ in range(4))
     study.tell(early.setting, "diverged", None)
     end(study, good, 1.0)
@@ -194,7 +196,7 @@ def test_what_diverged_is_told_in_the_way_the_sampler_reads(name: str, tmp_path:
 def test_a_sampler_that_learns_finds_the_best_rate_and_avoids_what_diverges(
     name: str, tmp_path: Path
 ) -> None:
-    study = Study(tmp_path / "study.journal", space(eager(name)))
+    study = open_study(tmp_path / "study.journal", space(eager(name)))
     rates = []
     for _ in range(30):
         job = study.ask()
@@ -265,4 +267,4 @@ def test_cmaes_without_its_package_is_refused_before_anything_starts(
 ) -> None:
     monkeypatch.setattr(samplers, "find_spec", lambda name: None)
     with pytest.raises(SpaceError, match=r"^search.sampler: .*: pip install cmaes$"):
-        Study(tmp_path / "study.journal", space("cmaes"))
+        open_study(tmp_path / "study.journal", space("cmaes"))

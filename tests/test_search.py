@@ -34,7 +34,7 @@ from gan_tune.searching.leading.jobs import Job, Result
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.rules.champion import leaderboard
 from gan_tune.searching.study.insight import importances
-from gan_tune.searching.study.study import Study, study_as_it_stands
+from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.service.watcher import Unwatched
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
@@ -138,7 +138,7 @@ def test_the_record_agrees_with_what_was_stored(finished: Finished) -> None:
 def test_optuna_agrees_with_the_record(finished: Finished) -> None:
     folder = finished.folder / "runs" / "tiny"
     space = service.load_space(space_tree())
-    study = Study(folder / "study.journal", space)
+    study = open_study(folder / "study.journal", space)
     for setting in study.settings():
         run = children(finished)[f"{setting.number:04d}"]
         assert run.data.tags["gan_tune.outcome"] == setting.outcome
@@ -388,7 +388,7 @@ class Locking(Unwatched):
 def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_later(
     tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gan_tune.searching.study.study.LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr("gan_tune.searching.study.database.LOCK_PATIENCE", 0.2)
     uri, studies = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "studies.db"
     tree = space_tree(
         name="locked", search={"study": f"sqlite:///{studies}"}, confirm={"top": 1, "seeds": 1}
@@ -501,7 +501,7 @@ def figures(results: list[Result]) -> list[Any]:
 
 def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     """On one worker: nothing of a trial is left for the next."""
-    study = Study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
+    study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
     a, b = study.ask(), study.ask()
     warm, alone = worker_of(tmp_path / "warm", a), worker_of(tmp_path / "alone", a)
     reports_of(warm, a, count=2)  # stopped in the middle, as by a scheduler
@@ -511,7 +511,7 @@ def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
 def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
     tmp_path: Path,
 ) -> None:
-    study = Study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
+    study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
     job = study.ask()
     through = reports_of(worker_of(tmp_path / "through", job), job)
     steps = [report.step for report in through]

@@ -19,14 +19,11 @@ from optuna_dashboard import wsgi
 
 from gan_tune.errors import SpaceError, StorageError, StudyError
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.study.study import (
-    LAYOUT,
-    Study,
-    mend_journal,
-    settings_of,
-    study_as_it_stands,
-)
-from gan_tune.service.work import open_study
+from gan_tune.searching.study.journal import mend_journal
+from gan_tune.searching.study.opening import LAYOUT, open_study, study_as_it_stands
+from gan_tune.searching.study.settings import settings_of
+from gan_tune.searching.study.study import Study
+from gan_tune.service import work
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 from gan_tune.words.outcomes import ENDINGS
@@ -64,7 +61,7 @@ OUTCOMES = {
 
 def test_optunas_dashboard_shows_it_while_it_runs(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    study = Study(path, space())
+    study = open_study(path, space())
     for outcome in ("completed", "pruned", "completed", None):
         job = study.ask()
         study.report(job.setting, 20, 3.0 + job.setting)
@@ -87,7 +84,7 @@ def test_optunas_dashboard_shows_it_while_it_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outcome", ENDINGS)
 def test_optuna_hears_what_happened(tmp_path: Path, outcome: Any) -> None:
-    study = Study(tmp_path / "study.journal", space())
+    study = open_study(tmp_path / "study.journal", space())
     job = study.ask()
     assert study.report(job.setting, 20, 3.0)
     assert study.report(job.setting, 40, 2.0)
@@ -106,14 +103,14 @@ def test_optuna_hears_what_happened(tmp_path: Path, outcome: Any) -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_kill_while_an_end_is_told_is_followed_by_no_warning(tmp_path: Path) -> None:
     path, torn = tmp_path / "study.journal", tmp_path / "torn.journal"
-    study = Study(path, space())
+    study = open_study(path, space())
     job = study.ask()
     before = len(path.read_bytes().splitlines())
     study.tell(job.setting, "diverged", 2.0)
     lines = path.read_bytes().splitlines(keepends=True)
     for kept in range(before, len(lines) + 1):
         torn.write_bytes(b"".join(lines[:kept]))
-        again = Study(torn, space())
+        again = open_study(torn, space())
         again.tell(job.setting, "diverged", 2.0)
         assert again.settings() == study.settings()
         assert again.optuna_study.trials[0].constraints == {"health": 1.0}
@@ -122,7 +119,7 @@ def test_a_kill_while_an_end_is_told_is_followed_by_no_warning(tmp_path: Path) -
 def test_a_trial_that_diverged_at_once_has_no_value_and_does_not_stop_the_sampler(
     tmp_path: Path,
 ) -> None:
-    study = Study(tmp_path / "study.journal", space())
+    study = open_study(tmp_path / "study.journal", space())
     for _ in range(14):  # beyond TPE's random start
         job = study.ask()
         study.tell(job.setting, "diverged", None)
@@ -131,7 +128,7 @@ def test_a_trial_that_diverged_at_once_has_no_value_and_does_not_stop_the_sample
 
 
 def test_a_step_reported_twice_is_ignored(tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.journal", space())
+    study = open_study(tmp_path / "study.journal", space())
     job = study.ask()
     assert study.report(job.setting, 20, 3.0)
     assert not study.report(job.setting, 20, 9.0)
@@ -139,7 +136,7 @@ def test_a_step_reported_twice_is_ignored(tmp_path: Path) -> None:
 
 
 def test_the_first_setting_comes_first_and_is_spared(tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.journal", space())
+    study = open_study(tmp_path / "study.journal", space())
     first, second = study.ask(), study.ask()
     assert first.config.generator_optimizer.args["lr"] == 1e-3
     assert first.config.collapse.variety == 0
@@ -150,11 +147,11 @@ def test_the_first_setting_comes_first_and_is_spared(tmp_path: Path) -> None:
 
 def test_unfinished_trials_come_back_the_same_and_nothing_is_repeated(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    study = Study(path, space())
+    study = open_study(path, space())
     jobs = [study.ask() for _ in range(4)]
     study.tell(jobs[1].setting, "completed", 1.0)
     study.seconds_used = 12.5
-    again = Study(path, space())
+    again = open_study(path, space())
     assert [job.setting for job in again.unfinished()] == [0, 2, 3]
     assert [job.config for job in again.unfinished()] == [jobs[i].config for i in (0, 2, 3)]
     assert again.seconds_used == 12.5
@@ -170,7 +167,7 @@ def test_a_proposal_torn_by_a_kill_becomes_what_it_would_have_been(
     """The driver dies behind any line that a proposal writes."""
     path, torn = tmp_path / "study.journal", tmp_path / "torn.journal"
     several = space(search={"sampler": sampler}, start_from=[], trial=TREE | SEVERAL)
-    study = Study(path, several)
+    study = open_study(path, several)
     for number in range(12):  # beyond the random start of those that have one of 10
         study.tell(study.ask().setting, "completed", 1.0 + number % 5)
     before = len(path.read_bytes().splitlines())
@@ -179,12 +176,12 @@ def test_a_proposal_torn_by_a_kill_becomes_what_it_would_have_been(
     assert len(lines) - before > len(SEVERAL)
     for kept in range(before + 1, len(lines) + 1):
         torn.write_bytes(b"".join(lines[:kept]))
-        assert Study(torn, several).unfinished() == [job]
-        assert Study(torn, several).unfinished() == [job], "once it has been completed"
+        assert open_study(torn, several).unfinished() == [job]
+        assert open_study(torn, several).unfinished() == [job], "once it has been completed"
 
 
 def test_replicates_differ_in_their_seed_alone(tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.journal", space())
+    study = open_study(tmp_path / "study.journal", space())
     job = study.ask()
     other = study.job(job.setting, 2)
     assert other.name == "0000-confirm-2"
@@ -194,29 +191,40 @@ def test_replicates_differ_in_their_seed_alone(tmp_path: Path) -> None:
 
 def test_a_changed_space_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    Study(path, space())
-    Study(path, space(budget={"trials": 60, "steps": 100, "evaluations": 5, "minutes": 9}))
+    open_study(path, space())
+    open_study(path, space(budget={"trials": 60, "steps": 100, "evaluations": 5, "minutes": 9}))
     with pytest.raises(SpaceError, match="the space has changed since this search began"):
-        Study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
+        open_study(path, space(budget={"trials": 6, "steps": 200, "evaluations": 5}))
+
+
+@pytest.mark.parametrize("kept", ["journal", "database"])
+def test_holding_a_study_writes_nothing(tmp_path: Path, database: str, kept: str) -> None:
+    place = tmp_path / "study.journal" if kept == "journal" else database
+    file = tmp_path / ("study.journal" if kept == "journal" else "studies.db")
+    opened = open_study(place, space(), owner="me")
+    opened.ask()
+    before = file.read_bytes()
+    assert Study(opened.optuna_study, space()).unfinished() == opened.unfinished()
+    assert file.read_bytes() == before
 
 
 def test_a_renamed_space_goes_on_with_its_study(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    Study(path, space()).ask()
-    assert Study(path, space(name="other")).proposed() == 1
+    open_study(path, space()).ask()
+    assert open_study(path, space(name="other")).proposed() == 1
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "study.journal"
-    study = Study(path, space())
+    study = open_study(path, space())
     for _ in range(3):
         study.ask()
     path.write_bytes(path.read_bytes()[:-cut])
     (tmp_path / "study.journal.lock").symlink_to("gone")
-    again = Study(path, space())
+    again = open_study(path, space())
     again.ask()
-    assert len(Study(path, space()).optuna_study.trials) >= 3
+    assert len(open_study(path, space()).optuna_study.trials) >= 3
     assert not (tmp_path / "study.journal.lock").is_symlink()
 
 
@@ -225,13 +233,13 @@ def test_a_line_that_is_no_journal_is_refused(tmp_path: Path, line: str) -> None
     path = tmp_path / "study.journal"
     path.write_text(f"{line}\n")
     with pytest.raises(StorageError, match=r"storage: cannot use the study .*study\.journal: "):
-        Study(path, space())
+        open_study(path, space())
     assert path.read_text() == f"{line}\n"
 
 
 def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    Study(path, space()).ask()
+    open_study(path, space()).ask()
     before = path.read_bytes()
     mend_journal(path)
     assert path.read_bytes() == before
@@ -239,7 +247,7 @@ def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_sampler_stays_away_from_what_diverges(tmp_path: Path) -> None:
     """Where large rates diverge, TPE proposes fewer of them than chance would."""
-    study = Study(tmp_path / "study.journal", space(start_from=[]))
+    study = open_study(tmp_path / "study.journal", space(start_from=[]))
     diverging = []
     for _ in range(60):
         job = study.ask()
@@ -267,7 +275,7 @@ def test_a_database_keeps_a_study_as_a_journal_does(tmp_path: Path, database: st
     for _ in range(14):  # beyond TPE's random start
         told = []
         for place in (journal, database):
-            study = Study(place, space(), owner="me")
+            study = open_study(place, space(), owner="me")
             job = study.ask()
             assert study.report(job.setting, 20, 3.0)
             assert not study.report(job.setting, 20, 9.0)
@@ -277,33 +285,33 @@ def test_a_database_keeps_a_study_as_a_journal_does(tmp_path: Path, database: st
 
 
 def test_onlookers_see_a_study_in_a_database(database: str) -> None:
-    study = Study(database, space(), name="one", owner="me")
+    study = open_study(database, space(), name="one", owner="me")
     study.report(study.ask().setting, 20, 3.0)
-    Study(database, space(), name="two", owner="you")
+    open_study(database, space(), name="two", owner="you")
     assert settings_of(study_as_it_stands(database, "one")) == study.settings()
     with pytest.raises(StorageError, match="cannot read the study sqlite:"):
         study_as_it_stands(database, "three")
 
 
 def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None:
-    Study(database, space(), name="one", owner="me").ask()
-    assert Study(database, space(), name="two", owner="you").proposed() == 0
-    assert Study(database, space(name="renamed"), name="one", owner="me").proposed() == 1
+    open_study(database, space(), name="one", owner="me").ask()
+    assert open_study(database, space(), name="two", owner="you").proposed() == 0
+    assert open_study(database, space(name="renamed"), name="one", owner="me").proposed() == 1
     with pytest.raises(
         StorageError, match=r"the study one in sqlite:.* belongs to a search in ano"
     ):
-        Study(database, space(), name="one", owner="you")
+        open_study(database, space(), name="one", owner="you")
 
 
 @pytest.mark.parametrize("kept", ["journal", "database"])
 def test_a_study_of_another_layout_is_refused(tmp_path: Path, database: str, kept: str) -> None:
     place = tmp_path / "study.journal" if kept == "journal" else database
-    study = Study(place, space(), owner="me")
+    study = open_study(place, space(), owner="me")
     study.ask()
     assert study.optuna_study.user_attrs["layout"] == LAYOUT
     study.optuna_study.set_user_attr("layout", LAYOUT + 1)
     for refused in (
-        lambda: Study(place, space(), owner="me"),
+        lambda: open_study(place, space(), owner="me"),
         lambda: study_as_it_stands(place, "toy"),
     ):
         with pytest.raises(StorageError) as raised:
@@ -317,12 +325,12 @@ def test_a_study_of_another_layout_is_refused(tmp_path: Path, database: str, kep
 
 def test_a_journal_is_of_one_search(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    Study(path, space(), owner="me").ask()
-    assert Study(path, space(), owner="me").proposed() == 1
+    open_study(path, space(), owner="me").ask()
+    assert open_study(path, space(), owner="me").proposed() == 1
     with pytest.raises(
         StorageError, match=r"the study .*study\.journal belongs to a search in ano"
     ):
-        Study(path, space(), owner="you")
+        open_study(path, space(), owner="you")
 
 
 @pytest.mark.parametrize("kept", ["journal", "database"])
@@ -332,22 +340,22 @@ def test_a_lost_study_is_refused_where_its_trials_are(
     home = open_storage(tmp_path / "home")
     file = home.folder / "study.journal" if kept == "journal" else tmp_path / "studies.db"  # type: ignore[operator]
     mine = space(search={"study": None if kept == "journal" else database})
-    open_study(mine, home, "toy")
+    work.open_study(mine, home, "toy")
     file.unlink()
-    open_study(mine, home, "toy").ask()  # nothing is lost without a trial
+    work.open_study(mine, home, "toy").ask()  # nothing is lost without a trial
     home.write("trials/0000/trial.json", b"{}")
-    assert open_study(mine, home, "toy").proposed() == 1
+    assert work.open_study(mine, home, "toy").proposed() == 1
     stored = file.read_bytes()
     file.unlink()
     with pytest.raises(StorageError) as raised:
-        open_study(mine, home, "toy")
+        work.open_study(mine, home, "toy")
     assert "\n" not in str(raised.value)
     assert str(raised.value).endswith(
         "is gone, but its trials are there; restore it, or begin anew with --fresh"
     )
     assert file.name in str(raised.value)
     file.write_bytes(stored)
-    assert open_study(mine, home, "toy").proposed() == 1
+    assert work.open_study(mine, home, "toy").proposed() == 1
 
 
 @pytest.mark.parametrize(
@@ -355,13 +363,13 @@ def test_a_lost_study_is_refused_where_its_trials_are(
 )
 def test_a_database_that_cannot_be_used_is_told_in_one_line(url: str) -> None:
     with pytest.raises(StorageError) as raised:
-        Study(url, space())
+        open_study(url, space())
     assert str(raised.value).startswith(f"search.study: cannot use {url}: ")
     assert "\n" not in str(raised.value)
 
 
 def test_a_locked_database_is_waited_for(database: str) -> None:
-    study = Study(database, space(), owner="me")
+    study = open_study(database, space(), owner="me")
     other = sqlite3.connect(database.removeprefix("sqlite:///"), check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     release = threading.Timer(6.0, other.rollback)  # SQLite itself gives up after 5
@@ -373,8 +381,8 @@ def test_a_locked_database_is_waited_for(database: str) -> None:
 def test_a_database_that_stays_locked_is_told_in_one_line(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gan_tune.searching.study.study.LOCK_PATIENCE", 0.1)
-    study = Study(database, space(), owner="me")
+    monkeypatch.setattr("gan_tune.searching.study.database.LOCK_PATIENCE", 0.1)
+    study = open_study(database, space(), owner="me")
     job = study.ask()
     with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -389,14 +397,14 @@ def test_a_database_that_stays_locked_is_told_in_one_line(
 def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database: str) -> None:
     one, other = (open_storage(tmp_path / name) for name in ("one", "other"))
     with pytest.raises(StorageError, match="cannot use nothing://"):
-        open_study(space(search={"study": "nothing://host"}), one, "toy")
+        work.open_study(space(search={"study": "nothing://host"}), one, "toy")
     kept = space(search={"study": database})
-    open_study(kept, one, "toy").ask()
-    assert open_study(kept, one, "toy").proposed() == 1
+    work.open_study(kept, one, "toy").ask()
+    assert work.open_study(kept, one, "toy").proposed() == 1
     with pytest.raises(StorageError, match="belongs to a search in another folder"):
-        open_study(kept, other, "toy")
+        work.open_study(kept, other, "toy")
     with pytest.raises(StorageError, match=r"the search toy keeps its study in sqlite:///"):
-        open_study(space(), one, "toy")
-    open_study(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
+        work.open_study(space(), one, "toy")
+    work.open_study(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
     with pytest.raises(StorageError, match="keeps its study in a journal in its folder"):
-        open_study(kept, journals, "toy")
+        work.open_study(kept, journals, "toy")

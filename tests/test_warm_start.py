@@ -22,12 +22,12 @@ from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.rules.champion import leaderboard
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import importances
-from gan_tune.searching.study.study import Study, study_as_it_stands
+from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
+from gan_tune.service import work
 from gan_tune.service.searching import choose_name
 from gan_tune.service.suggesters import Draws
 from gan_tune.service.warm_starting import WarmStart, read_searches, warm_start
-from gan_tune.service.work import open_study
 from gan_tune.space import SearchSpace, shipped_spaces
 from gan_tune.space.fitting import what_learns
 from gan_tune.storage.storage import open_storage
@@ -394,7 +394,7 @@ EVERY = ("diverged", "completed", "pruned", "collapsed", "completed")
 def test_optuna_hears_what_it_would_have_heard(tmp_path: Path, sampler: str) -> None:
     kept = plain(search={"sampler": sampler})
     path = tmp_path / "study.journal"
-    study = Study(path, kept, warm=of(kept, earlier(EVERY)))
+    study = open_study(path, kept, warm=of(kept, earlier(EVERY)))
     told = {t.user_attrs["warm_start"]: t for t in study._study.trials if t.user_attrs}
     unsound = (TrialState.PRUNED, None) if sampler == "tpe" else (TrialState.COMPLETE, 9.0)
     for i, outcome in enumerate(EVERY):
@@ -413,7 +413,7 @@ def test_optuna_hears_what_it_would_have_heard(tmp_path: Path, sampler: str) -> 
 def test_earlier_trials_are_no_settings_of_the_search(tmp_path: Path) -> None:
     kept = plain(start_from=[{"generator_optimizer": {"lr": 1e-3}}] * 2)
     path = tmp_path / "study.journal"
-    study = Study(path, kept, warm=of(kept, earlier(EVERY * 5)))
+    study = open_study(path, kept, warm=of(kept, earlier(EVERY * 5)))
     assert (study.proposed(), study.settings(), list(study.reports())) == (0, [], [])
     jobs = [study.ask() for _ in range(4)]
     assert [job.name for job in jobs] == ["0000", "0001", "0002", "0003"]
@@ -421,7 +421,7 @@ def test_earlier_trials_are_no_settings_of_the_search(tmp_path: Path) -> None:
     assert jobs[1].config.collapse.variety > 0
     study.report(2, 20, 3.0)
     study.tell(2, "completed", 3.0)
-    again = Study(path, kept)
+    again = open_study(path, kept)
     assert [job.config for job in again.unfinished()] == [jobs[i].config for i in (0, 1, 3)]
     assert again.job(2, 0).config == jobs[2].config
     assert [(s.number, s.outcome) for s in again.settings()] == [
@@ -445,7 +445,7 @@ def test_the_stopping_rule_does_not_hear_of_them(tmp_path: Path) -> None:
             raise AssertionError("heard of a trial")
 
     kept = plain()
-    study = Study(tmp_path / "study.journal", kept, warm=of(kept, earlier(EVERY)))
+    study = open_study(tmp_path / "study.journal", kept, warm=of(kept, earlier(EVERY)))
     conductor = Conductor(study, open_storage(tmp_path / "home"), Deaf())
     assert conductor.next_job() is not None
 
@@ -456,28 +456,28 @@ def test_the_first_setting_owes_nothing_to_them(
     tmp_path: Path, sampler: str, start_from: list[Any]
 ) -> None:
     kept = plain(search={"sampler": sampler}, start_from=start_from)
-    cold = Study(tmp_path / "cold.journal", kept)
-    warm = Study(tmp_path / "warm.journal", kept, warm=of(kept, earlier(["completed"] * 12)))
+    cold = open_study(tmp_path / "cold.journal", kept)
+    warm = open_study(tmp_path / "warm.journal", kept, warm=of(kept, earlier(["completed"] * 12)))
     assert warm.ask().config == cold.ask().config
 
 
 def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     """Rates from 1e-4 up, the lower the better: without any setting of its own, TPE goes there."""
     kept = plain()
-    study = Study(tmp_path / "study.journal", kept, warm=of(kept, earlier(["completed"] * 40)))
+    study = open_study(tmp_path / "study.journal", kept, warm=of(kept, earlier(["completed"] * 40)))
     rates = [study.ask().config.generator_optimizer.args["lr"] for _ in range(11)][1:]
     assert sum(math.log10(rate) < -3 for rate in rates) >= 8  # by chance 5 of 10
 
 
 def test_they_are_taken_in_once(tmp_path: Path) -> None:
     kept, path = plain(), tmp_path / "study.journal"
-    Study(path, kept, warm=of(kept, earlier(EVERY)))
-    again = Study(path, kept, warm=of(kept, earlier(EVERY, start=10)))
+    open_study(path, kept, warm=of(kept, earlier(EVERY)))
+    again = open_study(path, kept, warm=of(kept, earlier(EVERY, start=10)))
     assert len(again._study.trials) == 1 + len(EVERY)
     # A command that was killed in the midst of it goes on where it was.
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-5]))
-    whole = Study(path, kept, warm=of(kept, earlier(EVERY)))
+    whole = open_study(path, kept, warm=of(kept, earlier(EVERY)))
     sources = [t.user_attrs["warm_start"] for t in whole._study.trials if t.user_attrs]
     assert sorted(sources) == [f"old/{i:04d}" for i in range(len(EVERY))]
     assert len(whole._study.trials) == 1 + len(EVERY)
@@ -489,9 +489,9 @@ def test_they_are_taken_in_once(tmp_path: Path) -> None:
 
 def changed(folder: Path, one: SearchSpace, other: SearchSpace) -> list[str]:
     path = folder / "study.journal"
-    Study(path, one, name="mine")
+    open_study(path, one, name="mine")
     with pytest.raises(SpaceError) as raised:
-        Study(path, other, name="mine")
+        open_study(path, other, name="mine")
     return str(raised.value).splitlines()
 
 
@@ -517,10 +517,10 @@ def test_many_changes_are_counted(tmp_path: Path) -> None:
 
 def test_a_study_that_did_not_keep_its_blocks_only_says_that_they_changed(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    Study(path, plain())
+    open_study(path, plain())
     path.write_text(path.read_text().replace("space_blocks", "space_forgot"))
     with pytest.raises(SpaceError) as raised:
-        Study(path, plain(budget={"trials": 6, "steps": 200, "evaluations": 5}))
+        open_study(path, plain(budget={"trials": 6, "steps": 200, "evaluations": 5}))
     assert len(str(raised.value).splitlines()) == 1
 
 
@@ -533,7 +533,7 @@ def test_the_same_command_finds_the_same_search(tmp_path: Path) -> None:
 
     def begin(name: str, space: SearchSpace, *sources: str) -> None:
         study = WarmStart(searches=sources, trials=of(one, earlier(["completed"])))
-        open_study(space, root.below(name), name, study if sources else None)
+        work.open_study(space, root.below(name), name, study if sources else None)
 
     def chosen(space: SearchSpace, *sources: str, fresh: bool = False) -> str:
         return choose_name(root, "toy", space, sources, fresh=fresh)

@@ -11,7 +11,7 @@ from conftest import trial_tree
 from optuna.trial import Trial, TrialState
 
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.words.outcomes import ENDINGS
 
@@ -54,7 +54,7 @@ def study_of(folder: Path, ranges: dict[str, Any], outcomes: list[Any]) -> optun
         "search": {"sampler": "random"},
         "trial": trial | ranges,
     }
-    study = Study(folder / "study.journal", SearchSpace.load(tree, catalogue()))
+    study = open_study(folder / "study.journal", SearchSpace.load(tree, catalogue()))
     for i, outcome in enumerate(outcomes):
         job = study.ask()
         value = 3.0 + i % 7

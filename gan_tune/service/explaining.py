@@ -19,7 +19,7 @@ from gan_tune.words.readable import clock, counted, number, short_form
 from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
-    from gan_tune.searching.study.study import OptunaStudy
+    from gan_tune.searching.study.settings import OptunaStudy
     from gan_tune.storage.storage import Storage
 
 Row = Mapping[str, Any]
@@ -83,7 +83,7 @@ def report(
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
     from gan_tune.searching.leading.conductor import stored_standings
     from gan_tune.searching.rules.champion import leaderboard
-    from gan_tune.searching.study.study import study_as_it_stands
+    from gan_tune.searching.study.opening import study_as_it_stands
 
     home, status = root.below(name), folder_status(root, name)
     noted = home.read_json(STUDY) or {}

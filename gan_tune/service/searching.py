@@ -106,7 +106,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         return None
     result = SearchResult(**stored)
     if result.space_digest != space.digest:
-        from gan_tune.searching.study.study import changed_space
+        from gan_tune.searching.study.opening import changed_space
 
         open_study(space, home, result.name)  # refuses, since it knows what has changed
         raise changed_space(result.name, space, None)

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from gan_tune.searching.populations.breeding import Breeder
     from gan_tune.searching.rules.champion import Champion
     from gan_tune.searching.rules.stopping import StoppingRule
-    from gan_tune.searching.study.study import OptunaStudy, Study
+    from gan_tune.searching.study.settings import OptunaStudy
+    from gan_tune.searching.study.study import Study
     from gan_tune.storage.storage import Storage
 
 GRID_SAMPLES = 64
@@ -375,7 +376,7 @@ def open_study(
             there without their study.
         SpaceError: the study is of another space.
     """
-    from gan_tune.searching.study.study import Study
+    from gan_tune.searching.study import opening
 
     url = space.search.study
     earlier = home.read_json(STUDY)
@@ -395,7 +396,7 @@ def open_study(
     journal = driver_folder(home, name) / "study.journal"
     home.write_json(STUDY, noted)  # first: a study that is claimed must find its owner again
     try:
-        return Study(
+        return opening.open_study(
             url or journal,
             space,
             name=name,

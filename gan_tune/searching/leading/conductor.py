@@ -24,7 +24,8 @@ from gan_tune.searching.leading.jobs import Job, Result, lineage_tree
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
 from gan_tune.searching.rules.replicates import Replicates
 from gan_tune.searching.rules.stopping import StoppingRule
-from gan_tune.searching.study.study import FIRST_SETTING, Study, lower_is_better
+from gan_tune.searching.study.settings import FIRST_SETTING, objective_of
+from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import INHERITED, Storage
 from gan_tune.words.outcomes import ENDINGS, Outcome
 
@@ -745,7 +746,7 @@ def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | N
 def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(storage))
-    confirmation = Confirmation(seeds=0, mode="min" if lower_is_better(study) else "max")
+    confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
     for setting, replicate, value in stored:
         confirmation.record(setting, replicate, value)
     confirmation.consider([setting for setting, _, _ in stored])

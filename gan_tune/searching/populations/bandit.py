@@ -1,10 +1,10 @@
-"""Where population based bandits look for a fork's numbers: a Gaussian process that forgets.
+"""How population based bandits find the numbers of a fork: by a Gaussian process that forgets.
 
 Parker-Holder et al. 2020, "Provably efficient online hyperparameter optimization with
 population-based bandits", with the kernel of Bogunovic et al. 2016, "Time-varying Gaussian process
 bandit optimization".
 
-The authors' code has a variance in the place of σ, Ray's PB2 as well; here it is the paper's bound.
+The authors' code and Ray's PB2 have a variance in the place of σ. Here it is the paper's bound.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ Rows = NDArray[np.float64]
 C_1, C_2 = 0.2, 0.4
 """Constants of β_t that the paper's experiments use."""
 LARGEST_GAIN = 2.0
-"""In standard deviations; larger ones, as of the first steps, count as this (the authors' code)."""
+"""In standard deviations. Larger gains, as of the first steps, are cut to this, as in the authors'
+code."""
 
 
 class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
@@ -102,10 +103,10 @@ def exploration(seen: int) -> float:
 class Bandit:
     """Numbers from a Gaussian process, options of a choice as in population based training.
 
-    The process learns how much the value improved over an interval from when it began, the value
-    before and the numbers. A fork gets the numbers with the largest upper confidence bound
-    μ + √β_t σ among random ``candidates``. Before the first interval that has a value at both ends,
-    numbers are drawn.
+    The process predicts how much the cost falls over an interval from the time at its start, the
+    cost there and the numbers. A fork gets the numbers with the largest upper confidence bound
+    μ + √β_t σ among random ``candidates``. Numbers are drawn until there is an interval with a
+    value at both ends.
     """
 
     candidates: int
@@ -118,7 +119,7 @@ class Bandit:
         history: Sequence[Interval],
         random: np.random.Generator,
     ) -> dict[str, Scalar]:
-        """The setting of a fork."""
+        """The parent's setting, with the numbers that promise the largest gain."""
 
         def draw(number: Dimension, value: Scalar) -> Scalar:
             return value_at(number, random.random())
@@ -144,8 +145,9 @@ class Bandit:
 def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Rows, Rows]:
     """μ and σ of the gain at ``points``, in standard deviations of the ``gains`` at ``seen``.
 
-    What is ``pending`` counts with what is expected of it: that leaves μ as it is and takes from σ,
-    so that forks of one time differ (Desautels et al. 2014). σ is of the gain without its noise.
+    ``pending`` points count with the gain that is expected of them. This leaves μ as it is and
+    lowers σ there, so that forks made at the same time differ (Desautels et al. 2014). σ is that of
+    the gain without its noise.
     """
     targets = (gains - gains.mean()) / (gains.std() or 1.0)
     targets = np.clip(targets, -LARGEST_GAIN, LARGEST_GAIN)
@@ -162,13 +164,16 @@ def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Row
 def _fitted(rows: Rows, targets: Rows) -> GaussianProcessRegressor:
     kernel = TimeVarying() + WhiteKernel(0.1, (1e-4, 1.0))
     with warnings.catch_warnings():
-        # Few intervals say little of ℓ and ω, which then end at a bound.
+        # A few intervals do not determine ℓ and ω, which then end at a bound.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianProcessRegressor(kernel).fit(rows, targets)
 
 
 def _rows(space: Branch, intervals: Sequence[Interval], known: Sequence[float]) -> Rows:
-    """Time, the value before as a share of the range of the ``known``, and the numbers."""
+    """The process's inputs [n, 2 + numbers]: time, the cost before, and the numbers.
+
+    The cost is a share of the range of the ``known`` ones.
+    """
     low, width = min(known), (max(known) - min(known)) or 1.0
     numbers = _numbers(space)
     return np.array(

@@ -14,7 +14,8 @@ import numpy as np
 from gan_tune.searching.leading.conductor import Ending, read_reports
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.populations.population import Fork, Population
-from gan_tune.searching.study.study import Study, derived_seed
+from gan_tune.searching.study.seeds import derived_seed
+from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import INHERITED, Storage, weights_at
 from gan_tune.words.outcomes import Outcome
 

@@ -38,11 +38,14 @@ Assignment = Mapping[str, Scalar]
 
 @dataclass(frozen=True)
 class Interval:
-    """What a setting was between two ready points.
+    """How a setting's cost changed from one ready point to the next. Less is better.
 
-    ``time`` is that of the first one, in intervals since the start of training, ``before`` the cost
-    there (less is better), ``gain`` what the cost fell by until the second one for each interval of
-    training between them; None while it is still running.
+    Attributes:
+        assignment: the setting.
+        time: of the first ready point, in intervals since the start of training.
+        before: the cost there.
+        gain: by how much the cost fell until the second one, per interval of training between
+            them; None while the setting still trains towards it.
     """
 
     assignment: Assignment
@@ -53,7 +56,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a fork begins: its parent's setting, and time and cost as of an :class:`Interval`."""
+    """Where a fork starts: its parent's setting, and time and cost as in :class:`Interval`."""
 
     assignment: Assignment
     time: float
@@ -61,7 +64,7 @@ class Start:
 
 
 class Explore(Protocol):
-    """Decides on the setting of a fork."""
+    """Finds the setting of a fork, from its parent's and from what others gained."""
 
     def __call__(
         self,
@@ -76,8 +79,8 @@ class Explore(Protocol):
 class Perturb:
     """The exploration of population based training (Jaderberg et al. 2017, section 4.1.1).
 
-    Each number moves by ``factor``, up or down (:func:`moved`), or is drawn anew with probability
-    ``resample``; so is an option of a choice, which else stays.
+    Each value is drawn anew with probability ``resample``. Otherwise a number moves by ``factor``,
+    up or down (:func:`moved`), and an option of a choice stays.
     """
 
     factor: float
@@ -90,7 +93,7 @@ class Perturb:
         history: Sequence[Interval],
         random: np.random.Generator,
     ) -> dict[str, Scalar]:
-        """A setting near the parent's; what others came to is not looked at."""
+        """A setting near the parent's; the history is not used."""
 
         def move(dimension: Dimension, value: Scalar) -> Scalar:
             return moved(dimension, value, self.factor, up=random.random() < 0.5)
@@ -106,10 +109,10 @@ def explored(
     resample: float,
     random: np.random.Generator,
 ) -> dict[str, Scalar]:
-    """The parent's setting with all changed that a fork may change.
+    """The parent's setting, with every value changed that a fork may change.
 
-    A value is drawn anew with probability ``resample``; otherwise an option of a choice stays, and
-    ``move`` finds a number. What only a newly chosen option has is drawn.
+    A value is drawn anew with probability ``resample``. Otherwise an option of a choice stays, and
+    ``move`` finds a number. Values that only a newly chosen option has are drawn.
     """
     fixed = inherited(space)
     decided: dict[str, Scalar] = {}

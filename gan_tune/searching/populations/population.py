@@ -1,10 +1,13 @@
-"""Populations: schedulers that let good trials go on under new settings in the place of bad ones.
+"""Populations: schedulers that replace a bad trial by a copy of a good one with a new setting.
 
-Plain objects that know nothing of Ray, so that a table of curves can drive them. A population goes
-by current values, since it goes on from current weights (a stopping rule looks at the best so far).
+A population is a plain object that knows nothing of Ray, so a table of curves can drive it. It
+ranks members by their current values, because a fork starts from current weights. (A stopping rule
+looks at the best value so far.)
 
-Each fork is a setting and a trial of its own: a member that is behind ends, and another one begins
-from the weights of a member that leads. So the settings of a trial never change.
+Each fork is a setting and a trial of its own: a member that is behind ends, and a new one starts
+from the weights of a leading member. So the setting of a trial never changes.
+
+To add a population, write a function like :func:`pbt` and name it in :data:`POPULATIONS`.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from gan_tune.config import Objective
 from gan_tune.searching.populations.exploring import Assignment, Explore, Interval, Perturb, Start
 from gan_tune.searching.rules.stopping import Mode
 from gan_tune.space.ranges import Branch, Scalar
@@ -33,7 +37,13 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Fork:
-    """A setting that goes on from the weights that ``parent`` had at ``step``."""
+    """A new setting that starts from another one's weights.
+
+    Attributes:
+        parent: number of the setting whose weights it starts from.
+        step: at which that setting had them.
+        assignment: dimension → value.
+    """
 
     parent: int
     step: int
@@ -42,26 +52,40 @@ class Fork:
 
 @dataclass
 class _Member:
+    """A setting that trains, or has trained, in a population.
+
+    Attributes:
+        assignment: dimension → value.
+        born: step at which it started: 0, or where its parent's weights were taken.
+        inherited_cost: its parent's cost there, where there is one.
+        spared: whether it is never behind.
+        costs: step → its value as a cost.
+        discarded: ready steps of which its weights are not kept any more.
+        state: whether it trains, has run its full length, or was stopped or failed.
+    """
+
     assignment: Assignment
     born: int
     inherited_cost: float | None
     spared: bool
     costs: dict[int, float] = field(default_factory=dict)
     discarded: set[int] = field(default_factory=set)
-    state: str = "living"
+    state: Literal["living", "completed", "gone"] = "living"
 
     @property
     def reached(self) -> int:
+        """The last step that it has reported, or where it started."""
         return max(self.costs, default=self.born)
 
 
 class Population:
     """Members that train side by side; the worst are replaced by forks of the best.
 
-    At a *ready point*, the first report at or after each multiple of ``interval`` steps, a member
-    is behind if it is among the worst ``quantile`` of all by the values that they had last reported
-    by that step: truncation selection, and asynchronous, so that nobody waits (Jaderberg et al.
-    2017). Who has completed still counts; who was stopped or failed does not.
+    A *ready point* is the first report at or after each multiple of ``interval``. There a member is
+    compared with all others, by the values that each had last reported by that step. It is behind
+    if it is among the worst ``quantile``. This is the truncation selection of Jaderberg et al.
+    2017; it is asynchronous, so no member waits. Completed members still count; stopped and failed
+    ones do not.
 
     Args:
         space: the tree of the space, in which forks are explored.
@@ -70,7 +94,8 @@ class Population:
         explore: how a fork's setting is found.
         population: how many members there are at a time.
         interval: share of the length between two ready points.
-        quantile: share of the members that counts as the best, and as the worst; one at least.
+        quantile: share of the members that counts as the best, and as the worst; one member at
+            least.
     """
 
     def __init__(
@@ -87,8 +112,7 @@ class Population:
         self.size = population
         self.ready_steps = ready_steps(report_steps, interval)
         self._space, self._explore, self._quantile = space, explore, quantile
-        self._sign = 1.0 if mode == "min" else -1.0
-        self._steps = report_steps[-1]
+        self._cost_of, self._steps = Objective(mode=mode).cost, report_steps[-1]
         self._interval = interval * self._steps
         self._members: dict[int, _Member] = {}
 
@@ -102,18 +126,18 @@ class Population:
         *,
         spared: bool = False,
     ) -> None:
-        """A setting begins, from scratch or as a fork of a member.
+        """A setting starts to train, from scratch or as a fork of a member.
 
-        One that is ``spared`` is never behind: in its place the next worst one is.
+        A ``spared`` one is never behind: the next worst member is behind in its place.
         """
         step = fork.step if fork else 0
         cost = self._members[fork.parent].costs.get(step) if fork else None
         self._members[member] = _Member(assignment, step, cost, spared)
 
     def hear(self, member: int, step: int, value: float | None) -> None:
-        """Hear the current value of a member; None has no rank."""
+        """Hear the current value of a member; None is not ranked."""
         if value is not None:
-            self._members[member].costs[step] = self._sign * value
+            self._members[member].costs[step] = self._cost_of(value)
 
     def leave(self, member: int) -> None:
         """A member was stopped or failed."""
@@ -128,7 +152,7 @@ class Population:
 
     @property
     def missing(self) -> int:
-        """How many members there could be more."""
+        """How many more members there is room for."""
         return self.size - sum(member.state != "gone" for member in self._members.values())
 
     def reached(self, member: int) -> int:
@@ -136,20 +160,23 @@ class Population:
         return self._members[member].reached
 
     def cost(self, member: int) -> float:
-        """The last value of a member where less is better, infinite before it has one."""
+        """The last value of a member as a cost, infinite before it has one."""
         costs = self._members[member].costs
         return costs[max(costs)] if costs else float("inf")
 
     @property
     def steps_left(self) -> int:
-        """How many steps the least advanced member has before it; 0 where nobody lives."""
+        """How many steps the least advanced member has still to go; 0 where no member trains."""
         living = [member.reached for member in self._members.values() if member.state == "living"]
         return self._steps - min(living, default=self._steps)
 
     # ---------------------------------------------------------------- exploit
 
     def is_behind(self, member: int, step: int) -> bool:
-        """Whether a member is among the worst at a ready point, and worse than all of the best."""
+        """Whether a member is among the worst at a ready point, and worse than all of the best.
+
+        A spared member is not counted among the worst.
+        """
         ranked = self._ranked(step)
         count = self._count(len(ranked))
         worst = [other for other, _ in ranked if not self._members[other].spared]
@@ -157,9 +184,10 @@ class Population:
         return member in worst and self._cost(member, step) > ranked[count - 1][1]
 
     def fork(self, step: int, random: np.random.Generator) -> Fork | None:
-        """A new setting on the weights of one of the best, None where they have not come so far.
+        """A new setting that starts from the weights of one of the best members.
 
-        Their weights are those of their last ready point by ``step``.
+        They are those of that member's last ready point up to ``step``. None where no weights of
+        the best are kept.
         """
         ranked = self._ranked(step)
         leaders = [member for member, _ in ranked[: max(1, self._count(len(ranked)))]]
@@ -173,7 +201,7 @@ class Population:
         return Fork(parent, at, self._explore(self._space, start, [*self._history()], random))
 
     def _ranked(self, step: int) -> list[tuple[int, float]]:
-        """Members with their costs as last heard by a step, best first."""
+        """Members with the costs they had last reported up to a step, best first."""
         known = [
             (number, self._cost(number, step))
             for number, member in self._members.items()
@@ -186,15 +214,18 @@ class Population:
         return costs[max(at for at in costs if at <= step)]
 
     def _count(self, members: int) -> int:
-        """How many are the best, and as many the worst; none where nobody can be compared."""
+        """How many count as the best, and as many as the worst; 0 for a member alone."""
         return max(1, int(self._quantile * members + 1e-9)) if members > 1 else 0
 
     def _ready(self, member: _Member) -> list[int]:
-        """The ready points of which a member's weights are kept."""
+        """The ready points at which a member's weights were stored and are still kept."""
         return [at for at in self.ready_steps if at in member.costs and at not in member.discarded]
 
     def _history(self) -> Iterator[Interval]:
-        """What every setting was from one of its ready points to the next, the running ones too."""
+        """How each setting's cost went from one of its ready points to the next.
+
+        The interval in which a member still trains is there, too, without a gain.
+        """
         for member in self._members.values():
             time, before = member.born, member.inherited_cost
             for at in (at for at in self.ready_steps if at in member.costs):
@@ -209,9 +240,10 @@ class Population:
     # ---------------------------------------------------------------- checkpoints
 
     def discard(self) -> list[tuple[int, int]]:
-        """(member, ready step) of weights from which no fork begins from now on, each told once.
+        """(member, ready step) of the weights that no fork can start from any more.
 
-        They are those of who is gone, and those whose successors all living members have reached.
+        These are all weights of stopped and failed members, and those of others that have newer
+        ones at a step that every living member has reached. Each is returned once.
         """
         living = [member.reached for member in self._members.values() if member.state == "living"]
         least = min(living, default=0)
@@ -283,8 +315,8 @@ def pb2(
     Args:
         space, report_steps, mode: as of :class:`Population`.
         population, interval, quantile: as of :func:`pbt`.
-        resample: probability that an option of a choice is drawn anew; so are the numbers until the
-            process has something to go by.
+        resample: probability that an option of a choice is drawn anew. Until the process has data,
+            numbers are drawn at random, too.
         candidates: how many random points the acquisition function is maximised over.
     """
     from gan_tune.searching.populations.bandit import Bandit
@@ -302,5 +334,5 @@ def pb2(
 
 
 POPULATIONS: Mapping[str, Callable[..., Population]] = MappingProxyType({"pbt": pbt, "pb2": pb2})
-"""Population by its name in a space file, beside the stopping rules; each is built with the tree of
-the space, the steps of the reports and the mode."""
+"""Population by its name in a space file, where it stands in the place of a stopping rule. Each is
+built with the tree of the space, the steps of the reports and the mode."""

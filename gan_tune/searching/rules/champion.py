@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import Literal
 
 import optuna
 
@@ -21,11 +20,11 @@ from gan_tune.model.export import ExportedGenerator, best_generator, draw
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.confirmation import Standing, candidates, spread
-from gan_tune.searching.study.study import (
+from gan_tune.searching.study.settings import (
     FIRST_SETTING,
     Setting,
     further_values,
-    lower_is_better,
+    objective_of,
     pareto_front,
     settings_of,
 )
@@ -85,10 +84,10 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
     """All settings: the winner, the other confirmed ones by mean, those that could have been
     confirmed, the rest by value.
     """
-    sign = 1.0 if lower_is_better(study) else -1.0
+    objective = objective_of(study)
     front = {trial.number for trial in pareto_front(study)}
     ranked = list(standings)
-    ranked[1:] = sorted(ranked[1:], key=lambda row: sign * row.mean)
+    ranked[1:] = sorted(ranked[1:], key=lambda row: objective.cost(row.mean))
     confirmed = {row.setting: row for row in ranked}
     trials = study.get_trials(deepcopy=False)
     settings = settings_of(study)
@@ -112,12 +111,11 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
             )
         )
     replicated = any(setting.values for setting in settings)
-    mode: Literal["min", "max"] = "min" if sign > 0 else "max"
-    others = candidates(settings, top=len(settings), mode=mode, replicated=replicated)
+    others = candidates(settings, top=len(settings), mode=objective.mode, replicated=replicated)
     order = {setting: place for place, setting in enumerate(dict.fromkeys([*confirmed, *others]))}
 
     def place(row: Row) -> tuple[float, float]:
-        cost = math.inf if row.value is None else sign * row.value
+        cost = math.inf if row.value is None else objective.cost(row.value)
         return order.get(row.setting, math.inf), cost
 
     return sorted(rows, key=place)

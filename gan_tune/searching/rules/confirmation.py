@@ -15,7 +15,7 @@ from typing import Literal
 
 from scipy import stats
 
-from gan_tune.searching.study.study import FIRST_SETTING, Setting
+from gan_tune.searching.study.settings import FIRST_SETTING, Setting
 
 __all__ = ["Confirmation", "Standing", "candidates", "spread"]
 

@@ -1,7 +1,7 @@
-"""What a search has taught: which parameters mattered, where the best lie, which choices fail.
+"""What a search has found out: which parameters matter, where the best settings lie, what fails.
 
-All of it is read off the Optuna study as a search leaves it. What is compared is compared at one
-step: values of different lengths of training say little beside each other.
+All of it is computed from the study as a search leaves it. Settings are compared by their values at
+one common step, since values after different lengths of training cannot be compared.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.study.study import curve, lower_is_better
+from gan_tune.searching.study.settings import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
 
 __all__ = [
     "BEST_SHARE",
     "FEWEST",
-    "Choice",
     "Importances",
+    "OptionOutcomes",
     "Region",
     "best_regions",
     "common_step",
@@ -44,31 +44,34 @@ __all__ = [
 ]
 
 BEST_SHARE = 0.25
-"""What counts as the best: this share of the settings that are compared."""
+"""Share of the compared settings that counts as the best."""
 
 FEWEST = 20
-"""Fewer settings teach nothing: PED-ANOVA wants five of them among the best."""
+"""The least number of settings from which anything is concluded: five of them are the best."""
 
 FEWEST_OF_BEST = 3
-"""A parameter that fewer of the best settings have is not weighed: a density of two points is made
-of its kernels."""
+"""A parameter that fewer of the best settings have gets no importance: the density of two points is
+only that of its kernels."""
 
 FEWEST_SHARING = 5
-"""Two parameters are looked at together if so many settings have both."""
+"""Two parameters are drawn together if at least so many settings have both."""
 
 Label = str | int | float | bool | None
 Extent = tuple[float, float] | Mapping[Label, float]
-"""From where to where numbers reach, or how often each option of a choice occurs (sums to 1)."""
+"""Of numbers the least and the largest; of a choice each option's share (they sum to 1)."""
 
 
 @dataclass(frozen=True)
 class Importances:
-    """How much each parameter mattered among settings that were compared at one step.
+    """How much each parameter matters among settings that are compared at one step.
 
-    ``shares`` sum to 1, the greatest first. They are empty for fewer than :data:`FEWEST`
-    ``settings``, and where nothing sets the best apart; a parameter that fewer than
-    :data:`FEWEST_OF_BEST` of the best settings have is not among them. ``left_out`` settings have
-    diverged or collapsed.
+    Attributes:
+        step: at which they are compared.
+        settings: how many are compared.
+        left_out: how many are not, because they diverged or collapsed.
+        shares: parameter → importance, the greatest first; they sum to 1. Empty for fewer than
+            :data:`FEWEST` settings, and where no parameter tells the best from the others. A
+            parameter that fewer than :data:`FEWEST_OF_BEST` of the best settings have is left out.
     """
 
     step: int
@@ -81,9 +84,12 @@ class Importances:
 class Region:
     """Where the best settings lie in one dimension.
 
-    ``whole`` is what was searched: the range of numbers, or the share of each option among all that
-    were compared. ``best`` is the same of the best ones, None if none of them has the parameter;
-    ``settings`` of them have it.
+    Attributes:
+        name: of the dimension.
+        whole: what was searched: the range of numbers, or the share of each option among all
+            compared settings.
+        best: the same of the best settings, None if none of them has the parameter.
+        settings: how many of the best have it.
     """
 
     name: str
@@ -93,8 +99,8 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How the settings with one option of a choice ended."""
+class OptionOutcomes:
+    """How the settings with one option of a choice ended: outcome → number of settings."""
 
     name: str
     option: Label
@@ -114,9 +120,10 @@ def is_sound(trial: FrozenTrial) -> bool:
 def evaluator() -> PedAnovaImportanceEvaluator:
     """PED-ANOVA for the best :data:`BEST_SHARE` (Watanabe et al. 2023, arXiv:2304.10255).
 
-    Of a parameter that exists only below an option, Optuna compares the settings that have it, and
+    For a parameter that exists only below an option, Optuna compares the settings that have it. It
     weighs the result by how often the option occurs among the best and among all (Conditional
-    PED-ANOVA, arXiv:2601.20800): one below an option that no good setting took does not matter.
+    PED-ANOVA, arXiv:2601.20800). So a parameter below an option that no good setting took does not
+    matter.
     """
     return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
 
@@ -134,8 +141,8 @@ def common_step(study: optuna.Study) -> int:
 def common_study(study: optuna.Study) -> optuna.Study:
     """A study in memory of all sound settings, complete with their best value at one step.
 
-    That step is :func:`common_step`. A completed setting that ended before it (by its own patience)
-    stands with its best; one that still runs counts once it has come as far.
+    That step is :func:`common_step`. A completed setting that ended before it, by its own patience,
+    counts with its best value. A running one counts once it has reached that step.
     """
     step = common_step(study)
     derived = optuna.create_study(direction=study.directions[0])
@@ -157,7 +164,7 @@ def _compared(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def importances(study: optuna.Study) -> Importances:
-    """How much each parameter sets the best apart, at the first common rung."""
+    """How well each parameter tells the best settings from the others, at the first common rung."""
     common = common_study(study)
     count = len(common.trials)
     shares: dict[str, float] = {}
@@ -165,7 +172,8 @@ def importances(study: optuna.Study) -> Importances:
         known = Counter(name for trial in _best(common) for name in trial.params)
         params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
         with warnings.catch_warnings():
-            # What is not normalised is called experimental, and a rare option inaccurate.
+            # Optuna warns that unnormalised importances are experimental, and that those below a
+            # rare option are inaccurate.
             warnings.simplefilter("ignore")
             found = get_param_importances(
                 common, evaluator=evaluator(), params=params, normalize=False
@@ -177,10 +185,11 @@ def importances(study: optuna.Study) -> Importances:
 
 
 def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
-    """The two most important parameters that can be seen together, None if there are no such.
+    """The two most important parameters that can be drawn together, None if there are none.
 
-    Those below different options of one choice never stand in one setting, and beside what lies
-    below an option its choice says nothing more.
+    Enough settings must have both, and each must vary among those. So two parameters below
+    different options of one choice are no pair, nor are a choice and what lies below one of its
+    options.
     """
     trials = common_study(study).get_trials(deepcopy=False)
     for pair in combinations(importances(study).shares, 2):
@@ -205,10 +214,8 @@ def best_regions(study: optuna.Study) -> list[Region]:
 
 
 def _best(common: optuna.Study) -> list[FrozenTrial]:
-    trials = common.get_trials(deepcopy=False)
-    ranked = sorted(
-        trials, key=lambda trial: trial.value or 0.0, reverse=not lower_is_better(common)
-    )
+    trials, cost = common.get_trials(deepcopy=False), objective_of(common).cost
+    ranked = sorted(trials, key=lambda trial: cost(trial.value or 0.0))
     return ranked[: math.ceil(BEST_SHARE * len(ranked))]
 
 
@@ -230,24 +237,24 @@ def _shares(values: list[Label], options: tuple[Label, ...]) -> dict[Label, floa
     return {option: values.count(option) / len(values) for option in options}
 
 
-def outcomes_by_choice(study: optuna.Study) -> list[Choice]:
-    """How many settings ended in which way, with each option of each choice that was searched.
+def outcomes_by_choice(study: optuna.Study) -> list[OptionOutcomes]:
+    """How many settings ended in which way, for each option of each choice that was searched.
 
-    By the names of the choices. Options that no setting has taken are there, too: with none.
+    In order of the choices' names. Options that no setting has taken are there, too, with none.
     """
-    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("outcome")]
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(OUTCOME)]
     choices = []
     for name, distribution in _dimensions(trials).items():
         if not isinstance(distribution, CategoricalDistribution) or distribution.single():
             continue
         for option in distribution.choices:
-            # A setting without the choice is none that chose null.
+            # A setting without the choice is not one that took the option null.
             having = [trial for trial in trials if name in trial.params]
             ended = Counter(
-                trial.user_attrs["outcome"] for trial in having if trial.params[name] == option
+                trial.user_attrs[OUTCOME] for trial in having if trial.params[name] == option
             )
             ordered = {outcome: ended[outcome] for outcome in get_args(Outcome) if ended[outcome]}
-            choices.append(Choice(name, option, ordered))
+            choices.append(OptionOutcomes(name, option, ordered))
     return choices
 
 

@@ -1,9 +1,11 @@
-"""Optuna's own plots of a study.
+"""The plots of a search: Optuna's own, of a study in which all settings can be compared.
 
-Every setting stands with its best value: a pruned one with the best it had come to, a diverged or
-collapsed one, marked, with the worst of the sound ones, since its own would flatten every axis.
-Importances alone are taken where all were compared at one step (see
-:mod:`gan_tune.searching.study.insight`).
+Every setting is drawn at its best value. A pruned setting is drawn at the best value it had
+reached. A diverged or collapsed one is marked, and drawn at the worst value of the sound ones,
+since its own would flatten every axis. Only importances are computed from values at one common step
+(see :mod:`gan_tune.searching.study.insight`).
+
+To add a plot, write a function like :func:`_history` and name it in :data:`PLOTS`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ from gan_tune.searching.study.insight import (
     is_sound,
     most_important_pair,
 )
-from gan_tune.searching.study.study import curve, lower_is_better, pareto_front
+from gan_tune.searching.study.optuna_internals import (
+    BEST_SO_FAR_TRACE,
+    FEASIBLE_TRACE,
+    INFEASIBLE_HISTORY_TRACE,
+    INFEASIBLE_TRACE,
+    parallel_axes,
+)
+from gan_tune.searching.study.settings import curve, objective_of, pareto_front
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -34,14 +43,15 @@ if TYPE_CHECKING:
 __all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
-"""Slices and parallel coordinates show so many parameters, the most important ones."""
+"""Slices and parallel coordinates show at most so many parameters, the most important ones."""
 
 LOG_FROM = 30.0
-"""Values that span more than this factor are drawn by their logarithm."""
+"""Values that span more than this factor are drawn on a logarithmic axis."""
 
-UNSOUND = "diverged or collapsed"
+UNSOUND_LABEL = "diverged or collapsed"
 
 TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States of trials that have ended and were judged."""
 
 TOO_FEW = (
     "Too few settings to say: {count} can be compared, and it takes {fewest}, so that five are "
@@ -51,15 +61,15 @@ TOO_FEW = (
 
 @dataclass(frozen=True)
 class View:
-    """What is drawn: a study as its search left it, and what can be seen of it.
+    """What the plots of one search are drawn from.
 
     Attributes:
         study: the search's own.
         compared: :func:`comparable_study` of it.
         metric: the objective's name.
-        parameters: so many as fit, the most important first where that can be told.
-        ranked: those of which it can be told, the most important first.
-        pair: the two most important that settings share.
+        parameters: at most :data:`MOST_PARAMETERS`; first those with an importance.
+        ranked: those with an importance, the most important first.
+        pair: see :func:`~.insight.most_important_pair`.
     """
 
     study: optuna.Study
@@ -72,10 +82,14 @@ class View:
 
 @dataclass(frozen=True)
 class Plot:
-    """One figure: its title, what it tells, how to draw it.
+    """How one figure is drawn and described.
 
-    ``missing`` says why there is nothing to draw, empty where there is. One of ``several``
-    objectives is left out where there is one.
+    Attributes:
+        title: above it.
+        caption: what it shows.
+        draw: makes the figure.
+        missing: says why there is nothing to draw; empty where there is something.
+        several: whether it is only for searches with several objectives.
     """
 
     title: str
@@ -90,8 +104,10 @@ def _history(view: View) -> Figure:
     sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
     figure.update_traces(marker_symbol=symbols, selector={"name": view.metric})
-    figure.update_traces(name=UNSOUND, showlegend=True, selector={"name": "Infeasible Trial"})
-    figure.update_traces(name="best so far", selector={"name": "Best Value"})
+    figure.update_traces(
+        name=UNSOUND_LABEL, showlegend=True, selector={"name": INFEASIBLE_HISTORY_TRACE}
+    )
+    figure.update_traces(name="best so far", selector={"name": BEST_SO_FAR_TRACE})
     figure.update_layout(xaxis_title="setting")
     return _scaled(figure, view.compared)
 
@@ -116,7 +132,7 @@ def _pair(view: View) -> Figure:
     pair = list(view.pair or ())
     hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
     if any(isinstance(how, CategoricalDistribution) for how in hows):
-        # Between the options of a choice there is nothing to draw a surface on.
+        # There is no surface between the options of a choice.
         figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
     else:
         figure = optuna.visualization.plot_contour(
@@ -130,10 +146,10 @@ def _parallel_coordinates(view: View) -> Figure:
     figure = optuna.visualization.plot_parallel_coordinate(
         view.compared, params=view.parameters, target_name=view.metric
     )
-    # Optuna cuts names to 20 characters, which leaves paths alike; its axes are in order of name.
-    figure.update_xaxes(ticktext=[view.metric, *map(_broken, sorted(view.parameters))])
-    figure.update_traces(name="sound", selector={"name": "Feasible"})
-    figure.update_traces(name=UNSOUND, selector={"name": "Infeasible"})
+    metric, *parameters = parallel_axes(view.metric, view.parameters)
+    figure.update_xaxes(ticktext=[metric, *map(_broken, parameters)])
+    figure.update_traces(name="sound", selector={"name": FEASIBLE_TRACE})
+    figure.update_traces(name=UNSOUND_LABEL, selector={"name": INFEASIBLE_TRACE})
     return figure
 
 
@@ -224,11 +240,13 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
 
 
 def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
-    """Each of :data:`PLOTS` as a plotly figure; a sentence in its place where it would say nothing.
+    """Each of :data:`PLOTS` as a plotly figure, or a sentence that says why it is left out.
 
     Those for several objectives are there only where the study has them.
 
-    ``study`` is as a search leaves it, ``metric`` the objective's name.
+    Args:
+        study: as a search leaves it.
+        metric: the objective's name.
     """
     found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
@@ -250,7 +268,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A plot on a page: its title, what is said of it, and its HTML (empty: none to draw)."""
+    """A plot on a page: its title, its caption, and its HTML (empty where it is left out)."""
 
     title: str
     text: str
@@ -294,15 +312,15 @@ def _view(study: optuna.Study, metric: str) -> View:
 
 
 def comparable_study(study: optuna.Study) -> optuna.Study:
-    """A copy in memory in which every setting that came to something is complete.
+    """A copy in memory in which every setting that has ended with a value is complete.
 
-    Optuna's plots and importances look at complete trials alone. Pruned ones become complete with
-    their best value, unsound ones with the worst of the sound; what failed, still runs or waits has
-    no value. Numbers stay.
+    Optuna's plots show complete trials only. Pruned trials become complete with their best value,
+    unsound ones with the worst value of the sound ones. Trials that failed, run or wait get no
+    value. All keep their numbers.
     """
     trials = study.get_trials(deepcopy=False)
     values = [v for t in trials if (v := _value(t)) is not None and is_sound(t)]
-    worst = (max if lower_is_better(study) else min)(values, default=None)
+    worst = max(values, key=objective_of(study).cost, default=None)
     compared = optuna.create_study(direction=study.directions[0])
     compared.add_trials([_comparable(trial, worst) for trial in trials])
     return compared
@@ -337,7 +355,7 @@ def _broken(name: str) -> str:
 
 
 def _scaled(figure: Figure, study: optuna.Study) -> Figure:
-    """The figure with values by their logarithm where they span orders of magnitude."""
+    """The figure, with a logarithmic axis of values where they span orders of magnitude."""
     values = [value for trial in _valued(study) if (value := trial.value) is not None]
     if min(values) > 0 and max(values) / min(values) > LOG_FROM:
         figure.update_yaxes(type="log")

@@ -1,6 +1,7 @@
-"""Samplers by name: thin, fully annotated fronts of Optuna's own.
+"""Samplers by name: thin, fully annotated wrappers of Optuna's own.
 
-Optuna is loaded only when one is made: a space file is checked against these signatures without it.
+Optuna is imported only when a sampler is built: a space file is checked against these signatures
+without it.
 What a sampler cannot do is in :mod:`gan_tune.parts.search_rules`.
 """
 
@@ -14,28 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from gan_tune.config import Part
 from gan_tune.errors import Fault, SpaceError
+from gan_tune.searching.study.seeds import Seeds, sampler_seeds
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 else:
     BaseSampler = Any  # so that the signatures can be read without Optuna
 
-__all__ = ["SAMPLERS", "Sampler", "Seeds", "cmaes", "gp", "qmc", "random", "tpe"]
+__all__ = ["SAMPLERS", "Sampler", "build_sampler", "cmaes", "gp", "qmc", "random", "tpe"]
 
 Startup = Annotated[int, Field(ge=1)]
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """What a sampler is seeded with, below 2³¹.
-
-    ``proposal`` differs from one proposal to the next, so that a study taken up again repeats
-    none; ``search`` is the same for all, for what must go on as one sequence.
-    """
-
-    proposal: int
-    search: int
 
 
 def tpe(
@@ -48,10 +39,11 @@ def tpe(
 ) -> BaseSampler:
     """Tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023).
 
-    After ``startup`` trials told, draws ``candidates`` from the density of the good trials and
-    takes the one that is likeliest to be no bad one. ``multivariate`` densities are joint (Falkner
-    et al. 2018), with ``group`` for each set of ranges that exist together. Trials that still run
-    count as bad ones (constant liar), so that none is proposed twice.
+    Once ``startup`` trials have ended, it draws ``candidates`` from the density of the good trials
+    and takes the one with the largest ratio of the good to the bad density. ``multivariate``
+    densities are joint (Falkner et al. 2018); with ``group`` there is one for each set of ranges
+    that exist together. Running trials count as bad ones (constant liar), so that none is proposed
+    twice.
     """
     from optuna.samplers import TPESampler
 
@@ -67,7 +59,7 @@ def tpe(
 
 def gp(seeds: Seeds, *, startup: Startup = 10) -> BaseSampler:
     """Gaussian process with a Matérn-5/2 kernel, and log expected improvement (Ament et al. 2023)
-    times the probability to be sound; trials that still run are integrated over.
+    times the probability of a sound trial. Running trials are integrated over.
 
     The first ``startup`` trials to complete are random.
     """
@@ -136,11 +128,14 @@ def qmc(
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler: how it is made, and what it reads.
+    """A sampler.
 
-    One that does not read the constraints of pruned trials must be given a bad value for a trial
-    that diverged, or it would propose the like again. One that does not read what it has not
-    proposed itself learns nothing from other searches.
+    Attributes:
+        build: makes Optuna's sampler out of :class:`Seeds` and the arguments of a space file.
+        reads_constraints: whether it reads the constraints of pruned trials. One that does not is
+            told a bad value for a trial that diverged, or it would propose the like again.
+        reads_others: whether it reads trials that it has not proposed itself. One that does not
+            learns nothing from other searches.
     """
 
     build: Callable[..., BaseSampler]
@@ -158,3 +153,19 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     }
 )
 """Sampler by its name in a space file; each is built with :class:`Seeds`."""
+
+
+def build_sampler(part: Part, *, search_seed: int, proposal: int) -> BaseSampler:
+    """The sampler for one proposal of a search.
+
+    It is built anew for each proposal: what it has learnt is in the study.
+
+    Args:
+        part: `search.sampler` of a checked space.
+        search_seed: `search.seed` of it.
+        proposal: number of the proposal, counted from 0.
+
+    Raises:
+        SpaceError: the sampler needs a package that is missing.
+    """
+    return SAMPLERS[part.name].build(sampler_seeds(search_seed, proposal), **part.args)

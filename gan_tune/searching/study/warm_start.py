@@ -1,4 +1,4 @@
-"""Trials of earlier searches, as a search with another budget would have seen them."""
+"""Warm start: the trials of earlier searches, as a new search with its own budget sees them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["EarlierTrial", "outcome_within"]
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of an earlier search as a setting of this one.
+    """A trial of an earlier search, as if it were a setting of the new one.
 
-    ``source`` names it (`SEARCH/TRIAL`), ``assignment`` are the decisions, ``curve`` its best value
-    so far by step.
+    Attributes:
+        source: names it, as `SEARCH/TRIAL`.
+        assignment: dimension of the new search's space → value.
+        outcome: how it would have ended in the new search (:func:`outcome_within`).
+        curve: step → its best value so far.
     """
 
     source: str
@@ -31,11 +34,17 @@ class EarlierTrial:
 
 
 def outcome_within(steps: int, outcome: Outcome, *, reached: int, by_patience: bool) -> Outcome:
-    """How a trial that ended with ``outcome`` after ``reached`` steps stands in a search of others.
+    """How an earlier search's trial would have ended in a search with another length of training.
 
-    What went beyond this search's ``steps`` had come through them. What completed before has never
-    run their length, so it can only be told as pruned; but for one that its patience stopped, where
-    that holds in this search too (``by_patience``).
+    A trial that went beyond the new length counts as completed. A trial that completed before it
+    has not run the new search's full length, so it counts as pruned; unless its own patience
+    stopped it, and would have done so in the new search, too. All others keep their outcome.
+
+    Args:
+        steps: length of a trial in the new search.
+        outcome: how the trial ended in its own search.
+        reached: the step at which it ended.
+        by_patience: whether its patience stopped it, and the new search has the same.
     """
     if reached > steps:
         return "completed"

@@ -1,0 +1,286 @@
+"""Opening the study of a search: it is found or begun, claimed, prepared and checked.
+
+This is the only place where a study is written before its first proposal. It lies in a journal
+file, or in a database that many searches may share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+
+from gan_tune.errors import Fault, SpaceError, StorageError
+from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database
+from gan_tune.searching.study.journal import UNREADABLE_JOURNAL, Journal, mend_journal
+from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_optuna
+from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
+from gan_tune.searching.study.settings import DIRECTIONS, WARM_START, own_study, own_trials
+from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.telling import HEALTH, told_of
+from gan_tune.searching.study.warm_start import EarlierTrial
+from gan_tune.space import SearchSpace, changes
+
+__all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
+
+LAYOUT = 1
+"""How a study is laid out. To be raised where an older gan-tune would misread a newer study."""
+
+
+def open_study(
+    place: Path | str,
+    space: SearchSpace,
+    *,
+    name: str | None = None,
+    owner: str | None = None,
+    warm: Sequence[EarlierTrial] = (),
+    begun: bool = False,
+) -> Study:
+    """The study of a search, to go on with; it is begun where there is none.
+
+    Args:
+        place: the journal file, or the URL of a database. A journal's folder must be held by this
+            process alone (see :mod:`gan_tune.storage.lock`).
+        space: a checked space.
+        name: the study's name in the database, by default the space's.
+        owner: identifies the search's folder. Only the owner that began a study may open it, since
+            the trials are in that one's folder. None: not asked.
+        warm: trials of earlier searches, for the sampler. They are no settings of this search, and
+            they are taken in only where the study begins.
+        begun: whether trials of the search exist, so that its study must exist too.
+
+    Raises:
+        StorageError: the journal or database cannot be read or written; the study is another's, of
+            another version's layout, or lost.
+        StudyError: an SQLite database stays locked.
+        SpaceError: the study is of another space than the one given; says what has changed.
+    """
+    name = name or space.name
+    with quiet_optuna():
+        if isinstance(place, Path):
+            stored, journal = _open_journal(place, space, begun)
+        else:
+            stored, journal = _open_database(place, space, name, begun), None
+        _check_layout(stored, place)
+        if owner is not None:
+            _claim(stored, place, owner)
+        if "space" not in stored.user_attrs:
+            _prepare(stored, space, warm)
+    _check_space(stored, space, name)
+    return Study(stored, space, journal)
+
+
+def _open_journal(path: Path, space: SearchSpace, begun: bool) -> tuple[optuna.Study, Journal]:
+    mend_journal(path)
+    if begun and not (path.exists() and path.stat().st_size):  # Optuna would make a new one
+        raise _lost(f"storage: {path}, the study of this search,")
+    try:
+        journal = Journal(path)
+        storage = JournalStorage(journal)
+        known = optuna.get_all_study_names(storage)  # the space may have another name by now
+        return _load(storage, space, known[0] if known else space.name), journal
+    except UNREADABLE_JOURNAL as error:
+        raise StorageError(f"storage: cannot use the study {path}: {error}") from None
+
+
+def _open_database(url: str, space: SearchSpace, name: str, begun: bool) -> optuna.Study:
+    try:
+        storage = open_database(url)
+        if begun and name not in optuna.get_all_study_names(storage):
+            raise _lost(f"search.study: the study {name} in {url}")
+        return _load(storage, space, name)
+    except UNREADABLE_DATABASE as error:
+        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        raise StorageError(f"search.study: cannot use {url}: {reason}") from None
+
+
+def _load(storage: BaseStorage, space: SearchSpace, name: str) -> optuna.Study:
+    return optuna.create_study(
+        storage=storage,
+        sampler=_first_sampler(space),
+        study_name=name,
+        directions=[DIRECTIONS[one.mode] for one in space.objectives],
+        load_if_exists=True,
+    )
+
+
+def _first_sampler(space: SearchSpace) -> BaseSampler:
+    search = space.search
+    return build_sampler(search.sampler, search_seed=search.seed, proposal=0)
+
+
+# ---------------------------------------------------------------- whose it is, and of what
+
+
+def _claim(study: optuna.Study, place: Path | str, owner: str) -> None:
+    """Note whose study this is, or refuse it.
+
+    Raises:
+        StorageError: it is another's.
+    """
+    known = study.user_attrs.get("owner")
+    is_anothers = bool(study.get_trials(deepcopy=False)) if known is None else known != owner
+    if is_anothers:
+        raise StorageError(
+            f"{_which(study, place)} belongs to a search in another folder; use another --name"
+        )
+    if known is None:
+        study.set_user_attr("owner", owner)
+
+
+def _check_layout(study: optuna.Study, place: Path | str) -> None:
+    """Refuse a study that another version of gan-tune lays out otherwise."""
+    layout = study.user_attrs.get("layout", LAYOUT)  # missing: the study is only just being begun
+    if layout != LAYOUT:
+        raise StorageError(
+            f"{_which(study, place)} must have layout {LAYOUT}, but has {layout}, of another "
+            "version of gan-tune; go on with that one, or use another --name"
+        )
+
+
+def _check_space(study: optuna.Study, space: SearchSpace, name: str) -> None:
+    """Refuse a space that is not the one with which the study began."""
+    known = study.user_attrs
+    if known["space"] != space.digest:
+        was = json.loads(known["space_blocks"]) if "space_blocks" in known else None
+        raise changed_space(name, space, was)
+
+
+def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None) -> SpaceError:
+    """The refusal of a space that is not the one its search began with.
+
+    ``was`` are the :attr:`SearchSpace.decisive` blocks then, None where they were not kept.
+    """
+    rule = (
+        "the space has changed since this search began; use --fresh, "
+        f"--warm-start {search}, or another --name"
+    )
+    found = [] if was is None else changes(was, space.decisive)
+    return SpaceError([Fault("", rule), *found], source=search)
+
+
+def _which(study: optuna.Study, place: Path | str) -> str:
+    """A study and where it is, as messages begin."""
+    if isinstance(place, Path):
+        return f"storage: the study {place}"
+    return f"search.study: the study {study.study_name} in {place}"
+
+
+def _lost(study: str) -> StorageError:
+    """The refusal of a search whose trials are there and whose study is not."""
+    return StorageError(
+        f"{study} is gone, but its trials are there; restore it, or begin anew with --fresh"
+    )
+
+
+# ---------------------------------------------------------------- how it begins
+
+
+def _prepare(study: optuna.Study, space: SearchSpace, warm: Sequence[EarlierTrial]) -> None:
+    """Write what a study begins with: its first settings, earlier searches' trials, its space.
+
+    A kill may come at any point of this. The next command does what is missing; the space's digest
+    is written last and says that all is there.
+    """
+    enqueued = {json.dumps(enqueued_params(trial)) for trial in own_trials(study)}
+    starts = space.start_assignments()
+    if warm:
+        starts[:1] = [_cold_start(study, space, starts[0] if starts else {})]
+    for assignment in starts:
+        if json.dumps(assignment) not in enqueued:
+            study.enqueue_trial(assignment)
+    _add_earlier(study, space, warm)
+    if len(space.objectives) > 1:
+        study.set_metric_names([one.metric for one in space.objectives])
+    study.set_user_attr("layout", LAYOUT)
+    study.set_user_attr("space_blocks", json.dumps(space.decisive))
+    study.set_user_attr("space", space.digest)
+
+
+def _cold_start(study: optuna.Study, space: SearchSpace, start: dict[str, Any]) -> dict[str, Any]:
+    """The first setting, complete, as it would be without a warm start.
+
+    The gain is measured against it, so it must owe nothing to earlier searches.
+    """
+    cold = optuna.create_study(sampler=_first_sampler(space), directions=study.directions)
+    cold.enqueue_trial(start)
+    trial = cold.ask()
+    space.sample(trial, seed=0)
+    return trial.params
+
+
+def _add_earlier(study: optuna.Study, space: SearchSpace, warm: Iterable[EarlierTrial]) -> None:
+    """Add earlier searches' trials beside the settings of this one."""
+    there = {trial.user_attrs.get(WARM_START) for trial in study.get_trials(deepcopy=False)}
+    # Completed ones first: what is unsound may be told with the worst of their values.
+    for trial in sorted(warm, key=lambda trial: trial.outcome != "completed"):
+        if trial.source not in there:  # it is there if a command was killed in the midst of this
+            study.add_trial(_as_optunas(trial, study, space))
+
+
+def _as_optunas(trial: EarlierTrial, study: optuna.Study, space: SearchSpace) -> FrozenTrial:
+    """An earlier search's trial as Optuna would hold it, had this search run it."""
+    fixed = FixedTrial(dict(trial.assignment))
+    space.sample(fixed, seed=0)
+    values = [] if trial.value is None else [trial.value]
+    told = told_of(
+        trial.outcome,
+        values,
+        space.objectives,
+        reads_constraints=SAMPLERS[space.search.sampler.name].reads_constraints,
+        completed=_completed(study),
+    )
+    # Optuna gives a pruned trial the value of its last report, so it has one here, too.
+    is_pruned = told.state == TrialState.PRUNED
+    return optuna.trial.create_trial(
+        state=told.state,
+        values=(values or None) if is_pruned else told.values,
+        params=fixed.params,
+        distributions=fixed.distributions,
+        intermediate_values=dict(trial.curve),
+        constraints={HEALTH: told.health or 0.0},
+        user_attrs={WARM_START: trial.source},
+    )
+
+
+def _completed(study: optuna.Study) -> list[list[float]]:
+    """The values of all complete trials."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [trial.values for trial in complete]
+
+
+# ---------------------------------------------------------------- only to look
+
+
+def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:
+    """A search's study, for onlookers: nothing is locked or written.
+
+    Another process may go on with it meanwhile. A journal's last line is left out while it is not
+    whole. A journal holds one study; in a database it goes by its ``name``.
+
+    Raises:
+        StorageError: there is no such study, it cannot be read, or it is of another version's
+            layout.
+    """
+    if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
+        raise StorageError(f"storage: no study {place}; it lies where the search was started")
+    try:
+        with quiet_optuna():
+            storage = (
+                JournalStorage(JournalFileBackend(str(place)))
+                if isinstance(place, Path)
+                else RDBStorage(place)
+            )
+            stored = optuna.load_study(study_name=name, storage=storage)
+            _check_layout(stored, place)
+            seen = own_study(stored, copied=True)
+    except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
+        raise StorageError(f"storage: cannot read the study {place}: {error}") from None
+    return seen

@@ -1,0 +1,133 @@
+"""All that gan-tune takes from Optuna beyond its documented interface.
+
+No other file may use a private or an undocumented name of Optuna. What is here was read off
+Optuna 5.0.0 and is expected of all releases that `pyproject.toml` allows, `optuna>=5.0,<6`.
+`tests/test_optuna_internals.py` checks each name at the installed release.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial
+from sqlalchemy.engine import Engine
+
+__all__ = [
+    "BEST_SO_FAR_TRACE",
+    "FEASIBLE_TRACE",
+    "INFEASIBLE_HISTORY_TRACE",
+    "INFEASIBLE_TRACE",
+    "engine_of",
+    "enqueued_params",
+    "is_report",
+    "journal_line",
+    "lock_files",
+    "parallel_axes",
+    "quiet_optuna",
+    "stored_trial",
+    "trial_without_params",
+]
+
+# ---------------------------------------------------------------- trials
+
+
+def stored_trial(study: optuna.Study, frozen: FrozenTrial) -> Trial:
+    """A trial of a study, to be suggested, reported or told.
+
+    Optuna hands such a trial out only once, by ``study.ask``. It must be made again where an
+    earlier process has asked. (`FrozenTrial._trial_id`; the constructor of `Trial`.)
+    """
+    return Trial(study, frozen._trial_id)
+
+
+def trial_without_params(study: optuna.Study, frozen: FrozenTrial) -> Trial:
+    """A stored trial as it was before any parameter was suggested; the storage is not changed.
+
+    (`Trial._cached_frozen_trial`: where `Trial.suggest_*` looks for what is known already.)
+    """
+    fresh = copy(frozen)
+    fresh.params, fresh.distributions = {}, {}
+    trial = stored_trial(study, frozen)
+    trial._cached_frozen_trial = fresh
+    return trial
+
+
+def enqueued_params(frozen: FrozenTrial) -> dict[str, Any]:
+    """The parameters with which a trial was enqueued; none for one that was not.
+
+    (The system attribute `fixed_params`.)
+    """
+    return dict(frozen.system_attrs.get("fixed_params", {}))
+
+
+# ---------------------------------------------------------------- storages
+
+
+def is_report(log: Mapping[str, Any]) -> bool:
+    """Whether an entry of a journal is a trial's report. (The key `intermediate_value`.)"""
+    return "intermediate_value" in log
+
+
+def journal_line(log: Mapping[str, Any]) -> bytes:
+    """An entry of a journal as a line of the file, as `JournalFileBackend` writes and reads it."""
+    return json.dumps(log, separators=(",", ":")).encode() + b"\n"
+
+
+def lock_files(journal: Path) -> list[Path]:
+    """The lock files that are there of a journal.
+
+    (`JournalFileSymlinkLock` makes `NAME.lock`. It renames it to `NAME.lockUUID.rename`, in earlier
+    releases to `NAME.lock.rename`, before it deletes it.)
+    """
+    return list(journal.parent.glob(glob.escape(journal.name) + ".lock*"))
+
+
+def engine_of(storage: RDBStorage) -> Engine:
+    """SQLAlchemy's engine of a database. (`RDBStorage.engine`.)"""
+    return storage.engine
+
+
+# ---------------------------------------------------------------- figures
+
+INFEASIBLE_HISTORY_TRACE = "Infeasible Trial"
+"""Name of the trace of infeasible trials in `plot_optimization_history`."""
+
+BEST_SO_FAR_TRACE = "Best Value"
+"""Name of the trace of the best value so far in `plot_optimization_history`."""
+
+FEASIBLE_TRACE, INFEASIBLE_TRACE = "Feasible", "Infeasible"
+"""Names of the traces of `plot_parallel_coordinate`."""
+
+
+def parallel_axes(target: str, params: Sequence[str]) -> list[str]:
+    """The axes of `plot_parallel_coordinate`, left to right, by their whole names.
+
+    Optuna cuts their names to 20 characters, which leaves long paths alike.
+    """
+    return [target, *sorted(params)]
+
+
+# ---------------------------------------------------------------- messages
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log lines and its warnings of experimental features off the screen.
+
+    What a sampler cannot do is said when a space is checked.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # CMA-ES does not read constraints: an unsound trial is told to it with a bad value instead.
+        warnings.filterwarnings("ignore", message=".*CmaEsSampler will not use them")
+        yield

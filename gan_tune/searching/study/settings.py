@@ -1,0 +1,173 @@
+"""What a study knows of its settings, read back: how each ended, its values, the Pareto front.
+
+Nothing here changes a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from gan_tune.config import Objective
+from gan_tune.words.outcomes import Outcome
+
+__all__ = [
+    "CURVE",
+    "DIRECTIONS",
+    "FIRST_SETTING",
+    "OUTCOME",
+    "REPLICATES",
+    "WARM_START",
+    "OptunaStudy",
+    "ReportedValue",
+    "Setting",
+    "curve",
+    "further_values",
+    "is_own",
+    "objective_of",
+    "own_study",
+    "own_trials",
+    "pareto_front",
+    "reports_of",
+    "settings_of",
+]
+
+OptunaStudy: TypeAlias = optuna.Study
+"""Optuna's own study, for those who pass it on and must not import Optuna."""
+
+FIRST_SETTING = 0
+"""Number of the setting against which the gain of a search is measured."""
+
+OUTCOME = "outcome"
+"""User attribute of a trial: how it ended."""
+
+CURVE = "curve"
+"""User attribute of a trial: its reports, where several objectives keep Optuna from holding them.
+"""
+
+REPLICATES = "replicates"
+"""User attribute of a trial: the best values of a setting's replicates, where there are several."""
+
+WARM_START = "warm_start"
+"""User attribute of a trial that is an earlier search's: `SEARCH/TRIAL`."""
+
+DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+"""Mode of an objective → Optuna's direction."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that was tried.
+
+    Attributes:
+        number: counted from 0, in the order in which settings were decided.
+        outcome: how it ended; None while it has not.
+        value: the best so far of its trial, or the mean of ``values``. None: there was never a
+            finite one.
+        steps: how many it took. With several replicates, neither this nor ``value`` counts what was
+            cut off another replicate.
+        values: the bests of the replicates that ran to their end, where there are several.
+    """
+
+    number: int
+    outcome: Outcome | None
+    value: float | None
+    steps: int
+    values: tuple[float | None, ...] = ()
+
+
+class ReportedValue(NamedTuple):
+    """One value that Optuna has heard: a setting's best so far at a step."""
+
+    setting: int
+    step: int
+    best: float
+
+
+def is_own(trial: FrozenTrial) -> bool:
+    """Whether a trial is a setting of its study's search, and not an earlier search's."""
+    return WARM_START not in trial.user_attrs
+
+
+def own_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials of a search itself; a setting's number is its place in this list."""
+    return [trial for trial in study.get_trials(deepcopy=False) if is_own(trial)]
+
+
+def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
+    """The study with this search's settings alone, numbered without gaps.
+
+    It is the study itself where nothing is left out, unless it is to be ``copied``.
+    """
+    own = own_trials(study)
+    if len(own) == len(study.get_trials(deepcopy=False)) and not copied:
+        return study
+    alone = optuna.create_study(directions=study.directions)
+    if study.metric_names is not None:
+        alone.set_metric_names(study.metric_names)
+    alone.add_trials(own)
+    return alone
+
+
+def objective_of(study: optuna.Study) -> Objective:
+    """The first objective of a study. Its metric is named only where there are several."""
+    names = study.metric_names or ["value"]
+    is_min = study.directions[0] == DIRECTIONS["min"]
+    return Objective(metric=names[0], mode="min" if is_min else "max")
+
+
+def curve(trial: FrozenTrial) -> dict[int, float]:
+    """A trial's values so far by the first objective: step → value."""
+    stored = trial.user_attrs.get(CURVE)
+    if stored is None:
+        return trial.intermediate_values
+    return {int(step): value for step, value in stored.items()}
+
+
+def settings_of(study: optuna.Study) -> list[Setting]:
+    """Every setting of a search that was handed out, in order."""
+    return [
+        Setting(
+            number=number,
+            outcome=trial.user_attrs.get(OUTCOME),
+            # Values are the best so far, so the last one is the setting's.
+            value=curve(trial).get(max(curve(trial), default=0)),
+            steps=max(curve(trial), default=0),
+            values=tuple(trial.user_attrs.get(REPLICATES, ())),
+        )
+        for number, trial in enumerate(own_trials(study))
+        if trial.state != TrialState.WAITING
+    ]
+
+
+def reports_of(study: optuna.Study) -> Iterator[ReportedValue]:
+    """All reports of a search, step by step, to rebuild a stopping rule."""
+    reports = (
+        ReportedValue(setting, step, value)
+        for setting, trial in enumerate(own_trials(study))
+        for step, value in curve(trial).items()
+    )
+    yield from sorted(reports, key=lambda report: (report.step, report.setting))
+
+
+def further_values(trial: FrozenTrial, study: optuna.Study) -> dict[str, float]:
+    """A completed trial's values of the objectives after the first, by metric."""
+    names = study.metric_names or []
+    return dict(zip(names[1:], (trial.values or [])[1:], strict=False))
+
+
+def pareto_front(study: optuna.Study) -> list[FrozenTrial]:
+    """The sound settings that no other beats in one objective without losing in another.
+
+    Empty for a study of one objective.
+    """
+    if len(study.directions) == 1 or not study.get_trials(
+        deepcopy=False, states=(TrialState.COMPLETE,)
+    ):
+        return []
+    return study.best_trials

@@ -1,0 +1,75 @@
+"""What Optuna is told when a setting ends: its state, its values and whether it was sound.
+
+The table of outcomes is :data:`gan_tune.words.outcomes.OUTCOMES`. This file puts a row of it into
+Optuna's terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from gan_tune.config import Objective
+from gan_tune.words.outcomes import OUTCOMES, UNSOUND, Outcome
+
+__all__ = ["HEALTH", "Told", "told_of", "worst_values"]
+
+HEALTH = "health"
+"""Name of the Optuna constraint that is 0 for sound trials, 1 for diverged and collapsed ones."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What Optuna is told of a setting that has ended.
+
+    Attributes:
+        state: of Optuna's trial.
+        values: one for each objective where the state is COMPLETE, otherwise None.
+        health: the constraint :data:`HEALTH`; None for a failed trial, which was never judged.
+    """
+
+    state: TrialState
+    values: list[float] | None
+    health: float | None
+
+
+def told_of(
+    outcome: Outcome,
+    values: Sequence[float],
+    objectives: Sequence[Objective],
+    *,
+    reads_constraints: bool,
+    completed: Sequence[Sequence[float]],
+) -> Told:
+    """What Optuna is told of a setting that ended with this outcome.
+
+    Args:
+        outcome: how it ended.
+        values: its finite values, in the order of the objectives; some may be missing.
+        objectives: of the search.
+        reads_constraints: whether the sampler reads the constraints of pruned trials. One that
+            does not hears of an unsound setting as complete with the worst values so far.
+            Otherwise it would propose the like again.
+        completed: the values of all complete trials so far, one for each objective.
+    """
+    health = None if outcome == "failed" else float(outcome in UNSOUND)
+    if outcome in UNSOUND and not reads_constraints:
+        worst = worst_values(completed, objectives)
+        return Told(TrialState.PRUNED if worst is None else TrialState.COMPLETE, worst, health)
+    if outcome != "completed":
+        return Told(TrialState[OUTCOMES[outcome].optuna_state], None, health)
+    if len(values) < len(objectives):
+        return Told(TrialState.FAIL, None, health)  # Optuna takes all values of a trial or none
+    return Told(TrialState.COMPLETE, list(values), health)
+
+
+def worst_values(
+    completed: Sequence[Sequence[float]], objectives: Sequence[Objective]
+) -> list[float] | None:
+    """The worst value of each objective among complete trials, None where there is none."""
+    if not completed:
+        return None
+    by_objective = zip(objectives, zip(*completed, strict=True), strict=True)
+    return [max(values, key=objective.cost) for objective, values in by_objective]
