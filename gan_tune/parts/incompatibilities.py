@@ -21,6 +21,7 @@ from gan_tune.gan.penalties import PENALTIES, applies_to
 from gan_tune.metrics import METRICS
 from gan_tune.parts.network_traits import anatomy, is_own
 from gan_tune.parts.trial_data import dataset_of
+from gan_tune.space.ranges import Choice, NumberRange
 
 __all__ = [
     "ADVICE",
@@ -406,15 +407,15 @@ ADVICE: tuple[Incompatibility, ...] = (
 
 
 def _choices(ranges: Sequence[Ranged]) -> bool:
-    return any(one.kind == "choice" for one in ranges)
+    return any(isinstance(one, Choice) for one in ranges)
 
 
 def _conditional(ranges: Sequence[Ranged]) -> bool:
     return any(one.conditions for one in ranges)
 
 
-def _numbers(ranges: Sequence[Ranged]) -> list[Ranged]:
-    return [one for one in ranges if one.kind != "choice"]
+def _numbers(ranges: Sequence[Ranged]) -> list[NumberRange]:
+    return [one for one in ranges if isinstance(one, NumberRange)]
 
 
 def _generator_varies(ranges: Sequence[Ranged]) -> bool:

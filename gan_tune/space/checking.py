@@ -25,16 +25,8 @@ from gan_tune.config import (
 from gan_tune.errors import ConfigError, Fault
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.nested_form import Cause, nested_form
-from gan_tune.space.ranges import (
-    Branch,
-    Dimension,
-    Scalar,
-    dimensions_of,
-    same,
-    settle,
-    under,
-    word,
-)
+from gan_tune.space.nodes import Branch, dimensions_of, settle, under
+from gan_tune.space.ranges import Choice, Dimension, Scalar, same, word
 from gan_tune.space.start_from import Match, Mismatch
 from gan_tune.words.wording import shown, unknown_key
 
@@ -71,7 +63,7 @@ class SpaceCheck:
         tree = settle(self.root, lambda d: values.get(d.name, d.values[0]), names)
         return {**tree, **self.fixed}, names
 
-    def draft(self, values: Mapping[str, Scalar]) -> Draft:
+    def draft(self, values: Mapping[str, Scalar]) -> Draft[TrialConfig]:
         """The trial config of values for some dimensions, the base for all others."""
         tree, _ = self.settled(values)
         return TrialConfig.draft(tree, self.catalogue)
@@ -328,7 +320,7 @@ def _at(tree: Any, steps: Sequence[str]) -> Any:
 
 def _what_is_new(fault: Fault, tried: Tried) -> tuple[str, ...]:
     """What tells a fault from others: of a range, both ends may break one rule."""
-    options = any(dimension.kind == "choice" for dimension, _ in tried)
+    options = any(isinstance(dimension, Choice) for dimension, _ in tried)
     return (fault.path, fault.rule, fault.given) if options else (fault.path, fault.rule)
 
 

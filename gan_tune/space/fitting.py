@@ -13,18 +13,8 @@ from itertools import combinations
 from typing import Any
 
 from gan_tune.config import BOTH, CollapseRule, DivergenceRule, Objective, Part, TrialConfig
-from gan_tune.space.ranges import (
-    RANGES,
-    Branch,
-    Chooser,
-    Leaf,
-    Node,
-    Scalar,
-    Series,
-    Span,
-    dimensions_of,
-    same,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Series, Span, dimensions_of
+from gan_tune.space.ranges import Scalar, same
 
 __all__ = ["Fit", "assignments", "what_learns"]
 
@@ -115,8 +105,7 @@ def _ways(node: Node, given: Any) -> Iterator[dict[str, Scalar]]:
         case Span():
             anywhere = replace(node.dimension, step=None)
             if anywhere.broken_rule(given) is None:
-                whole = RANGES[anywhere.kind].whole
-                yield {node.name: int(given) if whole else float(given)}
+                yield {node.name: anywhere.typed(given)}
         case Series():
             if isinstance(given, (list, tuple)):
                 for places in combinations(range(len(node.items)), len(given)):

@@ -9,21 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from gan_tune.errors import Fault
-from gan_tune.space.ranges import (
-    RANGES,
-    Branch,
-    Chooser,
-    Dimension,
-    Leaf,
-    Node,
-    Option,
-    Scalar,
-    Series,
-    Span,
-    dimensions_of,
-    divides,
-    word,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span, dimensions_of
+from gan_tune.space.ranges import RANGES, Choice, NumberRange, Scalar, divides, word
 from gan_tune.words.wording import did_you_mean, shown, unknown_key
 
 __all__ = ["ELSEWHERE", "RANGE_KEYS", "parse_trial"]
@@ -164,7 +151,7 @@ class _Parser:
         self, options: Sequence[Option], at: _Spot, place: tuple[str | int, ...]
     ) -> Chooser:
         labels = tuple(option.label for option in options)
-        dimension = Dimension(at.name, "choice", place, at.conditions, options=labels)
+        dimension = Choice(name=at.name, place=place, conditions=at.conditions, options=labels)
         return Chooser(at.name, dimension, tuple(options))
 
     def labels(self, raw: Any, at: _Spot) -> list[tuple[Scalar, Any]]:
@@ -208,7 +195,16 @@ class _Parser:
             self.fault(at.name, rule, given)
             return Leaf(at.name, low)
         step = None if step is None else _as(kind, step)
-        return Span(at.name, Dimension(at.name, kind, at.place, at.conditions, low, high, step))
+        dimension = NumberRange(
+            name=at.name,
+            place=at.place,
+            conditions=at.conditions,
+            kind=kind,
+            low=low,
+            high=high,
+            step=step,
+        )
+        return Span(at.name, dimension)
 
 
 def _bounds(given: Any, kind: str) -> tuple[str | None, Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from gan_tune.space.ranges import Dimension, Scalar, same
+from gan_tune.space.ranges import Choice, Dimension, Scalar, same
 
 __all__ = ["Cause", "nested_form"]
 
@@ -45,7 +45,7 @@ def _option(
     chosen = [
         (cause.dimension, cause.good if i == turn else (cause.bad,))
         for i, cause in enumerate(causes[: turn + 1])
-        if i == turn or cause.dimension.kind == "choice"  # of a range not just one end is bad
+        if i == turn or isinstance(cause.dimension, Choice)  # of a range not just one end is bad
     ]
     for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
         _narrow(narrowed, dimension, values)
@@ -58,7 +58,7 @@ def _narrow(tree: dict[str, Any], dimension: Dimension, values: Sequence[Scalar]
     here: Any = tree
     for step in above:
         here = here[step]
-    if dimension.kind != "choice":
+    if not isinstance(dimension, Choice):
         here[last] = values[0]
         return
     spreads = last == "choice"

@@ -15,7 +15,8 @@ from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space.blocks import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
 from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
-from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
+from gan_tune.space.nodes import Branch, dimensions_of, settle
+from gan_tune.space.ranges import Choice, Dimension, Scalar, Suggest
 from gan_tune.space.reading import apply_overrides, read_space
 from gan_tune.words.wording import did_you_mean, shown
 
@@ -173,7 +174,7 @@ class SearchSpace:
 
         def decide(dimension: Dimension) -> Any:
             value = assignment.get(dimension.name, dimension.values[0])
-            if dimension.kind == "choice" and dimension.name in assignment:
+            if isinstance(dimension, Choice) and dimension.name in assignment:
                 found[dimension.name] = value
             return value
 

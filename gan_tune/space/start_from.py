@@ -7,18 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gan_tune.config import BOTH
-from gan_tune.space.ranges import (
-    Branch,
-    Chooser,
-    Leaf,
-    Node,
-    Option,
-    Scalar,
-    Series,
-    Span,
-    same,
-    word,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span
+from gan_tune.space.ranges import Scalar, same, word
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]
@@ -146,8 +136,7 @@ def _match_span(node: Span, given: Any, place: Place) -> Match:
     rule = node.dimension.broken_rule(given)
     if rule is not None:
         return _mismatch(place, rule, given)
-    value = int(given) if isinstance(node.dimension.low, int) else float(given)
-    return Match({node.name: value})
+    return Match({node.name: node.dimension.typed(given)})
 
 
 def _match_series(node: Series, given: Any, place: Place) -> Match:
