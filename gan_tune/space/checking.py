@@ -313,8 +313,14 @@ def _name_in_file(path: str, names: Mapping[str, str], tree: Mapping[str, Any]) 
 
 
 def _at(tree: Any, steps: Sequence[str]) -> Any:
+    """What lies at some steps of a tree; None where a key holds a dot, so that nothing does."""
     for step in steps:
-        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+        if isinstance(tree, list):
+            tree = tree[int(step)]
+        elif step in tree:
+            tree = tree[step]
+        else:
+            return None
     return tree
 
 

@@ -27,6 +27,9 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 )
 """Fields of a trial config that a space file decides elsewhere."""
 
+MOST_OPTIONS = 1000
+"""Of one choice: each option is tried when a space is checked."""
+
 MEASURED_ALIKE = "must be the same for every trial: no range, and in no option"
 
 
@@ -158,6 +161,10 @@ class _Parser:
         """The options of a choice, each with what it is called; labels are taken off them."""
         if not isinstance(raw, list) or not raw:
             self.fault(at.name, "a choice must be a list of one or more options", raw)
+            return []
+        if len(raw) > MOST_OPTIONS:
+            rule = f"a choice must have at most {MOST_OPTIONS} options, but has {len(raw)}"
+            self.fault(at.name, rule, raw)
             return []
         found: list[tuple[Scalar, Any]] = []
         for i, value in enumerate(raw):

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from gan_tune.space.ranges import Choice, Dimension, Scalar, same
+from gan_tune.space.yaml_text import write_line
 
 __all__ = ["Cause", "nested_form"]
 
@@ -87,7 +86,4 @@ def _labelled(option: Any, turn: int) -> Any:
 
 
 def _one_line(tree: Any) -> str:
-    text = yaml.safe_dump(
-        tree, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
-    )
-    return str(text).strip().removeprefix("{").removesuffix("}")
+    return write_line(tree).removeprefix("{").removesuffix("}")

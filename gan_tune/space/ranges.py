@@ -222,7 +222,7 @@ def same(a: Any, b: Any) -> bool:
 def divides(step: float, length: float) -> bool:
     """Whether a length is so many whole steps, but for rounding."""
     steps = length / step
-    return abs(steps - round(steps)) <= 1e-6 * max(1.0, abs(steps))
+    return math.isfinite(steps) and abs(steps - round(steps)) <= 1e-6 * max(1.0, abs(steps))
 
 
 def word(value: Scalar) -> str:
