@@ -146,7 +146,7 @@ def test_defaults_are_filled_in_and_values_take_the_arguments_type() -> None:
         ),
         (
             changed(gradient_clip="none", generator_gradient_clip="none"),
-            "generator_gradient_clip: must not stand beside gradient_clip: 'none'",
+            "generator_gradient_clip: cannot be given together with gradient_clip: 'none'",
         ),
         (changed(generator="mine:Nothing", steps=1), "generator.name: the import path leads to"),
         (changed(generator="mine:Net"), "generator.latent: mine:Net needs latent"),

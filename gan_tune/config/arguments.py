@@ -21,7 +21,7 @@ __all__ = ["Argument", "is_json", "signature_arguments"]
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a part: what it accepts, and its default (`required` where it has none)."""
+    """One argument of a part: what it accepts, and its default (`required` if it has none)."""
 
     name: str
     annotation: Any
@@ -41,7 +41,7 @@ class Argument:
         return adapter.validate_json(json.dumps(value), strict=True)
 
     def example(self) -> Any:
-        """Some value that fits, None where none of the simplest does."""
+        """Some value that fits; None if none of a few simple values does."""
         for value in (0.5, 1, 2, "x", [1], True):
             try:
                 return self.check(value)
@@ -59,9 +59,9 @@ def signature_arguments(
 ) -> dict[str, Argument]:
     """A part's arguments, read off its signature: the keyword-only ones of our own parts.
 
-    A given ``skip`` is for a user's part: all parameters but the first ``skip`` count. Annotations
-    may carry bounds (`Annotated[float, Gt(0)]`), which are then enforced. Without one, anything
-    goes.
+    For a user's part, give ``skip``: all parameters after the first ``skip`` count. Bounds in an
+    annotation (`Annotated[float, Gt(0)]`) are enforced. An argument without an annotation takes
+    anything.
     """
     target = part.__init__ if inspect.isclass(part) else part
     try:

@@ -12,7 +12,7 @@ __all__ = ["Block", "CollapseRule", "DivergenceRule", "InstanceNoise", "Lookahea
 
 
 class CollapseRule(Settings):
-    """When a generator counts as collapsed: its variety stays under a share of the data's.
+    """A generator has collapsed when its variety stays below a share of the data's.
 
     Variety is the root of the samples' total variance over that of the data, in the space of the
     metric's features (pictures) or of the points themselves; 1 is as varied as the data.
@@ -25,12 +25,12 @@ class CollapseRule(Settings):
         0.3, ge=0, le=1, description="Share of the training before which nothing counts"
     )
     reports: Whole = Field(
-        2, ge=1, description="So many reports in a row must fall under the share"
+        2, ge=1, description="Number of reports in a row that must fall under the share"
     )
 
 
 class DivergenceRule(Settings):
-    """When training counts as diverged: a non-finite value, or one beyond these limits."""
+    """Training has diverged when a value is not finite or exceeds one of these limits."""
 
     max_logit: Number = Field(1e5, gt=0, description="Largest |logit| of the discriminator")
     max_gradient_norm: Number = Field(
@@ -39,14 +39,14 @@ class DivergenceRule(Settings):
 
 
 class Block(Settings):
-    """A block schedule: so many steps of both players, then so many of the generator alone."""
+    """A block schedule: some steps of both players, then some of the generator alone."""
 
     both: Whole = Field(1, ge=1, description="Generator steps with discriminator steps before each")
     generator: Whole = Field(0, ge=0, description="Generator steps that follow on their own")
 
 
 class InstanceNoise(Settings):
-    """Normal noise on all that the discriminator sees (Sønderby et al. 2017), which fades."""
+    """Gaussian noise on the discriminator's inputs, which fades (Sønderby et al. 2017)."""
 
     std: Number = Field(0.0, ge=0, description="Deviation at the start, in scaled units; 0: off")
     until: Number = Field(1.0, gt=0, le=1, description="Share of the training where it is gone")

@@ -24,12 +24,11 @@ __all__ = ["Catalogue"]
 class Catalogue:
     """All parts by kind and name, with the rules that span several of them.
 
-    - What breaks one of the ``incompatibilities`` is refused; what goes against the ``advice`` is
-      allowed with a warning.
-    - ``search_refusals`` and ``search_advice`` are the same for what stands beside the trial: the
+    - A trial that breaks one of the ``incompatibilities`` is refused. One that goes against the
+      ``advice`` is allowed with a warning.
+    - ``search_refusals`` and ``search_advice`` are the same for the rest of a space file: the
       sampler, the stopping rule, the objectives, the budget.
-    - ``populations`` are the schedulers that propose settings themselves, beside which no sampler
-      stands.
+    - ``populations`` are the schedulers that propose settings themselves. They need no sampler.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
       with the rule that was broken.
     - ``build(config)`` constructs a config's networks without memory and returns what does not
@@ -68,10 +67,10 @@ class Catalogue:
     def resolve(self, kind: str, given: Any, path: str, faults: list[Fault]) -> Any:
         """A :class:`Part` with every argument checked and defaults filled in.
 
-        All of its arguments are JSON, since trials are recorded: a default that is not (a class, a
-        function) is left out, and the part's own signature supplies it.
+        All of its arguments are JSON, since trials are recorded. A default that is not JSON (a
+        class, a function) is left out; the part's own signature supplies it.
 
-        Faults are appended to ``faults``; then what comes back is of no further use.
+        Faults are appended to ``faults``. If there are any, the result must not be used.
         """
         if given is None and "none" in self.parts[kind]:
             given = "none"
@@ -105,7 +104,7 @@ class Catalogue:
         return Part(name=name, args=ordered)
 
     def stand_in(self, kind: str) -> Part | None:
-        """A sound part of a kind, to stand where a faulty one was given."""
+        """A sound part of a kind, to use in place of a faulty one; None if there is none."""
         for name, arguments in self.parts[kind].items():
             args = {a.name: a.example() if a.required else a.default for a in arguments.values()}
             if not any(args[a.name] is None for a in arguments.values() if a.required):
@@ -115,7 +114,7 @@ class Catalogue:
     def broken_rules(
         self, config: TrialConfig, *, but: frozenset[str] = frozenset()
     ) -> list[Incompatibility]:
-        """The declared incompatibilities that a config runs into, not looking at fields ``but``."""
+        """The incompatibilities that a config breaks; the fields ``but`` are not checked."""
         return [
             rule
             for rule in self.incompatibilities
@@ -127,8 +126,8 @@ class Catalogue:
     ) -> list[Fault]:
         """What is wrong with a config whose fields are sound one by one.
 
-        The fields ``but`` hold stand-ins and are not looked at. Parts that are known not to go
-        together are not built.
+        The fields ``but`` hold stand-ins and are not checked. Parts that do not go together are not
+        built.
         """
         broken = self.broken_rules(config, but=but)
         faults = [rule.fault(config) for rule in broken]

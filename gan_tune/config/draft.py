@@ -1,7 +1,7 @@
 """From a tree of plain values to a checked model, field by field.
 
-What a model takes is read off its annotations (:mod:`gan_tune.config.parts`); which parts there are
-is asked of a catalogue.
+The annotations say what a model takes (:mod:`gan_tune.config.parts`). The catalogue says which
+parts there are.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class PartSource(Protocol):
         """A part with every argument checked; faults are appended to ``faults``."""
 
     def stand_in(self, kind: str) -> Part | None:
-        """A sound part of a kind, to stand where a faulty one was given."""
+        """A sound part of a kind, to use in place of a faulty one; None if there is none."""
 
 
 @dataclass(frozen=True)
 class Draft(Generic[Model]):
-    """A model under check: ``broken`` fields hold stand-ins, the others what was given.
+    """A model under check: ``broken`` fields hold stand-ins, the others the given values.
 
-    ``config`` is None where no stand-in is to be had.
+    ``config`` is None if a field has no stand-in.
     """
 
     config: Model | None
@@ -55,9 +55,9 @@ def draft(
     *,
     stand_ins: Mapping[str, Any],
 ) -> Draft[Model]:
-    """Resolve a tree field by field, with stand-ins where a field is faulty.
+    """Resolve a tree field by field. A faulty field gets a stand-in.
 
-    So one faulty field does not hide what is wrong with the others. ``parts`` has the stand-ins of
+    So one faulty field does not hide the faults of the others. ``parts`` has the stand-ins of
     parts, ``stand_ins`` those of the other fields without a default.
     """
     faults: list[Fault] = []
@@ -90,9 +90,9 @@ def field_of(fault: Fault) -> str:
 def as_written(
     model: type[BaseModel], faults: Iterable[Fault], tree: Mapping[str, Any]
 ) -> list[Fault]:
-    """The faults, each once, where the tree has them.
+    """The faults, each once, at their places in the tree.
 
-    What a word gives for both networks has its faults at the word.
+    A part that is given for both networks has its faults at the word for both.
     """
     word_of = {
         name: word
@@ -133,7 +133,7 @@ def _with_stand_ins(
 
 
 def _spread(model: type[BaseModel], tree: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """The tree with each word for both networks written out for each."""
+    """The tree with each part that is given for both networks written out for each."""
     fields = dict(tree)
     for word, names in words_for_both(model).items():
         if word not in fields:
@@ -141,7 +141,9 @@ def _spread(model: type[BaseModel], tree: Mapping[str, Any], faults: list[Fault]
         both = fields.pop(word)
         for name in names:
             if name in fields:
-                faults.append(Fault(name, f"must not stand beside {word}", shown(fields[name])))
+                faults.append(
+                    Fault(name, f"cannot be given together with {word}", shown(fields[name]))
+                )
             else:
                 fields[name] = both
     return fields

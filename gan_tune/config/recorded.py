@@ -1,4 +1,4 @@
-"""A trial as a record keeps it: dotted paths and texts, and the way back."""
+"""A trial as dotted paths and texts, as a record keeps it, and back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def recorded_tree(
 ) -> dict[str, Any]:
     """The tree of a model, read back from the texts that :func:`flatten` made of it.
 
-    Texts of anything else are passed over. A field of which nothing is recorded is left out.
+    Other texts are ignored. A field without a record is left out.
 
     Raises:
         ConfigError: a part is recorded that ``parts`` does not have.

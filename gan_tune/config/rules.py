@@ -15,9 +15,9 @@ __all__ = ["Incompatibility", "Ranged", "SearchPlan", "SearchRule", "place_and_w
 
 @dataclass(frozen=True)
 class Incompatibility:
-    """Two parts (or settings of them) that make no sound trial together, and why.
+    """Two parts (or settings of them) that do not work together, and why.
 
-    ``fields`` are the dotted places in a trial config whose settings ``clash`` looks at.
+    ``fields`` are the dotted places in a trial config that ``clash`` looks at.
     """
 
     fields: tuple[str, str]
@@ -38,7 +38,7 @@ class Incompatibility:
 
 
 def place_and_word(config: TrialConfig, place: str) -> str:
-    """A dotted place of a config with what stands there, where a word can say it."""
+    """A dotted place of a config with its value, if one word can say it."""
     word = _word_at(config, place)
     return f"{place} = {word}" if word else place
 
@@ -59,18 +59,21 @@ class Ranged(Protocol):
     """One thing a search decides, as :class:`gan_tune.space.Dimension` describes it."""
 
     @property
-    def field(self) -> str: ...
+    def field(self) -> str:
+        """The field of a trial config that it belongs to."""
+
     @property
-    def conditions(self) -> Sequence[Any]: ...
+    def conditions(self) -> Sequence[Any]:
+        """The choices above it."""
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a space is searched: who proposes and stops, what is decided, by which objectives.
+    """How a space is searched.
 
-    ``objectives`` are their metrics; ``starts`` is how many settings there are to start from, of
-    ``trials`` in all; ``seeds`` are those of each setting; ``sampler_given`` is whether the file
-    names one; ``bred`` whether the scheduler is a population.
+    ``objectives`` are metrics. ``starts`` counts the settings to start from, ``trials`` all
+    settings, ``seeds`` the seeds of each. ``sampler_given`` is whether the file names a sampler,
+    ``bred`` whether the scheduler is a population.
     """
 
     sampler: Part
@@ -87,7 +90,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class SearchRule:
-    """What a search cannot do, with what in the space file would need it."""
+    """Something that a search cannot do, and the two places in the space file that ask for it."""
 
     fields: tuple[str, str]
     reason: str

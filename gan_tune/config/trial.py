@@ -111,12 +111,12 @@ class TrialConfig(Settings):
 
     @property
     def wanted_metrics(self) -> tuple[str, ...]:
-        """The metrics to compute though they be costly: the objective's, and those to `measure`."""
+        """The metrics to compute even if costly: the objective's, and those in `measure`."""
         return (self.objective.metric, *self.measure)
 
     @property
     def report_steps(self) -> tuple[int, ...]:
-        """The steps at which a report is due, the last of them ``steps``."""
+        """The steps at which a report is due. The last one is ``steps``."""
         count = min(self.evaluations, self.steps)
         return tuple(self.steps * (i + 1) // count for i in range(count))
 
@@ -148,7 +148,7 @@ class TrialConfig(Settings):
     def from_params(cls, params: Mapping[str, str], catalogue: TrialCatalogue) -> TrialConfig:
         """:meth:`params` read back from the texts that MLflow keeps of them.
 
-        Other texts among them (the choosers) are passed over. A field that is not there has its
+        Other texts among them (the choosers) are ignored. A field that is not there has its
         default.
 
         Raises:
@@ -163,8 +163,8 @@ class TrialConfig(Settings):
         """Resolve and check a tree of plain values.
 
         A part may be given by its name alone, and a word of :data:`BOTH` for both networks.
-        The parts are then built once (without real memory) to see that they fit each other;
-        ``build=False`` leaves that out, for trees of a space that was checked.
+        The parts are then built once, on no real memory, to see whether they fit each other.
+        ``build=False`` skips that, for trees of a space that was checked.
 
         Raises:
             ConfigError: with every fault found, each at its dotted path in ``tree``.

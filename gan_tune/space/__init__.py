@@ -1,7 +1,7 @@
-"""The search-space file: a trial config in which ranges stand in place of some values.
+"""The search-space file: a trial config with ranges in place of some values.
 
-:meth:`SearchSpace.load` reads and checks a file; what it returns can be sampled through any
-object that has Optuna's ``suggest_*`` methods.
+:meth:`SearchSpace.load` reads and checks a file. Any object with Optuna's ``suggest_*`` methods can
+sample the space that it returns.
 """
 
 from __future__ import annotations

@@ -52,17 +52,17 @@ class Search(Settings):
     """
 
     sampler: Annotated[Part, PartKind("sampler")] = Field(
-        Part(name="tpe"), description="Who proposes settings"
+        Part(name="tpe"), description="What proposes settings"
     )
     scheduler: Annotated[Part, PartKind("scheduler")] = Field(
-        Part(name="asha"), description="Who stops trials early"
+        Part(name="asha"), description="What stops trials early"
     )
     seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
     seeds: Whole = Field(
         1, ge=1, description="Seeds each setting is trained with, one after the other"
     )
     prune_on: Text | None = Field(
-        None, description="Of several objectives, the one by which the scheduler stops; null: none"
+        None, description="Of several objectives, the one that the scheduler stops by; null: none"
     )
     study: Text | None = Field(
         None, description="URL of a database for the study; null: a journal in the search's folder"
@@ -74,7 +74,7 @@ SEARCH_PARTS = part_fields(Search)
 
 
 class Confirm(Settings):
-    """The best settings trained anew, on seeds that chose nothing."""
+    """The best settings are trained again, on seeds that played no part in choosing them."""
 
     top: Whole = Field(3, ge=0, description="Settings to confirm; 0: no confirmation")
     seeds: Whole = Field(3, ge=1, description="Fresh seeds for each of them")
@@ -110,7 +110,7 @@ class SpaceFile(Settings):
     description: Text = Field("", description="What the space is for, in a sentence")
     objective: Objectives = Field(
         (Objective(),),
-        description="What the search improves; of several the first decides who is the champion",
+        description="What the search improves; the first objective decides the champion",
     )
     budget: Budget = Field(description="How much the search may spend")
     search: Search = Field(Search(), description="How settings are proposed and trials stopped")
@@ -118,7 +118,7 @@ class SpaceFile(Settings):
     resources: Resources = Field(Resources(), description="What one trial occupies")
     trial: dict[str, Any] = Field(description="A trial config, with ranges in place of some values")
     start_from: tuple[dict[str, Any], ...] = Field(
-        (), description="Settings to try first; what they leave out is sampled"
+        (), description="Settings to try first; anything they leave out is sampled"
     )
 
     @field_validator("name")
@@ -131,9 +131,9 @@ class SpaceFile(Settings):
 
 
 def outside_trial(file: SpaceFile) -> dict[str, Any]:
-    """The fields of a trial config that stand outside the file's `trial`.
+    """The fields of a trial config that a file has outside `trial`.
 
-    Objectives beside the first are measured like what `measure` names.
+    Objectives after the first are measured like those that `measure` names.
     """
     first, *further = file.objective
     fields = {

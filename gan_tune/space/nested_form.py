@@ -1,4 +1,4 @@
-"""The nested form of a space: settings that do not go together, put into options of one choice."""
+"""The nested form of a space: settings that do not go together become options of one choice."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Cause:
 
 
 def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
-    """One line of YAML to stand in `trial` for the fields of ``causes``, which avoids their clash.
+    """One line of YAML that replaces the fields of ``causes`` in `trial` and avoids their clash.
 
-    One option for each cause: there it keeps to its good values, those before it to their bad one.
+    It has one option for each cause, in which that cause has its good values and the causes before
+    it have their bad one.
     """
     fields = list(dict.fromkeys(str(cause.dimension.place[0]) for cause in causes))
     options = [_option(raw, fields, causes, turn) for turn in range(len(causes))]

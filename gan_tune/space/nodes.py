@@ -48,7 +48,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Branch:
-    """A mapping; the items of an option of ``spread`` (a choice of branches) are put beside."""
+    """A mapping. The items of the chosen option of ``spread``, a choice of branches, are added."""
 
     name: str
     items: Mapping[str, Node]
@@ -65,7 +65,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a choice: how Optuna calls it, and what it stands for."""
+    """One option of a choice: its label for Optuna, and its node."""
 
     label: Scalar
     node: Node
@@ -80,7 +80,7 @@ class Chooser:
     options: tuple[Option, ...]
 
     def option(self, label: Any) -> Option:
-        """The option of that label, which must be one of the dimension's."""
+        """The option with that label, which must be one of the dimension's."""
         return next(option for option in self.options if same(option.label, label))
 
 

@@ -38,7 +38,7 @@ MAKEABLE: Mapping[str, tuple[str, ...]] = {
 def apply_overrides(
     tree: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, Any], list[Override], list[Fault]]:
-    """A copy of a space with each `PATH=VALUE` put in, what was overridden, and what is wrong."""
+    """A copy of a space with each `PATH=VALUE` put in, the overrides, and the faults."""
     result: dict[str, Any] = PlainCopy().copy(tree)
     done: list[Override] = []
     faults: list[Fault] = []

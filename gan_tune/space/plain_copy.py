@@ -30,8 +30,12 @@ class PlainCopy:
         """The value with dicts, lists, text, numbers, booleans and None; ``path`` is its place."""
         self.values += 1
         if self.values > MOST_VALUES or depth > DEEPEST:
-            # Reported once: aliases may repeat a tree endlessly.
-            big = "must not hold so many values" if depth <= DEEPEST else "is nested too deeply"
+            # Reported once: aliases may repeat a tree without end.
+            big = (
+                f"must have at most {MOST_VALUES} values"
+                if depth <= DEEPEST
+                else "is nested too deeply"
+            )
             if not any(fault.rule == big for fault in self.faults):
                 self.faults.append(Fault(path, big))
             return None

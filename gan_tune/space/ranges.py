@@ -36,13 +36,16 @@ class Suggest(Protocol):
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float: ...
+    ) -> float:
+        """A real number from ``low`` to ``high``, both included."""
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int: ...
+    ) -> int:
+        """A whole number from ``low`` to ``high``, both included."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        """One of ``choices``."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def divides(step: float, length: float) -> bool:
-    """Whether a length is so many whole steps, but for rounding."""
+    """Whether a length is a whole number of steps, apart from rounding."""
     steps = length / step
     return math.isfinite(steps) and abs(steps - round(steps)) <= 1e-6 * max(1.0, abs(steps))
 

@@ -37,7 +37,7 @@ def read_space(source: str | Path | Mapping[str, Any]) -> SpaceText:
     """Read a space from a file, a shipped space's bare name, or a mapping.
 
     Raises:
-        SpaceError: the file is missing, unreadable or no YAML mapping.
+        SpaceError: the file is missing, unreadable or not a YAML mapping.
     """
     if isinstance(source, Mapping):
         tree = _mapping_of(source, "")
@@ -88,7 +88,7 @@ def _text_of(path: Path, source: str) -> str:
 
 def _mapping_of(loaded: Any, source: str) -> dict[str, Any]:
     copier = PlainCopy()
-    tree = copier.copy(loaded)  # before anything is shown: aliases may repeat a tree endlessly
+    tree = copier.copy(loaded)  # before anything is shown: aliases may repeat a tree without end
     if not copier.faults and not isinstance(tree, dict):
         copier.faults.append(Fault("", "a search space must be a mapping", shown(loaded)))
     if copier.faults:

@@ -108,7 +108,7 @@ class _Resolver(VersionedResolver):
 
 
 class _Constructor(SafeConstructor):
-    """Makes plain values, notes every double key, and words what a tag cannot read."""
+    """Makes plain values, notes every double key, and says in words what a tag cannot read."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
