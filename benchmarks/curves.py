@@ -23,7 +23,8 @@ from sklearn.model_selection import KFold
 from gan_tune.config import CollapseRule
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.space import SearchSpace
-from gan_tune.space.ranges import Dimension, Scalar, Suggest, settle
+from gan_tune.space.nodes import settle
+from gan_tune.space.ranges import Choice, Dimension, NumberRange, Scalar, Suggest
 
 SPACE = Path(__file__).with_name("surrogate.yaml")
 CURVES = SPACE.with_suffix(".jsonl")
@@ -159,7 +160,7 @@ class Nearest:
     def __init__(self, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> None:
         self.curves = curves
         self._dimensions = dimensions
-        self._choosers = np.array([dimension.kind == "choice" for dimension in dimensions])
+        self._choosers = np.array([isinstance(dimension, Choice) for dimension in dimensions])
         self._points = np.array([self._point(curve.params) for curve in curves])
 
     def _point(self, setting: Setting) -> list[float]:
@@ -188,8 +189,8 @@ class Nearest:
         each option of a chooser."""
         points = np.array([self._point(setting) for setting in settings])
         columns = [
-            points[:, j : j + 1] == range(len(d.options)) if chooser else points[:, j : j + 1]
-            for j, (d, chooser) in enumerate(zip(self._dimensions, self._choosers, strict=True))
+            points[:, [j]] == range(len(d.options)) if isinstance(d, Choice) else points[:, [j]]
+            for j, d in enumerate(self._dimensions)
         ]
         found: Floats = np.nan_to_num(np.hstack(columns).astype(float), nan=-1.0)
         return found
@@ -232,12 +233,11 @@ SURROGATES: Mapping[str, Callable[[Sequence[Dimension], Sequence[Curve]], Surrog
 
 
 def _coordinate(dimension: Dimension, value: Scalar) -> float:
-    if dimension.kind == "choice":
+    if isinstance(dimension, Choice):
         return float(dimension.options.index(value))
-    low, high = dimension.low, dimension.high
-    assert low is not None
-    assert high is not None
+    assert isinstance(dimension, NumberRange)
     assert isinstance(value, int | float)
+    low, high = dimension.low, dimension.high
     return log(value / low) / log(high / low) if dimension.log else (value - low) / (high - low)
 
 

@@ -11,11 +11,16 @@ import pytest
 from toy_catalogue import PARTS, toy_catalogue
 
 from gan_tune.config import (
+    BOTH,
+    PART_FIELDS,
+    PART_LIST_FIELDS,
     Argument,
     Catalogue,
     Incompatibility,
     Objective,
+    Part,
     TrialConfig,
+    part_fields,
     signature_arguments,
 )
 from gan_tune.errors import ConfigError, Fault
@@ -141,7 +146,7 @@ def test_defaults_are_filled_in_and_values_take_the_arguments_type() -> None:
         ),
         (
             changed(gradient_clip="none", generator_gradient_clip="none"),
-            "generator_gradient_clip: must not stand beside gradient_clip: 'none'",
+            "generator_gradient_clip: cannot be given together with gradient_clip: 'none'",
         ),
         (changed(generator="mine:Nothing", steps=1), "generator.name: the import path leads to"),
         (changed(generator="mine:Net"), "generator.latent: mine:Net needs latent"),
@@ -228,6 +233,21 @@ def test_every_part_survives_the_way_into_a_tree_and_back(kind: str, name: str) 
     part = catalogue.resolve(kind, given, kind, faults := [])
     assert faults == []
     assert catalogue.resolve(kind, json.loads(json.dumps(part.tree())), kind, []) == part
+
+
+def test_every_part_of_a_trial_says_its_kind_in_its_annotation() -> None:
+    fields = TrialConfig.model_fields
+    single = {name for name, field in fields.items() if field.annotation is Part}
+    lists = {name for name, field in fields.items() if field.annotation == tuple[Part, ...]}
+    assert (part_fields(TrialConfig).keys(), PART_LIST_FIELDS.keys()) == (single, lists)
+    assert {*PART_FIELDS.values(), *PART_LIST_FIELDS.values()} <= PARTS.keys()
+
+
+def test_a_word_for_both_networks_stands_for_a_field_of_each() -> None:
+    assert {
+        word: (f"generator_{word}", f"discriminator_{word}")
+        for word in ("gradient", "gradient_clip", "schedule")
+    } == BOTH
 
 
 def test_a_config_survives_the_way_into_a_tree_and_back() -> None:

@@ -20,10 +20,14 @@ from sqlalchemy import make_url
 from toy_catalogue import toy_catalogue
 
 from gan_tune import space as space_module
-from gan_tune.config import TrialConfig
+from gan_tune.config import BLOCK_FIELDS, TrialConfig, block_fields, part_fields
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
+from gan_tune.space.blocks import SpaceFile
+from gan_tune.space.grammar import ELSEWHERE, MOST_OPTIONS
+from gan_tune.space.overrides import apply_overrides
+from gan_tune.space.yaml_text import parse, write, write_line
 
 EXAMPLE = """\
 name: fashion_mlp
@@ -283,6 +287,19 @@ def test_the_shipped_spaces_are_found_by_bare_name(
         ),
         (b"[" * 1500, "is nested too deeply"),
         (b"name: x\nname: y\n", "line 2, column 1: the key is written twice: 'name'"),
+        (
+            b"a: &a {x: 1}\nb: {<<: *a, y: 1, y: 2}\n",
+            "line 2, column 19: the key is written twice: 'y'",
+        ),
+        (b"a: !!bool foo\n", "line 1, column 4: not valid YAML: cannot be read as bool: 'foo'"),
+        (b"a: !!int\n", "line 1, column 4: not valid YAML: cannot be read as int: ''"),
+        (b"{a: !!int -, b: 1}\n", "line 1, column 5: not valid YAML: cannot be read as int: '-'"),
+        (b"a: !!int _\n", "line 1, column 4: not valid YAML: cannot be read as int: '_'"),
+        (b"a: !!float\n", "line 1, column 4: not valid YAML: cannot be read as float: ''"),
+        (b"a: !!timestamp foo\n", "line 1, column 4: not valid YAML: failed to construct time"),
+        (b"a: 0x" + b"f" * 5000, "a: must be a whole number of at most 64 bits: '0xfff"),
+        (b"a: -" + b"9" * 4000, "a: must be a whole number of at most 64 bits: '-0x"),
+        (b"a: " + b"9" * 5000, "line 1, column 4: not valid YAML: cannot be read as int: '999"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_in_one_line(
@@ -302,13 +319,16 @@ def test_every_double_key_is_reported(tmp_path: Path) -> None:
     assert len(faults_in(path)) == 2
 
 
-def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("list_on_top", [False, True])
+def test_an_alias_bomb_is_refused_at_once(tmp_path: Path, list_on_top: bool) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    if list_on_top:
+        lines = [f"- {line.split(': ')[1]}" for line in lines]
     path = tmp_path / "bomb.yaml"
     path.write_text("\n".join(lines), encoding="utf-8")
     started = time.process_time()
-    assert any("must not hold so many values" in line for line in faults_in(path))
+    assert any("must have at most 100000 values" in line for line in faults_in(path))
     assert time.process_time() - started < 5
 
 
@@ -319,6 +339,11 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
     text = text.replace("discriminator_optimizer: adam", "discriminator_optimizer: {<<: *a, lr: 1}")
     path.write_text(text, encoding="utf-8")
     assert load(path).config({}, 0).discriminator_optimizer.args["lr"] == 1
+
+
+def test_a_merged_mapping_may_be_merged_again() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, y: 3}\n"
+    assert parse(text)["c"] == {"x": 2, "y": 3}
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -343,8 +368,15 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ("010", "010"),
         ("1:30", "1:30"),
         ("2024-01-01", "2024-01-01"),
+        ("0o17", "0o17"),
+        ("0b1", "0b1"),
         ("true", True),
+        ("yes", True),
+        ("Off", False),
+        ("y", "y"),
         ("null", None),
+        ("~", None),
+        ("=", "="),
         ("", None),
         ("none", "none"),
         ("'1e-4'", "1e-4"),
@@ -353,9 +385,29 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
-    value = reading_module._parse(f"a: {written}")["a"]
+    value = parse(f"a: {written}")["a"]
     assert value == read
     assert type(value) is type(read)
+
+
+NASTY = (
+    *("yes", "n", "ON", "010", "1e-4", ".5e3", "1:30", "2024-01-01", "0x1", "null", "~", "", "<<"),
+    *("a: b", "- x", "#c", " lead", "trail ", "two\nlines", "tab\t", "é", "'", '"', "[", "=", "!x"),
+    *(None, True, 0, -3, 1.5, 1e-5, 1e17, 1e300, [], {}, [[1], [{"a": [], "y": {}}]], "long " * 60),
+)
+
+
+@pytest.mark.parametrize("value", [*NASTY, list(NASTY), {"deep": {"list": list(NASTY)}}])
+def test_what_is_written_is_read_back_the_same(value: Any) -> None:
+    tree = {"key": value, "other": [value]}
+    assert parse(write(tree)) == parse(write_line(tree)) == tree
+    assert "\n" not in write_line(tree)
+
+
+@pytest.mark.parametrize("tree", [PLAIN, RICH, parse(EXAMPLE)])
+def test_what_is_written_means_the_same_in_yaml_1_1(tree: Any) -> None:
+    assert yaml.safe_load(write(tree)) == yaml.safe_load(write_line(tree)) == tree
+    assert write(tree) == yaml.safe_dump(tree, sort_keys=False)
 
 
 # ---- the blocks ---------------------------------------------------------------------------------
@@ -370,6 +422,8 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
         ("name=a/b", "name: must be letters, digits, '_', '-' and '.', starting with a letter "),
         ("name=..", "name: must be letters"),
         ("nam=x", "nam: no such key in a search space; did you mean 'name'?: 'x'"),
+        ("choice=1", "choice: no such key in a search space, which takes name, "),
+        ('trial.block={"a.b": 1}', "block.a.b: no such key in block, which takes both, generator"),
         ("budget=3", "budget: must be a mapping: 3"),
         ("budget={}", "budget.steps: is required"),
         ("budget.trials=0", "budget.trials: must be at least 1: 0"),
@@ -436,10 +490,10 @@ def test_yaml_values_mean_what_they_look_like(written: str, read: Any) -> None:
         ("trial=3", "trial: must be a mapping: 3"),
         ("start_from=3", "start_from: must be a list: 3"),
         ("start_from=[3]", "start_from.0: must be a mapping: 3"),
-        ("trial.seed=3", "seed: is derived for each trial from search.seed, and is not written"),
-        ("trial.steps=3", "steps: stands in budget, and is not written in trial: 3"),
-        ("trial.evaluations=3", "evaluations: stands in budget, and is not written in trial: 3"),
-        ("trial.objective=x", "objective: stands at the top of the file, and is not written in"),
+        ("trial.seed=3", "seed: is derived from search.seed for each trial, and must not be"),
+        ("trial.steps=3", "steps: belongs in budget, and must not be in trial: 3"),
+        ("trial.evaluations=3", "evaluations: belongs in budget, and must not be in trial: 3"),
+        ("trial.objective=x", "objective: belongs at the top of the file, and must not be in"),
         ("trial.label=x", "label: a label belongs to an option of a choice: 'x'"),
         ("trial.los=x", "los: no such key in a trial; did you mean 'loss'?: 'x'"),
     ],
@@ -476,7 +530,9 @@ def test_a_study_in_memory_is_refused(url: str, in_memory: bool) -> None:
         assert (database in (None, "", ":memory:")) == in_memory, "as SQLAlchemy has it"
     tree = {**PLAIN, "search": {"study": url}}
     if in_memory:
-        rule = f"must outlive the command, as sqlite:////data/studies.db; {url} is in memory alone"
+        rule = (
+            f"must outlive the command, such as sqlite:////data/studies.db; {url} is kept in memory"
+        )
         assert faults_in(tree) == [f"search.study: {rule}"]
     else:
         assert load(tree).search.study == url
@@ -552,6 +608,11 @@ def test_names_are_bounded() -> None:
         ({"log_int": [1, 8], "step": 1}, "step does not go with log_int: 1"),
         ({"choice": []}, "a choice must be a list of one or more options: []"),
         ({"choice": 0.1}, "a choice must be a list of one or more options: 0.1"),
+        (
+            {"choice": list(range(1, MOST_OPTIONS + 2))},
+            "a choice must have at most 1000 options, but has 1001: [1, 2, ",
+        ),
+        ({"uniform": [0.1, 1], "step": 1e-320}, "step must divide high - low, but got "),
         ({"choice": {"a": 1}}, "a choice must be a list of one or more options: {'a': 1}"),
         ({"choice": [0.1, 0.1]}, "two options are called 0.1; give each a label of its own: 0.1"),
         ({"uniform": [0, 1], "int": [0, 1]}, "must be one range, not uniform and int at once: "),
@@ -634,12 +695,12 @@ def test_data_cannot_stand_in_a_choice_of_fields() -> None:
     tree = with_trial(choice=[{"data": "ring"}, {"data": "fashion_mnist"}])
     del tree["trial"]["data"]
     lines = faults_in(tree)
-    assert "choice.#0.data: data must not stand in a choice: 'ring'" in lines
+    assert "choice.#0.data: data must not be in a choice: 'ring'" in lines
 
 
 def test_a_field_stands_beside_a_choice_or_in_it() -> None:
     lines = faults_in(with_trial(choice=[{"loss": "wasserstein"}, 3]))
-    assert "choice.#0.loss: stands both beside the choice and in it: 'wasserstein'" in lines
+    assert "choice.#0.loss: is given both beside the choice and in it: 'wasserstein'" in lines
     assert "choice.3: must be a mapping of fields of a trial: 3" in lines
 
 
@@ -1028,6 +1089,60 @@ def test_set_overrides_any_leaf_or_subtree(
     assert here == value
 
 
+def _another(block: type[Any], leaf: str) -> Any:
+    """A value that a leaf of a block may have, and that is not its default."""
+    default = block.model_fields[leaf].default
+    needed = {"steps": 1} if "steps" in block.model_fields else {}
+    for value in (0.25, 2, 1, "geometric", "max", "sqlite:////x.db"):
+        try:
+            sound = getattr(block.model_validate({**needed, leaf: value}), leaf)
+        except ValueError:
+            continue
+        if sound != default:
+            return value
+    raise AssertionError(leaf)
+
+
+TRIAL_LEAVES = [
+    (name, leaf)
+    for name, block in BLOCK_FIELDS.items()
+    if name not in ELSEWHERE
+    for leaf in block.model_fields
+]
+
+
+@pytest.mark.parametrize(("name", "leaf"), TRIAL_LEAVES)
+def test_set_makes_any_block_of_a_trial_that_is_left_out(name: str, leaf: str) -> None:
+    value = _another(BLOCK_FIELDS[name], leaf)
+    space = load(PLAIN, f"trial.{name}.{leaf}={value}")
+    assert space.tree["trial"][name] == {leaf: value}
+    assert getattr(getattr(space.config({}, 0), name), leaf) == value
+    ranged = load(PLAIN, f"trial.{name}.{leaf}={{choice: [{value}]}}")
+    assert [dimension.name for dimension in ranged.dimensions()] == [f"{name}.{leaf}"]
+
+
+@pytest.mark.parametrize(("name", "leaf"), TRIAL_LEAVES)
+def test_a_misspelt_leaf_of_a_block_is_told_at_its_place(name: str, leaf: str) -> None:
+    (line,) = faults_in(PLAIN, f"trial.{name}.{leaf}x=1")
+    assert line == f"{name}.{leaf}x: no such key in {name}; did you mean {leaf!r}?: 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    [
+        (name, leaf)
+        for name, block in block_fields(SpaceFile).items()
+        for leaf in block.model_fields
+        if leaf not in part_fields(block) and leaf != "prune_on"
+    ],
+)
+def test_set_makes_any_block_of_a_file_that_is_left_out(name: str, leaf: str) -> None:
+    value = _another(block_fields(SpaceFile)[name], leaf)
+    tree, _, faults = apply_overrides({"name": "x"}, [f"{name}.{leaf}={value}"])
+    assert not faults
+    assert tree == {"name": "x", name: {leaf: value}}
+
+
 def test_set_goes_below_a_part_given_by_its_name_alone() -> None:
     space = load(PLAIN, "trial.generator.latent=5")
     assert space.tree["trial"]["generator"] == {"name": "mlp", "latent": 5}
@@ -1046,6 +1161,9 @@ def test_set_goes_below_a_part_given_by_its_name_alone() -> None:
         ("trial.ema.x=1", "trial.ema is a plain value, with nothing below it"),
         ("trial.generator.hidden.2=1", "trial.generator.hidden is a list of 2, numbered from 0"),
         ("trial.generator.hidden.x=1", "trial.generator.hidden is a list of 2, numbered from 0"),
+        ("trial.generator.hidden.¹=1", "trial.generator.hidden is a list of 2, numbered from 0"),
+        ("trial.objective.mode=max", "the space has no trial.objective; there are data, "),
+        (f"trial.patience=1{'0' * 400}", "must be a whole number of at most 64 bits"),
         ("trial.generator_optimizer.lr=1", "the space has no trial.generator_optimizer.lr; there"),
         ("trial.generator_optimizer.adm.lr=1", "the space has no trial.generator_optimizer.adm"),
     ],
@@ -1163,8 +1281,8 @@ def test_a_first_setting_becomes_an_assignment(entry: Any, assignment: Any) -> N
         ({"d_steps": 9}, "d_steps: "),
         ({"choice": "few"}, "choice: must be one of #0, many: 'few'"),
         ({"los": "hinge"}, "los: no such key in a trial; did you mean 'loss'?: 'hinge'"),
-        ({"seed": 3}, "seed: is derived for each trial from search.seed, and is not written in"),
-        ({"steps": 3}, "steps: stands in budget, and is not written in start_from: 3"),
+        ({"seed": 3}, "seed: is derived from search.seed for each trial, and must not be in"),
+        ({"steps": 3}, "steps: belongs in budget, and must not be in start_from: 3"),
         ({"collapse": {"variety": 0.3}}, "collapse.variety: must lie between 0.0 and 0.2: 0.3"),
     ],
 )
@@ -1236,7 +1354,7 @@ def validator() -> jsonschema.Draft202012Validator:
     [
         PLAIN,
         RICH,
-        reading_module._parse(EXAMPLE),
+        parse(EXAMPLE),
         with_trial(generator={"name": "mine:Net", "latent": {"int": [1, 2]}}),
         with_trial(gradient_clip=None, penalties=[{"choice": ["none", {"name": "r1"}]}]),
         with_trial(choice=[{"label": "a", "ema": 0.5}, {"ema": {"uniform": [0, 0.5]}}]),
@@ -1289,10 +1407,20 @@ def test_the_schema_accepts_what_loads(
 def test_the_schema_refuses_what_does_not_load(
     override: str, validator: jsonschema.Draft202012Validator
 ) -> None:
-    tree, _, faults = reading_module.apply_overrides(PLAIN, [override])
+    tree, _, faults = apply_overrides(PLAIN, [override])
     assert not faults
     assert list(validator.iter_errors(tree))
     assert faults_in(tree)
+
+
+@pytest.mark.parametrize(("name", "leaf"), TRIAL_LEAVES)
+def test_the_schema_takes_a_range_at_every_leaf_of_a_block(
+    name: str, leaf: str, validator: jsonschema.Draft202012Validator
+) -> None:
+    value = _another(BLOCK_FIELDS[name], leaf)
+    for written in (value, {"choice": [value]}):
+        assert validator.is_valid(with_trial(**{name: {leaf: written}}))
+    assert not validator.is_valid(with_trial(**{name: {f"{leaf}x": value}}))
 
 
 def test_the_schema_describes_its_blocks(validator: jsonschema.Draft202012Validator) -> None:
@@ -1312,6 +1440,42 @@ def test_the_schema_accepts_every_shipped_space(name: str) -> None:
     errors = jsonschema.Draft202012Validator(schema).iter_errors(tree)
     assert [error.message for error in errors] == []
     assert tree["name"] == name
+
+
+# ---- digests ------------------------------------------------------------------------------------
+
+DIGESTS = {
+    "conv": ("cdb1bf6031e8985c", "fd15ee3375942511"),
+    "digits": ("d2230e36b5d03c6d", "176116bcdc926451"),
+    "mlp": ("4cde583e8471af20", "873b842cb19dc1b4"),
+    "points": ("6c14a0d31af2385a", "e292b6cacc99db28"),
+    "sparse_autoencoder": ("0e106e8e1ea8427a", "50e5ee754f0eadfa"),
+    "zeroth_order": ("3976415042819fba", "19c13b198c0637c9"),
+}
+"""Shipped space → digest of the space and of its config with all low ends, at version 0.1."""
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_a_search_begun_with_version_0_1_goes_on(name: str) -> None:
+    from gan_tune.parts.catalogue import catalogue
+
+    space = SearchSpace.load(name, catalogue(), check_data=False)
+    low_ends = {dimension.name: dimension.values[0] for dimension in space.dimensions()}
+    asked: dict[str, Any] = {}
+
+    class LowEnds:
+        def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
+            return asked.setdefault(name, low)
+
+        def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
+            return asked.setdefault(name, low)
+
+        def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+            return asked.setdefault(name, choices[0])
+
+    config = space.sample(LowEnds(), seed=0)
+    assert asked.items() <= low_ends.items()
+    assert (space.digest, config.digest()) == DIGESTS[name]
 
 
 # ---- the module ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gan_tune.config import Part, Ranged, SearchRule
 from gan_tune.metrics import METRICS
+from gan_tune.space.ranges import Choice, NumberRange
 
 __all__ = ["SEARCH_ADVICE", "SEARCH_REFUSALS"]
 
@@ -17,15 +18,15 @@ GENERATOR_COSTS = frozenset(
 
 
 def _choices(ranges: Sequence[Ranged]) -> bool:
-    return any(one.kind == "choice" for one in ranges)
+    return any(isinstance(one, Choice) for one in ranges)
 
 
 def _conditional(ranges: Sequence[Ranged]) -> bool:
     return any(one.conditions for one in ranges)
 
 
-def _numbers(ranges: Sequence[Ranged]) -> list[Ranged]:
-    return [one for one in ranges if one.kind != "choice"]
+def _numbers(ranges: Sequence[Ranged]) -> list[NumberRange]:
+    return [one for one in ranges if isinstance(one, NumberRange)]
 
 
 def _generator_varies(ranges: Sequence[Ranged]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.errors import Fault, SpaceError
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.service.suggesters import Decided, Draws, LowEnds
-from gan_tune.space import RANGES, Dimension, SearchSpace
-from gan_tune.space.ranges import word
+from gan_tune.space import SearchSpace
 from gan_tune.words.wording import did_you_mean
 
 
@@ -53,7 +51,7 @@ def first_setting(
         if not equals or name not in known:
             faults.append(Fault(f"--setting {text}", _broken_rule(name, equals, known)))
             continue
-        decided[name] = _value_of(known[name], written)
+        decided[name] = known[name].read(written)
         asked.append(name)
         rule = known[name].broken_rule(decided[name])
         if rule is not None:
@@ -77,16 +75,3 @@ def _broken_rule(name: str, equals: str, known: Iterable[str]) -> str:
         return "must be NAME=VALUE, such as loss=hinge"
     hint = did_you_mean(name, known) or "; gan-tune show lists them"
     return f"the space has no such range{hint}"
-
-
-def _value_of(dimension: Dimension, written: str) -> Any:
-    """What was written, in the dimension's own type where it is of that type."""
-    if dimension.kind == "choice":
-        return {word(option): option for option in dimension.options}.get(written, written)
-    try:
-        number = float(written)
-    except ValueError:
-        return written
-    if not math.isfinite(number):
-        return written
-    return int(number) if RANGES[dimension.kind].whole and number.is_integer() else number

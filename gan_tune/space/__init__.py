@@ -1,7 +1,7 @@
-"""The search-space file: a trial config in which ranges stand in place of some values.
+"""The search-space file: a trial config with ranges in place of some values.
 
-:meth:`SearchSpace.load` reads and checks a file; what it returns can be sampled through any
-object that has Optuna's ``suggest_*`` methods.
+:meth:`SearchSpace.load` reads and checks a file. Any object with Optuna's ``suggest_*`` methods can
+sample the space that it returns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gan_tune.space.blocks import (
 )
 from gan_tune.space.changes import changes
 from gan_tune.space.fitting import Fit
-from gan_tune.space.ranges import RANGES, Dimension, Scalar, Suggest
+from gan_tune.space.ranges import RANGES, Choice, Dimension, NumberRange, Scalar, Suggest
 from gan_tune.space.reading import shipped_spaces
 from gan_tune.space.schema import json_schema
 from gan_tune.space.search_space import SearchSpace
@@ -24,9 +24,11 @@ from gan_tune.space.search_space import SearchSpace
 __all__ = [
     "RANGES",
     "Budget",
+    "Choice",
     "Confirm",
     "Dimension",
     "Fit",
+    "NumberRange",
     "Resources",
     "Scalar",
     "Search",

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
-from pydantic.types import Strict
+from pydantic import BeforeValidator, Field, field_validator
 
-from gan_tune.config import Number, Objective, Part, Whole
+from gan_tune.config import Number, Objective, Part, PartKind, Settings, Text, Whole, part_fields
 
 __all__ = [
     "SEARCH_PARTS",
@@ -21,9 +20,6 @@ __all__ = [
     "check_name",
     "outside_trial",
 ]
-
-SEARCH_PARTS = ("sampler", "scheduler")
-"""Fields of `search` that name a part, each also its kind in the catalogue."""
 
 LONGEST_NAME = 100
 
@@ -38,14 +34,7 @@ def check_name(name: str) -> str | None:
     )
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-Text = Annotated[str, Strict()]
-
-
-class Budget(_Block):
+class Budget(Settings):
     """How much a search may spend."""
 
     trials: Whole = Field(32, ge=1, description="Settings to try")
@@ -56,35 +45,43 @@ class Budget(_Block):
     )
 
 
-class Search(_Block):
+class Search(Settings):
     """How settings are proposed and hopeless trials stopped.
 
     The arguments of both parts are complete once a space is loaded.
     """
 
-    sampler: Part = Field(Part(name="tpe"), description="Who proposes settings")
-    scheduler: Part = Field(Part(name="asha"), description="Who stops trials early")
+    sampler: Annotated[Part, PartKind("sampler")] = Field(
+        Part(name="tpe"), description="What proposes settings"
+    )
+    scheduler: Annotated[Part, PartKind("scheduler")] = Field(
+        Part(name="asha"), description="What stops trials early"
+    )
     seed: Whole = Field(0, ge=0, description="Seed of the proposals and of all trials")
     seeds: Whole = Field(
         1, ge=1, description="Seeds each setting is trained with, one after the other"
     )
     prune_on: Text | None = Field(
-        None, description="Of several objectives, the one by which the scheduler stops; null: none"
+        None, description="Of several objectives, the one that the scheduler stops by; null: none"
     )
     study: Text | None = Field(
         None, description="URL of a database for the study; null: a journal in the search's folder"
     )
 
 
-class Confirm(_Block):
-    """The best settings trained anew, on seeds that chose nothing."""
+SEARCH_PARTS = part_fields(Search)
+"""Field of `search` → kind of the part that stands there."""
+
+
+class Confirm(Settings):
+    """The best settings are trained again, on seeds that played no part in choosing them."""
 
     top: Whole = Field(3, ge=0, description="Settings to confirm; 0: no confirmation")
     seeds: Whole = Field(3, ge=1, description="Fresh seeds for each of them")
     share: Number = Field(0.2, gt=0, lt=1, description="At most this share of budget.minutes")
 
 
-class Resources(_Block):
+class Resources(Settings):
     """What one trial occupies."""
 
     cpu: Number = Field(1, gt=0, description="CPU cores for one trial")
@@ -106,14 +103,14 @@ Objectives = Annotated[
 """One objective, or a list of several."""
 
 
-class SpaceFile(_Block):
+class SpaceFile(Settings):
     """The blocks of a search-space file."""
 
     name: Text = Field(description="Name of the space, and of its searches by default")
     description: Text = Field("", description="What the space is for, in a sentence")
     objective: Objectives = Field(
         (Objective(),),
-        description="What the search improves; of several the first decides who is the champion",
+        description="What the search improves; the first objective decides the champion",
     )
     budget: Budget = Field(description="How much the search may spend")
     search: Search = Field(Search(), description="How settings are proposed and trials stopped")
@@ -121,7 +118,7 @@ class SpaceFile(_Block):
     resources: Resources = Field(Resources(), description="What one trial occupies")
     trial: dict[str, Any] = Field(description="A trial config, with ranges in place of some values")
     start_from: tuple[dict[str, Any], ...] = Field(
-        (), description="Settings to try first; what they leave out is sampled"
+        (), description="Settings to try first; anything they leave out is sampled"
     )
 
     @field_validator("name")
@@ -134,9 +131,9 @@ class SpaceFile(_Block):
 
 
 def outside_trial(file: SpaceFile) -> dict[str, Any]:
-    """The fields of a trial config that stand outside the file's `trial`.
+    """The fields of a trial config that a file has outside `trial`.
 
-    Objectives beside the first are measured like what `measure` names.
+    Objectives after the first are measured like those that `measure` names.
     """
     first, *further = file.objective
     fields = {

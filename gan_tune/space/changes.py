@@ -16,9 +16,9 @@ MOST_NAMED = 8
 
 
 def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Fault]:
-    """A fault for each leaf that differs, :data:`MOST_NAMED` at most, and how many more there are.
+    """A fault for each leaf that differs, at most :data:`MOST_NAMED`, and the number of the others.
 
-    Both are compared as JSON keeps them.
+    Both trees are compared as JSON.
     """
     before, after = _leaves(was), _leaves(now)
     differing = [

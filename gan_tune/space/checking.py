@@ -1,7 +1,7 @@
 """Checks that every setting a space can sample makes a sound trial.
 
-Each option and each end of a range is tried one at a time, on a base of first options and low
-ends; declared incompatibilities are tried in pairs.
+The base is the setting of first options and low ends. Each option and each end of a range is tried
+alone on that base; declared incompatibilities are tried in pairs.
 """
 
 from __future__ import annotations
@@ -25,16 +25,8 @@ from gan_tune.config import (
 from gan_tune.errors import ConfigError, Fault
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.nested_form import Cause, nested_form
-from gan_tune.space.ranges import (
-    Branch,
-    Dimension,
-    Scalar,
-    dimensions_of,
-    same,
-    settle,
-    under,
-    word,
-)
+from gan_tune.space.nodes import Branch, dimensions_of, settle, under
+from gan_tune.space.ranges import Choice, Dimension, Scalar, same, word
 from gan_tune.space.start_from import Match, Mismatch
 from gan_tune.words.wording import shown, unknown_key
 
@@ -61,23 +53,23 @@ class SpaceCheck:
         self.dimensions = tuple(dimensions_of(self.root))
 
     def faults(self, *, check_data: bool) -> list[Fault]:
-        """Everything that is wrong, each once, at its place in the file."""
+        """All faults, each once, at its place in the file."""
         found = [*self._single_faults(), *self._clash_faults()]
         return [*found, *self._outside_faults(check_data=check_data)]
 
     def settled(self, values: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, str]]:
-        """A trial's tree by values for some dimensions, and resolved path → name in the file."""
+        """The trial's tree for some values, the base for the others; path → name in the file."""
         names: dict[str, str] = {}
         tree = settle(self.root, lambda d: values.get(d.name, d.values[0]), names)
         return {**tree, **self.fixed}, names
 
-    def draft(self, values: Mapping[str, Scalar]) -> Draft:
-        """The trial config of values for some dimensions, the base for all others."""
+    def draft(self, values: Mapping[str, Scalar]) -> Draft[TrialConfig]:
+        """The trial config for some values, the base for all others."""
         tree, _ = self.settled(values)
         return TrialConfig.draft(tree, self.catalogue)
 
     def extra_mismatches(self, match: Match) -> list[Mismatch]:
-        """Leaves of a first setting on which the space is silent, unlike the trial's default."""
+        """Leaves of a first setting that the space does not have, other than the default."""
         draft = self.draft(match.values)
         if draft.config is None:
             return []
@@ -120,10 +112,10 @@ class SpaceCheck:
     # ---- in pairs -------------------------------------------------------------------------
 
     def advice(self) -> list[str]:
-        """What the literature advises against: a sentence for each rule that some setting breaks.
+        """What the literature advises against: one sentence for each rule that some setting breaks.
 
-        Some setting: one that differs from the low ends in one range or two. Only for a space
-        without faults.
+        Settings are tried that differ from the base in at most two ranges. The space must have no
+        faults.
         """
         return [
             f"{rule.fields[0]}: {rule.reason}" for rule, _ in self._clashes(self.catalogue.advice)
@@ -137,7 +129,7 @@ class SpaceCheck:
     def _clashes(
         self, declared: Sequence[Incompatibility]
     ) -> Iterator[tuple[Incompatibility, dict[str, Scalar]]]:
-        """Each rule that some setting runs into, once, with values that make it do so."""
+        """Each rule that some setting breaks, once, with the values of such a setting."""
         open_rules = list(declared)
         for tried in itertools.chain(self._singles(), self._pairs()):
             rules = [rule for rule in open_rules if _concerns(rule, tried)]
@@ -182,7 +174,7 @@ class SpaceCheck:
         return Fault(name, text)
 
     def _causes(self, rule: Incompatibility, values: Mapping[str, Scalar]) -> list[Cause]:
-        """The dimensions of which another value would have avoided the clash."""
+        """The dimensions that would avoid the clash with another value."""
         active: dict[Dimension, Scalar] = {}
 
         def decide(dimension: Dimension) -> Scalar:
@@ -203,7 +195,7 @@ class SpaceCheck:
     # ---- what stands outside the trial ----------------------------------------------------
 
     def _outside_faults(self, *, check_data: bool) -> list[Fault]:
-        """Whether the data are there, and whether the objective can be measured on them."""
+        """What is wrong with the data, and with measuring the objective on them."""
         base = self.draft({})
         if base.config is None or "data" in base.broken:
             return []
@@ -214,7 +206,7 @@ class SpaceCheck:
         return [*found, fault] if fault is not None else found
 
     def objective_faults(self, objective: Objective, place: str = "objective") -> list[Fault]:
-        """Whether an objective, written at ``place``, can be measured on the data."""
+        """What is wrong with measuring an objective, written at ``place``, on the data."""
         base = self.draft({})
         if base.config is None or "data" in base.broken:
             return []
@@ -231,7 +223,7 @@ OTHER_MODE: Mapping[str, Literal["min", "max"]] = {"min": "max", "max": "min"}
 
 
 def _extra_rule(tree: Mapping[str, Any], place: Sequence[str], given: Any) -> str | None:
-    """The rule that a leaf breaks which `trial` does not mention."""
+    """The rule that a leaf breaks, if `trial` does not mention it."""
     if place[0] in ELSEWHERE:
         return ELSEWHERE[place[0]].replace("in trial", "in start_from")
     here: Any = tree
@@ -261,7 +253,7 @@ def _fits(default: Mapping[str, Any], given: Any) -> bool:
 
 
 def _assignment(tried: Tried) -> dict[str, Scalar] | None:
-    """Values that make what is tried exist; None where it cannot exist together."""
+    """The values with which everything that is tried exists; None if that is impossible."""
     values: dict[str, Scalar] = {}
     for dimension, value in tried:
         for name, needed in (*dimension.conditions, (dimension.name, value)):
@@ -279,9 +271,9 @@ def _concerns(rule: Incompatibility, tried: Tried) -> bool:
 def _build_once(
     build: Callable[[TrialConfig], Sequence[Fault]],
 ) -> Callable[[TrialConfig], Sequence[Fault]]:
-    """The same, remembering what it found.
+    """``build`` with a memory.
 
-    Real numbers decide no shape and are not looked at, but for those of a user's own parts.
+    Real numbers decide no shape and are ignored, except in a user's own parts.
     """
     known: dict[str, Sequence[Fault]] = {}
 
@@ -321,19 +313,25 @@ def _name_in_file(path: str, names: Mapping[str, str], tree: Mapping[str, Any]) 
 
 
 def _at(tree: Any, steps: Sequence[str]) -> Any:
+    """What lies at some steps of a tree; None if nothing does, since a key has a dot."""
     for step in steps:
-        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+        if isinstance(tree, list):
+            tree = tree[int(step)]
+        elif step in tree:
+            tree = tree[step]
+        else:
+            return None
     return tree
 
 
 def _what_is_new(fault: Fault, tried: Tried) -> tuple[str, ...]:
-    """What tells a fault from others: of a range, both ends may break one rule."""
-    options = any(dimension.kind == "choice" for dimension, _ in tried)
+    """What makes a fault a new one. Both ends of a range may break the same rule."""
+    options = any(isinstance(dimension, Choice) for dimension, _ in tried)
     return (fault.path, fault.rule, fault.given) if options else (fault.path, fault.rule)
 
 
 def _with_cause(fault: Fault, tried: Tried) -> Fault:
-    """Names what was tried, where the fault's place does not say it."""
+    """The fault with what was tried, if its place does not say it."""
     for dimension, value in tried:
         if not under(fault.path, dimension.name):
             return replace(fault, rule=f"{fault.rule} (with {dimension.name} = {word(value)})")

@@ -1,8 +1,8 @@
-"""Trials of earlier searches fitted into a space: which decisions of it would make the same trial.
+"""Trials of earlier searches fitted into a space: which setting of the space is the same trial.
 
-Unlike an entry of `start_from`, an earlier trial is whole: every field is there, defaults included,
-and penalties called `none` are gone. So all ways in which the space may come by it are tried, and
-one holds if it makes a config that learns the same.
+Unlike an entry of `start_from`, an earlier trial is complete: it has every field, defaults
+included, and no penalties called `none`. So all settings that may make the trial are tried. One
+fits if its config learns the same.
 """
 
 from __future__ import annotations
@@ -13,18 +13,8 @@ from itertools import combinations
 from typing import Any
 
 from gan_tune.config import BOTH, CollapseRule, DivergenceRule, Objective, Part, TrialConfig
-from gan_tune.space.ranges import (
-    RANGES,
-    Branch,
-    Chooser,
-    Leaf,
-    Node,
-    Scalar,
-    Series,
-    Span,
-    dimensions_of,
-    same,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Series, Span, dimensions_of
+from gan_tune.space.ranges import Scalar, same
 
 __all__ = ["Fit", "assignments", "what_learns"]
 
@@ -50,7 +40,7 @@ READING = ("batch_size", "scale")
 class Fit:
     """An earlier trial as a setting of a space: name of each dimension → value.
 
-    ``shifted`` are the dimensions whose value was off the grid of steps, and has moved onto it.
+    ``shifted`` are the dimensions whose value was not on the grid of steps and has moved onto it.
     """
 
     assignment: Mapping[str, Scalar]
@@ -58,7 +48,10 @@ class Fit:
 
 
 def what_learns(config: TrialConfig) -> TrialConfig:
-    """The config with all that learning does not depend on made alike; data are told by digests."""
+    """The config with one value for everything that does not affect learning.
+
+    The data keep only how they are read: digests say which data they are.
+    """
     reading = {key: value for key, value in config.data.args.items() if key in READING}
     return config.model_copy(update={**NOT_LEARNT, "data": Part(name="", args=reading)})
 
@@ -66,8 +59,8 @@ def what_learns(config: TrialConfig) -> TrialConfig:
 def assignments(root: Branch, tree: Mapping[str, Any]) -> Iterator[dict[str, Scalar]]:
     """Every way to decide the ranges of a space's ``root`` so that it may make a trial's ``tree``.
 
-    Values lie within their ranges, perhaps off their steps. What the space does not mention has to
-    be compared yet.
+    Values lie within their ranges, but not always on their steps. The caller has to compare the
+    fields that the space does not mention.
     """
     pairs = []
     for key, node in root.items.items():
@@ -95,7 +88,7 @@ def _only(keys: Sequence[str], items: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _all(pairs: Sequence[tuple[Node, Any]]) -> Iterator[dict[str, Scalar]]:
-    """Every way in which all nodes become what is given with them."""
+    """Every way in which all nodes become the values given with them."""
     if not pairs:
         yield {}
         return
@@ -115,8 +108,7 @@ def _ways(node: Node, given: Any) -> Iterator[dict[str, Scalar]]:
         case Span():
             anywhere = replace(node.dimension, step=None)
             if anywhere.broken_rule(given) is None:
-                whole = RANGES[anywhere.kind].whole
-                yield {node.name: int(given) if whole else float(given)}
+                yield {node.name: anywhere.typed(given)}
         case Series():
             if isinstance(given, (list, tuple)):
                 for places in combinations(range(len(node.items)), len(given)):

@@ -9,21 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from gan_tune.errors import Fault
-from gan_tune.space.ranges import (
-    RANGES,
-    Branch,
-    Chooser,
-    Dimension,
-    Leaf,
-    Node,
-    Option,
-    Scalar,
-    Series,
-    Span,
-    dimensions_of,
-    divides,
-    word,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span, dimensions_of
+from gan_tune.space.ranges import RANGES, Choice, NumberRange, Scalar, divides, word
 from gan_tune.words.wording import did_you_mean, shown, unknown_key
 
 __all__ = ["ELSEWHERE", "RANGE_KEYS", "parse_trial"]
@@ -32,13 +19,16 @@ RANGE_KEYS = (*RANGES, "choice")
 
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
-        "seed": "is derived for each trial from search.seed, and is not written in trial",
-        "steps": "stands in budget, and is not written in trial",
-        "evaluations": "stands in budget, and is not written in trial",
-        "objective": "stands at the top of the file, and is not written in trial",
+        "seed": "is derived from search.seed for each trial, and must not be in trial",
+        "steps": "belongs in budget, and must not be in trial",
+        "evaluations": "belongs in budget, and must not be in trial",
+        "objective": "belongs at the top of the file, and must not be in trial",
     }
 )
 """Fields of a trial config that a space file decides elsewhere."""
+
+MOST_OPTIONS = 1000
+"""Of one choice: each option is tried when a space is checked."""
 
 MEASURED_ALIKE = "must be the same for every trial: no range, and in no option"
 
@@ -58,17 +48,19 @@ def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where the parser is: the dotted name, the way in the raw tree, the choosers above."""
+    """Where the parser is: the dotted name, the place in the raw tree, the choosers above."""
 
     name: str = ""
     place: tuple[str | int, ...] = ()
     conditions: tuple[tuple[str, Scalar], ...] = ()
 
     def down(self, step: str | int) -> _Spot:
+        """The place one step below."""
         name = f"{self.name}.{step}" if self.name else str(step)
         return _Spot(name, (*self.place, step), self.conditions)
 
     def into(self, chooser: str, label: Scalar, way: tuple[str | int, ...]) -> _Spot:
+        """The place of an option, which lies ``way`` below."""
         conditions = (*self.conditions, (chooser, label))
         return _Spot(f"{chooser}.{label}", (*self.place, *way), conditions)
 
@@ -78,6 +70,7 @@ class _Parser:
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, name: str, rule: str, given: Any) -> None:
+        """Note a fault."""
         self.faults.append(Fault(name, rule, shown(given)))
 
     def fields(self, raw: Mapping[str, Any], at: _Spot) -> Branch:
@@ -106,15 +99,16 @@ class _Parser:
                 self.fault(spot.name, "must be a mapping of fields of a trial", value)
                 continue
             if "data" in value:
-                self.fault(f"{spot.name}.data", "data must not stand in a choice", value["data"])
+                self.fault(f"{spot.name}.data", "data must not be in a choice", value["data"])
             for key in beside:
                 if key in value:
-                    rule = "stands both beside the choice and in it"
+                    rule = "is given both beside the choice and in it"
                     self.fault(f"{spot.name}.{key}", rule, value[key])
             options.append(Option(label, self.fields(value, spot)))
         return self.chooser(options, at, at.place) if options else None
 
     def node(self, raw: Any, at: _Spot) -> Node:
+        """Anything that may be the value of a field."""
         if isinstance(raw, list):
             return Series(at.name, tuple(self.node(v, at.down(i)) for i, v in enumerate(raw)))
         if not isinstance(raw, Mapping):
@@ -126,7 +120,7 @@ class _Parser:
         return Branch(at.name, {key: self.node(v, at.down(key)) for key, v in raw.items()})
 
     def misspelt_range(self, raw: Mapping[str, Any], at: _Spot) -> None:
-        """A mapping without a name that holds a list is hardly a part."""
+        """Report a range with a misspelt key: a mapping with a list and without a name."""
         if "name" in raw:
             return
         for key, value in raw.items():
@@ -135,6 +129,7 @@ class _Parser:
                 self.fault(at.name, f"no range is called {key!r}{near}", raw)
 
     def range(self, raw: Mapping[str, Any], keys: Sequence[str], at: _Spot) -> Node:
+        """A mapping with range keys."""
         kind = keys[0]
         if len(keys) > 1:
             self.fault(at.name, f"must be one range, not {' and '.join(keys)} at once", raw)
@@ -149,6 +144,7 @@ class _Parser:
         return self.span(raw, kind, at)
 
     def choice(self, raw: Any, at: _Spot) -> Node:
+        """A choice in place of a value; its options may be whole sub-trees."""
         options = []
         for i, (label, value) in enumerate(self.labels(raw, at)):
             if isinstance(value, (Mapping, list)):
@@ -163,14 +159,19 @@ class _Parser:
     def chooser(
         self, options: Sequence[Option], at: _Spot, place: tuple[str | int, ...]
     ) -> Chooser:
+        """The node of a choice between options that are read already."""
         labels = tuple(option.label for option in options)
-        dimension = Dimension(at.name, "choice", place, at.conditions, options=labels)
+        dimension = Choice(name=at.name, place=place, conditions=at.conditions, options=labels)
         return Chooser(at.name, dimension, tuple(options))
 
     def labels(self, raw: Any, at: _Spot) -> list[tuple[Scalar, Any]]:
-        """The options of a choice, each with what it is called; labels are taken off them."""
+        """The options of a choice, each with its label; labels are removed from the options."""
         if not isinstance(raw, list) or not raw:
             self.fault(at.name, "a choice must be a list of one or more options", raw)
+            return []
+        if len(raw) > MOST_OPTIONS:
+            rule = f"a choice must have at most {MOST_OPTIONS} options, but has {len(raw)}"
+            self.fault(at.name, rule, raw)
             return []
         found: list[tuple[Scalar, Any]] = []
         for i, value in enumerate(raw):
@@ -183,6 +184,7 @@ class _Parser:
         return found
 
     def label(self, value: Any, i: int, at: _Spot) -> tuple[Scalar, Any]:
+        """The label of the option number ``i``, and the option without it."""
         if isinstance(value, list):
             return f"#{i}", value
         if not isinstance(value, Mapping):
@@ -199,6 +201,7 @@ class _Parser:
         return f"#{i}", bare
 
     def span(self, raw: Mapping[str, Any], kind: str, at: _Spot) -> Node:
+        """A range of numbers."""
         step = raw.get("step")
         rule, low, high = _bounds(raw[kind], kind)
         if rule is None and "step" in raw:
@@ -208,7 +211,16 @@ class _Parser:
             self.fault(at.name, rule, given)
             return Leaf(at.name, low)
         step = None if step is None else _as(kind, step)
-        return Span(at.name, Dimension(at.name, kind, at.place, at.conditions, low, high, step))
+        dimension = NumberRange(
+            name=at.name,
+            place=at.place,
+            conditions=at.conditions,
+            kind=kind,
+            low=low,
+            high=high,
+            step=step,
+        )
+        return Span(at.name, dimension)
 
 
 def _bounds(given: Any, kind: str) -> tuple[str | None, Any, Any]:

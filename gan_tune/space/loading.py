@@ -1,4 +1,4 @@
-"""One load of a search space: every check, one after the other, whatever the faults."""
+"""One load of a search space: every check in turn, even after a fault."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from gan_tune.errors import Fault
 from gan_tune.space.blocks import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.checking import SpaceCheck
 from gan_tune.space.grammar import parse_trial
-from gan_tune.space.ranges import Branch, Dimension, Scalar, under
-from gan_tune.space.reading import Override
+from gan_tune.space.nodes import Branch, under
+from gan_tune.space.overrides import Override
+from gan_tune.space.ranges import Dimension, Scalar
 from gan_tune.space.start_from import Mismatch, match_entry
 from gan_tune.words.wording import faults_of, shown
 
@@ -32,7 +33,7 @@ MOVED: Mapping[str, str] = MappingProxyType(
 
 
 class Loading:
-    """One load of a space: goes on after a fault, so that all are found."""
+    """One load of a space. It goes on after a fault, so that all faults are found."""
 
     def __init__(
         self, tree: Mapping[str, Any], overridden: Sequence[Override], catalogue: Catalogue
@@ -46,7 +47,7 @@ class Loading:
         self.starts: list[dict[str, Scalar]] = []
 
     def run(self, *, check_data: bool) -> list[Fault]:
-        """Check everything; the faults at their places in the file."""
+        """Check everything and return the faults at their places in the file."""
         faults: list[Fault] = []
         try:
             self.file = SpaceFile.model_validate(self._with_search_parts(faults))
@@ -57,7 +58,7 @@ class Loading:
             return faults
         self.root, range_faults = parse_trial(raw)
         check = SpaceCheck(raw, self.root, self._fixed(), self.catalogue)
-        # What a broken range breaks in turn is no news.
+        # A broken range breaks other things in turn: only the range itself is reported.
         told = [fault.path for fault in range_faults]
         late = check.faults(check_data=check_data)
         told += [f"measure.{i}" for i in self._further_measures(raw)]
@@ -78,14 +79,14 @@ class Loading:
         return faults
 
     def _further_measures(self, raw: Mapping[str, Any]) -> range:
-        """Places in `measure` of the objectives beside the first, whose faults are told there."""
+        """The places in `measure` of the objectives after the first."""
         own = raw.get("measure")
         objectives = len(self.file.objective) if self.file is not None else 1
         start = len(own) if isinstance(own, list) else 0
         return range(start, start + objectives - 1)
 
     def _where_it_is_written(self, fault: Fault) -> Fault:
-        """A fault of a single objective is that of a list's first."""
+        """The fault with `objective` for `objective.0` if the file has a single objective."""
         if isinstance(self.tree.get("objective"), Mapping):
             return replace(fault, path=fault.path.replace("objective.0", "objective", 1))
         return fault
@@ -116,20 +117,20 @@ class Loading:
         return str(Search.model_fields[kind].default.name)
 
     def _population_faults(self, file: SpaceFile) -> Iterator[Fault]:
-        """Whether a population fits the budget."""
+        """What is wrong with a population's size for the budget."""
         part, trials, starts = file.search.scheduler, file.budget.trials, len(file.start_from)
         if part.name not in self.catalogue.populations:
             return
         size = part.args["population"]
         if not starts <= size < trials:
             rule = (
-                "start_from <= population < budget.trials must hold, since forks are trials, too, "
+                "start_from <= population < budget.trials must hold, since forks count as trials, "
                 f"but got (start_from={starts}, population={size}, trials={trials})"
             )
             yield Fault("search.scheduler.population", rule)
 
     def _objective_faults(self, file: SpaceFile, check: SpaceCheck) -> list[Fault]:
-        """What is wrong with several objectives; the first alone is checked with the trial."""
+        """The faults of all objectives but the first, which is checked with the trial."""
         metrics = [objective.metric for objective in file.objective]
         faults = [
             Fault(f"objective.{i}.metric", "must be given once", repr(metric))
@@ -144,7 +145,7 @@ class Loading:
         return faults
 
     def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
-        """What the search cannot do; what it does badly becomes a warning."""
+        """What the search cannot do. What it does badly becomes a warning."""
         search = file.search
         plan = SearchPlan(
             search.sampler,
@@ -221,7 +222,9 @@ def _broken_url_rule(url: Any) -> str | None:
     if parts is None or "://" not in url:
         return "must be a URL, such as sqlite:////data/studies.db or postgresql://user@host/studies"
     if _is_in_memory(parts):
-        return f"must outlive the command, as sqlite:////data/studies.db; {url} is in memory alone"
+        return (
+            f"must outlive the command, such as sqlite:////data/studies.db; {url} is kept in memory"
+        )
     return None
 
 

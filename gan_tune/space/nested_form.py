@@ -1,4 +1,4 @@
-"""The nested form of a space: settings that do not go together, put into options of one choice."""
+"""The nested form of a space: settings that do not go together become options of one choice."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from gan_tune.space.ranges import Dimension, Scalar, same
+from gan_tune.space.ranges import Choice, Dimension, Scalar, same
+from gan_tune.space.yaml_text import write_line
 
 __all__ = ["Cause", "nested_form"]
 
@@ -24,9 +23,10 @@ class Cause:
 
 
 def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
-    """One line of YAML to stand in `trial` for the fields of ``causes``, which avoids their clash.
+    """One line of YAML that replaces the fields of ``causes`` in `trial` and avoids their clash.
 
-    One option for each cause: there it keeps to its good values, those before it to their bad one.
+    It has one option for each cause, in which that cause has its good values and the causes before
+    it have their bad one.
     """
     fields = list(dict.fromkeys(str(cause.dimension.place[0]) for cause in causes))
     options = [_option(raw, fields, causes, turn) for turn in range(len(causes))]
@@ -45,7 +45,7 @@ def _option(
     chosen = [
         (cause.dimension, cause.good if i == turn else (cause.bad,))
         for i, cause in enumerate(causes[: turn + 1])
-        if i == turn or cause.dimension.kind == "choice"  # of a range not just one end is bad
+        if i == turn or isinstance(cause.dimension, Choice)  # of a range not just one end is bad
     ]
     for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
         _narrow(narrowed, dimension, values)
@@ -58,7 +58,7 @@ def _narrow(tree: dict[str, Any], dimension: Dimension, values: Sequence[Scalar]
     here: Any = tree
     for step in above:
         here = here[step]
-    if dimension.kind != "choice":
+    if not isinstance(dimension, Choice):
         here[last] = values[0]
         return
     spreads = last == "choice"
@@ -87,7 +87,4 @@ def _labelled(option: Any, turn: int) -> Any:
 
 
 def _one_line(tree: Any) -> str:
-    text = yaml.safe_dump(
-        tree, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
-    )
-    return str(text).strip().removeprefix("{").removesuffix("}")
+    return write_line(tree).removeprefix("{").removesuffix("}")

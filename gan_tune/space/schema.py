@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gan_tune.config import BOTH, PART_FIELDS, Argument, Catalogue, TrialConfig
+from gan_tune.config import (
+    BLOCK_FIELDS,
+    BOTH,
+    PART_FIELDS,
+    PART_LIST_FIELDS,
+    Argument,
+    Catalogue,
+    TrialConfig,
+)
 from gan_tune.space.blocks import SEARCH_PARTS, SpaceFile
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.ranges import RANGES
@@ -60,22 +68,23 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
 def _define_trial(definitions: Schema) -> None:
     trial = TrialConfig.model_json_schema()
     definitions |= {key: value for key, value in trial["$defs"].items() if key != "Part"}
-    for name in ("Block", "CollapseRule", "DivergenceRule", "InstanceNoise", "Lookahead"):
-        _loosen(name, definitions)
+    for name, block in BLOCK_FIELDS.items():
+        if name not in ELSEWHERE:
+            _loosen(block.__name__, definitions)
+    for name, kind in PART_LIST_FIELDS.items():
+        parts = {"type": "array", "items": _ref(kind)}
+        definitions[name] = {"anyOf": [parts, _choice_of(name)]}
     fields: Schema = {}
     for name, schema in trial["properties"].items():
         if name in PART_FIELDS:
             fields[name] = _ref(PART_FIELDS[name])
-        elif name == "penalties":
-            fields[name] = _ref("penalties")
+        elif name in PART_LIST_FIELDS:
+            fields[name] = _ref(name)
         elif name not in ELSEWHERE:
             fields[name] = schema if "$ref" in schema else _or_range(schema, name, definitions)
     for word in BOTH:
         text = f"The {word.replace('_', ' ')} of both networks"
         fields[word] = {**_ref(word), "description": text}
-    definitions["penalties"] = {
-        "anyOf": [{"type": "array", "items": _ref("penalty")}, _choice_of("penalties")]
-    }
     several = {**fields, "label": LABEL, "choice": _choices(_ref("fields"))}
     required = [name for name in trial["required"] if name in fields]
     definitions["fields"] = _mapping({k: v for k, v in several.items() if k != "data"})

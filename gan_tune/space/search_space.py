@@ -15,8 +15,10 @@ from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space.blocks import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
 from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
-from gan_tune.space.ranges import Branch, Dimension, Scalar, Suggest, dimensions_of, settle
-from gan_tune.space.reading import apply_overrides, read_space
+from gan_tune.space.nodes import Branch, dimensions_of, settle
+from gan_tune.space.overrides import apply_overrides
+from gan_tune.space.ranges import Choice, Dimension, Scalar, Suggest
+from gan_tune.space.reading import read_space
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["SearchSpace"]
@@ -31,7 +33,7 @@ class SearchSpace:
         trial: the parsed tree of the file's `trial`.
         tree: the whole file as plain values, `--set` included.
         source: the text of the file as it was given, for the record.
-        warnings: what was changed without being asked, one sentence each.
+        warnings: what was changed or is unwise, one sentence each.
         catalogue: the parts it was checked against.
     """
 
@@ -82,17 +84,17 @@ class SearchSpace:
 
     @property
     def objective(self) -> Objective:
-        """What the search improves: of several objectives the first, which decides."""
+        """What the search improves. Of several objectives this is the first, which decides."""
         return self.file.objective[0]
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """All that the search improves, first what decides."""
+        """All that the search improves. The first decides."""
         return self.file.objective
 
     @property
     def pruned_by(self) -> Objective:
-        """What trials are stopped by, where any are: `search.prune_on`, or else the objective."""
+        """The objective that the scheduler stops by: `search.prune_on`, or else the first."""
         metric = self.search.prune_on or self.objective.metric
         return next(one for one in self.objectives if one.metric == metric)
 
@@ -123,10 +125,10 @@ class SearchSpace:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits of all that decides what is proposed and how it is judged.
+        """16 hex digits of everything that decides what is proposed and how it is judged.
 
-        Left out are the name, the description, the resources, where the study is kept, and the
-        budget's trials and minutes: a search may be extended.
+        The name, the description, the resources, the place of the study, and the budget's trials
+        and minutes are left out, so that a search can be extended.
         """
         blocks = dict(self.decisive)
         blocks["budget"] = [self.budget.steps, self.budget.evaluations]
@@ -166,14 +168,14 @@ class SearchSpace:
     def choosers(self, assignment: Mapping[str, Any]) -> dict[str, Scalar]:
         """The choosers that a setting decides, each with the option chosen.
 
-        They complete a config's params. Where a param of that very name says more (layer widths
-        where the chooser has but `#1`), the chooser is left out.
+        They complete a config's params. A chooser is left out if a param of the same name says more
+        (the layer widths instead of `#1`).
         """
         found: dict[str, Scalar] = {}
 
         def decide(dimension: Dimension) -> Any:
             value = assignment.get(dimension.name, dimension.values[0])
-            if dimension.kind == "choice" and dimension.name in assignment:
+            if isinstance(dimension, Choice) and dimension.name in assignment:
                 found[dimension.name] = value
             return value
 
@@ -183,7 +185,7 @@ class SearchSpace:
     def fit(self, config: TrialConfig) -> Fit | None:
         """The setting of this space that learns as ``config`` does; None if there is none.
 
-        Numbers may be off the steps of their ranges: they move to the nearest.
+        A number between two steps of its range moves to the nearest step.
         """
         for values in assignments(self.trial, config.tree()):
             if self._makes(values, config):
@@ -203,7 +205,7 @@ class SearchSpace:
         return Fit({d.name: d.nearest(values[d.name]) for d in decided}, tuple(moved))
 
     def start_assignments(self) -> list[dict[str, Scalar]]:
-        """Each entry of `start_from` as names of dimensions → values; the rest is sampled."""
+        """Each entry of `start_from`: name of a dimension → value. The rest is sampled."""
         return [dict(start) for start in self.starts]
 
     def _config(self, decide: Callable[[Dimension], Any], seed: int) -> TrialConfig:
@@ -234,7 +236,7 @@ class SearchSpace:
 
 
 def _adds(tree: Any, chooser: str, label: Scalar) -> bool:
-    """Whether a chooser's label says something beside the param of its name, if there is one."""
+    """Whether a chooser's label says more than the param of its name, if there is one."""
     for step in chooser.split("."):
         if isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
             tree = tree[int(step)]

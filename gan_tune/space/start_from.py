@@ -1,4 +1,4 @@
-"""The settings a search tries first: matching partial trees against the tree of a space."""
+"""The settings that a search tries first: partial trees matched with the tree of a space."""
 
 from __future__ import annotations
 
@@ -7,18 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gan_tune.config import BOTH
-from gan_tune.space.ranges import (
-    Branch,
-    Chooser,
-    Leaf,
-    Node,
-    Option,
-    Scalar,
-    Series,
-    Span,
-    same,
-    word,
-)
+from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span
+from gan_tune.space.ranges import Scalar, same, word
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]
@@ -39,8 +29,8 @@ class Mismatch:
 class Match:
     """What an entry settles.
 
-    ``values`` maps the names of dimensions to values; ``extra`` holds leaves of which the space
-    says nothing, so that they must equal the default.
+    ``values`` maps the names of dimensions to values. ``extra`` holds leaves that the space does
+    not have: they must equal the default.
     """
 
     values: dict[str, Scalar] = field(default_factory=dict)
@@ -48,12 +38,14 @@ class Match:
     extra: list[tuple[Place, Any]] = field(default_factory=list)
 
     def add(self, other: Match) -> None:
+        """Take over what another part of the entry settles."""
         self.values |= other.values
         self.mismatches += other.mismatches
         self.extra += other.extra
 
     @property
     def badness(self) -> tuple[int, int]:
+        """How badly the entry fits: less is better."""
         return len(self.mismatches), len(self.extra)
 
 
@@ -84,7 +76,7 @@ def _match_fields(branch: Branch, given: Mapping[str, Any]) -> Match:
 
 
 def _match_spread(chooser: Chooser, given: Mapping[str, Any]) -> Match:
-    """Fields that stand in the options of a choice; `choice: LABEL` picks one outright."""
+    """Fields that are in the options of a choice; `choice: LABEL` picks an option."""
     fields = {key: value for key, value in given.items() if key != "choice"}
     options: Iterable[Option] = chooser.options
     if "choice" in given:
@@ -146,8 +138,7 @@ def _match_span(node: Span, given: Any, place: Place) -> Match:
     rule = node.dimension.broken_rule(given)
     if rule is not None:
         return _mismatch(place, rule, given)
-    value = int(given) if isinstance(node.dimension.low, int) else float(given)
-    return Match({node.name: value})
+    return Match({node.name: node.dimension.typed(given)})
 
 
 def _match_series(node: Series, given: Any, place: Place) -> Match:
@@ -160,7 +151,7 @@ def _match_series(node: Series, given: Any, place: Place) -> Match:
 
 
 def _match_chooser(node: Chooser, given: Any, place: Place) -> Match:
-    """The option a value names, or else the one it fits."""
+    """The option that a value names, or else the one that it fits."""
     named = _options_named(node, given)
     if isinstance(given, Mapping) and "label" in given:
         if not named:
@@ -181,7 +172,7 @@ def _match_chooser(node: Chooser, given: Any, place: Place) -> Match:
 
 
 def _options_named(node: Chooser, given: Any) -> list[Option]:
-    """The options that a value picks by label, by the name of their part, or by being it."""
+    """The options that a value picks by their label, by the name of their part, or by equality."""
     if isinstance(given, Mapping):
         if "label" in given:
             return [option for option in node.options if option.label == given["label"]]

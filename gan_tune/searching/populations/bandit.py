@@ -37,7 +37,8 @@ from gan_tune.searching.populations.exploring import (
     share_of,
     value_at,
 )
-from gan_tune.space.ranges import Branch, Dimension, Scalar, dimensions_of
+from gan_tune.space.nodes import Branch, dimensions_of
+from gan_tune.space.ranges import NumberRange, Scalar
 
 __all__ = ["Bandit", "TimeVarying", "exploration", "placed", "posterior"]
 
@@ -121,7 +122,7 @@ class Bandit:
     ) -> dict[str, Scalar]:
         """The parent's setting, with the numbers that promise the largest gain."""
 
-        def draw(number: Dimension, value: Scalar) -> Scalar:
+        def draw(number: NumberRange, value: Scalar) -> Scalar:
             return value_at(number, random.random())
 
         chosen = explored(space, start.assignment, draw, resample=self.resample, random=random)
@@ -184,16 +185,16 @@ def _rows(space: Branch, intervals: Sequence[Interval], known: Sequence[float]) 
     )
 
 
-def _numbers(space: Branch) -> list[Dimension]:
-    return [dimension for dimension in dimensions_of(space) if dimension.kind != "choice"]
+def _numbers(space: Branch) -> list[NumberRange]:
+    return [one for one in dimensions_of(space) if isinstance(one, NumberRange)]
 
 
-def _places(numbers: Sequence[Dimension], assignment: Assignment) -> Iterator[float]:
+def _places(numbers: Sequence[NumberRange], assignment: Assignment) -> Iterator[float]:
     for number in numbers:
         yield from placed(number, assignment.get(number.name))
 
 
-def placed(number: Dimension, value: Scalar | None) -> tuple[float, ...]:
+def placed(number: NumberRange, value: Scalar | None) -> tuple[float, ...]:
     """Where a number lies among the process's inputs; None where a setting does not have it.
 
     One that every setting has lies at its share. One below an option of a choice lies on an arc of

@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from gan_tune.space.ranges import RANGES, Branch, Dimension, Scalar, settle
+from gan_tune.space.nodes import Branch, settle
+from gan_tune.space.ranges import Choice, Dimension, NumberRange, Scalar
 
 __all__ = [
     "WEIGHTS",
@@ -95,7 +96,7 @@ class Perturb:
     ) -> dict[str, Scalar]:
         """A setting near the parent's; the history is not used."""
 
-        def move(dimension: Dimension, value: Scalar) -> Scalar:
+        def move(dimension: NumberRange, value: Scalar) -> Scalar:
             return moved(dimension, value, self.factor, up=random.random() < 0.5)
 
         return explored(space, start.assignment, move, resample=self.resample, random=random)
@@ -104,7 +105,7 @@ class Perturb:
 def explored(
     space: Branch,
     parent: Assignment,
-    move: Callable[[Dimension, Scalar], Scalar],
+    move: Callable[[NumberRange, Scalar], Scalar],
     *,
     resample: float,
     random: np.random.Generator,
@@ -125,9 +126,10 @@ def explored(
             decided[name] = parent[name]
         elif random.random() < resample:
             decided[name] = value_at(dimension, random.random())
+        elif isinstance(dimension, NumberRange):
+            decided[name] = move(dimension, parent[name])
         else:
-            number = dimension.kind != "choice"
-            decided[name] = move(dimension, parent[name]) if number else parent[name]
+            decided[name] = parent[name]
         return decided[name]
 
     settle(space, decide)
@@ -151,20 +153,20 @@ def _has_weights(branch: Branch) -> bool:
     return any(_has_weights(option.node) for option in options if isinstance(option.node, Branch))
 
 
-def moved(dimension: Dimension, value: Scalar, factor: float, *, up: bool) -> Scalar:
+def moved(dimension: NumberRange, value: Scalar, factor: float, *, up: bool) -> Scalar:
     """A number a little up or down in its range, not beyond its ends.
 
     On a logarithmic range it is multiplied or divided by ``factor``; on another it moves by
     ``factor`` − 1 of the range's width. On a grid, as of whole numbers, it moves one place at
     least.
     """
-    low, high = _ends(dimension)
+    low, high = dimension.low, dimension.high
     assert isinstance(value, (int, float))
     if dimension.log:
         target = value * factor if up else value / factor
     else:
         target = value + (factor - 1) * (high - low) * (1 if up else -1)
-    step = _grid(dimension)
+    step = dimension.grid
     if step is None:
         return min(max(target, low), high)
     places = max(1, round(abs(target - value) / step))
@@ -174,11 +176,12 @@ def moved(dimension: Dimension, value: Scalar, factor: float, *, up: bool) -> Sc
 
 def value_at(dimension: Dimension, share: float) -> Scalar:
     """The value at a share in [0, 1] of a range; of a choice, one of the equally wide options."""
-    if dimension.kind == "choice":
+    if isinstance(dimension, Choice):
         options = dimension.options
         return options[min(int(share * len(options)), len(options) - 1)]
-    low, high = _ends(dimension)
-    step = _grid(dimension)
+    assert isinstance(dimension, NumberRange)
+    low, high = dimension.low, dimension.high
+    step = dimension.grid
     if step is None:
         value = low * (high / low) ** share if dimension.log else low + share * (high - low)
         return min(max(value, low), high)  # but for rounding
@@ -188,9 +191,9 @@ def value_at(dimension: Dimension, share: float) -> Scalar:
     return _on_grid(dimension, int(share * (round((high - low) / step) + 1)))
 
 
-def share_of(dimension: Dimension, value: Scalar) -> float:
+def share_of(dimension: NumberRange, value: Scalar) -> float:
     """The share at which a number lies in its range; 1/2 where the range is a point."""
-    low, high = _ends(dimension)
+    low, high = dimension.low, dimension.high
     assert isinstance(value, (int, float))
     if low == high:
         return 0.5
@@ -199,21 +202,7 @@ def share_of(dimension: Dimension, value: Scalar) -> float:
     return (value - low) / (high - low)
 
 
-def _ends(dimension: Dimension) -> tuple[float, float]:
-    assert dimension.low is not None
-    assert dimension.high is not None
-    return dimension.low, dimension.high
-
-
-def _grid(dimension: Dimension) -> float | None:
-    """The distance between a range's values, None where they are continuous."""
-    if dimension.step is None and RANGES[dimension.kind].whole:
-        return 1
-    return dimension.step
-
-
-def _on_grid(dimension: Dimension, place: int) -> float:
+def _on_grid(dimension: NumberRange, place: int) -> float:
     """The value at a place of a range's grid, or at the nearer end beyond."""
-    (low, high), step = _ends(dimension), _grid(dimension)
-    assert step is not None
-    return min(low + step * max(place, 0), high)
+    assert dimension.grid is not None
+    return min(dimension.low + dimension.grid * max(place, 0), dimension.high)

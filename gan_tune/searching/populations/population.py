@@ -25,7 +25,8 @@ from pydantic import Field
 from gan_tune.config import Objective
 from gan_tune.searching.populations.exploring import Assignment, Explore, Interval, Perturb, Start
 from gan_tune.searching.rules.stopping import Mode
-from gan_tune.space.ranges import Branch, Scalar
+from gan_tune.space.nodes import Branch
+from gan_tune.space.ranges import Scalar
 
 __all__ = ["POPULATIONS", "Fork", "Population", "pb2", "pbt", "ready_steps"]
 

@@ -1,0 +1,101 @@
+"""What does not go together: inside a trial, and in how a space is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gan_tune.config.parts import Part
+from gan_tune.config.trial import BOTH, TrialConfig
+from gan_tune.errors import Fault
+
+__all__ = ["Incompatibility", "Ranged", "SearchPlan", "SearchRule", "place_and_word"]
+
+
+@dataclass(frozen=True)
+class Incompatibility:
+    """Two parts (or settings of them) that do not work together, and why.
+
+    ``fields`` are the dotted places in a trial config that ``clash`` looks at.
+    """
+
+    fields: tuple[str, str]
+    reason: str
+    clash: Callable[[TrialConfig], bool]
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The fields of a trial config that the rule looks at."""
+        heads = {place.split(".")[0] for place in self.fields}
+        return frozenset(heads.union(*(BOTH[head] for head in heads if head in BOTH)))
+
+    def fault(self, config: TrialConfig) -> Fault:
+        """The rule as a fault of a trial config that breaks it."""
+        one, other = self.fields
+        text = f"{_word_at(config, one)} does not go with {place_and_word(config, other)}"
+        return Fault(one, f"{text.strip()}: {self.reason}")
+
+
+def place_and_word(config: TrialConfig, place: str) -> str:
+    """A dotted place of a config with its value, if one word can say it."""
+    word = _word_at(config, place)
+    return f"{place} = {word}" if word else place
+
+
+def _word_at(config: TrialConfig, place: str) -> str:
+    head, *below = place.split(".")
+    value = getattr(config, head, None)
+    if below and isinstance(value, Part):
+        value = value.args.get(below[0])
+    if isinstance(value, Part):
+        return value.name
+    if isinstance(value, tuple):
+        return ", ".join(part.name for part in value if isinstance(part, Part))
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+class Ranged(Protocol):
+    """One thing a search decides, as :class:`gan_tune.space.Dimension` describes it."""
+
+    @property
+    def field(self) -> str:
+        """The field of a trial config that it belongs to."""
+
+    @property
+    def conditions(self) -> Sequence[Any]:
+        """The choices above it."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How a space is searched.
+
+    ``objectives`` are metrics. ``starts`` counts the settings to start from, ``trials`` all
+    settings, ``seeds`` the seeds of each. ``sampler_given`` is whether the file names a sampler,
+    ``bred`` whether the scheduler is a population.
+    """
+
+    sampler: Part
+    scheduler: Part
+    ranges: Sequence[Ranged]
+    objectives: Sequence[str]
+    trials: int
+    starts: int
+    seeds: int
+    prune_on: str | None
+    sampler_given: bool
+    bred: bool
+
+
+@dataclass(frozen=True)
+class SearchRule:
+    """Something that a search cannot do, and the two places in the space file that ask for it."""
+
+    fields: tuple[str, str]
+    reason: str
+    clash: Callable[[SearchPlan], bool]
+
+    def fault(self) -> Fault:
+        """The rule as a fault of a space file."""
+        return Fault(self.fields[0], f"does not go with {self.fields[1]}: {self.reason}")

@@ -1,0 +1,198 @@
+"""What one trial is: a frozen, fully checked description of one training run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, Field
+
+from gan_tune.config.blocks import Block, CollapseRule, DivergenceRule, InstanceNoise, Lookahead
+from gan_tune.config.draft import Draft, PartSource, as_written, draft
+from gan_tune.config.objective import Objective
+from gan_tune.config.parts import Part, PartKind, part_fields, part_list_fields, words_for_both
+from gan_tune.config.recorded import flatten, recorded_tree
+from gan_tune.config.settings import Flag, Number, Settings, Whole, block_fields
+from gan_tune.errors import ConfigError, Fault
+from gan_tune.words.wording import shown
+
+__all__ = [
+    "BLOCK_FIELDS",
+    "BOTH",
+    "PART_FIELDS",
+    "PART_LIST_FIELDS",
+    "TrialCatalogue",
+    "TrialConfig",
+]
+
+
+class TrialCatalogue(PartSource, Protocol):
+    """What checks a trial: all parts, and what does not go together."""
+
+    def check(
+        self, config: TrialConfig, *, but: frozenset[str] = ..., build: bool = ...
+    ) -> list[Fault]:
+        """What is wrong with a config whose fields are sound one by one."""
+
+
+Gradient = Annotated[Part, PartKind("gradient", for_both=True)]
+GradientClip = Annotated[Part, PartKind("gradient_clip", for_both=True)]
+Schedule = Annotated[Part, PartKind("schedule", for_both=True)]
+
+
+class TrialConfig(Settings):
+    """Everything that decides one training run. Equal configs train bit-identically.
+
+    The kinds of parts, the blocks of settings, the JSON Schema and `--set` are all read off these
+    annotations.
+    """
+
+    data: Annotated[Part, PartKind("data")]
+    generator: Annotated[Part, PartKind("generator")]
+    discriminator: Annotated[Part, PartKind("discriminator")]
+    loss: Annotated[Part, PartKind("loss")]
+    penalties: Annotated[tuple[Part, ...], PartKind("penalty")] = ()
+    generator_optimizer: Annotated[Part, PartKind("optimizer")]
+    discriminator_optimizer: Annotated[Part, PartKind("optimizer")]
+    generator_gradient: Gradient = Part(name="backprop")
+    discriminator_gradient: Gradient = Part(name="backprop")
+    generator_gradient_clip: GradientClip = Part(name="none")
+    discriminator_gradient_clip: GradientClip = Part(name="none")
+    generator_schedule: Schedule = Part(name="constant", args={"warm_up": 0})
+    discriminator_schedule: Schedule = Part(name="constant", args={"warm_up": 0})
+    update: Annotated[Part, PartKind("update")] = Part(name="alternating")
+    block: Block = Block()
+    lookahead: Lookahead = Lookahead()
+    weight_clip: Number = Field(
+        0.0,
+        ge=0,
+        le=1e30,
+        description="Largest |weight| of the discriminator after each step; 0: no limit",
+    )
+    augment: Annotated[Part, PartKind("augment")] = Part(name="none")
+    instance_noise: InstanceNoise = InstanceNoise()
+    encoder: Annotated[Part, PartKind("encoder")] = Part(name="none")
+    reconstruction_weight: Number = Field(
+        1.0, ge=0, description="Weight of the reconstruction error, where there is an encoder"
+    )
+    sparsity: Annotated[Part, PartKind("sparsity")] = Part(name="none")
+    ema: Number = Field(
+        0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off"
+    )
+    ema_reach: Number = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="The average reaches back over at most this share of the steps so far",
+    )
+    d_steps: Whole = Field(1, ge=1, le=100, description="Discriminator steps per generator step")
+    patience: Whole = Field(
+        0, ge=0, description="Reports without a better objective after which the trial ends; 0: off"
+    )
+    collapse: CollapseRule = CollapseRule()
+    divergence: DivergenceRule = DivergenceRule()
+    deterministic: Flag = Field(
+        False, description="Deterministic GPU kernels: slower there; a CPU always is"
+    )
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        "highest",
+        description="Of float32 matrix products in training; lower is faster where the device has "
+        "such units: high is TF32 on a GPU, medium also bfloat16 on a CPU",
+    )
+    objective: Objective = Objective()
+    measure: tuple[str, ...] = Field(
+        (), description="Costly metrics to record beside the objective"
+    )
+    steps: Whole = Field(ge=1, description="Generator steps in all")
+    evaluations: Whole = Field(10, ge=1, description="Reports, evenly spread over the steps")
+    seed: Whole = Field(0, ge=0, description="Seed of everything random in the trial")
+
+    @property
+    def wanted_metrics(self) -> tuple[str, ...]:
+        """The metrics to compute even if costly: the objective's, and those in `measure`."""
+        return (self.objective.metric, *self.measure)
+
+    @property
+    def report_steps(self) -> tuple[int, ...]:
+        """The steps at which a report is due. The last one is ``steps``."""
+        count = min(self.evaluations, self.steps)
+        return tuple(self.steps * (i + 1) // count for i in range(count))
+
+    def tree(self) -> dict[str, Any]:
+        """The config as a tree of plain values, which :meth:`from_tree` reads back."""
+        tree: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name in PART_FIELDS:
+                tree[name] = value.tree()
+            elif name in PART_LIST_FIELDS:
+                tree[name] = [part.tree() for part in value]
+            elif isinstance(value, BaseModel):
+                tree[name] = value.model_dump()
+            else:
+                tree[name] = value
+        return tree
+
+    def params(self) -> dict[str, Any]:
+        """Dotted path → value, as MLflow's params show a trial (`generator_optimizer.lr`)."""
+        return dict(flatten(self.tree()))
+
+    def digest(self) -> str:
+        """16 hex digits that name this config: equal configs have equal digests."""
+        text = json.dumps(self.tree(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str], catalogue: TrialCatalogue) -> TrialConfig:
+        """:meth:`params` read back from the texts that MLflow keeps of them.
+
+        Other texts among them (the choosers) are ignored. A field that is not there has its
+        default.
+
+        Raises:
+            ConfigError: the texts are not those of a trial, or this version cannot train it.
+        """
+        return cls.from_tree(recorded_tree(cls, params, catalogue), catalogue, build=False)
+
+    @classmethod
+    def from_tree(
+        cls, tree: Mapping[str, Any], catalogue: TrialCatalogue, *, build: bool = True
+    ) -> TrialConfig:
+        """Resolve and check a tree of plain values.
+
+        A part may be given by its name alone, and a word of :data:`BOTH` for both networks.
+        The parts are then built once, on no real memory, to see whether they fit each other.
+        ``build=False`` skips that, for trees of a space that was checked.
+
+        Raises:
+            ConfigError: with every fault found, each at its dotted path in ``tree``.
+        """
+        if not isinstance(tree, Mapping):
+            raise ConfigError([Fault("", "a trial must be a mapping", shown(tree))])
+        found = cls.draft(tree, catalogue)
+        faults = list(found.faults)
+        if found.config is not None:
+            faults += catalogue.check(found.config, but=found.broken, build=build)
+        if faults or found.config is None:
+            raise ConfigError(as_written(cls, faults, tree))
+        return found.config
+
+    @classmethod
+    def draft(cls, tree: Mapping[str, Any], catalogue: PartSource) -> Draft[TrialConfig]:
+        """Resolve a tree field by field; a faulty field gets a stand-in."""
+        return draft(cls, tree, catalogue, stand_ins={"steps": 1})
+
+
+PART_FIELDS: Mapping[str, str] = part_fields(TrialConfig)
+"""Field of a trial config → kind of the part that stands there."""
+
+PART_LIST_FIELDS: Mapping[str, str] = part_list_fields(TrialConfig)
+"""Field of a trial config → kind of the parts in the list that stands there."""
+
+BLOCK_FIELDS: Mapping[str, type[Settings]] = block_fields(TrialConfig)
+"""Field of a trial config → the block of settings that stands there."""
+
+BOTH: Mapping[str, tuple[str, str]] = words_for_both(TrialConfig)
+"""Word for both networks → the two fields that it stands for."""
