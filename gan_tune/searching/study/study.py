@@ -38,6 +38,7 @@ from gan_tune.searching.study.samplers import SAMPLERS, Seeds
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
 from gan_tune.words.outcomes import OUTCOMES, UNSOUND, Outcome
+from gan_tune.words.wording import first_line
 
 __all__ = [
     "FIRST_SETTING",
@@ -168,7 +169,7 @@ class Study:
                 raise _lost(f"search.study: the study {name} in {url}")
             return self._load(storage, name)
         except UNREADABLE_DATABASE as error:
-            reason = str(error.__cause__ or error).strip().split("\n")[0]
+            reason = first_line(error.__cause__ or error)
             raise StorageError(f"search.study: cannot use {url}: {reason}") from None
 
     def _load(self, storage: BaseStorage, name: str) -> optuna.Study:
