@@ -35,7 +35,7 @@ from gan_tune.storage.lock import hold
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "gan_tune.service")
+HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "pydantic", "gan_tune.service.search")
 SMALL = ["trials=3", "steps=60", "evaluations=3"]
 SEARCH = ["search", "digits", *[w for s in SMALL for w in ("--set", f"budget.{s}")]]
 SEARCH += ["--set", "confirm.seeds=1", "--set", "confirm.top=1"]
@@ -500,7 +500,9 @@ def test_a_search_tells_its_name_before_ray_starts(
     def interrupted(*words: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gan_tune.service.work.Work.run", interrupted)
+    from gan_tune.service.search_command import SearchCommand
+
+    monkeypatch.setattr(SearchCommand, "run", interrupted)
     (tmp_path / "gan_tune_runs" / "digits").mkdir(parents=True)
     ran = run("search", "digits", "--fresh")
     assert lines(ran.out)[-1] == "to go on: gan-tune search digits --name digits-2"

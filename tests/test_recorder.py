@@ -38,8 +38,8 @@ from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.projection import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.recorder import DatasetInfo, Recorder, connect
 from gan_tune.registry.models import list_models, load_generator, register_champion
-from gan_tune.service.spaces import load_space
-from gan_tune.service.warm_starting import read_searches
+from gan_tune.service.earlier_searches import read_searches
+from gan_tune.service.space_and_setting import load_space
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
 PARAMS = {"generator_optimizer.lr": 1e-4, "generator.hidden": [128, 256], "ema": None}

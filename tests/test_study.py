@@ -26,7 +26,7 @@ from gan_tune.searching.study.study import (
     settings_of,
     study_as_it_stands,
 )
-from gan_tune.service.work import open_study
+from gan_tune.service.search_study import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 from gan_tune.words.outcomes import ENDINGS

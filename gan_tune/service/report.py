@@ -1,20 +1,23 @@
-"""One page that explains a search: what was best, what mattered, what failed and how."""
+"""`gan-tune report`: one page that says what was best, what mattered, what failed and how."""
 
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_tune.config import Objective
 from gan_tune.errors import OutputError, SearchNotFoundError
 from gan_tune.samples.files import check_place, write_file
-from gan_tune.service.result import SearchResult, load_result
-from gan_tune.service.search_status import folder_status
-from gan_tune.storage.places import DEFAULT_STORAGE, STUDY, driver_folder, look_in, search_names
-from gan_tune.words.outcomes import OUTCOMES
+from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.service.search_result import SearchResult, load_result
+from gan_tune.service.status import folder_status
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
+from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
 from gan_tune.words.readable import clock, counted, number, short_form
 from gan_tune.words.wording import there_are
 
@@ -22,12 +25,11 @@ if TYPE_CHECKING:
     from gan_tune.searching.study.study import OptunaStudy
     from gan_tune.storage.storage import Storage
 
-Row = Mapping[str, Any]
-"""One line of the leaderboard, as `result.json` holds it."""
-
 TEMPLATE = "report.html.jinja"
 BEST_SHOWN, ROWS_SHOWN = 3, 10
-UNSOUND = tuple(name for name, meaning in OUTCOMES.items() if not meaning.is_sound)
+ENDINGS_SHOWN = ("diverged", "collapsed", "pruned", "completed", "failed")
+"""Columns of the table that says what fails: what fails by divergence or collapse comes first."""
+assert set(ENDINGS_SHOWN) == set(ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,18 @@ def report(
 
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
     from gan_tune.searching.leading.conductor import stored_standings
-    from gan_tune.searching.rules.champion import leaderboard
-    from gan_tune.searching.study.study import study_as_it_stands
+    from gan_tune.searching.rules.leaderboard import leaderboard
+    from gan_tune.service.search_study import read_study
 
     home, status = root.below(name), folder_status(root, name)
-    noted = home.read_json(STUDY) or {}
-    journal = driver_folder(home, name) / "study.journal"
-    study = study_as_it_stands(noted.get("url") or journal, name)
+    study = read_study(home, name)
     heading = Heading(name, status.state, status.metric, status.seconds)
     if status.state == "finished":
         result = load_result(name, storage)
         heading = Heading(name, status.state, status.metric, result.seconds, result)
         return report_page(home, study, result.rows, heading)
     rows = leaderboard(study, stored_standings(home, study))
-    return report_page(home, study, [asdict(row) for row in rows], heading)
+    return report_page(home, study, rows, heading)
 
 
 def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading: Heading) -> bytes:
@@ -111,35 +111,39 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
 
     from gan_tune.searching.study import insight as explain
     from gan_tune.searching.study import plots
+    from gan_tune.searching.study.study import lower_is_better
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "short": short_form, "extent": _extent}
+    environment.filters |= {
+        "number": number,
+        "short": short_form,
+        "extent": _extent,
+        "reason": reason,
+    }
+    objective = Objective(mode="min" if lower_is_better(study) else "max")
     template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
-    outcomes = [row["outcome"] or _unfinished(heading) for row in rows]
+    shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
     page = template.render(
         heading=heading,
-        direction="less is better" if _sign(study) > 0 else "more is better",
-        front=None if len(study.directions) == 1 else [row for row in rows if row["on_front"]],
+        direction="less is better" if objective.mode == "min" else "more is better",
+        front=None if len(study.directions) == 1 else [row for row in rows if row.on_front],
         time=None if heading.seconds is None else clock(heading.seconds),
-        counts=counted({outcome: outcomes.count(outcome) for outcome in outcomes}),
-        rows=[{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)],
+        counts=counted(Counter(str(row.outcome) for row in shown)),
+        rows=shown,
         rows_shown=ROWS_SHOWN,
         importances=explain.importances(study),
         regions=explain.best_regions(study),
         fewest=explain.FEWEST,
         choices=explain.outcomes_by_choice(study),
+        outcomes=ENDINGS_SHOWN,
         plots=plots.drawn(study, metric=heading.metric),
         best=_best(home, rows, heading),
-        failures=_failures(home, rows, study),
+        failures=_failures(home, rows, objective),
         script=plots.script(),
     )
     return page.encode()
-
-
-def _sign(study: OptunaStudy) -> float:
-    return 1.0 if study.directions[0].name == "MINIMIZE" else -1.0
 
 
 def _unfinished(heading: Heading) -> str:
@@ -163,41 +167,41 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
     found = []
     champion = heading.result.champion if heading.result else None
     if champion is not None:
-        decided = {row["setting"]: row["changes"] for row in rows}[champion["setting"]]
-        text = f"trial {champion['trial']}, its best weights"
+        decided = {row.setting: row.changes for row in rows}[champion.setting]
+        text = f"trial {champion.trial}, its best weights"
         found.append(Exhibit("champion", text, decided, _data_uri(home.read("champion.png"))))
-    sound = [row for row in rows if row["outcome"] not in UNSOUND and row["value"] is not None]
+    sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
     return found + [
         _exhibit(home, row, f"number {place} of the leaderboard")
         for place, row in enumerate(sound[:BEST_SHOWN], start=1)
     ]
 
 
-def _failures(home: Storage, rows: Sequence[Row], study: OptunaStudy) -> list[Exhibit]:
+def _failures(home: Storage, rows: Sequence[Row], objective: Objective) -> list[Exhibit]:
     """A typical diverged and collapsed setting, and the worst of those that ran their length."""
     found = []
     for outcome in ("diverged", "collapsed"):
-        alike = sorted(
-            (row for row in rows if row["outcome"] == outcome), key=lambda row: row["steps"]
-        )
+        alike = sorted((row for row in rows if row.outcome == outcome), key=lambda row: row.steps)
         if alike:
             title = f"{outcome}: one of {len(alike)}" if len(alike) > 1 else outcome
             found.append(_exhibit(home, alike[len(alike) // 2], title))
-    completed = [row for row in rows if row["outcome"] == "completed" and row["value"] is not None]
+    completed = [
+        (row.value, row) for row in rows if row.outcome == "completed" and row.value is not None
+    ]
     if len(completed) > BEST_SHOWN:
-        worst = max(completed, key=lambda row: _sign(study) * row["value"])
+        _, worst = max(completed, key=lambda pair: objective.cost(pair[0]))
         found.append(_exhibit(home, worst, "the worst that ran its full length"))
     return found
 
 
 def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
     """The last grid of a setting's own trial."""
-    folder = f"trials/{row['setting']:04}"
+    folder = f"trials/{row.setting:04}"
     steps = [int(name.removesuffix(".png")) for name in home.names(f"{folder}/grids")]
     ending = home.read_json(f"{folder}/outcome.json") or {}
-    parts = [f"setting {row['setting']:04}"]
-    if row["value"] is not None:
-        parts.append(f"best value {number(row['value'])}")
+    parts = [f"setting {row.setting:04}"]
+    if row.value is not None:
+        parts.append(f"best value {number(row.value)}")
     if steps:
         parts.append(f"seen at step {max(steps):,}")
     if ending.get("symptoms"):
@@ -205,7 +209,7 @@ def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
     if ending.get("error"):
         parts.append(str(ending["error"]))
     picture = home.read(f"{folder}/grids/{max(steps)}.png") if steps else None
-    return Exhibit(title, "; ".join(parts), row["changes"], _data_uri(picture))
+    return Exhibit(title, "; ".join(parts), row.changes, _data_uri(picture))
 
 
 def _data_uri(png: bytes | None) -> str | None:

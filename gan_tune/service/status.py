@@ -1,4 +1,4 @@
-"""How searches stand, finished or not: read from a storage, else from MLflow."""
+"""`gan-tune status` and `ls`: how searches stand, read from a storage, else from MLflow."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError, TrackingError
-from gan_tune.service.registered import asked_for
+from gan_tune.service.registered_models import asked_for
 from gan_tune.storage.places import (
     DEFAULT_STORAGE,
     HEADING,
@@ -22,6 +23,7 @@ from gan_tune.storage.places import (
     look_in,
     search_names,
 )
+from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
@@ -207,11 +209,11 @@ def _holder(folder: Path) -> str:
 
 
 def _best_first(rows: Iterable[TrialStatus], mode: str) -> list[TrialStatus]:
-    sign = 1.0 if mode == "min" else -1.0
+    objective = Objective(mode="min" if mode == "min" else "max")
 
     def place(row: TrialStatus) -> tuple[bool, float]:
-        sound = row.outcome not in ("diverged", "collapsed", "failed")
-        return not sound, math.inf if row.value is None else sign * row.value
+        cost = math.inf if row.value is None else objective.cost(row.value)
+        return not is_healthy(row.outcome), cost
 
     return sorted(rows, key=place)
 
