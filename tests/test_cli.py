@@ -737,8 +737,8 @@ def test_best_as_json_is_nothing_but_json(run: Run, searched: Searched) -> None:
     found = json.loads(run("best", "digits", "--json", *searched.both).out)
     stored = service.load_result("digits", searched.storage[1])
     assert stored.champion is not None
-    assert found["value"] == stored.champion["mean"]
-    assert found["config"] == stored.champion["config"]
+    assert found["value"] == stored.champion.mean
+    assert found["config"] == stored.champion.config
     assert found["test"] == stored.test
     assert (found["model"], found["version"]) == ("digits", 1)
 
@@ -749,7 +749,7 @@ def test_best_of_a_model(model: str, run: Run, searched: Searched) -> None:
     stored = service.load_result("digits", searched.storage[1])
     assert stored.champion is not None
     assert (found["model"], found["version"], found["alias_holder"]) == ("digits", 1, True)
-    assert found["value"] == pytest.approx(stored.champion["mean"])
+    assert found["value"] == pytest.approx(stored.champion.mean)
     assert found["config"]["steps"] == "60"
 
 
