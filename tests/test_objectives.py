@@ -23,7 +23,7 @@ from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
 from gan_tune.searching.study.insight import common_step, importances
 from gan_tune.searching.study.plots import figures
 from gan_tune.searching.study.samplers import SAMPLERS
-from gan_tune.service.report import Heading, report_page
+from gan_tune.service.report_page import Heading, report_page
 from gan_tune.space import SearchSpace
 
 FIRST, SECOND = "energy_distance", "generator_parameters"

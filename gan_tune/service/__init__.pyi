@@ -8,8 +8,9 @@ from .report import report
 from .schema import schema
 from .search import search
 from .search_result import ChampionFigures, SearchResult, load_result
+from .search_status import SearchStatus, TrialStatus
 from .space_and_setting import first_setting, load_space
-from .status import SearchStatus, TrialStatus, searches, status
+from .status import searches, status
 from .train import keep_report, keep_trial, stored_trial, train
 from .watcher import Watcher
 

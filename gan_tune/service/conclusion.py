@@ -17,7 +17,7 @@ from gan_tune.searching.rules.champion import Champion, choose_champion, measure
 from gan_tune.searching.rules.leaderboard import Row, leaderboard
 from gan_tune.searching.study.insight import importances
 from gan_tune.service.look import Inside, look_inside
-from gan_tune.service.report import Heading, report_page
+from gan_tune.service.report_page import Heading, report_page
 from gan_tune.service.search_context import SearchContext
 from gan_tune.service.search_record import flat_row
 from gan_tune.service.search_result import ChampionFigures, SearchResult
