@@ -70,8 +70,8 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
     trials = sum(result.outcomes.values())
     print(f"\n{data}: {trials} trials in {result.seconds / 60:.1f} min", flush=True)
     for row in result.rows[:1]:
-        print("  " + ", ".join(f"{k}={v}" for k, v in row["changes"].items()))
-    return dict(result.champion["config"])
+        print("  " + ", ".join(f"{k}={v}" for k, v in row.changes.items()))
+    return dict(result.champion.config)
 
 
 def trained_again(tree: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:

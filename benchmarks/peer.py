@@ -128,7 +128,7 @@ def ours(folder: Path, minutes: float, seed: int, *, side: str) -> Found:
     if not result.finished:
         sys.exit("interrupted: nothing is kept")
     return Found(
-        selection=result.champion["mean"] if result.champion else math.inf,
+        selection=result.champion.mean if result.champion else math.inf,
         test=result.test.get("test.frechet_distance", math.inf),
         settings=sum(result.outcomes.values()),
         full=result.outcomes.get("completed", 0),

@@ -28,8 +28,8 @@ def line(name: str, storage: Path) -> str:
     result = service.search(space, storage=storage / "runs", tracking_uri=uri)
     if not result.finished:
         raise SystemExit(f"{name}: interrupted; the same command goes on")
-    won = None if result.champion is None else int(result.champion["setting"])
-    seeds = {row["setting"]: row["seeds"] for row in result.rows}
+    won = None if result.champion is None else result.champion.setting
+    seeds = {row.setting: row.seeds for row in result.rows}
     first = result.test.get(f"test.first.{result.metric}", math.nan)  # nan: no time to confirm it
     champion = result.test.get(f"test.mean.{result.metric}", math.nan)
     floor = result.test.get(f"test.floor.{result.metric}", math.nan)
@@ -39,7 +39,7 @@ def line(name: str, storage: Path) -> str:
         f"{result.seconds / 60:.1f}",
         result.metric,
         f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
-        f"{champion:.4g} ({seeds.get(won, 0)})",
+        f"{champion:.4g} ({0 if won is None else seeds[won]})",
         _which(won, len(space.starts)),
         f"{champion / first:.3f}",
         f"{floor:.3g}",

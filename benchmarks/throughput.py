@@ -34,6 +34,8 @@ import numpy as np
 import psutil
 from torch import Tensor, nn, zeros
 
+from gan_tune.service import Watcher
+
 REPORTS = 10
 
 LIMITS = {"growth": 2.0, "memory": 1.2}
@@ -67,7 +69,7 @@ class Discriminator(nn.Module):
         return logits
 
 
-class Meter:
+class Meter(Watcher):
     """A watcher that notes, as each trial ends, the time and the driver's resident set."""
 
     def __init__(self) -> None:
@@ -76,9 +78,6 @@ class Meter:
 
     def trial_ended(self, job: Any, ending: Any) -> None:
         self.ended.append((time.perf_counter(), self._driver.memory_info().rss))
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **kwargs: None
 
     def seconds(self, first: int, last: int) -> float:
         """From the end of one trial to the end of another, counted in the order of their ends."""

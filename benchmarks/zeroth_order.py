@@ -138,7 +138,7 @@ def trained_with_and_without(storage: Path) -> str:
     except GanTuneError as error:
         return f"no champion to train again: {error}"
     assert champion is not None
-    tree = dict(champion["config"])
+    tree = dict(champion.config)
     backprop = dict.fromkeys(("generator_gradient", "discriminator_gradient"), "backprop")
     estimated, exact = energy_distance(tree), energy_distance(tree | backprop)
     return (

@@ -35,7 +35,7 @@ from gan_tune.storage.lock import hold
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "gan_tune.service")
+HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "pydantic", "gan_tune.service.search")
 SMALL = ["trials=3", "steps=60", "evaluations=3"]
 SEARCH = ["search", "digits", *[w for s in SMALL for w in ("--set", f"budget.{s}")]]
 SEARCH += ["--set", "confirm.seeds=1", "--set", "confirm.top=1"]
@@ -500,7 +500,9 @@ def test_a_search_tells_its_name_before_ray_starts(
     def interrupted(*words: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gan_tune.service.work.Work.run", interrupted)
+    from gan_tune.service.search_command import SearchCommand
+
+    monkeypatch.setattr(SearchCommand, "run", interrupted)
     (tmp_path / "gan_tune_runs" / "digits").mkdir(parents=True)
     ran = run("search", "digits", "--fresh")
     assert lines(ran.out)[-1] == "to go on: gan-tune search digits --name digits-2"
@@ -735,8 +737,8 @@ def test_best_as_json_is_nothing_but_json(run: Run, searched: Searched) -> None:
     found = json.loads(run("best", "digits", "--json", *searched.both).out)
     stored = service.load_result("digits", searched.storage[1])
     assert stored.champion is not None
-    assert found["value"] == stored.champion["mean"]
-    assert found["config"] == stored.champion["config"]
+    assert found["value"] == stored.champion.mean
+    assert found["config"] == stored.champion.config
     assert found["test"] == stored.test
     assert (found["model"], found["version"]) == ("digits", 1)
 
@@ -747,7 +749,7 @@ def test_best_of_a_model(model: str, run: Run, searched: Searched) -> None:
     stored = service.load_result("digits", searched.storage[1])
     assert stored.champion is not None
     assert (found["model"], found["version"], found["alias_holder"]) == ("digits", 1, True)
-    assert found["value"] == pytest.approx(stored.champion["mean"])
+    assert found["value"] == pytest.approx(stored.champion.mean)
     assert found["config"]["steps"] == "60"
 
 

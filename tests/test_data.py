@@ -243,8 +243,8 @@ def test_mixtures_have_their_stated_deviation_and_shares(name: str) -> None:
         ("npz", {"path": "nowhere.npz"}, "nowhere.npz: must exist"),
         ("image_folder", {"root": "nowhere", "size": 8}, "nowhere: must be a folder"),
         ("image_folder", {"root": ".", "size": 8, "channels": 2}, "channels"),
-        ("no_such_module:data", {}, "importable as module:function.*no_such_module"),
-        ("json:no_such_name", {}, "importable as module:function.*no_such_name"),
+        ("no_such_module:data", {}, "importable as package.module:name.*no_such_module"),
+        ("json:no_such_name", {}, "importable as package.module:name.*no_such_name"),
         ("json:__name__", {}, "must be a function"),
     ],
 )

@@ -14,6 +14,7 @@ from conftest import trial_tree
 from cpu_time import cpu_seconds
 
 import gan_tune
+from gan_tune import service
 from gan_tune.config import TrialConfig
 from gan_tune.parts.catalogue import catalogue, dataset_of
 
@@ -105,8 +106,15 @@ def test_every_public_name_is_there() -> None:
     assert "search" in dir(gan_tune)
     importlib.import_module("gan_tune.searching.leading.conductor")
     assert callable(gan_tune.search), "a sub-package of that name would hide the function"
-    with pytest.raises(AttributeError, match="has no attribute 'seach'"):
+    with pytest.raises(AttributeError, match="gan_tune attribute seach"):
         _ = gan_tune.seach
+
+
+def test_a_command_of_the_service_is_a_function_though_its_file_has_the_same_name() -> None:
+    for name in ("best", "estimate", "generate", "look", "report", "schema", "search", "status"):
+        module = importlib.import_module(f"gan_tune.service.{name}")
+        assert getattr(service, name) is getattr(module, name)
+    assert all(hasattr(service, name) for name in service.__all__)
 
 
 def test_the_version_is_the_installed_one() -> None:

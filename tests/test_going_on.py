@@ -25,9 +25,9 @@ DRIVER = """
 import json, os, sys
 from pathlib import Path
 from gan_tune import service
-from gan_tune.service.watcher import Unwatched
+from gan_tune.service.watcher import Watcher
 
-class Telling(Unwatched):
+class Telling(Watcher):
     def trial_reported(self, job, result, grid):
         Path(f"heard-{os.getpid()}").touch()
 

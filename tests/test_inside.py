@@ -27,7 +27,7 @@ from gan_tune.record.recorder import Recorder
 from gan_tune.registry.publish import register_champion
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
-from gan_tune.service.looking_inside import PICTURES, Look, look, look_inside
+from gan_tune.service.look import PICTURES, Look, look, look_inside
 
 LATENT = 6
 DATASETS = {"pictures": ("digits", {}), "points": ("ring", {"size": 3_000})}

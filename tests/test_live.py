@@ -10,18 +10,17 @@ import pytest
 from rich.console import Console
 
 from gan_tune import service
-from gan_tune.live import (
-    LiveView,
-    PlainLog,
-    leaderboard,
-    search_watcher,
-    verdict,
-    what_mattered,
-)
+from gan_tune.cli.printing.tables import leaderboard
+from gan_tune.cli.printing.verdict import verdict, what_mattered
+from gan_tune.cli.watching import search_watcher
+from gan_tune.cli.watching.live_view import LiveView
+from gan_tune.cli.watching.plain_lines import PlainLines
 from gan_tune.searching.leading.conductor import Ending
 from gan_tune.searching.leading.jobs import Job, Kind, Result
 from gan_tune.searching.rules.confirmation import Confirmation
+from gan_tune.searching.rules.leaderboard_row import Row
 from gan_tune.searching.study.settings import Setting
+from gan_tune.service import ChampionFigures
 from gan_tune.words.outcomes import Outcome
 from gan_tune.words.readable import clock, counted, number, short_form
 
@@ -256,9 +255,9 @@ def test_the_terminal_is_left_in_order_after_an_error(conductor: FakeConductor) 
 # ---------------------------------------------------------------- plain lines
 
 
-def plain_log(conductor: FakeConductor) -> list[str]:
+def plain_lines(conductor: FakeConductor) -> list[str]:
     stream = io.StringIO()
-    with PlainLog(stream) as log:
+    with PlainLines(stream) as log:
         log.stage("starting Ray")
         log.begin(conductor, 2, 0)  # type: ignore[arg-type]
         first, second = job(conductor, 3), job(conductor, 0, replicate=1)
@@ -278,7 +277,7 @@ def plain_log(conductor: FakeConductor) -> list[str]:
 
 
 def test_plain_lines(conductor: FakeConductor) -> None:
-    assert plain_log(conductor) == [
+    assert plain_lines(conductor) == [
         "starting Ray",
         "0:01:15 search night begins: 8 settings of 2,000 steps in 4 min, 2 at a time",
         "0:01:15 trial 0003 completed at step 1,000: frechet_distance 19.5 (best 19.5) [4/8]",
@@ -291,7 +290,7 @@ def test_plain_lines(conductor: FakeConductor) -> None:
 def test_a_note_stays_where_a_stage_goes(now: Clock) -> None:
     text = f"warm start: 31 trials of [digits], {'a-long-name, ' * 9}: 24 used"
     stream, console = io.StringIO(), terminal(60)
-    with PlainLog(stream) as log, LiveView(console, now=now) as view:
+    with PlainLines(stream) as log, LiveView(console, now=now) as view:
         for watcher in (log, view):
             watcher.stage("loading")
             watcher.note(text)
@@ -302,13 +301,13 @@ def test_a_note_stays_where_a_stage_goes(now: Clock) -> None:
 
 def test_plain_lines_where_output_is_no_terminal() -> None:
     # Even where colours are forced on a pipe.
-    assert isinstance(search_watcher(Console(force_terminal=True)), PlainLog)
+    assert isinstance(search_watcher(Console(force_terminal=True)), PlainLines)
 
 
 # ---------------------------------------------------------------- the end
 
 
-def row(setting: int, **changes: Any) -> dict[str, Any]:
+def row(setting: int, **changes: Any) -> Row:
     plain = {
         "setting": setting,
         "outcome": "completed",
@@ -319,7 +318,7 @@ def row(setting: int, **changes: Any) -> dict[str, Any]:
         "steps": 1000,
         "changes": CHANGES,
     }
-    return plain | changes
+    return Row.from_json(plain | changes)
 
 
 def test_the_leaderboard_shows_the_ten_best() -> None:
@@ -333,6 +332,10 @@ def test_the_leaderboard_shows_the_ten_best() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def champion(setting: int) -> ChampionFigures:
+    return ChampionFigures(f"{setting:04}", setting, 10.0, None, 1, True, {})
+
+
 def found(**changes: Any) -> service.SearchResult:
     fields: dict[str, Any] = {
         "name": "digits",
@@ -343,7 +346,7 @@ def found(**changes: Any) -> service.SearchResult:
         "minutes": None,
         "outcomes": {"completed": 2},
         "rows": [],
-        "champion": {"setting": 2},
+        "champion": champion(2),
         "first_mean": 40.0,
         "test": {"test.fd": 11.0, "test.mean.fd": 10.0, "test.first.fd": 40.0, "test.floor.fd": 2},
         "model": "digits",
@@ -373,7 +376,7 @@ def test_the_verdict_tells_the_gain_with_both_figures() -> None:
     ("changes", "line"),
     [
         ({"champion": None}, "no champion: no trial stayed in good health"),
-        ({"champion": {"setting": 0}}, "the first setting is the champion: the search found"),
+        ({"champion": champion(0)}, "the first setting is the champion: the search found"),
         ({"test": {"test.fd": 11.0}}, "test split: fd 11"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,19 @@ from conftest import trial_tree
 from optuna.trial import TrialState
 from test_conductor import STEPS, Worker, result
 
+from gan_tune.cli.printing.tables import pareto_front
 from gan_tune.config import TrialConfig
 from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
-from gan_tune.live import pareto_front
 from gan_tune.metrics import METRICS, build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
 from gan_tune.searching.leading.jobs import Job, Result
-from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
 from gan_tune.searching.study.insight import common_step, importances
 from gan_tune.searching.study.plots import figures
 from gan_tune.searching.study.samplers import SAMPLERS
-from gan_tune.service.explaining import Heading, report_page
+from gan_tune.service.report_page import Heading, report_page
 from gan_tune.space import SearchSpace
 
 FIRST, SECOND = "energy_distance", "generator_parameters"
@@ -264,11 +264,11 @@ def test_a_page_shows_the_front(tmp_path: Path) -> None:
     worker = Worker(tmp_path, **SEVERAL, **tree(), slots=1)
     worker.run(trade)
     study = worker.study.optuna_study
-    rows = [asdict(row) for row in leaderboard(study, [])]
+    rows = leaderboard(study, [])
     page = report_page(worker.storage, study, rows, Heading("toy", "finished", FIRST, 1.0)).decode()
     assert "Pareto front" in page
     assert f'<th class="figure">{SECOND}</th>' in page
     table = pareto_front(rows, FIRST)
     assert table is not None
     assert table.row_count == 5
-    assert pareto_front([row | {"on_front": False} for row in rows], FIRST) is None
+    assert pareto_front([replace(row, on_front=False) for row in rows], FIRST) is None

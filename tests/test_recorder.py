@@ -41,8 +41,8 @@ from gan_tune.record.recorder import DatasetInfo, Recorder, connect
 from gan_tune.registry.publish import register_champion
 from gan_tune.registry.pull import load_generator
 from gan_tune.registry.versions import list_models
-from gan_tune.service.spaces import load_space
-from gan_tune.service.warm_starting import read_searches
+from gan_tune.service.earlier_searches import read_searches
+from gan_tune.service.space_and_setting import load_space
 from gan_tune.words.outcomes import OUTCOMES
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")

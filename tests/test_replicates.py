@@ -14,7 +14,8 @@ from test_conductor import STEPS, Worker, result, steady
 
 from gan_tune.searching.leading.conductor import Ending
 from gan_tune.searching.leading.jobs import Job, Result
-from gan_tune.searching.rules.champion import choose_champion, leaderboard
+from gan_tune.searching.rules.champion import choose_champion
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
 

@@ -13,11 +13,11 @@ import pytest
 from toy_study import AWKWARD, METRIC, add, random_study, study_of
 
 from gan_tune.errors import StorageError
-from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.study.opening import study_as_it_stands
 from gan_tune.searching.study.plots import PLOTS
 from gan_tune.searching.study.settings import settings_of
-from gan_tune.service.explaining import Heading, report_page
+from gan_tune.service.report_page import Heading, report_page
 from gan_tune.storage.storage import Storage
 
 EVIL = "<script>alert(1)</script>&"
@@ -51,7 +51,7 @@ class Page(HTMLParser):
 
 
 def page_of(folder: Path, study: optuna.Study, **heading: Any) -> Page:
-    rows = [vars(row) for row in leaderboard(study, [])]
+    rows = leaderboard(study, [])
     fields = {"name": "toy", "state": "interrupted", "metric": METRIC, "seconds": 61.0} | heading
     return Page(report_page(Storage(str(folder)), study, rows, Heading(**fields)))
 
@@ -73,7 +73,7 @@ def test_the_page_holds_its_script_once_and_loads_nothing(tmp_path: Path) -> Non
     page = report_page(
         Storage(str(tmp_path)),
         study,
-        [vars(row) for row in leaderboard(study, [])],
+        leaderboard(study, []),
         Heading("toy", "running", METRIC, None),
     )
     assert len(page) < 8e6

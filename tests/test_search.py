@@ -32,10 +32,10 @@ from gan_tune.parts.catalogue import catalogue, dataset_of
 from gan_tune.searching.leading.conductor import read_reports, stored_standings
 from gan_tune.searching.leading.jobs import Job, Result
 from gan_tune.searching.on_ray.trainable import GanTrainable
-from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.study.insight import importances
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
-from gan_tune.service.watcher import Unwatched
+from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 
@@ -177,7 +177,7 @@ def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> Non
     folder = finished.folder / "runs" / "tiny"
     study = study_as_it_stands(folder / "study.journal")
     rows = leaderboard(study, stored_standings(open_storage(folder), study))
-    assert [asdict(row) for row in rows] == finished.result.rows
+    assert rows == finished.result.rows
     assert asdict(importances(study)) == finished.result.importances
 
 
@@ -198,7 +198,7 @@ def test_a_changed_space_is_refused_with_what_has_changed(finished: Finished) ->
     assert str(raised.value).splitlines()[1:] == ["tiny: confirm.top: was 1, is 2"]
 
 
-class Noting(Unwatched):
+class Noting(Watcher):
     """A watcher that remembers the notes."""
 
     def __init__(self) -> None:
@@ -227,7 +227,7 @@ def test_a_warm_start_tells_the_sampler_and_nobody_else(
         f"warm start: {TRIALS} trials of tiny: {TRIALS} used, 0 shifted, 0 dropped",
     ]
     assert result.name == "tiny-2"
-    assert sorted(row["setting"] for row in result.rows) == [0, 1, 2]
+    assert sorted(row.setting for row in result.rows) == [0, 1, 2]
     home = open_storage(finished.folder / "runs" / "tiny-2")
     assert [name for name in home.names("trials") if len(name) == 4] == ["0000", "0001", "0002"]
     study = optuna.load_study(
@@ -374,7 +374,7 @@ def test_a_search_disturbed_at_its_very_end_leaves_nothing_running_and_is_conclu
     assert len(again) == len(runs), "no trial was run again"
 
 
-class Locking(Unwatched):
+class Locking(Watcher):
     """Locks the study as soon as a trial has reported, as another process would."""
 
     def __init__(self, path: Path) -> None:
@@ -456,10 +456,10 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
         values = [report.value for report in reports if report.step > last]
         assert home.read_json(f"trials/{trial}/outcome.json")["value"] == min(values)
     assert result.champion is not None
-    assert result.champion["confirmed"]
+    assert result.champion.confirmed
     best = service.best("herd", tmp_path / "runs", tracking_uri=uri)
-    assert best.lineage == result.champion["lineage"]
-    assert bool(best.lineage) == (result.champion["trial"][:4] in forks)
+    assert best.lineage == result.champion.lineage
+    assert bool(best.lineage) == (result.champion.trial[:4] in forks)
     page = service.report("herd", tmp_path / "herd.html", tmp_path / "runs")
     assert page.stat().st_size > 10_000
     more = tree | {"budget": {"trials": 9, "steps": 80, "evaluations": 4}}

@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import SearchLockedError, StorageError
-from gan_tune.service.searching import choose_name
-from gan_tune.service.spaces import load_space
-from gan_tune.service.work import open_study
+from gan_tune.service.search_names import choose_name
+from gan_tune.service.search_study import open_study
+from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lock import hold
 from gan_tune.storage.places import STUDY, driver_folder

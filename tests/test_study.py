@@ -23,7 +23,7 @@ from gan_tune.searching.study.journal import mend_journal
 from gan_tune.searching.study.opening import LAYOUT, open_study, study_as_it_stands
 from gan_tune.searching.study.settings import settings_of
 from gan_tune.searching.study.study import Study
-from gan_tune.service import work
+from gan_tune.service.search_study import study_of_search
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 from gan_tune.words.outcomes import ENDINGS
@@ -340,22 +340,22 @@ def test_a_lost_study_is_refused_where_its_trials_are(
     home = open_storage(tmp_path / "home")
     file = home.folder / "study.journal" if kept == "journal" else tmp_path / "studies.db"  # type: ignore[operator]
     mine = space(search={"study": None if kept == "journal" else database})
-    work.open_study(mine, home, "toy")
+    study_of_search(mine, home, "toy")
     file.unlink()
-    work.open_study(mine, home, "toy").ask()  # nothing is lost without a trial
+    study_of_search(mine, home, "toy").ask()  # nothing is lost without a trial
     home.write("trials/0000/trial.json", b"{}")
-    assert work.open_study(mine, home, "toy").proposed() == 1
+    assert study_of_search(mine, home, "toy").proposed() == 1
     stored = file.read_bytes()
     file.unlink()
     with pytest.raises(StorageError) as raised:
-        work.open_study(mine, home, "toy")
+        study_of_search(mine, home, "toy")
     assert "\n" not in str(raised.value)
     assert str(raised.value).endswith(
         "is gone, but its trials are there; restore it, or begin anew with --fresh"
     )
     assert file.name in str(raised.value)
     file.write_bytes(stored)
-    assert work.open_study(mine, home, "toy").proposed() == 1
+    assert study_of_search(mine, home, "toy").proposed() == 1
 
 
 @pytest.mark.parametrize(
@@ -397,14 +397,14 @@ def test_a_database_that_stays_locked_is_told_in_one_line(
 def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database: str) -> None:
     one, other = (open_storage(tmp_path / name) for name in ("one", "other"))
     with pytest.raises(StorageError, match="cannot use nothing://"):
-        work.open_study(space(search={"study": "nothing://host"}), one, "toy")
+        study_of_search(space(search={"study": "nothing://host"}), one, "toy")
     kept = space(search={"study": database})
-    work.open_study(kept, one, "toy").ask()
-    assert work.open_study(kept, one, "toy").proposed() == 1
+    study_of_search(kept, one, "toy").ask()
+    assert study_of_search(kept, one, "toy").proposed() == 1
     with pytest.raises(StorageError, match="belongs to a search in another folder"):
-        work.open_study(kept, other, "toy")
+        study_of_search(kept, other, "toy")
     with pytest.raises(StorageError, match=r"the search toy keeps its study in sqlite:///"):
-        work.open_study(space(), one, "toy")
-    work.open_study(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
+        study_of_search(space(), one, "toy")
+    study_of_search(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
     with pytest.raises(StorageError, match="keeps its study in a journal in its folder"):
-        work.open_study(kept, journals, "toy")
+        study_of_search(kept, journals, "toy")

@@ -221,6 +221,6 @@ def test_a_module_that_ends_the_program_does_not(
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("leaving", "talking"):
         text = faults(generator={"name": f"{module}:Generator"})
-        assert "must be importable as package.module:Class" in text
+        assert "must be importable as package.module:name" in text
         assert "\n" not in text
         sys.modules.pop(module, None)

@@ -19,15 +19,15 @@ from gan_tune.parts.catalogue import catalogue
 from gan_tune.record.batches import param_text
 from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.rules.champion import leaderboard
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import importances
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
-from gan_tune.service import work
-from gan_tune.service.searching import choose_name
-from gan_tune.service.suggesters import Draws
-from gan_tune.service.warm_starting import WarmStart, read_searches, warm_start
+from gan_tune.service.earlier_searches import WarmStart, read_searches, warm_start
+from gan_tune.service.optuna_stand_ins import Draws
+from gan_tune.service.search_names import choose_name
+from gan_tune.service.search_study import study_of_search
 from gan_tune.space import SearchSpace, shipped_spaces
 from gan_tune.space.fitting import what_learns
 from gan_tune.storage.storage import open_storage
@@ -533,7 +533,7 @@ def test_the_same_command_finds_the_same_search(tmp_path: Path) -> None:
 
     def begin(name: str, space: SearchSpace, *sources: str) -> None:
         study = WarmStart(searches=sources, trials=of(one, earlier(["completed"])))
-        work.open_study(space, root.below(name), name, study if sources else None)
+        study_of_search(space, root.below(name), name, study if sources else None)
 
     def chosen(space: SearchSpace, *sources: str, fresh: bool = False) -> str:
         return choose_name(root, "toy", space, sources, fresh=fresh)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gan_tune.words.wording import did_you_mean, masked, there_are
+from gan_tune.words.outcomes import OUTCOMES, is_healthy, reason, style
+from gan_tune.words.readable import plural
+from gan_tune.words.wording import did_you_mean, first_line, in_one_line, masked, there_are
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,31 @@ def test_a_name_that_is_not_there_is_answered_with_all_once_the_nearest_first() 
         "b",
     ]
     assert there_are("dots", []) == "there are: none"
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "whole"),
+    [
+        (ValueError("\n one \n two"), "one ", "ValueError: one "),
+        (ValueError(""), "", "ValueError"),
+        (KeyError("seed"), "'seed'", "KeyError: 'seed'"),
+    ],
+)
+def test_the_first_line_of_an_error(error: Exception, line: str, whole: str) -> None:
+    assert first_line(error) == line
+    assert in_one_line(error) == whole
+
+
+def test_what_the_screen_says_of_an_outcome() -> None:
+    unhealthy = {outcome for outcome in OUTCOMES if not is_healthy(outcome)}
+    assert unhealthy == {"diverged", "collapsed", "failed"}
+    assert is_healthy(None)
+    assert is_healthy("running")
+    for outcome in OUTCOMES:
+        assert style(outcome)
+        assert reason(outcome)
+    assert style("waiting") == reason("waiting") == ""
+
+
+def test_a_number_of_things() -> None:
+    assert [plural(count, "trial") for count in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from gan_tune.config import signature_arguments
+from gan_tune.config.import_path import import_by_path
 from gan_tune.data.arrays import check_npy, check_npz, read_npy, read_npz
 from gan_tune.data.cifar import check_cifar_folder, find_cifar_folder, read_cifar_folder
 from gan_tune.data.dataset import Dataset, Kind, cut, split_order
@@ -227,13 +227,10 @@ def user_dataset(name: str) -> Callable[..., Any]:
     Raises:
         DataError: it cannot be imported, or is no function.
     """
-    module, _, attribute = name.partition(":")
     try:
-        builder = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a user's module may do anything while imported
-        raise DataError(
-            f"data set must be importable as module:function: {name!r}: {in_one_line(error)}"
-        ) from None
+        builder = import_by_path(name)
+    except LookupError as error:
+        raise DataError(f"data set {name}: {error}") from None
     if not callable(builder):
         raise DataError(f"data set must be a function: {name!r}: {type(builder).__name__}")
     return builder  # type: ignore[no-any-return]

@@ -27,6 +27,7 @@ from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
 from gan_tune.metrics.models import Cost, Models
 from gan_tune.samples import pictures
+from gan_tune.words.wording import first_line
 
 __all__ = ["Judge", "Report", "Training", "train"]
 
@@ -315,7 +316,7 @@ class Training:
         try:
             self.game.load(saved)
         except (KeyError, RuntimeError) as error:  # torch raises the latter for unlike shapes
-            reason = str(error).strip().split("\n")[0]
+            reason = first_line(error)
             raise CheckpointError(f"checkpoint: must be of the same networks: {reason}") from None
 
     def _scalars(self) -> dict[str, Any]:

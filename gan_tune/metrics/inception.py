@@ -27,6 +27,7 @@ from gan_tune.errors import DataError
 from gan_tune.metrics.features import exact_convolutions
 from gan_tune.metrics.frechet import GaussianStatistics, gaussian_distance, gaussian_statistics
 from gan_tune.metrics.matrix import FloatMatrix
+from gan_tune.words.wording import first_line
 
 __all__ = [
     "WEIGHTS_VARIABLE",
@@ -142,6 +143,6 @@ def _load(path: Path) -> InceptionFeatures:
             "inception", [LAYER], feature_extractor_weights_path=io.BytesIO(content)
         )
     except (RuntimeError, UnpicklingError, TypeError, EOFError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         raise DataError(f"{path}: must hold the weights of torch-fidelity: {reason}") from None
     return InceptionFeatures(f"inception-{hashlib.sha256(content).hexdigest()[:8]}", network)

@@ -1,43 +1,12 @@
-"""The Python API: search, train, and what became of it. Wires the search to the record."""
+"""The Python API, one file a command: search, train, and what became of it.
 
-from __future__ import annotations
+`__init__.pyi` lists what can be imported from here. Each name is loaded on first use, so importing
+the package takes no time.
+"""
 
-from gan_tune.service.champions import Best, best
-from gan_tune.service.estimating import Estimate, estimate
-from gan_tune.service.explaining import report
-from gan_tune.service.looking_inside import Look, look
-from gan_tune.service.registered import load_generator, models
-from gan_tune.service.result import SearchResult, load_result
-from gan_tune.service.search_status import SearchStatus, TrialStatus, searches, status
-from gan_tune.service.searching import search
-from gan_tune.service.single import keep_report, keep_trial, stored_trial, train
-from gan_tune.service.spaces import first_setting, load_space
-from gan_tune.service.watcher import Watcher
-from gan_tune.storage.places import DEFAULT_STORAGE
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_STORAGE",
-    "Best",
-    "Estimate",
-    "Look",
-    "SearchResult",
-    "SearchStatus",
-    "TrialStatus",
-    "Watcher",
-    "best",
-    "estimate",
-    "first_setting",
-    "keep_report",
-    "keep_trial",
-    "load_generator",
-    "load_result",
-    "load_space",
-    "look",
-    "models",
-    "report",
-    "search",
-    "searches",
-    "status",
-    "stored_trial",
-    "train",
-]
+from gan_tune.storage.places import DEFAULT_STORAGE as DEFAULT_STORAGE
+
+__getattr__, __dir__, _loaded_on_use = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["DEFAULT_STORAGE", *_loaded_on_use]

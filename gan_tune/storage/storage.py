@@ -36,7 +36,7 @@ from pyarrow import ArrowException
 
 from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
-from gan_tune.words.wording import masked
+from gan_tune.words.wording import first_line, masked
 
 __all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
 
@@ -113,7 +113,7 @@ class Storage:
             self._files, root = _opened(location)
         except (ArrowException, OSError, ValueError) as error:
             shown = masked(location.partition("?")[0])
-            reason = _first_line(error).replace(location, shown)
+            reason = first_line(error).replace(location, shown)
             raise StorageError(
                 f"storage: must be a folder or a URI (s3://bucket/folder): {shown!r}: {reason}"
             ) from None
@@ -221,7 +221,7 @@ class Storage:
             yield
         except (ArrowException, OSError) as error:
             raise StorageError(
-                f"storage: cannot {verb} {self.local_path(path)}: {_first_line(error)}"
+                f"storage: cannot {verb} {self.local_path(path)}: {first_line(error)}"
             ) from None
 
 
@@ -263,7 +263,7 @@ def _made(text: str) -> str:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise StorageError(
-            f"storage: cannot make the folder {text!r}: {_first_line(error)}"
+            f"storage: cannot make the folder {text!r}: {first_line(error)}"
         ) from None
     return str(path)
 
@@ -277,7 +277,3 @@ def _opened(location: str) -> tuple[_Files, str]:
         location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
     files, root = pafs.FileSystem.from_uri(location)
     return (_Disk() if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]

@@ -17,6 +17,9 @@ __all__ = [
     "UNSOUND",
     "Meaning",
     "Outcome",
+    "is_healthy",
+    "reason",
+    "style",
 ]
 
 Outcome = Literal["completed", "pruned", "diverged", "collapsed", "failed", "interrupted"]
@@ -109,3 +112,18 @@ UNSOUND: tuple[Outcome, ...] = tuple(
 
 SHOWN_ORDER: tuple[str, ...] = (*OUTCOMES, "running", "waiting")
 """The order in which counts are shown, with the states of trials that have no outcome."""
+
+
+def is_healthy(outcome: str | None) -> bool:
+    """Whether a trial's values count. True also for a trial without an outcome: it still runs."""
+    return outcome is None or outcome not in OUTCOMES or OUTCOMES[outcome].is_sound
+
+
+def style(outcome: str) -> str:
+    """How Rich colours an outcome; no colour for `running` and `waiting`."""
+    return OUTCOMES[outcome].style if outcome in OUTCOMES else ""
+
+
+def reason(outcome: str) -> str:
+    """When a trial has this outcome, in one phrase; empty for `running` and `waiting`."""
+    return OUTCOMES[outcome].reason if outcome in OUTCOMES else ""

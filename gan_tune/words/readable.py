@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_tune.words.outcomes import SHOWN_ORDER
 
-__all__ = ["clock", "counted", "number", "short_form"]
+__all__ = ["clock", "counted", "number", "plural", "short_form"]
 
 
 def number(value: float | None) -> str:
@@ -25,6 +25,11 @@ def counted(counts: Mapping[str, int]) -> str:
     """Numbers by outcome: `completed 3, pruned 12`."""
     known = [name for name in SHOWN_ORDER if counts.get(name)]
     return ", ".join(f"{name} {counts[name]}" for name in known) or "none yet"
+
+
+def plural(count: int, word: str) -> str:
+    """A number of things: `1 trial`, `2 trials`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def short_form(decided: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "argument_faults",
     "did_you_mean",
     "faults_of",
+    "first_line",
     "in_one_line",
     "masked",
     "must_be_one_of",
@@ -54,9 +55,14 @@ RULES: Mapping[str, str] = MappingProxyType(
 """Pydantic's error type → the rule in our words."""
 
 
+def first_line(text: object) -> str:
+    """The first line of a text, or of what an error says; empty where that is empty."""
+    return str(text).strip().split("\n")[0]
+
+
 def in_one_line(error: BaseException) -> str:
-    """What was raised and the first line of what it says; of some errors one alone says little."""
-    text = str(error).strip().split("\n")[0]
+    """An error's type and the first line of its text: `KeyError: 'seed'`."""
+    text = first_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -11,11 +11,11 @@ second and maps samples to codes [batch, code]. A user's own class follows the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from gan_tune.config.import_path import import_by_path
 from gan_tune.gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_tune.gan.networks.mlp import (
     FourierMLPDiscriminator,
@@ -31,7 +31,6 @@ from gan_tune.gan.networks.norms import (
 )
 from gan_tune.gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from gan_tune.gan.networks.strided import ConvEncoder, StridedDiscriminator
-from gan_tune.words.wording import in_one_line
 
 __all__ = [
     "DISCRIMINATORS",
@@ -77,13 +76,7 @@ def network_class(role: str, name: str) -> Callable[..., nn.Module]:
     """
     if name in NETWORKS[role]:
         return NETWORKS[role][name]
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
-    except (Exception, SystemExit) as error:  # a user's module may do anything while imported
-        raise LookupError(
-            f"must be importable as package.module:Class ({in_one_line(error)})"
-        ) from error
+    return import_by_path(name)  # type: ignore[no-any-return]
 
 
 def build_network(

@@ -23,6 +23,7 @@ from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
 from gan_tune.searching.leading.jobs import Job, Result
 from gan_tune.storage.storage import INHERITED, Storage, weights_at
+from gan_tune.words.wording import first_line
 
 __all__ = ["GanTrainable"]
 
@@ -155,7 +156,7 @@ class GanTrainable(tune.Trainable):
         return [Result(**self._trial.read_json(f"reports/{step}.json")) for step in steps]
 
     def _failure(self, error: Exception) -> Result:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         best = self._stored_results()[-1].best if self._last_step else None
         return Result(
             step=self._last_step,

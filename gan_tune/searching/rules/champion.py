@@ -1,16 +1,17 @@
-"""From the confirmation to the champion: who won, by how much, and what the test split says."""
+"""The champion: which setting wins, by which of its replicates, and how it does on the test split.
+
+The order in which settings may win is :func:`contenders`.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import fmean
 
-import optuna
-
+from gan_tune.config import Objective
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
@@ -19,47 +20,15 @@ from gan_tune.metrics import Judge
 from gan_tune.model.export import ExportedGenerator, best_generator, draw
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.jobs import Job
-from gan_tune.searching.rules.confirmation import Standing, candidates, spread
-from gan_tune.searching.study.settings import (
-    FIRST_SETTING,
-    Setting,
-    further_values,
-    objective_of,
-    pareto_front,
-    settings_of,
-)
+from gan_tune.searching.rules.confirmation import Standing, candidates
+from gan_tune.searching.study.settings import FIRST_SETTING, Setting
 
-__all__ = ["Champion", "Row", "choose_champion", "leaderboard", "measure_on_test"]
+__all__ = ["Champion", "Contender", "choose_champion", "contenders", "measure_on_test"]
 
 logger = logging.getLogger("gan_tune")
 
 TEST_SEED = 20_000
 """Seed of the noise for the test split: no trial's own noise."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the leaderboard: a setting, how it ended and how good it is.
-
-    ``value`` is the best of the search's own trial, or the mean of its replicates' bests, with
-    their ``value_spread`` and number ``value_seeds``; ``mean``, ``spread`` and ``seeds`` are of the
-    confirmation (None and 0 without one); ``changes`` are the values that the search decided.
-    ``further`` are the values of objectives beside the first, of settings that ran to their end;
-    those ``on_front`` are beaten by no other in all objectives at once.
-    """
-
-    setting: int
-    outcome: str | None
-    value: float | None
-    value_spread: float | None
-    value_seeds: int
-    mean: float | None
-    spread: float | None
-    seeds: int
-    steps: int
-    further: Mapping[str, float]
-    on_front: bool
-    changes: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -80,83 +49,88 @@ class Champion:
     first_mean: float | None
 
 
-def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]:
-    """All settings: the winner, the other confirmed ones by mean, those that could have been
-    confirmed, the rest by value.
+@dataclass(frozen=True)
+class Contender:
+    """A setting that may become the champion, with what it is judged by.
+
+    ``values`` are its replicates' best values, by replicate; the rest is as in :class:`Champion`.
     """
-    objective = objective_of(study)
-    front = {trial.number for trial in pareto_front(study)}
-    ranked = list(standings)
-    ranked[1:] = sorted(ranked[1:], key=lambda row: objective.cost(row.mean))
-    confirmed = {row.setting: row for row in ranked}
-    trials = study.get_trials(deepcopy=False)
-    settings = settings_of(study)
-    rows = []
-    for setting in settings:
-        standing = confirmed.get(setting.number)
-        rows.append(
-            Row(
-                setting=setting.number,
-                outcome=setting.outcome,
-                value=setting.value,
-                value_spread=_finite(spread(setting.values)),
-                value_seeds=max(1, len(setting.values)),
-                mean=_finite(standing.mean) if standing else None,
-                spread=_finite(standing.spread) if standing else None,
-                seeds=standing.seeds if standing else 0,
-                steps=setting.steps,
-                further=further_values(trials[setting.number], study),
-                on_front=setting.number in front,
-                changes=dict(trials[setting.number].params),
-            )
-        )
-    replicated = any(setting.values for setting in settings)
-    others = candidates(settings, top=len(settings), mode=objective.mode, replicated=replicated)
-    order = {setting: place for place, setting in enumerate(dict.fromkeys([*confirmed, *others]))}
 
-    def place(row: Row) -> tuple[float, float]:
-        cost = math.inf if row.value is None else objective.cost(row.value)
-        return order.get(row.setting, math.inf), cost
+    setting: int
+    values: Mapping[int, float | None]
+    mean: float
+    spread: float
+    seeds: int
+    confirmed: bool
 
-    return sorted(rows, key=place)
+
+def contenders(
+    standings: Sequence[Standing],
+    settings: Sequence[Setting],
+    objective: Objective,
+    *,
+    replicated: bool,
+) -> list[Contender]:
+    """The settings that may become the champion, best first.
+
+    1. Confirmed settings with a finite mean, by that mean. One with fewer seeds than others comes
+       after these, unless they are clearly worse: its mean may be luck.
+    2. All settings that ran to their end, by the value that the search itself measured. Only these
+       count where time sufficed to confirm the first setting alone, and another one is better: the
+       first setting has then beaten nobody.
+
+    Args:
+        standings: of the confirmation.
+        settings: of the search, with their stored values.
+        objective: of the search.
+        replicated: whether the search trains several replicates of a setting.
+    """
+    ranked = candidates(settings, top=len(settings), mode=objective.mode, replicated=replicated)
+    only_first = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
+    confirmed = [row for row in standings if math.isfinite(row.mean) and not only_first]
+    confirmed.sort(key=lambda row: (row.behind, objective.cost(row.mean)))
+    found = [
+        Contender(row.setting, row.values, row.mean, row.spread, row.seeds, confirmed=True)
+        for row in confirmed
+    ]
+    known = {setting.number: setting for setting in settings}
+    for number in ranked:
+        value, replicates = known[number].value, known[number].values
+        if value is not None:
+            values = dict(enumerate(replicates or [value]))
+            found.append(Contender(number, values, value, math.nan, 0, confirmed=False))
+    return found
 
 
 def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
-    """The setting with the best confirmed mean, and its best replicate; None if none is sound.
+    """The first of the :func:`contenders` that has its weights; None if there is no contender.
 
-    One with fewer seeds than others comes behind these, unless they are clearly worse.
-    Where the time sufficed for no other than the first setting, it has beaten nobody: then it is
-    the best setting of the search, unconfirmed. A replicate whose weights are gone is passed over
-    for its setting's next best, and a setting that has none left for the next one. What the end of
-    the time cut off counts as far as its weights have been stored.
+    It stands for its best replicate. A replicate whose weights are gone is passed over for the
+    setting's next best, and a setting that has none left for the next one. What the end of the
+    time cut off counts as far as its weights have been stored.
 
     Raises:
-        CheckpointError: there are settings that ran to their end, but none has weights left.
+        CheckpointError: there are contenders, but none has weights left.
     """
     standings = conductor.standings()
     first = next((row for row in standings if row.setting == FIRST_SETTING), None)
-    first_mean = _finite(first.mean) if first else None
-    settings = {
-        s.number: s for s in map(partial(_as_stored, conductor), conductor.study.settings())
-    }
-    mode, replicated = conductor.space.objective.mode, conductor.space.search.seeds > 1
-    ranked = candidates(
-        list(settings.values()), top=len(settings), mode=mode, replicated=replicated
-    )
-    alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
-    sign = 1.0 if mode == "min" else -1.0
-    sound = [row for row in standings if math.isfinite(row.mean) and not alone]
-    for row in sorted(sound, key=lambda row: (row.behind, sign * row.mean)):
-        best = _best_with_weights(conductor, row.setting, row.values, dataset)
-        if best is not None:
-            return Champion(*best, row.mean, row.spread, row.seeds, True, first_mean)
-    for number in ranked:
-        value, replicates = settings[number].value, settings[number].values
-        values = dict(enumerate(replicates or [value]))
-        best = _best_with_weights(conductor, number, values, dataset)
-        if value is not None and best is not None:
-            return Champion(*best, value, math.nan, 0, False, None)
-    if sound or ranked:
+    settings = [_as_stored(conductor, setting) for setting in conductor.study.settings()]
+    replicated = conductor.space.search.seeds > 1
+    found = contenders(standings, settings, conductor.space.objective, replicated=replicated)
+    for contender in found:
+        best = _best_with_weights(conductor, contender, dataset)
+        if best is None:
+            continue
+        first_mean = first.mean if first and contender.confirmed else math.nan
+        return Champion(
+            *best,
+            mean=contender.mean,
+            spread=contender.spread,
+            seeds=contender.seeds,
+            confirmed=contender.confirmed,
+            first_mean=first_mean if math.isfinite(first_mean) else None,
+        )
+    if found:
         raise CheckpointError(
             f"champion: must have a {CHECKPOINT}, but all are gone from the trials in "
             f"{conductor.storage.local_path('trials')}; put them back, or try more --trials"
@@ -173,24 +147,30 @@ def measure_on_test(
     replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`.
     """
     metric = conductor.space.objective.metric
-    figures = {
-        f"test.{name}": v for name, v in _measure(champion.job, champion.generator, judge).items()
-    }
+    own = _measure(champion.job, champion.generator, judge)
+    figures = {f"test.{name}": value for name, value in own.items()}
     figures |= {f"test.floor.{name}": value for name, value in judge.floor.items()}
     for name, setting in (("mean", champion.job.setting), ("first", FIRST_SETTING)):
-        values = []
-        for row in conductor.standings():
-            if row.setting != setting:
-                continue
-            for replicate in row.values:
-                job = conductor.study.job(setting, replicate)
-                generator = _generator(conductor, job, dataset)
-                if generator is not None:
-                    found = _measure(job, generator, judge)
-                    values += [found[metric]] if metric in found else []
+        values = [
+            found[metric]
+            for found in _measured_replicates(conductor, setting, dataset, judge)
+            if metric in found
+        ]
         if values:
             figures[f"test.{name}.{metric}"] = fmean(values)
     return figures
+
+
+def _measured_replicates(
+    conductor: Conductor, setting: int, dataset: Dataset, judge: Judge
+) -> Iterator[dict[str, float]]:
+    """Figures of each of a setting's confirmed replicates whose weights are there."""
+    for row in conductor.standings():
+        for replicate in row.values if row.setting == setting else ():
+            job = conductor.study.job(setting, replicate)
+            generator = _generator(conductor, job, dataset)
+            if generator is not None:
+                yield _measure(job, generator, judge)
 
 
 def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
@@ -221,19 +201,15 @@ def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGene
 
 
 def _best_with_weights(
-    conductor: Conductor, setting: int, values: Mapping[int, float | None], dataset: Dataset
+    conductor: Conductor, contender: Contender, dataset: Dataset
 ) -> tuple[Job, ExportedGenerator] | None:
     """The best of a setting's replicates that has its weights; None if all are gone."""
-    sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
-    known = {replicate: sign * value for replicate, value in values.items() if value is not None}
+    cost = conductor.space.objective.cost
+    known = {number: cost(value) for number, value in contender.values.items() if value is not None}
     for replicate in sorted(known, key=lambda replicate: known[replicate]):
-        job = conductor.study.job(setting, replicate)
+        job = conductor.study.job(contender.setting, replicate)
         generator = _generator(conductor, job, dataset)
         if generator is not None:
             return job, generator
         logger.warning("champion: the weights of trial %s are gone; the next best counts", job.name)
     return None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""One setting trained here and now, and the folder it is kept in."""
+"""`gan-tune train`: one setting trained here and now, and the folder it is kept in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A space, and one setting of it."""
+"""A checked space, and one setting of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from gan_tune.config import TrialConfig
 from gan_tune.errors import Fault, SpaceError
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.service.suggesters import Decided, Draws, LowEnds
+from gan_tune.service.optuna_stand_ins import Decided, Draws, LowEnds
 from gan_tune.space import SearchSpace
 from gan_tune.words.wording import did_you_mean
 

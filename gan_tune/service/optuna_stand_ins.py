@@ -1,4 +1,4 @@
-"""What a space can be sampled with where no Optuna trial is at hand."""
+"""Stand-ins for an Optuna trial, to sample a space without a study."""
 
 from __future__ import annotations
 

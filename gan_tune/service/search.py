@@ -1,27 +1,20 @@
-"""Search, go on with a search, or hand back what a finished one has come to."""
+"""`gan-tune search`: begin a search, continue it, or return what a finished one has come to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.errors import Fault, GanTuneError, SpaceError
-from gan_tune.service.result import SearchResult
-from gan_tune.service.spaces import load_space
-from gan_tune.service.warm_starting import read_searches
-from gan_tune.service.watcher import Unwatched, Watcher
-from gan_tune.service.work import Work, open_study
-from gan_tune.space import SearchSpace, check_name
-from gan_tune.storage.places import (
-    DEFAULT_STORAGE,
-    HEADING,
-    RESULT,
-    STUDY,
-    driver_folder,
-    look_in,
-    taken_names,
-)
+from gan_tune.errors import Fault, SpaceError
+from gan_tune.service.earlier_searches import WarmStart, read_searches, told_of
+from gan_tune.service.search_context import SearchContext
+from gan_tune.service.search_names import Names, check_names, choose_name
+from gan_tune.service.search_result import SearchResult, read_result
+from gan_tune.service.space_and_setting import load_space
+from gan_tune.service.watcher import Watcher
+from gan_tune.space import SearchSpace
+from gan_tune.storage.places import DEFAULT_STORAGE, driver_folder, look_in
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -60,6 +53,7 @@ def search(
     Raises:
         GanTuneError: one line; nothing was started.
     """
+    # Ray and MLflow take seconds to import.
     from gan_tune.cluster.connection import check_address
     from gan_tune.record.mlflow_store import connect
     from gan_tune.storage.lock import hold
@@ -67,8 +61,8 @@ def search(
 
     if not isinstance(space, SearchSpace):
         space = load_space(space)
-    _check_names(name=name, experiment=experiment, model=model)
-    watcher = watcher or Unwatched()
+    check_names(name=name, experiment=experiment, model=model)
+    watcher = watcher or Watcher()
     watcher.stage("checking MLflow, Ray's address and the storage")
     check_address(address)
     wanted, sources = name or space.name, sorted(set(warm_start))
@@ -82,17 +76,19 @@ def search(
     if sources and name != wanted and not fresh:
         watcher.note(f"{wanted} is a search without this warm start, or of another space: {name}")
     home = open_storage(storage).below(name)
-    work = Work(space, home, uri, (name, experiment or name, model or space.name), watcher)
-    warm = work.warm_start(earlier)  # before anything of this search is on disk: it may be refused
+    names = Names(name, experiment or name, model or space.name)
+    context = SearchContext(space, home, uri, names, watcher)
+    warm = told_of(earlier, context)  # may be refused: before this search writes anything
     with hold(driver_folder(home, name)):
-        return _finished(home, space) or work.run(warm, address, max_concurrent)
+        return _finished(home, space) or _run(context, warm, address, max_concurrent)
 
 
-def _check_names(**names: str | None) -> None:
-    for what, name in names.items():
-        rule = None if name is None else check_name(name)
-        if rule is not None:
-            raise GanTuneError(f"{what}: {rule}: {name!r}")
+def _run(
+    context: SearchContext, warm: WarmStart, address: str | None, max_concurrent: int | None
+) -> SearchResult:
+    from gan_tune.service.search_command import SearchCommand
+
+    return SearchCommand(context).run(warm, address, max_concurrent)
 
 
 def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
@@ -101,14 +97,14 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
     Raises:
         SpaceError: the space has changed, or a population that is complete is to have more trials.
     """
-    stored = home.read_json(RESULT)
-    if stored is None:
+    result = read_result(home)
+    if result is None:
         return None
-    result = SearchResult(**stored)
     if result.space_digest != space.digest:
         from gan_tune.searching.study.opening import changed_space
+        from gan_tune.service.search_study import study_of_search
 
-        open_study(space, home, result.name)  # refuses, since it knows what has changed
+        study_of_search(space, home, result.name)  # refuses, since it knows what has changed
         raise changed_space(result.name, space, None)
     more_trials = space.budget.trials > result.trials
     if more_trials:
@@ -133,31 +129,3 @@ def _check_room(space: SearchSpace, result: SearchResult) -> None:
             "full length, and no fork can replace one any more; use --fresh or another --name"
         )
         raise SpaceError([Fault("budget.trials", rule, str(space.budget.trials))], result.name)
-
-
-def choose_name(
-    root: Storage, wanted: str, space: SearchSpace, sources: Sequence[str], *, fresh: bool
-) -> str:
-    """The search to begin or to go on with: ``wanted``, or with a number behind it."""
-    if not (fresh or sources):
-        return wanted
-    taken = {*taken_names(root), *sources}
-    return next(
-        name
-        for name in _numbered(wanted)
-        if name not in taken
-        or (not fresh and name not in sources and _takes(root.below(name), space, sources))
-    )
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}-{i}" for i in range(2, 10_000))
-
-
-def _takes(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
-    """Whether a folder's search began with this space and warm start, or has not begun."""
-    noted = home.read_json(STUDY)
-    if noted is None:
-        return {HEADING, RESULT}.isdisjoint(home.names())
-    return bool(noted.get("warm_start") == list(sources) and noted.get("space") == space.digest)

@@ -1,4 +1,4 @@
-"""A look inside a generator, as pictures: the champion's at the end of a search, or any model's."""
+"""`gan-tune look`: pictures of the inside of a generator; a search takes them of its champion."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gan_tune.record.tags import Tag
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
 from gan_tune.samples.files import write_file
-from gan_tune.service.champions import recorded_params
-from gan_tune.service.registered import load_generator
+from gan_tune.service.best import recorded_params
+from gan_tune.service.registered_models import load_generator
 
 if TYPE_CHECKING:
     from gan_tune.registry.pull import Generator

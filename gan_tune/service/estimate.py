@@ -1,4 +1,4 @@
-"""How long a search would take."""
+"""`gan-tune search --dry-run`: how long a search would take."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from gan_tune.service.single import train
-from gan_tune.service.spaces import first_setting
+from gan_tune.service.space_and_setting import first_setting
+from gan_tune.service.train import train
 from gan_tune.space import SearchSpace
 
 MEASURED_STEPS = 50

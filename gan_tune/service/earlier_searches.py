@@ -1,4 +1,4 @@
-"""Trials of earlier searches for the sampler of a new one: which of them say something there."""
+"""Warm start: which trials of earlier searches the sampler of a new one can learn from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gan_tune.config import Argument, Catalogue, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError
 from gan_tune.gan.schedules import PACED
+from gan_tune.service.search_context import SearchContext
 from gan_tune.space import SearchSpace
+from gan_tune.words.readable import plural
 
 if TYPE_CHECKING:
     from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
@@ -28,7 +30,7 @@ class WarmStart:
     def __str__(self) -> str:
         count = len(self.trials) + self.dropped
         return (
-            f"warm start: {count} trial{'' if count == 1 else 's'} of {', '.join(self.searches)}: "
+            f"warm start: {plural(count, 'trial')} of {', '.join(self.searches)}: "
             f"{len(self.trials) - self.shifted} used, {self.shifted} shifted, "
             f"{self.dropped} dropped"
         )
@@ -86,6 +88,26 @@ def warm_start(
         shifted=sum(shifted for _, shifted in kept),
         dropped=len(fitted) - len(kept),
     )
+
+
+def told_of(found: Sequence[RecordedSearch], context: SearchContext) -> WarmStart:
+    """What a search is told of earlier ones. Its data are needed only where there are some.
+
+    Raises:
+        GanTuneError: values of one of them cannot be compared with those of this search.
+    """
+    if not found:
+        return WarmStart()
+    from gan_tune.searching.study.samplers import SAMPLERS
+
+    version = context.judge.versions[context.objective.metric]
+    data = context.dataset.digest
+    warm = warm_start(found, context.space, metric_version=version, data=data)
+    context.watcher.note(str(warm))
+    sampler = context.space.search.sampler.name
+    if not SAMPLERS[sampler].reads_others:
+        context.watcher.note(f"warm start: the sampler {sampler} learns nothing from it; tpe does")
+    return warm
 
 
 def _check(search: str, what: str, ours: str, theirs: str) -> None:

@@ -1,4 +1,4 @@
-"""The best that a search has found, or a registered version of a model."""
+"""`gan-tune best`: the best that a search has found, or a registered version of a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError, TrackingError
 from gan_tune.record.tags import Tag
-from gan_tune.service.registered import bare, find_version, model_names, models
-from gan_tune.service.result import SearchResult, load_result
+from gan_tune.service.registered_models import bare, find_version, model_names, models
+from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.space import check_name
-from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in, search_names
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
 from gan_tune.words.wording import there_are
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def best(
         ModelNotFoundError: the model has no such version or alias.
     """
     root = look_in(storage)
-    if check_name(name) is None and root.below(name).read(RESULT) is not None:
-        return _best_of(load_result(name, storage), tracking_uri)
+    result = read_result(root.below(name)) if check_name(name) is None else None
+    if result is not None:
+        return _best_of(result, tracking_uri)
     known = model_names(tracking_uri)
     if bare(name) in known:
         return _best_of_model(find_version(name, tracking_uri=tracking_uri), tracking_uri)
@@ -97,23 +98,23 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
         raise SearchNotFoundError(
             f"search {result.name!r} has no champion ({why}); see gan-tune status {result.name}"
         )
-    rows = {row["setting"]: row for row in result.rows}
+    rows = {row.setting: row for row in result.rows}
     return Best(
         search=result.name,
-        trial=champion["trial"],
+        trial=champion.trial,
         model=result.model,
         version=result.model_version,
         alias_holder=_holds_alias(result, tracking_uri),
         metric=result.metric,
         mode=result.mode,
-        value=champion["mean"],
-        spread=champion["spread"],
-        seeds=champion["seeds"],
+        value=champion.mean,
+        spread=champion.spread,
+        seeds=champion.seeds,
         first_mean=result.first_mean,
         test=result.test,
-        decided=rows[champion["setting"]]["changes"],
-        config=champion["config"],
-        lineage=champion.get("lineage", ()),
+        decided=rows[champion.setting].changes,
+        config=champion.config,
+        lineage=champion.lineage,
     )
 
 

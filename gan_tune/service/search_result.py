@@ -1,21 +1,50 @@
-"""What a search has come to."""
+"""What a search has come to, as its `result.json` holds it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError
+from gan_tune.searching.rules.leaderboard_row import Row
 from gan_tune.space import check_name
 from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in
 from gan_tune.words.wording import there_are
 
+if TYPE_CHECKING:
+    from gan_tune.storage.storage import Storage
+
+
+@dataclass(frozen=True)
+class ChampionFigures:
+    """The champion of a search, in figures.
+
+    Attributes:
+        trial, setting: which trial trained it, with which setting.
+        mean: mean on the selection split over the fresh seeds, or the search's own value.
+        spread: sample deviation over the seeds, None for fewer than two.
+        seeds: how many fresh seeds confirmed it, 0: none did.
+        confirmed: whether it was confirmed.
+        config: the trial config, as a tree.
+        lineage: the settings it was trained with before, oldest first: `trial`, `until` which step,
+            `config`. Empty but for a fork of a population.
+    """
+
+    trial: str
+    setting: int
+    mean: float
+    spread: float | None
+    seeds: int
+    confirmed: bool
+    config: Mapping[str, Any]
+    lineage: Sequence[Mapping[str, Any]] = ()
+
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search has come to; also the content of its `result.json`.
+    """What a search has come to.
 
     Attributes:
         name: of the search.
@@ -23,7 +52,7 @@ class SearchResult:
         metric, mode: the objective.
         trials, minutes: the budget it was run with.
         outcomes: number of settings by outcome.
-        rows: the leaderboard, best first, each as a mapping.
+        rows: the leaderboard, best first.
         champion: figures of the champion, None where no trial was sound.
         first_mean: the first setting's confirmed mean on the selection split.
         test: figures of the test split.
@@ -44,8 +73,8 @@ class SearchResult:
     trials: int
     minutes: float | None
     outcomes: Mapping[str, int]
-    rows: Sequence[Mapping[str, Any]]
-    champion: Mapping[str, Any] | None
+    rows: Sequence[Row]
+    champion: ChampionFigures | None
     first_mean: float | None
     test: Mapping[str, float]
     model: str | None
@@ -70,6 +99,30 @@ class SearchResult:
         first = self.test.get(f"test.first.{self.metric}")
         return None if mine is None or not first else mine / first
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> SearchResult:
+        """The result that `result.json` holds, also one of an older version."""
+        champion = stored["champion"]
+        typed = {
+            "rows": [Row.from_json(row) for row in stored["rows"]],
+            "champion": None if champion is None else ChampionFigures(**champion),
+        }
+        return cls(**{**stored, **typed})
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `result.json`."""
+        return asdict(self)
+
+
+def read_result(home: Storage) -> SearchResult | None:
+    """The result in a search's folder, None where it has come to none yet.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    stored = home.read_json(RESULT)
+    return None if stored is None else SearchResult.from_json(stored)
+
 
 def load_result(name: str, storage: str | Path = DEFAULT_STORAGE) -> SearchResult:
     """The stored result of a search.
@@ -78,10 +131,10 @@ def load_result(name: str, storage: str | Path = DEFAULT_STORAGE) -> SearchResul
         SearchNotFoundError: no search of that name has come to a result; lists those that have.
     """
     root = look_in(storage)
-    stored = root.below(name).read_json(RESULT) if check_name(name) is None else None
-    if stored is None:
+    found = read_result(root.below(name)) if check_name(name) is None else None
+    if found is None:
         there = [n for n in root.names() if root.below(n).read(RESULT) is not None]
         raise SearchNotFoundError(
             f"no result of a search {name!r} in {storage}; {there_are(name, there)}"
         )
-    return SearchResult(**stored)
+    return found

@@ -1,0 +1,70 @@
+"""Searches, printed: the result of one, how one stands, a list of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gan_tune.cli.printing.tables import leaderboard, pareto_front, table
+from gan_tune.cli.printing.verdict import verdict, what_mattered
+from gan_tune.words.readable import clock, counted, number
+from gan_tune.words.terminal import console, print_line
+
+if TYPE_CHECKING:
+    from gan_tune.service import SearchResult, SearchStatus
+
+__all__ = ["print_result", "print_searches", "print_status"]
+
+
+def print_result(result: SearchResult, *, again: bool) -> None:
+    """What a search has come to; ``again`` where nothing was left to do."""
+    out = console()
+    state = "finished" if result.finished else "was interrupted"
+    already = "has already " if again and result.finished else ""
+    print_line(out, f"search {result.name} {already}{state} after {clock(result.seconds)}")
+    print_line(out, f"settings: {counted(result.outcomes)}")
+    if result.rows:
+        out.print()
+        out.print(leaderboard(result.rows, result.metric))
+        if front := pareto_front(result.rows, result.metric):
+            out.print(front)
+        out.print()
+    for line in verdict(result):
+        print_line(out, line)
+    mattered = list(what_mattered(result.importances))
+    for line in ["", *mattered] if mattered else []:
+        print_line(out, line)
+
+
+def print_status(found: SearchStatus) -> None:
+    """How a search stands, with its ten best trials."""
+    out = console()
+    by = f" ({found.holder})" if found.holder else ""
+    spent = "" if found.seconds is None else f", {clock(found.seconds)}"
+    budget = f" of {found.minutes:g} min" if found.minutes and spent else ""
+    print_line(out, f"search {found.name}: {found.state}{by}{spent}{budget}")
+    of = "" if found.trials is None else f" of {found.trials}"
+    known = sum(found.outcomes.values())
+    print_line(out, f"settings: {known}{of} ({counted(found.outcomes)})")
+    print_line(out, f"confirming trials done: {found.confirmations}")
+    print_line(out, f"best {found.metric}: {number(found.best)} ({found.mode})")
+    if found.rows:
+        out.print()
+        rows = table("trial", "kind", "outcome", "step", found.metric, title="best trials")
+        for row in found.rows[:10]:
+            steps = "" if row.step is None or row.steps is None else f"{row.step:,}/{row.steps:,}"
+            rows.add_row(row.name, row.kind, row.outcome, steps, number(row.value))
+        out.print(rows)
+        out.print()
+    print_line(out, f"from: {found.where}")
+
+
+def print_searches(found: Sequence[SearchStatus]) -> None:
+    """A line for each search."""
+    out = console()
+    rows = table("search", "state", "best", "metric", "settings", title="searches")
+    for entry in found:
+        row = (entry.name, entry.state, number(entry.best), entry.metric, counted(entry.outcomes))
+        rows.add_row(*row)
+    out.print(rows if found else "searches: none yet")
+    out.print()

@@ -1,0 +1,122 @@
+"""A search as it stands while it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gan_tune.words.outcomes import is_healthy
+from gan_tune.words.readable import plural, short_form
+
+if TYPE_CHECKING:
+    from gan_tune.searching.leading.conductor import Conductor
+    from gan_tune.searching.leading.jobs import Job, Result
+    from gan_tune.searching.study.settings import Setting
+
+__all__ = ["Board", "Outlook", "RunningTrial"]
+
+READ_SECONDS = 1.0
+"""The study is read at most so often: each reading looks at its journal."""
+BEST_ROWS = 5
+
+
+@dataclass
+class RunningTrial:
+    """A trial that was handed out and how far it is; ``since`` is None while it waits."""
+
+    job: Job
+    since: float | None = None
+    step: int = 0
+    value: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the study said when it was last read."""
+
+    counts: Mapping[str, int]
+    settled: int
+    confirmed: int
+    to_confirm: int
+    best: Sequence[Setting]
+    means: Mapping[int, float]
+
+
+class Board:
+    """A search as it stands: heard from its trials, and read from its study now and then."""
+
+    def __init__(self, conductor: Conductor, slots: int, now: Callable[[], float]) -> None:
+        self.conductor, self.slots, self._now = conductor, slots, now
+        self.running: dict[str, RunningTrial] = {}
+        self._outlook: Outlook | None = None
+        self._read = 0.0
+        self._short: dict[int, str] = {}
+
+    @property
+    def name(self) -> str:
+        """The search's name, which is that of its folder."""
+        return self.conductor.storage.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+
+    def started(self, job: Job) -> None:
+        """A trial was handed out."""
+        self.running[job.name] = RunningTrial(job)
+
+    def reported(self, job: Job, result: Result) -> None:
+        """A trial was evaluated."""
+        trial = self.running.setdefault(job.name, RunningTrial(job))
+        trial.step, trial.value, trial.best = result.step, result.value, result.best
+
+    def ended(self, job: Job) -> None:
+        """A trial is over."""
+        self.running.pop(job.name, None)
+
+    def active(self) -> list[RunningTrial]:
+        """The trials that hold a slot; Tune takes some more in advance, which wait for one."""
+        trials = list(self.running.values())
+        found = [t for place, t in enumerate(trials) if place < self.slots or t.step]
+        for trial in found:
+            trial.since = trial.since if trial.since is not None else self._now()
+        return found
+
+    def waiting(self) -> str:
+        """What is said once the search is asked to end."""
+        trials = plural(len(self.active()), "trial")
+        return f"ending: waiting for {trials} (Ctrl-C again to leave at once)"
+
+    def seconds(self, trial: RunningTrial) -> float:
+        """How long a trial has held its slot."""
+        return 0.0 if trial.since is None else self._now() - trial.since
+
+    def settings(self, setting: int) -> str:
+        """A setting in short form, looked up once."""
+        if setting not in self._short:
+            self._short[setting] = short_form(self.conductor.study.assignment(setting))
+        return self._short[setting]
+
+    def outlook(self) -> Outlook:
+        """What the study says, read anew once a second."""
+        if self._outlook is None or self._now() - self._read >= READ_SECONDS:
+            self._outlook, self._read = self._look(), self._now()
+        return self._outlook
+
+    def _look(self) -> Outlook:
+        conductor, space = self.conductor, self.conductor.space
+        settings = conductor.study.settings()
+        sound = [s for s in settings if s.value is not None and is_healthy(s.outcome)]
+        sound.sort(key=lambda s: space.objective.cost(s.value or 0.0))
+        standings = conductor.confirmation.standings()
+        completed = sum(s.outcome == "completed" for s in settings)
+        top = min(completed, space.confirm.top + 1) if space.confirm.top else 0
+        candidates = max(top, len(standings))  # earlier commands may have confirmed others
+        spared = sum(space.confirm.seeds - row.seeds for row in standings if row.dropped)
+        return Outlook(
+            counts=Counter(s.outcome for s in settings if s.outcome is not None),
+            settled=sum(s.outcome is not None for s in settings),
+            confirmed=sum(row.seeds for row in standings),
+            to_confirm=candidates * space.confirm.seeds - spared,
+            best=sound[:BEST_ROWS],
+            means={row.setting: row.mean for row in standings},
+        )

@@ -1,0 +1,62 @@
+"""`gan-tune report`: write the page that explains a search, finished or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_tune.errors import OutputError, SearchNotFoundError
+from gan_tune.samples.files import check_place, write_file
+from gan_tune.service.search_result import load_result
+from gan_tune.service.status_from_folder import folder_status
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
+from gan_tune.words.wording import there_are
+
+if TYPE_CHECKING:
+    from gan_tune.storage.storage import Storage
+
+
+def report(
+    name: str,
+    out: str | Path | None = None,
+    storage: str | Path = DEFAULT_STORAGE,
+    *,
+    force: bool = False,
+) -> Path:
+    """Write the page of a search, finished or not, to ``out`` (default `NAME_report.html`).
+
+    Raises:
+        SearchNotFoundError: no search of that name in the storage; lists those there are.
+        OutputError: ``out`` does not end in `.html`, is there already, or cannot be written.
+        StorageError: what the search has stored cannot be read.
+    """
+    path = Path(f"{name}_report.html" if out is None else out)
+    if path.suffix != ".html":
+        raise OutputError(f"{path}: must end in .html")
+    root = look_in(storage)
+    known = search_names(root)
+    if name not in known:
+        raise SearchNotFoundError(
+            f"no search named {name!r} in {storage}; {there_are(name, known)}"
+        )
+    check_place(path, force=force)
+    write_file(path, _page_of(root, name, storage), force=force)
+    return path
+
+
+def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
+    # Optuna and plotly are needed only once it is known what to draw.
+    from gan_tune.searching.leading.conductor import stored_standings
+    from gan_tune.searching.rules.leaderboard import leaderboard
+    from gan_tune.service.report_page import Heading, report_page
+    from gan_tune.service.search_study import read_study
+
+    home, status = root.below(name), folder_status(root, name)
+    study = read_study(home, name)
+    heading = Heading(name, status.state, status.metric, status.seconds)
+    if status.state == "finished":
+        result = load_result(name, storage)
+        heading = Heading(name, status.state, status.metric, result.seconds, result)
+        return report_page(home, study, result.rows, heading)
+    rows = leaderboard(study, stored_standings(home, study))
+    return report_page(home, study, rows, heading)

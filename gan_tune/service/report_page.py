@@ -1,0 +1,161 @@
+"""The page that explains a search: what was best, what mattered, what failed and how."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from gan_tune.config import Objective
+from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.searching.study import insight, plots
+from gan_tune.searching.study.settings import OptunaStudy, objective_of
+from gan_tune.service.search_result import SearchResult
+from gan_tune.storage.storage import Storage
+from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
+from gan_tune.words.readable import clock, counted, number, short_form
+
+TEMPLATE = "report.html.jinja"
+BEST_SHOWN, ROWS_SHOWN = 3, 10
+ENDINGS_SHOWN = ("diverged", "collapsed", "pruned", "completed", "failed")
+"""Columns of the table that says what fails: what fails by divergence or collapse comes first."""
+assert set(ENDINGS_SHOWN) == set(ENDINGS)
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A sample grid with what it is of; ``picture`` is a data URI, None where there is none."""
+
+    title: str
+    text: str
+    changes: Mapping[str, Any]
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands on top of a page: the search's name, `finished`, `running` or `interrupted`, its
+    objective, wall time, and its result where it has come to one."""
+
+    name: str
+    state: str
+    metric: str
+    seconds: float | None
+    result: SearchResult | None = None
+
+
+def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading: Heading) -> bytes:
+    """The page as HTML that loads nothing: plotly's JavaScript and all pictures are in it.
+
+    Args:
+        home: the search's folder, for its sample grids.
+        study: of the search.
+        rows: its leaderboard, best first.
+        heading: what it is called and how it stands.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "short": short_form,
+        "extent": _extent,
+        "reason": reason,
+    }
+    objective = objective_of(study)
+    template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
+    shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
+    page = template.render(
+        heading=heading,
+        direction="less is better" if objective.mode == "min" else "more is better",
+        front=None if len(study.directions) == 1 else [row for row in rows if row.on_front],
+        time=None if heading.seconds is None else clock(heading.seconds),
+        counts=counted(Counter(str(row.outcome) for row in shown)),
+        rows=shown,
+        rows_shown=ROWS_SHOWN,
+        importances=insight.importances(study),
+        regions=insight.best_regions(study),
+        fewest=insight.FEWEST,
+        choices=insight.outcomes_by_choice(study),
+        outcomes=ENDINGS_SHOWN,
+        plots=plots.drawn(study, metric=heading.metric),
+        best=_best(home, rows, heading),
+        failures=_failures(home, rows, objective),
+        script=plots.script(),
+    )
+    return page.encode()
+
+
+def _unfinished(heading: Heading) -> str:
+    return "running" if heading.state == "running" else "interrupted"
+
+
+def _extent(extent: Any) -> str:
+    """A range of numbers, or the options that occur with their shares."""
+    if isinstance(extent, Mapping):
+        shares = sorted(extent.items(), key=lambda item: -item[1])
+        return ", ".join(f"{option} {share:.0%}" for option, share in shares if share)
+    low, high = extent
+    return f"{number(low)} to {number(high)}" if low < high else number(low)
+
+
+# ---------------------------------------------------------------- sample grids
+
+
+def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]:
+    """The champion's grid, and the last ones of the best settings."""
+    found = []
+    champion = heading.result.champion if heading.result else None
+    if champion is not None:
+        decided = {row.setting: row.changes for row in rows}[champion.setting]
+        text = f"trial {champion.trial}, its best weights"
+        found.append(Exhibit("champion", text, decided, _data_uri(home.read("champion.png"))))
+    sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
+    return found + [
+        _exhibit(home, row, f"number {place} of the leaderboard")
+        for place, row in enumerate(sound[:BEST_SHOWN], start=1)
+    ]
+
+
+def _failures(home: Storage, rows: Sequence[Row], objective: Objective) -> list[Exhibit]:
+    """A typical diverged and collapsed setting, and the worst of those that ran their length."""
+    found = []
+    for outcome in ("diverged", "collapsed"):
+        alike = sorted((row for row in rows if row.outcome == outcome), key=lambda row: row.steps)
+        if alike:
+            title = f"{outcome}: one of {len(alike)}" if len(alike) > 1 else outcome
+            found.append(_exhibit(home, alike[len(alike) // 2], title))
+    completed = [
+        (row.value, row) for row in rows if row.outcome == "completed" and row.value is not None
+    ]
+    if len(completed) > BEST_SHOWN:
+        _, worst = max(completed, key=lambda pair: objective.cost(pair[0]))
+        found.append(_exhibit(home, worst, "the worst that ran its full length"))
+    return found
+
+
+def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
+    """The last grid of a setting's own trial."""
+    folder = f"trials/{row.setting:04}"
+    steps = [int(name.removesuffix(".png")) for name in home.names(f"{folder}/grids")]
+    ending = home.read_json(f"{folder}/outcome.json") or {}
+    parts = [f"setting {row.setting:04}"]
+    if row.value is not None:
+        parts.append(f"best value {number(row.value)}")
+    if steps:
+        parts.append(f"seen at step {max(steps):,}")
+    if ending.get("symptoms"):
+        parts.append(f"symptoms: {', '.join(ending['symptoms'])}")
+    if ending.get("error"):
+        parts.append(str(ending["error"]))
+    picture = home.read(f"{folder}/grids/{max(steps)}.png") if steps else None
+    return Exhibit(title, "; ".join(parts), row.changes, _data_uri(picture))
+
+
+def _data_uri(png: bytes | None) -> str | None:
+    return None if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,110 @@
+"""One command's work on one search: open its study and record, run its trials, conclude it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from gan_tune.cluster import connection as cluster
+from gan_tune.record.recorder import Recorder
+from gan_tune.searching.leading.conductor import Conductor
+from gan_tune.searching.on_ray.tuning import Shared, run
+from gan_tune.searching.populations.breeding import Breeder
+from gan_tune.searching.populations.population import POPULATIONS
+from gan_tune.searching.rules.stopping import NoStopping, StoppingRule, stopping_rule
+from gan_tune.searching.study.study import Study
+from gan_tune.service.ctrl_c import interruptible
+from gan_tune.service.earlier_searches import WarmStart
+from gan_tune.service.search_context import SearchContext
+from gan_tune.service.search_record import RecordKeeper, bring_up_to_date, open_recorder
+from gan_tune.service.search_result import SearchResult
+from gan_tune.service.search_study import study_of_search
+from gan_tune.storage.places import HEADING
+
+
+class SearchCommand:
+    """One command's work on one search."""
+
+    def __init__(self, context: SearchContext) -> None:
+        self._context = context
+
+    def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
+        """Run the trials that are left, and conclude the search.
+
+        Args:
+            warm: what the sampler of a new search is told first.
+            address: of a Ray cluster; None or empty: RAY_ADDRESS, else Ray is started here.
+            max_concurrent: at most so many trials at a time; None: what the cluster holds.
+        """
+        context = self._context
+        space, home, watcher = context.space, context.home, context.watcher
+        judge = context.judge  # before anything is written: data or a metric may still be refused
+        study = study_of_search(space, home, context.names.search, warm)
+        with ExitStack() as stack:
+            watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
+            stack.enter_context(cluster.connected(address, home))
+            slots = cluster.slots(space.resources, max_concurrent)
+            recorder = open_recorder(context, warm.searches)
+            stack.callback(recorder.close)
+            stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
+            resumed = study.proposed()
+            conductor = self._conductor(study, recorder, slots, max_concurrent)
+            shared = Shared(context.dataset, judge, home, space.resources)
+            self._note_heading(study.seconds_used)
+            watcher.begin(conductor, slots, resumed)
+            with interruptible(conductor):
+                try:
+                    run(conductor, shared, slots=slots, tick=watcher.tick)
+                finally:
+                    watcher.end()
+                # Its imports take a second that the first trials need not wait for.
+                from gan_tune.service.conclusion import Conclusion
+
+                # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
+                return Conclusion(context, conductor, recorder).conclude()
+
+    def _conductor(
+        self, study: Study, recorder: Recorder, slots: int, max_concurrent: int | None
+    ) -> Conductor:
+        """What leads the trials, told of all that earlier commands have left."""
+        context = self._context
+        rule, breeder = self._scheduler(study)
+        bring_up_to_date(recorder, context.home, study, context.objective.metric)
+        # Who takes turns must not be taken in advance. Nor need others, where no node will be
+        # added for those that wait: Tune starts a worker for each, and kills it half started
+        # when a warm one is free first.
+        fixed = breeder is not None or cluster.started_here()
+        return Conductor(
+            study,
+            context.home,
+            rule,
+            breeder=breeder,
+            observers=[RecordKeeper(recorder, context.objective.metric), context.watcher],
+            slots=slots,
+            limit=slots if fixed else max_concurrent,
+        )
+
+    def _scheduler(self, study: Study) -> tuple[StoppingRule, Breeder | None]:
+        """What stops trials, and what breeds them where the scheduler is a population."""
+        context = self._context
+        space, part = context.space, context.space.search.scheduler
+        if part.name not in POPULATIONS:
+            return stopping_rule(space), None
+        build = POPULATIONS[part.name]
+        steps = context.any_config.report_steps
+        population = build(space.trial, steps, space.objective.mode, **part.args)
+        return NoStopping(), Breeder(study, context.home, population)
+
+    def _note_heading(self, seconds_before: float) -> None:
+        """Note for :func:`gan_tune.service.status` what the trials' folders do not tell."""
+        context = self._context
+        heading = {
+            "metric": context.objective.metric,
+            "mode": context.objective.mode,
+            "trials": context.space.budget.trials,
+            "minutes": context.space.budget.minutes,
+            "experiment": context.names.experiment,
+            "seconds_before": seconds_before,
+            "started_ms": int(time.time() * 1000),
+        }
+        context.home.write_json(HEADING, heading)

@@ -1,0 +1,71 @@
+"""The names of a search, of its experiment and of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gan_tune.errors import GanTuneError
+from gan_tune.space import SearchSpace, check_name
+from gan_tune.storage.places import HEADING, RESULT, STUDY, taken_names
+
+if TYPE_CHECKING:
+    from gan_tune.storage.storage import Storage
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a search is called: itself, its experiment in MLflow, and the model it registers."""
+
+    search: str
+    experiment: str
+    model: str
+
+
+def check_names(**names: str | None) -> None:
+    """See that names can be used; the keywords say what each names, None is no name.
+
+    Raises:
+        GanTuneError: one is not made of letters, digits and the like.
+    """
+    for what, name in names.items():
+        rule = None if name is None else check_name(name)
+        if rule is not None:
+            raise GanTuneError(f"{what}: {rule}: {name!r}")
+
+
+def choose_name(
+    root: Storage, wanted: str, space: SearchSpace, sources: Sequence[str], *, fresh: bool
+) -> str:
+    """The search to begin or to continue: ``wanted``, or with a number behind it.
+
+    Args:
+        root: the storage that holds searches.
+        wanted: the name asked for.
+        space: of the search.
+        sources: the earlier searches of its warm start.
+        fresh: whether it must be a new search.
+    """
+    if not (fresh or sources):
+        return wanted
+    taken = {*taken_names(root), *sources}
+    return next(
+        name
+        for name in _numbered(wanted)
+        if name not in taken
+        or (not fresh and name not in sources and _takes(root.below(name), space, sources))
+    )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{i}" for i in range(2, 10_000))
+
+
+def _takes(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
+    """Whether a folder's search began with this space and warm start, or has not begun."""
+    noted = home.read_json(STUDY)
+    if noted is None:
+        return {HEADING, RESULT}.isdisjoint(home.names())
+    return bool(noted.get("warm_start") == list(sources) and noted.get("space") == space.digest)

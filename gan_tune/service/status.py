@@ -1,0 +1,50 @@
+"""`gan-tune status` and `ls`: how searches stand, read from a storage, else from MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gan_tune.errors import SearchNotFoundError
+from gan_tune.service.search_status import SearchStatus
+from gan_tune.service.status_from_folder import folder_status
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
+from gan_tune.words.wording import there_are
+
+
+def status(
+    name: str, storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
+) -> SearchStatus:
+    """How a search stands, whether or not a command works on it now. Reads only.
+
+    The search's folder is asked first, then MLflow.
+
+    Raises:
+        SearchNotFoundError: neither knows it; the message lists those there are.
+    """
+    root = look_in(storage)
+    if name in search_names(root):
+        return folder_status(root, name)
+    from gan_tune.service.status_from_mlflow import recorded_searches, recorded_status
+
+    recorded = {info.name: info for info in recorded_searches(tracking_uri)}
+    if name not in recorded:
+        known = [*search_names(root), *recorded]
+        raise SearchNotFoundError(
+            f"no search named {name!r} in {storage} or MLflow; {there_are(name, known)}"
+        )
+    return recorded_status(recorded[name], tracking_uri)
+
+
+def searches(
+    storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
+) -> list[SearchStatus]:
+    """All searches of a storage, and those that only MLflow knows. Reads only."""
+    from gan_tune.service.status_from_mlflow import recorded_searches, recorded_status
+
+    root = look_in(storage)
+    here = search_names(root)
+    elsewhere = [info for info in recorded_searches(tracking_uri) if info.name not in here]
+    return [
+        *(folder_status(root, name) for name in here),
+        *(recorded_status(info, tracking_uri) for info in elsewhere),
+    ]

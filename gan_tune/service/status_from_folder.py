@@ -1,0 +1,89 @@
+"""How a search stands by its folder: read only, whether or not a command works on it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
+from gan_tune.storage.places import HEADING, RESULT, driver_folder
+from gan_tune.storage.storage import Storage
+
+
+def folder_status(root: Storage, name: str) -> SearchStatus:
+    """How the search of that name stands; ``root`` is the storage that holds it."""
+    home = root.below(name)
+    result = home.read_json(RESULT)
+    heading = home.read_json(HEADING) or result
+    holder = _holder(driver_folder(home, name))
+    trials = [_trial_status(home, trial, alive=bool(holder)) for trial in home.names("trials")]
+    finished = result is not None and result["finished"]
+    spent = [_seconds_so_far(home, heading, bool(holder)), result["seconds"] if result else None]
+    return SearchStatus(
+        name=name,
+        state=RUNNING if holder else "finished" if finished else "interrupted",
+        holder=holder,
+        metric=heading["metric"],
+        mode=heading["mode"],
+        trials=heading["trials"],
+        minutes=heading["minutes"],
+        seconds=max((seconds for seconds in spent if seconds is not None), default=None),
+        rows=best_first(trials, heading["mode"]),
+        where=home.local_path("").rstrip("/"),
+    )
+
+
+def _trial_status(home: Storage, name: str, *, alive: bool) -> TrialStatus:
+    ending = home.read_json(f"trials/{name}/outcome.json")
+    steps = [int(n.removesuffix(".json")) for n in home.names(f"trials/{name}/reports")]
+    described = home.read_json(f"trials/{name}/trial.json") or {"config": {}}
+    if ending is None:
+        last = home.read_json(f"trials/{name}/reports/{max(steps)}.json") if steps else {}
+        outcome, value = RUNNING if alive else "interrupted", (last or {}).get("best")
+    else:
+        outcome, value = ending["outcome"], ending["value"]
+    return TrialStatus(
+        name=name,
+        kind="confirmation" if "-confirm-" in name else "search",
+        outcome=outcome,
+        value=value,
+        step=max(steps, default=0),
+        steps=described["config"].get("steps"),
+    )
+
+
+def _seconds_so_far(home: Storage, heading: Mapping[str, Any], alive: bool) -> float | None:
+    """Wall time spent so far: up to now, or up to the last report of a command that has died."""
+    if "started_ms" not in heading:
+        return None
+    end = time.time() * 1000 if alive else heading["started_ms"]
+    for trial in [] if alive else home.names("trials"):
+        steps = [int(n.removesuffix(".json")) for n in home.names(f"trials/{trial}/reports")]
+        last = home.read_json(f"trials/{trial}/reports/{max(steps)}.json") if steps else None
+        end = max(end, last["timestamp_ms"]) if last else end
+    return float(heading["seconds_before"] + (end - heading["started_ms"]) / 1000)
+
+
+def _holder(folder: Path) -> str:
+    """Who works on a search, empty for nobody; on another machine one can only take its word."""
+    path = folder / "search.lock"
+    try:
+        written = path.stat().st_mtime
+        match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
+    except OSError:
+        return ""
+    if match is None:
+        return ""
+    if match[2] != socket.gethostname():
+        return match[0]
+    try:
+        # A process that is younger than the lock has but the dead one's number.
+        return match[0] if psutil.Process(int(match[1])).create_time() <= written + 1 else ""
+    except psutil.Error:
+        return ""
