@@ -56,12 +56,13 @@ from scipy import stats
 
 from gan_tune.config import CollapseRule
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Suggest
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_records import Result
 from gan_tune.words.outcomes import Outcome
 
 PROCESSES = 2

@@ -16,14 +16,16 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.readable import clock, counted, number, short_form
 
 if TYPE_CHECKING:
-    from gan_tune.searching.leading.conductor import Conductor, Ending
-    from gan_tune.searching.leading.jobs import Job, Result
+    from gan_tune.searching.leading.conductor import Conductor
+    from gan_tune.searching.leading.jobs import Job
     from gan_tune.searching.study.study import Setting
     from gan_tune.service import SearchResult
+    from gan_tune.storage.trial_records import Ending, Result
 
 __all__ = [
     "LiveView",
@@ -314,7 +316,7 @@ def _best_table(board: _Board, outlook: _Outlook) -> Table:
     for setting in outlook.best:
         outcome = setting.outcome or "running"
         rows.add_row(
-            f"{setting.number:04}",
+            setting_name(setting.number),
             number(setting.value),
             number(outlook.means.get(setting.number)),
             f"{setting.steps:,}",
@@ -479,7 +481,7 @@ def leaderboard(found: Sequence[Mapping[str, Any]], metric: str, *, top: int = 1
     for row in found[:top]:
         outcome = row["outcome"] or "interrupted"
         rows.add_row(
-            f"{row['setting']:04}",
+            setting_name(row["setting"]),
             _confirmed(row),
             _searched(row),
             Text(outcome, style=STYLES.get(outcome, "")),
@@ -504,7 +506,7 @@ def pareto_front(found: Sequence[Mapping[str, Any]], metric: str) -> Table | Non
     )
     for row in sorted(front, key=lambda row: float(row["value"])):
         values = [row["value"], *row["further"].values()]
-        rows.add_row(f"{row['setting']:04}", *map(number, values), short_form(row["changes"]))
+        rows.add_row(setting_name(row["setting"]), *map(number, values), short_form(row["changes"]))
     return rows
 
 

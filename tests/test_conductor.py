@@ -15,13 +15,15 @@ from conftest import trial_tree
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.conductor import Conductor, Ending, Next, read_reports
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.champion import choose_champion
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
 
 Curve = Callable[[Job, int], Result]
 STEPS = (20, 40, 60, 80, 100)
@@ -676,7 +678,7 @@ def test_a_report_heard_twice_changes_nothing(tmp_path: Path) -> None:
 def test_reports_are_read_back_in_order(tmp_path: Path) -> None:
     worker = Worker(tmp_path, slots=1)
     worker.run(steady, reports=5)
-    assert [r.step for r, _ in read_reports(worker.storage, "0000")] == list(STEPS)
+    assert TrialFolders(worker.storage)["0000"].report_steps() == list(STEPS)
 
 
 def test_everything_diverging_confirms_nothing(tmp_path: Path) -> None:

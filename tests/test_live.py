@@ -18,10 +18,11 @@ from gan_tune.live import (
     verdict,
     what_mattered,
 )
-from gan_tune.searching.leading.conductor import Ending
-from gan_tune.searching.leading.jobs import Job, Kind, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.study.study import Setting
+from gan_tune.storage.trial_name import Kind
+from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 from gan_tune.words.readable import clock, counted, number, short_form
 

@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
-from gan_tune.searching.leading.conductor import Ending
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.champion import choose_champion, leaderboard
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
+from gan_tune.storage.trial_records import Ending, Result
 
 SEEDS = {"search": {"seeds": 3}, "confirm": {"top": 0}}
 

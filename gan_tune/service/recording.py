@@ -11,10 +11,10 @@ from gan_tune.space import SearchSpace
 
 if TYPE_CHECKING:
     from gan_tune.record.recorder import Recorder
-    from gan_tune.searching.leading.conductor import Ending
-    from gan_tune.searching.leading.jobs import Job, Result
+    from gan_tune.searching.leading.jobs import Job
     from gan_tune.searching.rules.champion import Champion
     from gan_tune.service.looking_inside import Inside
+    from gan_tune.storage.trial_records import Ending, Result
 
 
 class Recording:

@@ -191,21 +191,21 @@ class Work:
 
     def _bring_record_up_to_date(self, recorder: Recorder, study: Any) -> None:
         """Record what an earlier command stored but could not record any more."""
-        from gan_tune.searching.leading.conductor import Ending, read_reports
+        from gan_tune.storage.trial_folder import TrialFolders
 
         recording = Recording(recorder, self.space.objective.metric)
-        for name in self.home.names("trials"):
-            stored = self.home.read_json(f"trials/{name}/outcome.json")
-            described = self.home.read_json(f"trials/{name}/trial.json")
-            if stored is None or described is None:
+        trials = TrialFolders(self.home)
+        for name in trials.names():
+            ending, described = trials[name].ending(), trials[name].description()
+            if ending is None or described is None:
                 continue
-            if recorder.recorded_outcome(name) == stored["outcome"]:
+            if recorder.recorded_outcome(name) == ending.outcome:
                 continue
             job = study.job(described["setting"], described["replicate"])
             recording.trial_started(job, resumed=True)
-            for result, grid in read_reports(self.home, name):
-                recording.trial_reported(job, result, self.home.read(grid))
-            recording.trial_ended(job, Ending(**stored))
+            for result in trials[name].reports():
+                recording.trial_reported(job, result, trials[name].grid(result.step))
+            recording.trial_ended(job, ending)
 
     # ---------------------------------------------------------------- the end
 
@@ -377,6 +377,7 @@ def open_study(
         SpaceError: the study is of another space.
     """
     from gan_tune.searching.study.study import Study
+    from gan_tune.storage.trial_folder import TrialFolders
 
     url = space.search.study
     earlier = home.read_json(STUDY)
@@ -402,7 +403,7 @@ def open_study(
             name=name,
             owner=noted["owner"],
             warm=warm.trials,
-            begun=bool(home.names("trials")),
+            begun=bool(TrialFolders(home).names()),
         )
     except StorageError:
         if earlier is None:

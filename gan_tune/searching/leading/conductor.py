@@ -11,7 +11,7 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from heapq import heapreplace
 from statistics import fmean
@@ -19,19 +19,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import optuna
 
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
-from gan_tune.searching.leading.jobs import Job, Result, lineage_tree
+from gan_tune.searching.leading.jobs import Job, lineage_tree
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
 from gan_tune.searching.rules.replicates import Replicates
 from gan_tune.searching.rules.stopping import StoppingRule
 from gan_tune.searching.study.study import FIRST_SETTING, Study, lower_is_better
-from gan_tune.storage.storage import INHERITED, Storage
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import TrialName, is_confirmation
+from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import ENDINGS, Outcome
 
 if TYPE_CHECKING:
     from gan_tune.searching.populations.breeding import Breeder
 
-__all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
+__all__ = ["Conductor", "Next", "Observer", "stored_standings"]
 
 
 CLOSING_SECONDS = 2.0
@@ -49,23 +51,6 @@ class Next(Enum):
 
     WAIT = "wait"
     DONE = "done"
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms.
-
-    ``further`` are the values of the objectives beside the first, at the report that was best. One
-    that is ``paused`` was interrupted to make room for others, and goes on if its turn comes.
-    """
-
-    outcome: Outcome
-    value: float | None
-    step: int
-    error: str | None = None
-    symptoms: Sequence[str] = ()
-    further: Mapping[str, float] = field(default_factory=dict)
-    paused: bool = False
 
 
 class Observer(Protocol):
@@ -121,6 +106,7 @@ class Conductor:
     ) -> None:
         self.study, self.storage, self.rule, self._breeder = study, storage, rule, breeder
         self.space = study.space
+        self.trials = TrialFolders(storage)
         self.slots, self._limit = slots, limit
         self._observers = observers
         self._clock = clock
@@ -314,10 +300,10 @@ class Conductor:
     def _stored_length(self, setting: int) -> float:
         """By the reports of earlier commands, 0 where there are none."""
         job = self.study.job(setting, 0)
-        stored = read_reports(self.storage, job.name)
-        ended = any(result.outcome == "completed" for result, _ in stored)
-        last = job.config.steps if ended else max((result.step for result, _ in stored), default=0)
-        seconds = sum(r.training_seconds + r.evaluation_seconds for r, _ in stored)
+        stored = self.trials[job.name].reports()
+        ended = any(result.outcome == "completed" for result in stored)
+        last = job.config.steps if ended else max((result.step for result in stored), default=0)
+        seconds = sum(result.seconds for result in stored)
         return _full_length(job, seconds, last)
 
     def _bring_rule_up_to_date(self) -> None:
@@ -339,7 +325,7 @@ class Conductor:
             yield from self.study.reports()
             return
         for setting in range(self.study.proposed()):
-            for result, _ in read_reports(self.storage, self.study.job(setting, 0).name):
+            for result in self.trials[self.study.job(setting, 0).name].reports():
                 yield setting, result.step, self._pruned_by(setting, result)
 
     def _recall_replicates(self, *, but: Set[int]) -> None:
@@ -347,39 +333,39 @@ class Conductor:
 
         Settings that are taken up are told of as they are, one replicate after the other.
         """
-        for name in self.storage.names("trials"):
-            described = self.storage.read_json(f"trials/{name}/trial.json")
-            if described is None or "-confirm-" in name or described["setting"] in but:
+        for name in self.trials.names():
+            described = self.trials[name].description()
+            if described is None or is_confirmation(name) or described["setting"] in but:
                 continue
             setting, replicate = described["setting"], described["replicate"]
-            for result, _ in read_reports(self.storage, name):
+            for result in self.trials[name].reports():
                 self._replicates.reported(setting, replicate, result.step, result.best)
-            ending = self._ending_in_folder(name)
+            ending = self.trials[name].ending()
             if ending is not None and ending.outcome == "completed":
                 self._replicates.ended(setting, replicate, ending.value)
 
     def _recall_confirmations(self) -> None:
         """What earlier commands confirmed, from the trials' folders."""
-        for setting, replicate, value in stored_confirmations(self.storage):
+        for setting, replicate, value in stored_confirmations(self.trials):
             self.confirmation.record(setting, replicate, value)
 
     def _start(self, job: Job) -> bool:
         """Begin a trial or take it up; False if by its stored reports it has fallen behind."""
         paused = self._paused.pop(job.name, None)
-        stored = [] if paused else read_reports(self.storage, job.name)
-        self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
+        stored = [] if paused else self.trials[job.name].reports()
+        self.trials[job.name].describe(_described(job))
         running = self._running[job.name] = paused or _Running(job)
         for observer in self._observers:
             observer.trial_started(job, resumed=bool(paused or stored))
-        for result, _ in stored:  # a killed driver may have told nobody of them
+        for result in stored:  # a killed driver may have told nobody of them
             self._take_in(running, result)
         running.undecided = running.undecided and not paused
-        if not stored or stored[-1][0].outcome:
+        if not stored or stored[-1].outcome:
             return True
         if self._is_pruned(running):
-            self._end(running, self._ending(running, "pruned", stored[-1][0]))
+            self._end(running, self._ending(running, "pruned", stored[-1]))
         elif self._has_to_wait(running):
-            self._end(running, self._ending(running, "interrupted", stored[-1][0], paused=True))
+            self._end(running, self._ending(running, "interrupted", stored[-1], paused=True))
         else:
             return True
         return False
@@ -450,16 +436,15 @@ class Conductor:
         running.best, running.symptoms = result.best, result.symptoms
         if result.step in running.steps:
             return False
-        seconds = result.training_seconds + result.evaluation_seconds
         before = running.step
-        self._pace = seconds / max(1, result.step - before)
+        self._pace = result.seconds / max(1, result.step - before)
         running.steps.add(result.step)
-        running.seconds += seconds
+        running.seconds += result.seconds
         if result.outcome != "failed":
             if job.kind == "search":
                 running.behind = self._judge(running, result)
                 running.undecided = self._is_undecided(job, before, result.step)
-            grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
+            grid = self.trials[job.name].grid(result.step)
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
         return True
@@ -513,7 +498,7 @@ class Conductor:
         if len(self.space.objectives) == 1:
             return []
         names = [self.study.job(setting, replicate).name for replicate in range(replicates)]
-        endings = [self._ending_in_folder(name) for name in names]
+        endings = [self.trials[name].ending() for name in names]
         found = [ending.further if ending else {} for ending in endings]
         metrics = [objective.metric for objective in self.space.objectives[1:]]
         means = [fmean(each.get(metric, math.nan) for each in found) for metric in metrics]
@@ -550,11 +535,11 @@ class Conductor:
             self._paused[job.name] = running
         if ending.outcome in ENDINGS:
             self._leave_population(job, ending)
-            self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
+            self.trials[job.name].write_ending(ending)
             if ending.outcome != "completed":
-                self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
+                self.trials[job.name].delete_checkpoint()
             if job.lineage:
-                self.storage.delete(f"trials/{job.name}/{INHERITED}")
+                self.trials[job.name].delete_inherited()
         if ending.outcome in ("completed", "interrupted") and running.steps:
             last = job.config.steps if ending.outcome == "completed" else running.step
             self._full_length[job.setting] = _full_length(job, running.seconds, last)
@@ -608,19 +593,15 @@ class Conductor:
         following: Job | None = job
         while following is not None:
             job = following
-            for result, _ in read_reports(self.storage, job.name):
+            for result in self.trials[job.name].reports():
                 if result.outcome is None or result.outcome in ENDINGS:
                     self._tell(job, result)
-            ending = self._ending_in_folder(job.name)
+            ending = self.trials[job.name].ending()
             if ending is None:
                 return job
             self._leave_population(job, ending)
             following = self._settled(job, ending)
         return None
-
-    def _ending_in_folder(self, name: str) -> Ending | None:
-        stored = self.storage.read_json(f"trials/{name}/outcome.json")
-        return None if stored is None else Ending(**stored)
 
     # ---------------------------------------------------------------- time
 
@@ -714,37 +695,22 @@ def _makespan(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
-    """A trial's stored reports in order of steps, each with the path of its picture."""
-    steps = sorted(
-        int(name.removesuffix(".json")) for name in storage.names(f"trials/{trial}/reports")
-    )
-    return [
-        (
-            Result(**storage.read_json(f"trials/{trial}/reports/{step}.json")),
-            f"trials/{trial}/grids/{step}.png",
-        )
-        for step in steps
-    ]
-
-
-def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | None]]:
+def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float | None]]:
     """(setting, replicate, best value) of each confirming trial that has ended.
 
     None for one that did not run to its end.
     """
-    for name in storage.names("trials"):
-        if "-confirm-" in name:
-            stored = storage.read_json(f"trials/{name}/outcome.json")
-            if stored is not None:
-                setting, replicate = (int(number) for number in name.split("-confirm-"))
-                completed = stored["outcome"] == "completed"
-                yield setting, replicate, stored["value"] if completed else None
+    for name in filter(is_confirmation, trials.names()):
+        ending = trials[name].ending()
+        if ending is not None:
+            trial = TrialName.parse(name)
+            completed = ending.outcome == "completed"
+            yield trial.setting, trial.replicate, ending.value if completed else None
 
 
 def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
-    stored = list(stored_confirmations(storage))
+    stored = list(stored_confirmations(TrialFolders(storage)))
     confirmation = Confirmation(seeds=0, mode="min" if lower_is_better(study) else "max")
     for setting, replicate, value in stored:
         confirmation.record(setting, replicate, value)

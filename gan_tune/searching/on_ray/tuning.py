@@ -19,10 +19,11 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
 from gan_tune.metrics import Judge
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_records import Result
 
 __all__ = ["Shared", "run"]
 

@@ -7,15 +7,17 @@ in the study, then the end of the setting it replaces. A kill between two of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
-from gan_tune.searching.leading.conductor import Ending, read_reports
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.populations.population import Fork, Population
 from gan_tune.searching.study.study import Study, derived_seed
-from gan_tune.storage.storage import INHERITED, Storage, weights_at
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import setting_name
+from gan_tune.storage.trial_records import Ending
 from gan_tune.words.outcomes import Outcome
 
 __all__ = ["Breeder"]
@@ -30,7 +32,8 @@ class Breeder:
     """
 
     def __init__(self, study: Study, storage: Storage, population: Population) -> None:
-        self._study, self._storage, self._population = study, storage, population
+        self._study, self._population = study, population
+        self._trials = TrialFolders(storage)
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
         study.unfinished()  # decides what a kill within a proposal left open
@@ -39,7 +42,7 @@ class Breeder:
         for number in sorted(settings.keys() | forks.keys()):
             fork, replaced = forks.get(number, (None, None))
             self._join(number, fork)
-            for result, _ in read_reports(storage, f"{number:04d}"):
+            for result in self._trials[setting_name(number)].reports():
                 population.hear(number, result.step, result.value)
             self._note_end(number, settings.get(number))
             self._replaced |= set() if replaced is None else {replaced}
@@ -122,15 +125,14 @@ class Breeder:
 
     def _store_end(self, setting: int) -> None:
         """Store how a trial was about to end when a kill came after its fork was stored."""
-        trial = f"{setting:04d}"
-        reports = read_reports(self._storage, trial)
+        trial = self._trials[setting_name(setting)]
+        last = trial.last_report()
         ending = Ending("failed", None, 0)
-        if reports:
-            last, _ = reports[-1]
+        if last is not None:
             outcome = last.outcome or "pruned"
             ending = Ending(outcome, last.best, last.step, last.error, last.symptoms)
-        if self._storage.read(f"trials/{trial}/outcome.json") is None:
-            self._storage.write_json(f"trials/{trial}/outcome.json", asdict(ending))
+        if trial.ending() is None:
+            trial.write_ending(ending)
 
     def _join(self, setting: int, fork: Fork | None = None) -> None:
         decided = fork.assignment if fork else self._study.assignment(setting)
@@ -156,10 +158,10 @@ class Breeder:
         fork = self._population.fork(step, np.random.default_rng(seed))
         if fork is None:
             return False
-        weights = self._storage.read(f"trials/{fork.parent:04d}/{weights_at(fork.step)}")
+        weights = self._trials[setting_name(fork.parent)].ready(fork.step)
         if weights is None:  # deleted by an earlier command, which knew of others
             return False
-        self._storage.write(f"trials/{number:04d}/{INHERITED}", weights)
+        self._trials[setting_name(number)].write_inherited(weights)
         self._study.add_fork(fork, replaces=setting)
         self._join(number, fork)
         self._replaced.add(setting)
@@ -168,4 +170,4 @@ class Breeder:
 
     def _clear(self) -> None:
         for setting, step in self._population.discard():
-            self._storage.delete(f"trials/{setting:04d}/{weights_at(step)}")
+            self._trials[setting_name(setting)].delete_ready(step)

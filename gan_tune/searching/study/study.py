@@ -32,11 +32,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gan_tune.config import CollapseRule
 from gan_tune.errors import ConfigError, Fault, SpaceError, StorageError, StudyError
-from gan_tune.searching.leading.jobs import Ancestor, Job, Kind
+from gan_tune.searching.leading.jobs import Ancestor, Job
 from gan_tune.searching.populations.population import Fork
 from gan_tune.searching.study.samplers import SAMPLERS, Seeds
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
+from gan_tune.storage.trial_name import Kind, TrialName, setting_name
 from gan_tune.words.outcomes import OUTCOMES, UNSOUND, Outcome
 
 __all__ = [
@@ -375,8 +376,7 @@ class Study:
         if self.is_compared_with(setting):
             config = config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
         kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
-        suffix = f"-confirm-{replicate}" if kind == "confirmation" else f"-seed-{replicate}"
-        name = _trial_name(setting) + (suffix if replicate else "")
+        name = str(TrialName(setting, replicate, kind))
         shown = config.params() | self.space.choosers(params)
         lineage = self._lineage(setting, seed)
         return Job(name, setting, replicate, config, shown, kind, lineage)
@@ -390,7 +390,7 @@ class Study:
             config = self.space.config(trials[setting].params, seed=seed).model_copy(
                 update={"collapse": CollapseRule(variety=0), "patience": 0}
             )
-            ancestors.append(Ancestor(_trial_name(setting), attributes["parent_step"], config))
+            ancestors.append(Ancestor(setting_name(setting), attributes["parent_step"], config))
         return tuple(reversed(ancestors))
 
     # ---------------------------------------------------------------- telling
@@ -680,10 +680,6 @@ def _lost(study: str) -> StorageError:
     return StorageError(
         f"{study} is gone, but its trials are there; restore it, or begin anew with --fresh"
     )
-
-
-def _trial_name(setting: int) -> str:
-    return f"{setting:04d}"
 
 
 def derived_seed(search_seed: int, number: int, purpose: str) -> int:
