@@ -14,6 +14,7 @@ from gan_tune.errors import SpaceError
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
@@ -89,11 +90,13 @@ class Farm:
         part = self.space.search.scheduler
         population = POPULATIONS[part.name](self.space.trial, STEPS, "min", **part.args)
         self.log, self.slots, self.now = Log(), slots, 0.0
+        breeder = Breeder(self.study, self.trials, population)
         self.conductor = Conductor(
             self.study,
             self.storage,
             NoStopping(),
-            breeder=Breeder(self.study, self.storage, population),
+            take_up(self.study, self.trials, NoStopping(), breeder),
+            breeder=breeder,
             observers=[self.log],
             slots=slots,
             limit=slots,

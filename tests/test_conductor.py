@@ -17,6 +17,7 @@ from gan_tune.gan import checkpoint
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.champion import choose_champion
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.study import Study
@@ -83,10 +84,12 @@ class Worker:
         self.study = Study(folder / "study.journal", self.space)
         self.log = Log()
         self.slots = slots
+        rule = rule or NoStopping()
         self.conductor = Conductor(
             self.study,
             self.storage,
-            rule or NoStopping(),
+            rule,
+            take_up(self.study, TrialFolders(self.storage), rule),
             observers=[self.log],
             slots=slots,
             clock=lambda: self.now,
@@ -364,7 +367,8 @@ def test_a_decision_that_a_kill_kept_from_being_stored_is_made_anew(
 
 def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
-    limited = Conductor(worker.study, worker.storage, NoStopping(), slots=4, limit=1)
+    taken_up = take_up(worker.study, TrialFolders(worker.storage), NoStopping())
+    limited = Conductor(worker.study, worker.storage, NoStopping(), taken_up, slots=4, limit=1)
     job = limited.next_job()
     assert isinstance(job, Job)
     assert limited.next_job() is Next.WAIT

@@ -29,7 +29,7 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
-from gan_tune.searching.leading.conductor import stored_standings
+from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.rules.champion import leaderboard

@@ -83,7 +83,7 @@ def report(
 
 
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
-    from gan_tune.searching.leading.conductor import stored_standings
+    from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.rules.champion import leaderboard
     from gan_tune.searching.study.study import study_as_it_stands
 

@@ -28,6 +28,7 @@ from gan_tune.service.warm_starting import WarmStart, warm_start
 from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import HEADING, REPORT, RESULT, STUDY, driver_folder
+from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.words.wording import masked
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Work:
     def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.cluster import connection as cluster
         from gan_tune.searching.leading.conductor import Conductor
+        from gan_tune.searching.leading.taking_up import take_up
         from gan_tune.searching.on_ray.tuning import Shared, run
 
         space = self.space
@@ -92,6 +94,7 @@ class Work:
             stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
             resumed = study.proposed()
             rule, breeder = self._scheduler(study, self._any_config.report_steps)
+            taken_up = take_up(study, TrialFolders(self.home), rule, breeder)
             self._bring_record_up_to_date(recorder, study)
             # Who takes turns must not be taken in advance. Nor need others, where no node will be
             # added for those that wait: Tune starts a worker for each, and kills it half started
@@ -102,6 +105,7 @@ class Work:
                 study,
                 self.home,
                 rule,
+                taken_up,
                 breeder=breeder,
                 observers=[Recording(recorder, space.objective.metric), self.watcher],
                 slots=slots,
@@ -149,7 +153,7 @@ class Work:
             return stopping_rule(space), None
         build = POPULATIONS[part.name]
         population = build(space.trial, report_steps, space.objective.mode, **part.args)
-        return NoStopping(), Breeder(study, self.home, population)
+        return NoStopping(), Breeder(study, TrialFolders(self.home), population)
 
     def _note_heading(self, seconds_before: float) -> None:
         """Note for :func:`status` what the trials' folders do not tell."""
@@ -191,8 +195,6 @@ class Work:
 
     def _bring_record_up_to_date(self, recorder: Recorder, study: Any) -> None:
         """Record what an earlier command stored but could not record any more."""
-        from gan_tune.storage.trial_folder import TrialFolders
-
         recording = Recording(recorder, self.space.objective.metric)
         trials = TrialFolders(self.home)
         for name in trials.names():
@@ -377,7 +379,6 @@ def open_study(
         SpaceError: the study is of another space.
     """
     from gan_tune.searching.study.study import Study
-    from gan_tune.storage.trial_folder import TrialFolders
 
     url = space.search.study
     earlier = home.read_json(STUDY)

@@ -1,12 +1,14 @@
 """The layout of a trial's folder. No other file knows a path below `trials/`.
 
-trials/NAME/trial.json              the trial's config
-trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
-trials/NAME/grids/STEP.png          samples from the same noise at each report
-trials/NAME/checkpoint.safetensors  the last complete state; after the end, of completed trials
-trials/NAME/ready/STEP.safetensors  states from which forks may begin, while they may
-trials/NAME/inherited.safetensors   the state that a fork begins with
-trials/NAME/outcome.json            how the trial ended; absent until it has
+The files of the trial NAME:
+
+    trials/NAME/trial.json              the trial's config
+    trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
+    trials/NAME/grids/STEP.png          samples from the same noise at each report
+    trials/NAME/checkpoint.safetensors  the last complete state; after the end, of completed trials
+    trials/NAME/ready/STEP.safetensors  states from which forks may begin, while they may
+    trials/NAME/inherited.safetensors   the state that a fork begins with
+    trials/NAME/outcome.json            how the trial ended; absent until it has
 """
 
 from __future__ import annotations
@@ -154,6 +156,12 @@ class TrialFolder:
     def write_ending(self, ending: Ending) -> None:
         """Write how the trial ended."""
         self._files.write_json(OUTCOME, asdict(ending))
+
+    def close(self, ending: Ending) -> None:
+        """Write how the trial ended, and delete the checkpoint unless the trial is completed."""
+        self.write_ending(ending)
+        if ending.outcome != "completed":
+            self.delete_checkpoint()
 
     def ending(self) -> Ending | None:
         """How the trial ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gan_tune.words.outcomes import Outcome
+from gan_tune.words.outcomes import OUTCOMES, Outcome
 
 __all__ = ["Ending", "Result"]
 
@@ -63,3 +63,8 @@ class Ending:
     symptoms: Sequence[str] = ()
     further: Mapping[str, float] = field(default_factory=dict)
     paused: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial is over: an interrupted one is not."""
+        return OUTCOMES[self.outcome].is_ending

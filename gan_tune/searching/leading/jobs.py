@@ -10,7 +10,7 @@ from typing import Any
 from gan_tune.config import TrialConfig
 from gan_tune.storage.trial_name import Kind
 
-__all__ = ["Ancestor", "Job", "lineage_tree"]
+__all__ = ["Ancestor", "Job", "description", "lineage_tree"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,18 @@ class Job:
     def first_step(self) -> int:
         """The step from which it trains itself: above 0 for the search's own run of a fork."""
         return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
+
+
+def description(job: Job) -> dict[str, Any]:
+    """A job as plain values, as `trial.json` keeps it."""
+    return {
+        "trial": job.name,
+        "setting": job.setting,
+        "replicate": job.replicate,
+        "config": job.config.tree(),
+        "params": dict(job.params),
+        "lineage": lineage_tree(job),
+    }
 
 
 def lineage_tree(job: Job) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Keeps a population over a study and the trials' folders, so that both can tell it anew.
+"""Keeps a population in a study and the trials' folders, so that both can tell it anew.
 
 What a fork needs is stored before anyone hears of it: the weights in its folder, then the setting
 in the study, then the end of the setting it replaces. A kill between two of these loses nothing.
@@ -14,7 +14,6 @@ import numpy as np
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.populations.population import Fork, Population
 from gan_tune.searching.study.study import Study, derived_seed
-from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import setting_name
 from gan_tune.storage.trial_records import Ending
@@ -27,23 +26,30 @@ class Breeder:
     """Decides for a conductor which trial of a population runs next, and which one is replaced.
 
     Args:
-        study, storage: of the search.
-        population: a new one; it is told what the study and the trials' folders know.
+        study: of the search.
+        trials: the folders of its trials.
+        population: a new one, which has no members yet.
     """
 
-    def __init__(self, study: Study, storage: Storage, population: Population) -> None:
-        self._study, self._population = study, population
-        self._trials = TrialFolders(storage)
+    def __init__(self, study: Study, trials: TrialFolders, population: Population) -> None:
+        self._study, self._trials, self._population = study, trials, population
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
-        study.unfinished()  # decides what a kill within a proposal left open
-        forks = study.forks()
-        settings = {setting.number: setting.outcome for setting in study.settings()}
+
+    def take_up(self) -> None:
+        """Tell the population what the study and the trials' folders know.
+
+        A setting whose fork was stored by a command that was killed before it stored the setting's
+        end has that end stored now.
+        """
+        self._study.unfinished()  # decides what a kill within a proposal left open
+        forks = self._study.forks()
+        settings = {setting.number: setting.outcome for setting in self._study.settings()}
         for number in sorted(settings.keys() | forks.keys()):
             fork, replaced = forks.get(number, (None, None))
             self._join(number, fork)
             for result in self._trials[setting_name(number)].reports():
-                population.hear(number, result.step, result.value)
+                self._population.hear(number, result.step, result.value)
             self._note_end(number, settings.get(number))
             self._replaced |= set() if replaced is None else {replaced}
         self._unborn = forks.keys() - settings.keys()
@@ -52,15 +58,13 @@ class Breeder:
                 self._store_end(setting)
         self._clear()
 
-    def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
+    def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
         """The least advanced of those that could run: a new setting, or one of the ``paused``.
 
-        The latter is taken from them. At the ``last_call``, when the time is short, the best of the
-        paused comes first.
+        At the ``last_call``, when the time is short, the best of the paused comes first.
         """
         if last_call and paused:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
-            paused.remove(job)
         elif self._begins_next(paused):
             job = self._study.ask_founder() if self._founder_is_next() else self._study.ask()
             self._unborn.discard(job.setting)
@@ -68,7 +72,6 @@ class Breeder:
                 self._join(job.setting)
         elif paused:
             job = min(paused, key=lambda job: (self._population.reached(job.setting), job.setting))
-            paused.remove(job)
         else:
             return None
         return replace(job, ready_steps=self._population.ready_steps)
