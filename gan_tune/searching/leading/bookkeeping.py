@@ -1,4 +1,4 @@
-"""What the study is told of the search's trials, replicate by replicate.
+"""What the study and the stopping rule are told of the search's trials, replicate by replicate.
 
 Optuna knows settings, not replicates: it hears the reports of a setting's first trial, and of all
 its replicates the mean at their end.
@@ -10,7 +10,9 @@ import math
 from statistics import fmean
 
 from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.rules.replicates import Replicates
+from gan_tune.searching.rules.stopping import StoppingRule
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Ending, Result
@@ -31,9 +33,9 @@ class Bookkeeper:
         self._objectives = study.space.objectives
         self._pruned_by = study.space.pruned_by
         self._seeds = study.space.search.seeds
-        several = len(self._objectives) > 1
         first = study.space.objective.metric
-        self._is_pruned_otherwise = several and study.space.search.prune_on != first
+        several = len(self._objectives) > 1
+        self._is_pruned_on_first = not several or study.space.search.prune_on == first
         self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
         self.replicates = Replicates(
             seeds=self._seeds,
@@ -48,7 +50,12 @@ class Bookkeeper:
             self._study.report(job.setting, result.step, result.best)
 
     def end(self, job: Job, ending: Ending) -> Job | None:
-        """Tell how a trial ended: the setting's next replicate, or None if the setting is over."""
+        """Tell how a trial ended; returns the setting's next replicate if there is one to train.
+
+        Nothing is told of a trial that confirms, or that is only interrupted.
+        """
+        if job.kind == "confirmation" or not ending.is_final:
+            return None
         setting, replicate, following = job.setting, job.replicate, None
         if ending.outcome == "completed":
             self.replicates.ended(setting, replicate, ending.value)
@@ -65,14 +72,17 @@ class Bookkeeper:
         self._study.tell(setting, ending.outcome, value, further)
         return None
 
-    def is_behind(self, job: Job, step: int) -> bool:
-        """Whether a later replicate may stop, its setting being surely worse than the best.
+    def is_behind(self, trial: RunningTrial, result: Result, rule: StoppingRule) -> bool:
+        """Whether a trial falls behind with a report that has been told.
 
-        With several objectives only where trials are pruned on the first one.
+        A setting's first trial is judged by the rule, which hears every report. A later replicate
+        is judged seed by seed, with several objectives only where they prune on the first one.
         """
-        if self._is_pruned_otherwise:
-            return False
-        return self.replicates.behind(job.setting, job.replicate, step)
+        setting, replicate = trial.job.setting, trial.job.replicate
+        if not replicate:
+            trial.watched = self.watched(setting, result)
+            return rule.decide(setting, result.step, trial.watched)
+        return self._is_pruned_on_first and self.replicates.behind(setting, replicate, result.step)
 
     def watched(self, setting: int, result: Result) -> float | None:
         """The setting's best so far of the objective that the stopping rule looks at.

@@ -4,16 +4,14 @@ It knows nothing of Ray: a driver asks :meth:`Conductor.next_job`, hands reports
 :meth:`Conductor.reported` and stops trials as it says. Everything that must outlive the process is
 in the Optuna study and the trials' folders before anyone else hears of it.
 
-Where to look: who waits in ``waiting_room``, who is confirmed in ``confirming``, how the time is
-divided in ``time_budget``, what Optuna is told in ``bookkeeping``, how a search is resumed in
-``taking_up``.
+Where to look further: who waits in ``waiting_room``, who is confirmed in ``confirming``, how the
+time is divided in ``timekeeping`` and ``time_budget``, what Optuna and the stopping rule are told
+in ``bookkeeping``, how a search is resumed in ``taking_up``.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -24,19 +22,18 @@ from gan_tune.searching.leading.protocols import Observer, TrialBreeder
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.taking_up import TakenUp
 from gan_tune.searching.leading.time_budget import TimeBudget
+from gan_tune.searching.leading.timekeeping import Timekeeper
 from gan_tune.searching.leading.waiting_room import WaitingRoom
 from gan_tune.searching.rules.confirmation import Standing
 from gan_tune.searching.rules.stopping import StoppingRule
 from gan_tune.searching.study.study import FIRST_SETTING, Study
+from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 
 __all__ = ["Conductor", "Next"]
-
-NOTE_SECONDS = 5.0
-"""The time used is noted in the study at most this often."""
 
 
 class Next(Enum):
@@ -79,48 +76,48 @@ class Conductor:
         self.study, self.storage, self.rule, self._breeder = study, storage, rule, breeder
         self.space, self.trials = study.space, TrialFolders(storage)
         self.slots, self._limit, self._observers = slots, limit, observers
-        self._clock, self._started = clock, clock()
-        self._seconds_before, self._noted = study.seconds_used, self._started
         self.stop_requested = False
         self.confirmation, self._books = taken_up.confirmation, taken_up.books
-        confirm = self.space.confirm
-        share = confirm.share if confirm.top else 0.0
-        self._budget = TimeBudget.of(self.space.budget.minutes, share, slots)
+        budget = time_budget(self.space, slots)
         self._desk = ConfirmationDesk(study, self.trials, self.confirmation, slots=slots)
-        self._room = WaitingRoom(rule, self.space.pruned_by, taken_up.waiting)
+        self._time = Timekeeper(study, budget, self._desk, clock)
+        self._room = WaitingRoom(
+            rule, self.space.pruned_by, taken_up.waiting, spared=study.is_compared_with
+        )
         self._running: dict[str, RunningTrial] = {}
-        self._pace = 0.0  # seconds that the last report took for each step
         self._confirms = False  # whether the search has given way to the confirmation
-        if self._budget.is_limited:
+        if budget.is_limited:
             self._desk.review(set())
 
     # ---------------------------------------------------------------- the next job
 
     def next_job(self) -> Job | Next:
         """The job to start now, or whether to wait for running ones or to end."""
-        self._note_time()
+        self._time.note()
         if self._limit is not None and len(self._running) >= self._limit:
             return Next.WAIT
         while not self.stop_requested and (job := self._choose()) is not None:
             if self._start(job):
-                return replace(job, pause_steps=self._pause_steps(job), closing=self._closing(job))
+                pause_steps = self._room.pause_steps(job)
+                return replace(job, pause_steps=pause_steps, closing=self._time.closing(job))
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
         """The search first; once its time is up the confirmation, and then what time is left."""
-        self._confirms = self._confirms or self.search_time_is_up
+        self._confirms = self._confirms or self._time.search_is_over
         if self._confirms and (job := self._next_confirmation()) is not None:
             return job
-        if self._confirms and not self._is_time_for_another:
+        if self._confirms and not self._time.allows_another:
             return None
         job = self._next_trial()
         return job if job is not None else self._next_confirmation()
 
     def _next_trial(self) -> Job | None:
         if self._breeder is not None:
-            return self._breeder.next_job(self._room.jobs, last_call=self._is_last_call)
+            last_call = self._time.is_last_call(self._breeder.steps_left)
+            return self._breeder.next_job(self._room.jobs, last_call=last_call)
         self._end_the_stopped()
-        job = self._room.next(self._must_run_to_its_end)
+        job = self._room.next(self._time.must_run_to_its_end)
         if job is None and self._may_begin_another:
             return self.study.ask()
         # A driver may ask in advance. A trial it only keeps ready could still be stopped in vain.
@@ -135,7 +132,7 @@ class Conductor:
         """
         searched = self._searched
         self._desk.review(searched)
-        return self._desk.next(self.seconds_left, only=FIRST_SETTING if searched else None)
+        return self._desk.next(self._time.left, only=FIRST_SETTING if searched else None)
 
     def _start(self, job: Job) -> bool:
         """Begin a trial or resume it; False if its stored reports end or pause it at once."""
@@ -150,29 +147,11 @@ class Conductor:
         trial.undecided = trial.undecided and not paused
         if not stored or stored[-1].outcome:
             return True
-        if self._is_pruned(trial):
+        if trial.behind:
             self._end(trial, trial.ends_with(stored[-1], "pruned"))
         elif self._has_to_wait(trial):
             self._end(trial, trial.ends_with(stored[-1], "interrupted", paused=True))
-        else:
-            return True
-        return False
-
-    def _pause_steps(self, job: Job) -> tuple[int, ...]:
-        """The reports at which a trial may have to wait."""
-        spared = self.study.is_compared_with(job.setting)
-        if job.kind == "confirmation" or job.replicate or spared:
-            return ()
-        reports = job.config.report_steps
-        return tuple(reports[bisect_left(reports, rung)] for rung in self.rule.rungs(job.setting))
-
-    def _closing(self, job: Job) -> float:
-        """Seconds since 1970 from which on the time of the search may end with any report.
-
-        A confirmation that is cut off counts for nothing, so its last weights are not kept.
-        """
-        confirms = job.kind == "confirmation"
-        return math.inf if confirms else self._budget.closing(time.time(), self.seconds_left)
+        return job.name in self._running
 
     # ---------------------------------------------------------------- a report
 
@@ -190,73 +169,56 @@ class Conductor:
             return False
         # A trial that makes room or waits continues by itself. So does one that the end of the time
         # cuts off, should the confirmation turn out to need less of it.
-        cut_off = outcome == "interrupted" and trial.job.kind == "search"
-        paused = cut_off and not self.stop_requested
+        paused = (outcome, trial.job.kind) == ("interrupted", "search") and not self.stop_requested
         self._end(trial, trial.ends_with(result, outcome, paused=paused))
         return True
 
     def _take_in(self, trial: RunningTrial, result: Result) -> bool:
         """Note a report and tell of it; False if the step was heard before."""
         job, before = trial.job, trial.step
-        if result.value is not None and result.value == result.best != trial.best:
-            trial.further = self._books.further(result)
-        trial.best, trial.symptoms = result.best, result.symptoms
-        if result.step in trial.steps:
+        if not trial.hear(result, self._books.further(result)):
             return False
-        self._pace = result.seconds / max(1, result.step - before)
-        trial.steps.add(result.step)
-        trial.seconds += result.seconds
+        self._time.hear_pace(result.seconds, result.step - before)
         if result.outcome != "failed":
             if job.kind == "search":
-                trial.behind = self._judge(trial, result)
-                trial.undecided = self._is_undecided(job, before, result.step)
+                self._judge(trial, result)
+                trial.undecided = self._room.is_undecided(job, before, result.step)
             grid = self.trials[job.name].grid(result.step)
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
         return True
 
-    def _judge(self, trial: RunningTrial, result: Result) -> bool:
-        """Tell of a search trial's report; whether the trial has fallen behind with it."""
+    def _judge(self, trial: RunningTrial, result: Result) -> None:
+        """Tell all who must hear of a search trial's report, and note whether it has to stop."""
         job = trial.job
         self._books.report(job, result)
-        if job.replicate:
-            return self._books.is_behind(job, result.step)
-        if self._breeder is not None:
+        if self._breeder is not None and not job.replicate:
             self._breeder.hear(job.setting, result.step, result.value)
-        # Of every report, as a rule that is made anew is told them all.
-        trial.watched = self._books.watched(job.setting, result)
-        return self.rule.decide(job.setting, result.step, trial.watched)
+        behind = self._books.is_behind(trial, result, self.rule)
+        trial.behind = behind and not self.study.is_compared_with(job.setting)
 
     def _verdict(self, trial: RunningTrial) -> Outcome | None:
         """The outcome that the search gives a trial at its report, None if it continues."""
         if self.stop_requested:
             return "interrupted"
         if trial.job.kind == "confirmation":
-            return "interrupted" if self.seconds_left <= 0 else None
-        if self._is_pruned(trial):
+            return "interrupted" if self._time.left <= 0 else None
+        if trial.behind:
             return "pruned"
-        pauses = self.search_time_is_up or self._has_to_wait(trial)
-        return "interrupted" if pauses else None
+        gives_way = self._time.search_is_over or self._has_to_wait(trial)
+        return "interrupted" if gives_way else None
 
     def _breeders_verdict(self, trial: RunningTrial) -> Outcome | None:
-        if self._breeder is None or trial.job.kind == "confirmation" or self._is_last_call:
+        if self._breeder is None or trial.job.kind == "confirmation":
+            return None
+        if self._time.is_last_call(self._breeder.steps_left):
             return None
         crowded = len(self._running) >= self.slots
         setting = trial.job.setting
         return self._breeder.verdict(setting, trial.step, self._room.jobs, crowded=crowded)
 
-    def _is_pruned(self, trial: RunningTrial) -> bool:
-        return trial.behind and not self.study.is_compared_with(trial.job.setting)
-
-    def _is_undecided(self, job: Job, before: int, step: int) -> bool:
-        """Whether a trial has just come to a rung where it cannot be judged yet."""
-        if job.replicate or self.study.is_compared_with(job.setting):
-            return False
-        reached = any(before < rung <= step for rung in self.rule.rungs(job.setting))
-        return reached and self.rule.undecided(job.setting)
-
     def _has_to_wait(self, trial: RunningTrial) -> bool:
-        if not trial.undecided or self._must_run_to_its_end(trial):
+        if not trial.undecided or self._time.must_run_to_its_end(trial):
             return False
         return self._room.has_to_wait(trial, may_begin_another=self._may_begin_another)
 
@@ -265,12 +227,11 @@ class Conductor:
     def failed(self, name: str, error: str) -> None:
         """Hear that a trial's worker is lost for good."""
         if (trial := self._running.get(name)) is not None:
-            ending = replace(trial.ends_as_it_is("failed"), error=error, symptoms=())
-            self._end(trial, ending)
+            self._end(trial, trial.fails(error))
 
     def sweep(self) -> None:
         """End what still runs as interrupted: the next command takes it up first."""
-        self._note_time(now=True)
+        self._time.note(now=True)
         for trial in [*self._running.values(), *self._room.paused]:
             self._end(trial, trial.ends_as_it_is("interrupted"))
 
@@ -295,12 +256,10 @@ class Conductor:
         if ending.outcome in ("completed", "interrupted") and trial.steps:
             last = job.config.steps if ending.outcome == "completed" else trial.step
             self._desk.hear_length(job, trial.seconds, last)
-        if job.kind == "search" and ending.is_final:
-            following = self._books.end(job, ending)
-            if following is not None:
-                self._room.put_first(following)
+        if (following := self._books.end(job, ending)) is not None:
+            self._room.put_first(following)
         self._desk.hear_end(job, ending)
-        if self._budget.is_limited:
+        if self._time.is_limited:
             self._desk.review(self._searched)
         for observer in self._observers:
             observer.trial_ended(job, ending)
@@ -315,57 +274,28 @@ class Conductor:
     @property
     def seconds_used(self) -> float:
         """Wall time spent on this search by all commands so far."""
-        return self._seconds_before + self._clock() - self._started
+        return self._time.used
 
     @property
     def seconds_left(self) -> float:
         """What is left of the time budget, infinite without one."""
-        return self._budget.left(self.seconds_used)
-
-    @property
-    def search_time_is_up(self) -> bool:
-        """Whether what is left of the time budget is needed for the confirmation."""
-        return self._budget.search_is_over(self.seconds_left, self._needed_to_confirm)
+        return self._time.left
 
     def standings(self) -> list[Standing]:
         """How the confirmed settings stand, best first."""
         return self._desk.standings(self._searched)
 
     @property
-    def _needed_to_confirm(self) -> float:
-        return self._budget.needed_to_confirm(self._desk.planned())
-
-    @property
-    def _is_time_for_another(self) -> bool:
-        """Whether the confirmation has left enough to try a setting more, and to confirm it."""
-        seeds = self.space.confirm.seeds
-        enough = self._budget.allows_another(self.seconds_left, self._desk.longest, seeds)
-        return enough and not self.search_time_is_up
-
-    @property
-    def _is_last_call(self) -> bool:
-        """Whether members of a population must go on to their end from here to reach it in time."""
-        if self._breeder is None:
-            return False
-        seconds = self._pace * self._breeder.steps_left
-        return self._budget.is_last_call(self.seconds_left, self._needed_to_confirm, seconds)
-
-    def _must_run_to_its_end(self, trial: RunningTrial) -> bool:
-        """Whether a trial must go on from here to reach its end within the time of the search."""
-        return self._budget.must_run_to_its_end(
-            self.seconds_left, self._needed_to_confirm, trial.seconds_to_its_end
-        )
+    def _searched(self) -> set[int]:
+        """The settings that the search trains now."""
+        return {job.setting for job in self.running if job.kind == "search"}
 
     @property
     def _may_begin_another(self) -> bool:
         return self.study.proposed() < self.space.budget.trials
 
-    @property
-    def _searched(self) -> set[int]:
-        """The settings that the search trains now."""
-        return {job.setting for job in self.running if job.kind == "search"}
 
-    def _note_time(self, now: bool = False) -> None:
-        if now or self._clock() - self._noted > NOTE_SECONDS:
-            self._noted = self._clock()
-            self.study.seconds_used = self.seconds_used
+def time_budget(space: SearchSpace, slots: int) -> TimeBudget:
+    """How the time of a search over a space is divided, where so many trials run at a time."""
+    share = space.confirm.share if space.confirm.top else 0.0
+    return TimeBudget.of(space.budget.minutes, share, slots)

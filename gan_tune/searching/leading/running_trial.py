@@ -23,7 +23,7 @@ class RunningTrial:
         further: the other objectives' values at that report.
         symptoms: of the last report.
         watched: what the stopping rule heard last, None for no value.
-        behind: whether the last report says that it should stop.
+        behind: whether by the last report it has to stop.
         undecided: whether it has just reached a rung where it cannot be judged yet.
         seconds: spent on the reports.
     """
@@ -49,6 +49,20 @@ class RunningTrial:
         done = self.step - self.job.first_step
         return self.seconds * (self.job.config.steps - self.step) / max(1, done)
 
+    def hear(self, result: Result, further: Mapping[str, float]) -> bool:
+        """Take in a report; False if its step was heard before.
+
+        ``further`` are the other objectives' values in it.
+        """
+        if result.value is not None and result.value == result.best != self.best:
+            self.further = further
+        self.best, self.symptoms = result.best, result.symptoms
+        if result.step in self.steps:
+            return False
+        self.steps.add(result.step)
+        self.seconds += result.seconds
+        return True
+
     def ends_with(self, result: Result, outcome: Outcome, *, paused: bool = False) -> Ending:
         """Its ending at a report that has been heard."""
         return Ending(
@@ -64,3 +78,7 @@ class RunningTrial:
     def ends_as_it_is(self, outcome: Outcome) -> Ending:
         """Its ending between two reports."""
         return Ending(outcome, self.best, self.step, symptoms=self.symptoms, further=self.further)
+
+    def fails(self, error: str) -> Ending:
+        """Its ending where its worker is lost."""
+        return Ending("failed", self.best, self.step, error, further=self.further)

@@ -7,6 +7,7 @@ judge a paused trial it is *held*, and other trials run instead.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from gan_tune.config import Objective
@@ -24,10 +25,18 @@ class WaitingRoom:
         rule: the stopping rule, asked but never told.
         objective: what that rule looks at.
         jobs: who waits from the start, in the order of their turn.
+        spared: whether a setting of that number is never stopped, and so never waits.
     """
 
-    def __init__(self, rule: StoppingRule, objective: Objective, jobs: Iterable[Job] = ()) -> None:
-        self._rule, self._objective = rule, objective
+    def __init__(
+        self,
+        rule: StoppingRule,
+        objective: Objective,
+        jobs: Iterable[Job] = (),
+        *,
+        spared: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        self._rule, self._objective, self._spared = rule, objective, spared
         self._jobs = list(jobs)
         self._paused: dict[str, RunningTrial] = {}
 
@@ -46,6 +55,24 @@ class WaitingRoom:
         """A trial waits no longer. Returns what was heard of it if it was paused."""
         self._jobs = [job for job in self._jobs if job.name != name]
         return self._paused.pop(name, None)
+
+    # ---------------------------------------------------------------- where trials wait
+
+    def pause_steps(self, job: Job) -> tuple[int, ...]:
+        """The reports at which a trial may have to wait: the first ones at or after its rungs."""
+        if job.kind == "confirmation" or job.replicate or self._spared(job.setting):
+            return ()
+        reports = job.config.report_steps
+        return tuple(reports[bisect_left(reports, rung)] for rung in self._rule.rungs(job.setting))
+
+    def is_undecided(self, job: Job, before: int, step: int) -> bool:
+        """Whether a trial that came from one report to the next has just reached a rung where the
+        rule, which has heard the report, cannot judge it yet.
+        """
+        if job.replicate or self._spared(job.setting):
+            return False
+        reached = any(before < rung <= step for rung in self._rule.rungs(job.setting))
+        return reached and self._rule.undecided(job.setting)
 
     # ---------------------------------------------------------------- who waits
 
