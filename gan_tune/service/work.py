@@ -78,6 +78,7 @@ class Work:
 
     def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
         from gan_tune.cluster import connection as cluster
+        from gan_tune.cluster.ray_internals import started_here
         from gan_tune.searching.leading.conductor import Conductor
         from gan_tune.searching.leading.taking_up import take_up
         from gan_tune.searching.on_ray.tuning import Shared, run
@@ -99,7 +100,7 @@ class Work:
             # Who takes turns must not be taken in advance. Nor need others, where no node will be
             # added for those that wait: Tune starts a worker for each, and kills it half started
             # when a warm one is free first.
-            fixed = breeder is not None or cluster.started_here()
+            fixed = breeder is not None or started_here()
             limit = slots if fixed else max_concurrent
             conductor = Conductor(
                 study,
