@@ -35,9 +35,7 @@ class Rule(NoStopping):
         return trial in self.bad
 
 
-def job(
-    setting: int, replicate: int = 0, kind: Literal["search", "confirmation"] = "search"
-) -> Job:
+def job(setting: int, replicate: int = 0, kind: Kind = "search") -> Job:
     return Job(str(TrialName(setting, replicate, kind)), setting, replicate, CONFIG, kind=kind)
 
 
