@@ -15,10 +15,10 @@ from torch import Tensor
 
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset, Mixture
+from gan_tune.data.scaling import in_data_space
 from gan_tune.gan.symptoms import SYMPTOMS, Vitals, symptoms
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge, build_judge
-from gan_tune.metrics.evidence import as_samples
 from gan_tune.parts.catalogue import dataset_of
 
 SOUND = Vitals(1.0, 2.0, 1.0, 2.0, 0.7, 0.7, 10.0)
@@ -102,7 +102,7 @@ def test_real_samples_do_not_oscillate_by_any_metric_of_samples(name: str) -> No
     dataset, judge = judged(name)
     random = np.random.RandomState(0)
     drawn = [
-        judge(as_samples(torch.tensor(random.permutation(dataset.train)[: judge.count])))
+        judge(in_data_space(torch.tensor(random.permutation(dataset.train)[: judge.count])))
         for _ in range(12)
     ]
     metrics = judge.noise.keys() & drawn[0].keys()
@@ -141,7 +141,7 @@ def test_digits_of_some_classes_alone_are_dropped_modes(classes: int) -> None:
     assert dataset.train_labels is not None
     some = np.flatnonzero(dataset.train_labels < classes)
     drawn = np.random.RandomState(0).choice(some, judge.count, replace=classes < 4)
-    figures = judge(as_samples(torch.tensor(dataset.train[drawn])))
+    figures = judge(in_data_space(torch.tensor(dataset.train[drawn])))
     shown = vitals(density=figures["density"], coverage=figures["coverage"])
     assert symptoms([shown] * 2) == (("mode_dropping",) if classes < 10 else ())
 

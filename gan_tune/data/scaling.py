@@ -17,9 +17,19 @@ from torch import Tensor
 from gan_tune.data.dataset import Dataset
 from gan_tune.data.mapped import chunks
 
-__all__ = ["SCALES", "Scaling", "scaling_of"]
+__all__ = ["SCALES", "Scaling", "in_data_space", "pixels", "scaling_of"]
 
 Scale = Literal["none", "symmetric", "standard"]
+
+
+def in_data_space(stored: Tensor) -> Tensor:
+    """Samples as a data set holds them → float in data space: uint8 pictures to [0, 1]."""
+    return stored.float().div_(255) if stored.dtype == torch.uint8 else stored
+
+
+def pixels(pictures: Tensor) -> Tensor:
+    """Pictures in data space → uint8, rounded; what lies outside of [0, 1] is clamped."""
+    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Scaling:
 
     def apply(self, x: Tensor) -> Tensor:
         """Data space → scaled. ``x`` [batch, ...] is uint8 for pictures, float for points."""
-        x = x.float().div_(255) if x.dtype == torch.uint8 else x
+        x = in_data_space(x)
         if self.identity:
             return x
         return (x - self._operand(self.shift, x)) / self._operand(self.factor, x)

@@ -25,7 +25,7 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.game import PLAYERS, Game
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.symptoms import Vitals, symptoms
-from gan_tune.metrics.evidence import Cost, Models
+from gan_tune.metrics.models import Cost, Models
 from gan_tune.samples import pictures
 
 __all__ = ["Judge", "Report", "Training", "train"]

@@ -1,6 +1,5 @@
 """How samples are judged: tensors in, numbers out."""
 
-from gan_tune.metrics.evidence import Models
 from gan_tune.metrics.judge import Judge, build_judge
 from gan_tune.metrics.metric import (
     METRICS,
@@ -9,6 +8,7 @@ from gan_tune.metrics.metric import (
     Metric,
     metric_names,
 )
+from gan_tune.metrics.models import Models
 
 __all__ = [
     "METRICS",

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gan_tune.data.dataset import Dataset, Split
+from gan_tune.data.scaling import in_data_space
 
 __all__ = [
     "Architecture",
@@ -127,7 +128,7 @@ def train_classifier(
         for batch in _batches(count, steps, order):
             # Row by row from the array: it may be mapped, and larger than memory.
             pictures = torch.from_numpy(dataset.train[batch.numpy()])
-            shifted = _shift(pictures.float() / 255, order)
+            shifted = _shift(in_data_space(pictures), order)
             logits = network(shifted)
             loss = F.cross_entropy(logits, labels[batch], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad(set_to_none=True)
@@ -146,7 +147,9 @@ def classifier_accuracy(
     assert labels is not None
     pictures = torch.tensor(dataset.split(split))
     with torch.inference_mode():
-        guesses = [network(chunk.float() / 255).argmax(1) for chunk in torch.split(pictures, CHUNK)]
+        guesses = [
+            network(in_data_space(chunk)).argmax(1) for chunk in torch.split(pictures, CHUNK)
+        ]
     return float((torch.cat(guesses).numpy() == labels).mean())
 
 

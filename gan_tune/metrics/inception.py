@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_tune.data.scaling import pixels
 from gan_tune.errors import DataError
 from gan_tune.metrics.features import exact_convolutions
 from gan_tune.metrics.frechet import GaussianStatistics, gaussian_distance, gaussian_statistics
@@ -83,7 +84,7 @@ class InceptionReference:
 
 def as_rgb(pictures: Tensor) -> Tensor:
     """Pictures [N, C, H, W] in [0, 1] as they would be saved: uint8 [N, 3, H, W], grey thrice."""
-    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return pixels(pictures).expand(-1, 3, -1, -1)
 
 
 def inception_reference(real: Tensor) -> InceptionReference:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from gan_tune.data.dataset import Dataset, Kind, Split
-from gan_tune.metrics.evidence import Generated, Models, Real, as_samples, choose
+from gan_tune.data.scaling import in_data_space
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
+from gan_tune.metrics.inputs import Generated, Real, choose
 from gan_tune.metrics.metric import COMPARISONS, METRICS, metric_names
+from gan_tune.metrics.models import Models
 
 __all__ = ["Judge", "build_judge"]
 
@@ -131,7 +133,7 @@ def build_judge(
         features[key] = of_its_own(references[key]) if of_its_own else extractor.identity
     others = _draw(dataset, "train", count, extractor)
     distances = [name for name in names if METRICS[name].distance]
-    generated = Generated(as_samples(torch.tensor(others.samples)), others.features)
+    generated = Generated(in_data_space(torch.tensor(others.samples)), others.features)
     return Judge(
         split=split,
         kind=dataset.kind,
@@ -167,4 +169,4 @@ def _draw(dataset: Dataset, split: Split, count: int, extractor: FeatureExtracto
     if len(samples) != count:
         chosen = choose(len(samples), count)
         samples, labels = samples[chosen], None if labels is None else labels[chosen]
-    return Real(dataset, samples, labels, extractor(as_samples(torch.tensor(samples))))
+    return Real(dataset, samples, labels, extractor(in_data_space(torch.tensor(samples))))

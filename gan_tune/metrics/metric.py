@@ -11,22 +11,14 @@ import numpy as np
 import torch
 
 from gan_tune.data.dataset import Dataset, Kind, Mixture
+from gan_tune.data.scaling import in_data_space
 from gan_tune.metrics.energy import energy_distance_to, energy_reference
-from gan_tune.metrics.evidence import (
-    MAX_PROBED,
-    Cost,
-    Generated,
-    ModelName,
-    Models,
-    Real,
-    as_samples,
-    labelled_samples,
-    probe_accuracy,
-)
 from gan_tune.metrics.frechet import gaussian_distance, gaussian_statistics
 from gan_tune.metrics.inception import fid_to, inception_reference
+from gan_tune.metrics.inputs import MAX_PROBED, Generated, Real, labelled_samples, probe_accuracy
 from gan_tune.metrics.kernel import kernel_distance_to, kernel_reference
 from gan_tune.metrics.matrix import FloatMatrix
+from gan_tune.metrics.models import Cost, ModelName, Models
 from gan_tune.metrics.modes import (
     high_quality_share,
     modes_covered,
@@ -94,7 +86,7 @@ def _mixture(real: Real) -> Mixture:
 def _reconstruction_error(real: np.ndarray[Any, Any], generated: Generated) -> float:
     """Mean over samples and coordinates (pixels) of (x - reconstruction)^2, in data space."""
     reconstructed = generated.outputs("reconstruct", real)
-    truth = as_samples(torch.tensor(real, device=reconstructed.device))
+    truth = in_data_space(torch.tensor(real, device=reconstructed.device))
     return float((truth.double() - reconstructed.double()).square().mean())
 
 
@@ -133,7 +125,7 @@ COMPARISONS: dict[str, Comparison] = {
         compare=lambda real, fake: variety_beside(real, fake.features),
     ),
     "inception": Comparison(
-        prepare=lambda real: inception_reference(as_samples(torch.tensor(real.samples))),
+        prepare=lambda real: inception_reference(in_data_space(torch.tensor(real.samples))),
         compare=lambda real, fake: fid_to(real, fake.samples),
         features=attrgetter("identity"),
     ),

@@ -42,13 +42,10 @@ from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import METRICS, NO_OBJECTIVES, OF_SEVERAL_MODES, metric_names
 from gan_tune.model.export import check_exportable
-from gan_tune.parts.incompatibilities import (
-    ADVICE,
-    INCOMPATIBILITIES,
-    SEARCH_ADVICE,
-    SEARCH_REFUSALS,
-)
-from gan_tune.parts.network_traits import is_own, look_at, once_per_network
+from gan_tune.parts.advice import ADVICE
+from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
+from gan_tune.parts.network_traits import built_and_asked, is_users_own, once_per_network
+from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS, dataset_of, own_arguments
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import SCHEDULERS
@@ -149,10 +146,10 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
             continue
         # On no real memory, unless a user's network cannot do that.
         faults = list(_faults_of_network(role, part, config, shape, latent, device="meta"))
-        if faults and is_own(config, role):
+        if faults and is_users_own(config, role):
             faults = list(_faults_of_network(role, part, config, shape, latent, device="cpu"))
         yield from faults
-        if role == "generator" and is_own(config, role) and not faults:
+        if role == "generator" and is_users_own(config, role) and not faults:
             yield from _export_faults(role, part, shape)
 
 
@@ -204,7 +201,7 @@ def _unsound(network: Any) -> str | None:
 def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fault]:
     """Whether a generator could not be registered in the end."""
     try:
-        look_at(role, part, shape, partial(check_exportable, latent=part.args["latent"]))
+        built_and_asked(role, part, shape, partial(check_exportable, latent=part.args["latent"]))
     except Exception as error:  # torch, or a user's network, may raise anything
         rule = "cannot be exported: torch.export must take it for any batch size"
         return [Fault(role, rule, in_one_line(error))]

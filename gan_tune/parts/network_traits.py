@@ -1,7 +1,7 @@
-"""What a trial's networks are made of, as far as the rules between parts ask.
+"""Traits of a trial's networks that decide which parts go together.
 
-The networks that come with gan-tune say so by their arguments (`norm`); a user's own has to be
-built to be looked at.
+Shipped networks tell their traits by their arguments (`norm`). A user's own network is built and
+examined.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from gan_tune.gan.game import hidden_activations
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
 from gan_tune.parts.trial_data import dataset_of
 
-__all__ = ["Anatomy", "anatomy", "is_own", "look_at", "once_per_network"]
+__all__ = ["NetworkTraits", "built_and_asked", "is_users_own", "once_per_network", "traits_of"]
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """What is in a network.
+class NetworkTraits:
+    """What a network contains.
 
     Attributes:
         batch_norm: whether it has batch norm.
@@ -44,41 +44,43 @@ class Anatomy:
     activations: bool
 
 
-def is_own(config: TrialConfig, role: str) -> bool:
+def is_users_own(config: TrialConfig, role: str) -> bool:
     """Whether the network of a role is a user's own."""
     part: Part = getattr(config, role)
     return part.name != "none" and part.name not in NETWORKS[role]
 
 
-def anatomy(config: TrialConfig, player: str) -> Anatomy | None:
-    """What the generator or discriminator is made of; None where it, or the data, has a fault."""
+def traits_of(config: TrialConfig, player: str) -> NetworkTraits | None:
+    """Traits of the generator or discriminator; None if it or the data have a fault."""
     try:
         shape = dataset_of(config.data).shape
     except DataError:
         return None
-    return _anatomy(player, getattr(config, player), shape)
+    return _traits(player, getattr(config, player), shape)
 
 
 def once_per_network(
-    look: Callable[[str, Part, Shape], T],
+    ask: Callable[[str, Part, Shape], T],
 ) -> Callable[[str, Part, Shape], T]:
-    """A function of a network's role, its part and the samples' shape that remembers its results.
+    """Cache a function of a network's role, its part and the samples' shape.
 
-    Arguments of a part may be lists, which no cache of the standard library takes.
+    Arguments of a part may be lists, which `functools.cache` does not take.
     """
     known: dict[str, T] = {}
 
     def remembering(role: str, part: Part, shape: Shape) -> T:
         key = json.dumps([role, part.tree(), shape], sort_keys=True, default=repr)
         if key not in known:
-            known[key] = look(role, part, shape)
+            known[key] = ask(role, part, shape)
         return known[key]
 
     return remembering
 
 
-def look_at(role: str, part: Part, shape: Shape, look: Callable[[nn.Module], T]) -> T:
-    """What ``look`` finds in a new network: on no real memory, unless it cannot do that.
+def built_and_asked(role: str, part: Part, shape: Shape, ask: Callable[[nn.Module], T]) -> T:
+    """Build a network and return what ``ask`` says of it.
+
+    It is built on the meta device, which takes no memory; on the CPU if that fails.
 
     Raises:
         Exception: a user's network may raise anything.
@@ -86,7 +88,7 @@ def look_at(role: str, part: Part, shape: Shape, look: Callable[[nn.Module], T])
 
     def on(device: str) -> T:
         with torch.device(device), torch.random.fork_rng(devices=[]):
-            return look(build_network(role, shape, name=part.name, args=part.args))
+            return ask(build_network(role, shape, name=part.name, args=part.args))
 
     try:
         return on("meta")
@@ -95,15 +97,15 @@ def look_at(role: str, part: Part, shape: Shape, look: Callable[[nn.Module], T])
 
 
 @once_per_network
-def _anatomy(role: str, part: Part, shape: Shape) -> Anatomy | None:
+def _traits(role: str, part: Part, shape: Shape) -> NetworkTraits | None:
     try:
-        return look_at(role, part, shape, _dissected)
+        return built_and_asked(role, part, shape, _read_traits)
     except Exception:
         return None
 
 
-def _dissected(network: nn.Module) -> Anatomy:
-    return Anatomy(
+def _read_traits(network: nn.Module) -> NetworkTraits:
+    return NetworkTraits(
         batch_norm=has_batch_norm(network),
         spectral_norm=has_spectral_norm(network),
         obstacle=estimator_refuses(network),

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from gan_tune.data.scaling import in_data_space
+
 __all__ = [
     "Neighbours",
     "Traversals",
@@ -211,7 +213,7 @@ def _chunks(train: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
     length = max(1, CHUNK_VALUES // train[0].size)
     for start in range(0, len(train), length):
         chunk = torch.tensor(train[start : start + length])
-        yield start, chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk
+        yield start, in_data_space(chunk)
 
 
 def _vectors(samples: Tensor, features: Features | None) -> NDArray[np.float64]:

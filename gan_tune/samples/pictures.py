@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gan_tune.data.dataset import Dataset
+from gan_tune.data.scaling import pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
     sheet: Tensor = make_grid(
         torch.nan_to_num(tiles.cpu()), nrow=columns, padding=PADDING, pad_value=0.5
     )
-    return (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    return pixels(sheet).permute(1, 2, 0).contiguous()
 
 
 def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:

@@ -1,7 +1,7 @@
 """Samplers by name: thin, fully annotated fronts of Optuna's own.
 
 Optuna is loaded only when one is made: a space file is checked against these signatures without it.
-What a sampler cannot do is in :mod:`gan_tune.parts.incompatibilities`.
+What a sampler cannot do is in :mod:`gan_tune.parts.search_rules`.
 """
 
 from __future__ import annotations

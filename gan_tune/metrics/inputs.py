@@ -1,10 +1,9 @@
-"""What metrics compute from: the real samples, the generated ones, and the trial's networks."""
+"""What a metric computes from: real samples and generated ones, with their features."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,19 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_tune.data.dataset import Dataset
+from gan_tune.data.scaling import in_data_space
 from gan_tune.errors import DataError
 from gan_tune.metrics.matrix import FloatMatrix
+from gan_tune.metrics.models import Model, ModelName, Models
 from gan_tune.metrics.probe import linear_probe_accuracy
 
 __all__ = [
-    "Cost",
     "Generated",
     "LabelledSamples",
-    "Model",
-    "ModelName",
-    "Models",
     "Real",
-    "as_samples",
     "choose",
     "labelled_samples",
     "outputs",
@@ -34,39 +30,6 @@ __all__ = [
 CHUNK = 500
 MAX_PROBED = 2_000
 """Labelled samples that a probe is fitted to, and as many that it is tried on, at most."""
-
-Model = Callable[[Tensor], Tensor]
-"""Real samples [N, *shape] in data space, pictures in [0, 1], → what a network makes of them."""
-ModelName = Literal["discriminator_features", "encode", "reconstruct", "generator_cost"]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the generator takes: its parameters, and multiply-adds for one sample."""
-
-    parameters: float
-    multiply_adds: float
-
-
-@dataclass(frozen=True)
-class Models:
-    """A trial's networks in eval mode, as far as it has them, on the device of its samples.
-
-    Attributes:
-        discriminator_features: the discriminator's penultimate layer, [N, F].
-        encode: the encoder's codes, [N, K].
-        reconstruct: the samples as decoded from their codes, [N, *shape] in data space.
-        generator_cost: measures what the generator takes.
-    """
-
-    discriminator_features: Model | None = None
-    encode: Model | None = None
-    reconstruct: Model | None = None
-    generator_cost: Callable[[], Cost] | None = None
-
-    def has(self, name: ModelName) -> bool:
-        """Whether the trial has the network of that name."""
-        return getattr(self, name) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +56,7 @@ class Generated:
 
     samples: Tensor
     features: FloatMatrix
-    models: Models = Models()
+    models: Models = field(default_factory=Models)
 
     def at_most(self, count: int) -> Generated:
         """``count`` of them, the same ones each time, or all where they are not more."""
@@ -152,12 +115,7 @@ def outputs(model: Model, real: NDArray[Any], *, device: torch.device) -> Tensor
     In chunks, so that the memory it takes does not grow with their number.
     """
     chunks = torch.tensor(real).split(CHUNK)
-    return torch.cat([model(as_samples(chunk.to(device))) for chunk in chunks])
-
-
-def as_samples(real: Tensor) -> Tensor:
-    """Samples as a data set holds them → in data space, float: pictures in [0, 1]."""
-    return real.float() / 255 if real.dtype == torch.uint8 else real
+    return torch.cat([model(in_data_space(chunk.to(device))) for chunk in chunks])
 
 
 def choose(total: int, count: int) -> NDArray[np.int64]:

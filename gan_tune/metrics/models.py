@@ -1,0 +1,44 @@
+"""A trial's networks, as far as metrics look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+__all__ = ["Cost", "Model", "ModelName", "Models"]
+
+Model = Callable[[Tensor], Tensor]
+"""Real samples [N, *shape] in data space, pictures in [0, 1], → what a network makes of them."""
+ModelName = Literal["discriminator_features", "encode", "reconstruct", "generator_cost"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the generator takes: its parameters, and multiply-adds for one sample."""
+
+    parameters: float
+    multiply_adds: float
+
+
+@dataclass(frozen=True)
+class Models:
+    """A trial's networks in eval mode, as far as it has them, on the device of its samples.
+
+    Attributes:
+        discriminator_features: the discriminator's penultimate layer, [N, F].
+        encode: the encoder's codes, [N, K].
+        reconstruct: the samples as decoded from their codes, [N, *shape] in data space.
+        generator_cost: measures what the generator takes.
+    """
+
+    discriminator_features: Model | None = None
+    encode: Model | None = None
+    reconstruct: Model | None = None
+    generator_cost: Callable[[], Cost] | None = None
+
+    def has(self, name: ModelName) -> bool:
+        """Whether the trial has the network of that name."""
+        return getattr(self, name) is not None
