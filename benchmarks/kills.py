@@ -31,12 +31,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import is_confirmation
+
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from gan_tune.searching.leading.jobs import Result
     from gan_tune.searching.study.study import Study
     from gan_tune.storage.storage import Storage
+    from gan_tune.storage.trial_records import Result
 
 SEARCH = "kills"
 FIRST_SECONDS, LAST_SECONDS = 3.0, 30.0
@@ -82,13 +85,13 @@ def in_folders(
     home: Storage, trials: Iterable[str], figures: Callable[[Result], Mapping[str, object]]
 ) -> Facts:
     """Of these trials, with the ``figures`` of each report."""
-    from gan_tune.searching.leading.conductor import read_reports
 
     held: dict[tuple[str, str], object] = {}
     for trial in trials:
-        ending = home.read_json(f"trials/{trial}/outcome.json") or {}
-        held |= {(trial, key): ending.get(key) for key in ("outcome", "value")}
-        for report, _ in read_reports(home, trial):
+        folder = TrialFolders(home)[trial]
+        if (ending := folder.ending()) is not None:
+            held |= {(trial, "outcome"): ending.outcome, (trial, "value"): ending.value}
+        for report in folder.reports():
             held |= {(trial, f"{n} at {report.step}"): v for n, v in figures(report).items()}
     return {key: value for key, value in held.items() if value is not None}
 
@@ -141,8 +144,8 @@ def differing(one: Facts, other: Facts) -> list[str]:
 def disagreements(home: Storage, study: Study, uri: str, runs: Iterable[Run]) -> list[str]:
     """Where the trials' folders differ from Optuna, and from MLflow, one line each."""
     metric = study.space.objective.metric
-    trials = home.names("trials")
-    searched = [trial for trial in trials if "-confirm-" not in trial]
+    trials = TrialFolders(home).names()
+    searched = [trial for trial in trials if not is_confirmation(trial)]
     told = in_folders(home, searched, lambda report: {BEST: report.best})
     recorded = in_folders(home, trials, lambda report: {metric: report.value, POINTS: 1})
     return [
@@ -154,27 +157,25 @@ def disagreements(home: Storage, study: Study, uri: str, runs: Iterable[Run]) ->
     ]
 
 
-def ended_reports(home: Storage) -> dict[str, list[bytes | None]]:
+def ended_reports(home: Storage) -> dict[str, list[Result]]:
     """The stored reports of each trial that has ended.
 
     They hold the worker's clock, so a trial that runs again leaves others. Its outcome.json would
     be the same: training is deterministic.
     """
-    folders = {trial: f"trials/{trial}/reports" for trial in home.names("trials")}
+    trials = TrialFolders(home)
     return {
-        trial: [home.read(f"{folder}/{name}") for name in sorted(home.names(folder))]
-        for trial, folder in folders.items()
-        if home.read(f"trials/{trial}/outcome.json") is not None
+        name: trials[name].reports() for name in trials.names() if trials[name].ending() is not None
     }
 
 
-def ran_again(home: Storage, before: Mapping[str, list[bytes | None]]) -> list[str]:
+def ran_again(home: Storage, before: Mapping[str, list[Result]]) -> list[str]:
     """The trials that had ended and whose reports are others now."""
     now = ended_reports(home)
     return [trial for trial, reports in before.items() if now.get(trial) != reports]
 
 
-def counts(folder: Path, trials: int, before: Mapping[str, list[bytes | None]]) -> dict[str, int]:
+def counts(folder: Path, trials: int, before: Mapping[str, list[Result]]) -> dict[str, int]:
     """What was lost, repeated, left running."""
     from mlflow import MlflowClient
 
@@ -218,7 +219,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
     moments = random.Random(options.seed)
-    before: dict[str, list[bytes | None]] = {}
+    before: dict[str, list[Result]] = {}
     killed = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -234,9 +235,8 @@ def main() -> None:
                 process.wait()
                 killed += 1
                 before = ended_reports(home) | before  # as they were when the trial had just ended
-                stored = sum(
-                    len(home.names(f"trials/{trial}/reports")) for trial in home.names("trials")
-                )
+                trials = TrialFolders(home)
+                stored = sum(len(trials[name].report_steps()) for name in trials.names())
                 ended = f"{len(before)} trials have ended, {stored} reports are stored"
                 print(f"kill {killed}: {ended}", flush=True)
             else:

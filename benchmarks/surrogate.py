@@ -56,12 +56,15 @@ from scipy import stats
 
 from gan_tune.config import CollapseRule
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Suggest
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Result
 from gan_tune.words.outcomes import Outcome
 
 PROCESSES = 2
@@ -175,9 +178,9 @@ class GanTune:
     ) -> None:
         self._surrogate, self._steps = surrogate, space.budget.steps
         self._study = open_study(folder / "study.journal", space)
-        self._conductor = Conductor(
-            self._study, Storage(str(folder)), stopping_rule(space), slots=workers
-        )
+        home, rule = Storage(str(folder)), stopping_rule(space)
+        taken_up = take_up(self._study, TrialFolders(home), rule)
+        self._conductor = Conductor(self._study, home, rule, taken_up, slots=workers)
         self._collapse: dict[str, CollapseRule] = {}
         self._waiting: dict[str, Trial] = {}
 

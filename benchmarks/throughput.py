@@ -121,14 +121,15 @@ def missing(folder: Path, trials: int) -> dict[str, int]:
     """What is not there, of ``trials`` outcomes and REPORTS reports each."""
     from mlflow import MlflowClient
 
-    from gan_tune.searching.leading.conductor import read_reports
     from gan_tune.searching.study.opening import study_as_it_stands
     from gan_tune.storage.storage import open_storage
+    from gan_tune.storage.trial_folder import TrialFolders
 
     home = open_storage(folder / "runs" / "throughput")
     study = study_as_it_stands(folder / "runs" / "throughput" / "study.journal")
     told = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    names = home.names("trials")
+    folders = TrialFolders(home)
+    names = folders.names()
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("throughput")
     assert experiment is not None
@@ -140,9 +141,8 @@ def missing(folder: Path, trials: int) -> dict[str, int]:
     return {
         "outcomes in Optuna": trials - len(told),
         "reports in Optuna": reports - sum(len(t.intermediate_values) for t in told),
-        "outcomes in folders": trials
-        - sum(home.read(f"trials/{name}/outcome.json") is not None for name in names),
-        "reports in folders": reports - sum(len(read_reports(home, name)) for name in names),
+        "outcomes in folders": trials - sum(folders[name].ending() is not None for name in names),
+        "reports in folders": reports - sum(len(folders[name].reports()) for name in names),
         "outcomes in MLflow": trials - len(runs),
         "reports in MLflow": reports - sum(map(len, recorded)),
         "pictures in MLflow": reports

@@ -11,10 +11,10 @@ import pytest
 from conftest import trial_tree
 
 from gan_tune.errors import SpaceError
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.conductor import Conductor, Ending, Next
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
@@ -23,7 +23,9 @@ from gan_tune.searching.study.opening import open_study
 from gan_tune.searching.study.settings import FIRST_SETTING
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
-from gan_tune.storage.storage import INHERITED, open_storage, weights_at
+from gan_tune.storage.storage import open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
 
 STEPS = tuple(range(10, 101, 10))
 TRIALS, SIZE = 12, 4
@@ -85,15 +87,18 @@ class Farm:
     def __init__(self, folder: Path, *, slots: int = 2, **changes: Any) -> None:
         self.space = space(**changes)
         self.storage = open_storage(folder)
+        self.trials = TrialFolders(self.storage)
         self.study = open_study(folder / "study.journal", self.space)
         part = self.space.search.scheduler
         population = POPULATIONS[part.name](self.space.trial, STEPS, "min", **part.args)
         self.log, self.slots, self.now = Log(), slots, 0.0
+        breeder = Breeder(self.study, self.trials, population)
         self.conductor = Conductor(
             self.study,
             self.storage,
             NoStopping(),
-            breeder=Breeder(self.study, self.storage, population),
+            take_up(self.study, self.trials, NoStopping(), breeder),
+            breeder=breeder,
             observers=[self.log],
             slots=slots,
             limit=slots,
@@ -105,10 +110,10 @@ class Farm:
         self.most_apart = 0
 
     def begin(self, job: Job) -> None:
-        at = f"trials/{job.name}"
-        known = self.storage.read(f"{at}/{CHECKPOINT}")
+        folder = self.trials[job.name]
+        known = folder.checkpoint()
         if known is None and job.lineage and job.kind == "search":
-            known = self.storage.read(f"{at}/{INHERITED}")
+            known = folder.inherited()
             assert known is not None, "a fork without weights"
         way = "0" if known is None else known.decode()
         done = int(way.rpartition(":")[2]) if ":" in way else 0
@@ -124,9 +129,9 @@ class Farm:
         outcome: Any = "diverged" if now is None else "completed" if step == STEPS[-1] else None
         result = Result(step, {}, now, now, outcome, 0, training_seconds=1.0)
         if step in job.ready_steps and outcome is None:
-            self.storage.write(f"trials/{name}/{weights_at(step)}", way.encode())
-            self.storage.write(f"trials/{name}/{CHECKPOINT}", way.encode())
-        self.storage.write_json(f"trials/{name}/reports/{step}.json", vars(result))
+            self.trials[name].write_ready(step, way.encode())
+            self.trials[name].write_checkpoint(way.encode())
+        self.trials[name].write_report(result)
         if self.conductor.reported(name, result):
             del self.jobs[name]
             self.ways[name] = way
@@ -200,12 +205,12 @@ def test_weights_that_nobody_needs_any_more_are_deleted(tmp_path: Path) -> None:
     farm = Farm(tmp_path)
     most = 0
     while not farm.run(reports=1):
-        trials = farm.storage.names("trials")
-        most = max(most, sum(len(farm.storage.names(f"trials/{t}/ready")) for t in trials))
+        trials = farm.trials.names()
+        most = max(most, sum(len(farm.trials[trial].ready_names()) for trial in trials))
     assert most <= 4 * SIZE
-    for trial in farm.storage.names("trials"):
-        assert farm.storage.names(f"trials/{trial}/ready") == []
-        assert farm.storage.read(f"trials/{trial}/{INHERITED}") is None
+    for trial in farm.trials.names():
+        assert farm.trials[trial].ready_names() == []
+        assert farm.trials[trial].inherited() is None
 
 
 def test_who_diverges_is_replaced(tmp_path: Path) -> None:

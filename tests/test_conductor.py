@@ -15,13 +15,16 @@ from conftest import trial_tree
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.conductor import Conductor, Ending, Next, read_reports
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.champion import choose_champion
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
 
 Curve = Callable[[Job, int], Result]
 STEPS = (20, 40, 60, 80, 100)
@@ -78,13 +81,16 @@ class Worker:
         self.now = 0.0
         self.space = space(**changes)
         self.storage: Storage = open_storage(folder)
+        self.trials = TrialFolders(self.storage)
         self.study = open_study(folder / "study.journal", self.space)
         self.log = Log()
         self.slots = slots
+        rule = rule or NoStopping()
         self.conductor = Conductor(
             self.study,
             self.storage,
-            rule or NoStopping(),
+            rule,
+            take_up(self.study, self.trials, rule),
             observers=[self.log],
             slots=slots,
             clock=lambda: self.now,
@@ -107,8 +113,7 @@ class Worker:
                 reports -= 1
                 self.now += 1.0
                 heard = curve(job, steps.pop(0))
-                path = f"trials/{name}/reports/{heard.step}.json"
-                self.storage.write_json(path, vars(heard))
+                self.trials[name].write_report(heard)
                 if self.conductor.reported(name, heard):
                     del self.jobs[name]
                     if name in self.log.ended and self.log.ended[name].paused:
@@ -348,7 +353,7 @@ def test_a_decision_that_a_kill_kept_from_being_stored_is_made_anew(
     job = killed.conductor.next_job()
     assert isinstance(job, Job)
     stored = worse_and_worse(job, STEPS[0])
-    killed.storage.write_json(f"trials/{job.name}/reports/{stored.step}.json", vars(stored))
+    killed.trials[job.name].write_report(stored)
     if heard:
         killed.study.report(job.setting, stored.step, stored.best)
     again = Worker(tmp_path, rule=asha(), slots=1)
@@ -362,7 +367,8 @@ def test_a_decision_that_a_kill_kept_from_being_stored_is_made_anew(
 
 def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
-    limited = Conductor(worker.study, worker.storage, NoStopping(), slots=4, limit=1)
+    taken_up = take_up(worker.study, worker.trials, NoStopping())
+    limited = Conductor(worker.study, worker.storage, NoStopping(), taken_up, slots=4, limit=1)
     job = limited.next_job()
     assert isinstance(job, Job)
     assert limited.next_job() is Next.WAIT
@@ -400,9 +406,9 @@ def test_what_was_stored_but_not_told_is_told_on_the_next_start(tmp_path: Path) 
     worker = Worker(tmp_path, slots=1)
     job = worker.conductor.next_job()
     assert isinstance(job, Job)
-    worker.storage.write_json(f"trials/{job.name}/reports/20.json", vars(steady(job, 20)))
+    worker.trials[job.name].write_report(steady(job, 20))
     ending = Ending("completed", 9.0, 100)
-    worker.storage.write_json(f"trials/{job.name}/outcome.json", vars(ending))
+    worker.trials[job.name].write_ending(ending)
     again = Worker(tmp_path)
     assert again.study.settings()[0].outcome == "completed"
     assert again.study.optuna_study.trials[0].intermediate_values == {20: pytest.approx(9.98)}
@@ -414,7 +420,7 @@ def test_reports_that_nobody_heard_are_told_when_their_trial_goes_on(tmp_path: P
     worker.run(steady, reports=1)
     for step in STEPS[1:]:
         stored = steady(worker.conductor.running[0], step)
-        worker.storage.write_json(f"trials/0000/reports/{step}.json", vars(stored))
+        worker.trials["0000"].write_report(stored)
     later = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
     job = later.conductor.next_job()
     assert isinstance(job, Job)
@@ -465,7 +471,7 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
     for best, winner, mean in ((None, "0000", 9.9), (8.99, "0001", 8.99), (9.95, "0000", 9.9)):
         if best is not None:  # what the last stored weights came to
             state = checkpoint.pack({}, {"best": best}, "digest")
-            alone.storage.write("trials/0001/checkpoint.safetensors", state)
+            alone.trials["0001"].write_checkpoint(state)
         champion = choose_champion(alone.conductor, None)  # type: ignore[arg-type]
         assert champion is not None
         assert (champion.job.name, champion.confirmed) == (winner, False)
@@ -678,7 +684,7 @@ def test_a_report_heard_twice_changes_nothing(tmp_path: Path) -> None:
 def test_reports_are_read_back_in_order(tmp_path: Path) -> None:
     worker = Worker(tmp_path, slots=1)
     worker.run(steady, reports=5)
-    assert [r.step for r, _ in read_reports(worker.storage, "0000")] == list(STEPS)
+    assert worker.trials["0000"].report_steps() == list(STEPS)
 
 
 def test_everything_diverging_confirms_nothing(tmp_path: Path) -> None:
@@ -702,3 +708,44 @@ def test_a_confirming_trial_that_diverged_counts_as_bad_whatever_it_once_came_to
         standings = conductor.standings()
         assert standings[0].setting == 4
         assert next(row for row in standings if row.setting == 5).values[2] is None
+
+
+def test_queries_change_nothing(tmp_path: Path) -> None:
+    """A search whose every question is asked over and over ends as one that nobody asks."""
+    budget = {"trials": 1000, "steps": 100, "evaluations": 5, "minutes": 1.5}
+    confirm = {"top": 2, "seeds": 2, "share": 0.5}
+    watched, alone = (
+        halving(tmp_path / name, budget=budget, confirm=confirm) for name in ("watched", "alone")
+    )
+
+    def asking(job: Job, step: int) -> Result:
+        before = (watched.storage.folder / "study.journal").read_bytes()  # type: ignore[operator]
+        for _ in range(2):
+            conductor = watched.conductor
+            seen = conductor.standings(), conductor.running, conductor.seconds_left
+            assert seen == (conductor.standings(), conductor.running, conductor.seconds_left)
+        assert (watched.storage.folder / "study.journal").read_bytes() == before  # type: ignore[operator]
+        return falling(job, step)
+
+    watched.run(asking)
+    alone.run(falling)
+    assert watched.log == alone.log
+    assert watched.conductor.standings() == alone.conductor.standings()
+    assert any("confirm" in name for name in alone.log.ended)
+
+
+def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
+    """Taking the search up does: what a killed command stored but did not tell is told there."""
+    worker = Worker(tmp_path, slots=1)
+    worker.run(steady, reports=7)
+    trial = worker.trials["0001"]
+    trial.write_ending(Ending("completed", 1.0, 100))
+    study = open_study(tmp_path / "study.journal", worker.space)
+    journal = tmp_path / "study.journal"
+    before = journal.read_bytes()
+    taken_up = take_up(study, worker.trials, NoStopping())
+    told = journal.read_bytes()
+    assert study.settings()[1].outcome == "completed"
+    assert len(told) > len(before)
+    Conductor(study, worker.storage, NoStopping(), taken_up)
+    assert journal.read_bytes() == told

@@ -20,6 +20,8 @@ from tiny_search import runs_of, space_tree
 from gan_tune import service
 from gan_tune.searching.study.opening import open_study
 from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
 
 DRIVER = """
 import json, os, sys
@@ -56,7 +58,8 @@ def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 def has_stored(home: Storage, reports: int) -> bool:
     """With 0: whether there is a study, which is there before Ray starts."""
-    found = sum(len(home.names(f"trials/{name}/reports")) for name in home.names("trials"))
+    trials = TrialFolders(home)
+    found = sum(len(trials[name].report_steps()) for name in trials.names())
     return found >= reports and home.read("study.journal") is not None
 
 
@@ -138,14 +141,15 @@ def test_stopped_at_any_moment_it_goes_on_and_loses_nothing(
 def test_a_trial_that_ran_again_is_seen_by_its_reports(tmp_path: Path) -> None:
     """Its outcome is the same, to the byte: training is deterministic."""
     home = open_storage(tmp_path)
+    trials = TrialFolders(home)
     for trial in ("0000", "0001"):
-        home.write_json(f"trials/{trial}/outcome.json", {"outcome": "completed", "value": 1.0})
-        home.write_json(f"trials/{trial}/reports/40.json", {"value": 1.0, "timestamp_ms": 1})
-    home.write_json("trials/0002/reports/40.json", {"value": 1.0, "timestamp_ms": 1})
+        trials[trial].write_ending(Ending("completed", 1.0, 40))
+        trials[trial].write_report(Result(40, {}, 1.0, 1.0, "completed", timestamp_ms=1))
+    trials["0002"].write_report(Result(40, {}, 1.0, 1.0, "completed", timestamp_ms=1))
     before = ended_reports(home)
     assert ran_again(home, before) == []
     for trial in ("0001", "0002"):  # the latter had not ended
-        home.write_json(f"trials/{trial}/reports/40.json", {"value": 1.0, "timestamp_ms": 2})
+        trials[trial].write_report(Result(40, {}, 1.0, 1.0, "completed", timestamp_ms=2))
     assert ran_again(home, before) == ["0001"]
 
 

@@ -17,7 +17,7 @@ from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
 from gan_tune.metrics import METRICS, build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
 from gan_tune.searching.study.insight import common_step, importances
@@ -25,6 +25,7 @@ from gan_tune.searching.study.plots import figures
 from gan_tune.searching.study.samplers import SAMPLERS
 from gan_tune.service.report_page import Heading, report_page
 from gan_tune.space import SearchSpace
+from gan_tune.storage.trial_records import Result
 
 FIRST, SECOND = "energy_distance", "generator_parameters"
 SEVERAL: dict[str, Any] = {

@@ -12,12 +12,12 @@ from optuna.trial import TrialState
 from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
-from gan_tune.searching.leading.conductor import Ending
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.champion import choose_champion
 from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
+from gan_tune.storage.trial_records import Ending, Result
 
 SEEDS = {"search": {"seeds": 3}, "confirm": {"top": 0}}
 
@@ -158,7 +158,7 @@ def test_a_replicate_that_was_behind_when_its_driver_was_killed_does_not_go_on(
     job = killed.conductor.next_job()
     assert isinstance(job, Job)
     stored = first_is_best(job, STEPS[0])
-    killed.storage.write_json(f"trials/{job.name}/reports/{stored.step}.json", vars(stored))
+    killed.trials[job.name].write_report(stored)
     again = Worker(tmp_path, slots=1, **SEEDS)
     following = again.conductor.next_job()
     assert isinstance(following, Job)
@@ -222,10 +222,10 @@ def test_a_kill_between_a_replicate_s_end_and_telling_of_it_loses_nothing(tmp_pa
     killed = Worker(tmp_path / "killed", slots=1, **SEEDS)
     killed.run(steady, reports=3 * len(STEPS) - 1)
     last = steady(killed.study.job(0, 2), STEPS[-1])
-    trial = "trials/0000-seed-2"
-    killed.storage.write_json(f"{trial}/reports/{last.step}.json", vars(last))
+    trial = killed.trials["0000-seed-2"]
+    trial.write_report(last)
     ending = Ending("completed", last.best, last.step)
-    killed.storage.write_json(f"{trial}/outcome.json", vars(ending))
+    trial.write_ending(ending)
     assert Worker(tmp_path / "killed", **SEEDS).study.settings() == through.study.settings()
 
 

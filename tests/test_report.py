@@ -93,7 +93,10 @@ def kept(folder: Path, setting: int, *steps: int, **ending: Any) -> None:
     home = Storage(str(folder))
     for step in steps:
         home.write(f"trials/{setting:04}/grids/{step}.png", PNG + f"{setting}/{step}".encode())
-    home.write_json(f"trials/{setting:04}/outcome.json", {"symptoms": [], "error": None} | ending)
+    home.write_json(
+        f"trials/{setting:04}/outcome.json",
+        {"outcome": "failed", "value": None, "step": 0} | ending,
+    )
 
 
 def test_the_best_and_typical_failures_are_shown_with_their_last_grids(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
-from gan_tune.searching.leading.conductor import read_reports, stored_standings
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.confirming import stored_standings
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.study.insight import importances
@@ -38,6 +38,8 @@ from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Result
 
 
 class FailingGenerator(nn.Module):
@@ -124,7 +126,7 @@ def test_the_record_agrees_with_what_was_stored(finished: Finished) -> None:
     client = MlflowClient(finished.uri)
     home = open_storage(finished.folder / "runs" / "tiny")
     for name, run in children(finished).items():
-        reports = [result for result, _ in read_reports(home, name)]
+        reports = TrialFolders(home)[name].reports()
         history = client.get_metric_history(run.info.run_id, "frechet_distance")
         recorded = sorted((metric.step, metric.value) for metric in history)
         assert recorded == [(r.step, r.scalars["frechet_distance"]) for r in reports]
@@ -238,8 +240,8 @@ def test_a_warm_start_tells_the_sampler_and_nobody_else(
     first = open_storage(finished.folder / "runs" / "tiny")
     assert warm.keys() == {f"tiny/{number:04d}" for number in range(TRIALS)}
     for source, trial in warm.items():
-        reports = [r for r, _ in read_reports(first, source.removeprefix("tiny/")) if r.step <= 20]
-        assert trial.intermediate_values == {r.step: r.best for r in reports}
+        reports = TrialFolders(first)[source.removeprefix("tiny/")].reports()
+        assert trial.intermediate_values == {r.step: r.best for r in reports if r.step <= 20}
     (parent,) = (r for r in finished.runs() if r.data.tags.get("gan_tune.warm_start"))
     assert parent.data.tags["gan_tune.search"] == "tiny-2"
     before = len(finished.runs())
@@ -328,7 +330,7 @@ def test_a_trial_goes_on_where_its_worker_has_died(tmp_path: Path, local_ray: No
     for run in Finished(tmp_path, uri, result).runs():
         assert run.info.status == RunStatus.to_string(RunStatus.FINISHED), run.data.tags
     home = open_storage(tmp_path / "runs" / "mortal")
-    steps = [report.step for report, _ in read_reports(home, "0000")]
+    steps = TrialFolders(home)["0000"].report_steps()
     assert steps == [10, 20, 30, 40], "each report once, the first trial's, too"
 
 
@@ -451,7 +453,7 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
         assert steps(trial) == [20, 40, 60, 80]
         phases = home.read_json(f"trials/{trial}/trial.json")["lineage"]
         last = int(phases[-1]["until"])
-        reports = [stored for stored, _ in read_reports(home, trial)]
+        reports = TrialFolders(home)[trial].reports()
         assert all(report.best is None for report in reports if report.step <= last)
         values = [report.value for report in reports if report.step > last]
         assert home.read_json(f"trials/{trial}/outcome.json")["value"] == min(values)

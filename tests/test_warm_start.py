@@ -19,6 +19,7 @@ from gan_tune.parts.catalogue import catalogue
 from gan_tune.record.batches import param_text
 from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
 from gan_tune.searching.leading.conductor import Conductor
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import importances
@@ -31,6 +32,7 @@ from gan_tune.service.search_study import study_of_search
 from gan_tune.space import SearchSpace, shipped_spaces
 from gan_tune.space.fitting import what_learns
 from gan_tune.storage.storage import open_storage
+from gan_tune.storage.trial_folder import TrialFolders
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
 LEFT_OUT = ("steps", "evaluations", "seed")
@@ -446,7 +448,8 @@ def test_the_stopping_rule_does_not_hear_of_them(tmp_path: Path) -> None:
 
     kept = plain()
     study = open_study(tmp_path / "study.journal", kept, warm=of(kept, earlier(EVERY)))
-    conductor = Conductor(study, open_storage(tmp_path / "home"), Deaf())
+    home = open_storage(tmp_path / "home")
+    conductor = Conductor(study, home, Deaf(), take_up(study, TrialFolders(home), Deaf()))
     assert conductor.next_job() is not None
 
 

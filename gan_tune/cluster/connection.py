@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from gan_tune.cluster.ray_internals import start_on_loopback, started_here
 from gan_tune.errors import ClusterError, StorageError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 
-__all__ = ["check_address", "connected", "slots", "started_here"]
+__all__ = ["check_address", "connected", "slots"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -71,33 +71,13 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
     address = _resolved(address)
     try:
         if address == "local":
-            _start_here(cpus)
+            start_on_loopback(num_cpus=cpus, include_dashboard=False, **QUIET)
         else:
             _join(address)
             _check_shared(storage)
         yield
     finally:
         ray.shutdown()
-
-
-def _start_here(cpus: int | None) -> None:
-    """Start Ray with every port on loopback.
-
-    On Linux Ray (2.60) makes the machine's outer address of the loopback address it is given, so
-    that other machines can join; on Windows and macOS it does not, unless it is told to. It is told
-    for this one start that this machine is such a one.
-    """
-    joinable, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **QUIET,
-        )
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = joinable
 
 
 def slots(resources: Resources, limit: int | None) -> int:
@@ -137,12 +117,6 @@ def _fits(node: dict[str, float], resources: Resources) -> int:
 
 def _whole(amount: float, share: float) -> int:
     return int(amount / share + 1e-9)  # 0.3 / 0.1 is 2.9999999999999996
-
-
-def started_here() -> bool:
-    """Whether this process began the Ray it is in: nobody will add a node to that one."""
-    node = ray._private.worker._global_node
-    return node is not None and bool(node.is_head())
 
 
 # -------------------------------------------------------------------- joining

@@ -17,6 +17,8 @@ from gan_tune.searching.study import insight, plots
 from gan_tune.searching.study.settings import OptunaStudy, objective_of
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
 from gan_tune.words.readable import clock, counted, number, short_form
 
@@ -141,19 +143,19 @@ def _failures(home: Storage, rows: Sequence[Row], objective: Objective) -> list[
 
 def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
     """The last grid of a setting's own trial."""
-    folder = f"trials/{row.setting:04}"
-    steps = [int(name.removesuffix(".png")) for name in home.names(f"{folder}/grids")]
-    ending = home.read_json(f"{folder}/outcome.json") or {}
-    parts = [f"setting {row.setting:04}"]
+    name = setting_name(row.setting)
+    trial = TrialFolders(home)[name]
+    steps, ending = trial.grid_steps(), trial.ending()
+    parts = [f"setting {name}"]
     if row.value is not None:
         parts.append(f"best value {number(row.value)}")
     if steps:
-        parts.append(f"seen at step {max(steps):,}")
-    if ending.get("symptoms"):
-        parts.append(f"symptoms: {', '.join(ending['symptoms'])}")
-    if ending.get("error"):
-        parts.append(str(ending["error"]))
-    picture = home.read(f"{folder}/grids/{max(steps)}.png") if steps else None
+        parts.append(f"seen at step {steps[-1]:,}")
+    if ending is not None and ending.symptoms:
+        parts.append(f"symptoms: {', '.join(ending.symptoms)}")
+    if ending is not None and ending.error:
+        parts.append(ending.error)
+    picture = trial.grid(steps[-1]) if steps else None
     return Exhibit(title, "; ".join(parts), row.changes, _data_uri(picture))
 
 

@@ -58,6 +58,7 @@ def search(
     from gan_tune.record.mlflow_store import connect
     from gan_tune.storage.lock import hold
     from gan_tune.storage.storage import open_storage
+    from gan_tune.storage.trial_folder import TrialFolders
 
     if not isinstance(space, SearchSpace):
         space = load_space(space)
@@ -71,7 +72,7 @@ def search(
     name = choose_name(seen, wanted, space, sources, fresh=fresh)
     watcher.named(name)
     # A search that has begun was told of them then.
-    begun = bool(sources and seen.below(name).names("trials"))
+    begun = bool(sources and TrialFolders(seen.below(name)).names())
     earlier = [] if begun else read_searches(sources, space, uri)
     if sources and name != wanted and not fresh:
         watcher.note(f"{wanted} is a search without this warm start, or of another space: {name}")

@@ -6,8 +6,10 @@ import time
 from contextlib import ExitStack
 
 from gan_tune.cluster import connection as cluster
+from gan_tune.cluster.ray_internals import started_here
 from gan_tune.record.recorder import Recorder
 from gan_tune.searching.leading.conductor import Conductor
+from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.on_ray.tuning import Shared, run
 from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
@@ -20,6 +22,7 @@ from gan_tune.service.search_record import RecordKeeper, bring_up_to_date, open_
 from gan_tune.service.search_result import SearchResult
 from gan_tune.service.search_study import study_of_search
 from gan_tune.storage.places import HEADING
+from gan_tune.storage.trial_folder import TrialFolders
 
 
 class SearchCommand:
@@ -69,15 +72,17 @@ class SearchCommand:
         """What leads the trials, told of all that earlier commands have left."""
         context = self._context
         rule, breeder = self._scheduler(study)
+        taken_up = take_up(study, TrialFolders(context.home), rule, breeder)
         bring_up_to_date(recorder, context.home, study, context.objective.metric)
         # Who takes turns must not be taken in advance. Nor need others, where no node will be
         # added for those that wait: Tune starts a worker for each, and kills it half started
         # when a warm one is free first.
-        fixed = breeder is not None or cluster.started_here()
+        fixed = breeder is not None or started_here()
         return Conductor(
             study,
             context.home,
             rule,
+            taken_up,
             breeder=breeder,
             observers=[RecordKeeper(recorder, context.objective.metric), context.watcher],
             slots=slots,
@@ -93,7 +98,7 @@ class SearchCommand:
         build = POPULATIONS[part.name]
         steps = context.any_config.report_steps
         population = build(space.trial, steps, space.objective.mode, **part.args)
-        return NoStopping(), Breeder(study, context.home, population)
+        return NoStopping(), Breeder(study, TrialFolders(context.home), population)
 
     def _note_heading(self, seconds_before: float) -> None:
         """Note for :func:`gan_tune.service.status` what the trials' folders do not tell."""

@@ -9,13 +9,14 @@ from gan_tune.config import Part
 from gan_tune.record.events import DatasetInfo
 from gan_tune.record.recorder import Recorder
 from gan_tune.record.tags import Tag
-from gan_tune.searching.leading.conductor import Ending, read_reports
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.leaderboard_row import Row
 from gan_tune.searching.study.study import Study
 from gan_tune.service.search_context import SearchContext
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
 
 
 class RecordKeeper:
@@ -91,18 +92,18 @@ def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: st
         metric: its first objective.
     """
     keeper = RecordKeeper(recorder, metric)
-    for name in home.names("trials"):
-        stored = home.read_json(f"trials/{name}/outcome.json")
-        described = home.read_json(f"trials/{name}/trial.json")
-        if stored is None or described is None:
+    trials = TrialFolders(home)
+    for name in trials.names():
+        ending, described = trials[name].ending(), trials[name].description()
+        if ending is None or described is None:
             continue
-        if recorder.recorded_outcome(name) == stored["outcome"]:
+        if recorder.recorded_outcome(name) == ending.outcome:
             continue
         job = study.job(described["setting"], described["replicate"])
         keeper.trial_started(job, resumed=True)
-        for result, grid in read_reports(home, name):
-            keeper.trial_reported(job, result, home.read(grid))
-        keeper.trial_ended(job, Ending(**stored))
+        for result in trials[name].reports():
+            keeper.trial_reported(job, result, trials[name].grid(result.step))
+        keeper.trial_ended(job, ending)
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:

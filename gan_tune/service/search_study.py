@@ -15,6 +15,7 @@ from gan_tune.service.earlier_searches import WarmStart
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import STUDY, driver_folder
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def study_of_search(
             name=name,
             owner=noted.owner,
             warm=warm.trials,
-            begun=bool(home.names("trials")),
+            begun=bool(TrialFolders(home).names()),
         )
     except StorageError:
         if earlier is None:

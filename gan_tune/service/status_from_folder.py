@@ -14,6 +14,8 @@ import psutil
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
 from gan_tune.storage.places import HEADING, RESULT, driver_folder
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
+from gan_tune.storage.trial_name import is_confirmation
 
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
@@ -22,9 +24,10 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
     result = home.read_json(RESULT)
     heading = home.read_json(HEADING) or result
     holder = _holder(driver_folder(home, name))
-    trials = [_trial_status(home, trial, alive=bool(holder)) for trial in home.names("trials")]
+    trials = TrialFolders(home)
+    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in trials.names()]
     finished = result is not None and result["finished"]
-    spent = [_seconds_so_far(home, heading, bool(holder)), result["seconds"] if result else None]
+    spent = [_seconds_so_far(trials, heading, bool(holder)), result["seconds"] if result else None]
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",
@@ -34,23 +37,23 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
         trials=heading["trials"],
         minutes=heading["minutes"],
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
-        rows=best_first(trials, heading["mode"]),
+        rows=best_first(rows, heading["mode"]),
         where=home.local_path("").rstrip("/"),
     )
 
 
-def _trial_status(home: Storage, name: str, *, alive: bool) -> TrialStatus:
-    ending = home.read_json(f"trials/{name}/outcome.json")
-    steps = [int(n.removesuffix(".json")) for n in home.names(f"trials/{name}/reports")]
-    described = home.read_json(f"trials/{name}/trial.json") or {"config": {}}
+def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
+    ending, steps = trial.ending(), trial.report_steps()
+    described = trial.description() or {"config": {}}
+    outcome: str
     if ending is None:
-        last = home.read_json(f"trials/{name}/reports/{max(steps)}.json") if steps else {}
-        outcome, value = RUNNING if alive else "interrupted", (last or {}).get("best")
+        last = trial.report(steps[-1]) if steps else None
+        outcome, value = RUNNING if alive else "interrupted", last.best if last else None
     else:
-        outcome, value = ending["outcome"], ending["value"]
+        outcome, value = ending.outcome, ending.value
     return TrialStatus(
         name=name,
-        kind="confirmation" if "-confirm-" in name else "search",
+        kind="confirmation" if is_confirmation(name) else "search",
         outcome=outcome,
         value=value,
         step=max(steps, default=0),
@@ -58,15 +61,14 @@ def _trial_status(home: Storage, name: str, *, alive: bool) -> TrialStatus:
     )
 
 
-def _seconds_so_far(home: Storage, heading: Mapping[str, Any], alive: bool) -> float | None:
+def _seconds_so_far(trials: TrialFolders, heading: Mapping[str, Any], alive: bool) -> float | None:
     """Wall time spent so far: up to now, or up to the last report of a command that has died."""
     if "started_ms" not in heading:
         return None
     end = time.time() * 1000 if alive else heading["started_ms"]
-    for trial in [] if alive else home.names("trials"):
-        steps = [int(n.removesuffix(".json")) for n in home.names(f"trials/{trial}/reports")]
-        last = home.read_json(f"trials/{trial}/reports/{max(steps)}.json") if steps else None
-        end = max(end, last["timestamp_ms"]) if last else end
+    for name in [] if alive else trials.names():
+        last = trials[name].last_report()
+        end = max(end, last.timestamp_ms) if last else end
     return float(heading["seconds_before"] + (end - heading["started_ms"]) / 1000)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import torch
 
 from gan_tune.config import TrialConfig
-from gan_tune.errors import CheckpointError, DeviceError, OutputError
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
+from gan_tune.errors import CheckpointError, DeviceError, OutputError, StorageError
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.metrics import build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
 from gan_tune.samples import pictures
 from gan_tune.storage.places import look_in
+from gan_tune.storage.trial_folder import TrialFolder
 from gan_tune.words.wording import in_one_line
 
 
@@ -56,7 +55,7 @@ def keep_trial(config: TrialConfig, folder: Path) -> None:
         raise OutputError(
             f"{folder}: must be a new or empty folder; a trial in it goes on with --resume {folder}"
         )
-    look_in(folder).write_json("trial.json", {"config": config.tree()})
+    TrialFolder(look_in(folder)).describe({"config": config.tree()})
 
 
 def keep_report(report: Report, folder: Path) -> None:
@@ -65,12 +64,12 @@ def keep_report(report: Report, folder: Path) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    trial = look_in(folder)
-    trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
-    trial.write(CHECKPOINT, report.checkpoint())
+    trial = TrialFolder(look_in(folder))
+    trial.write_grid(report.step, pictures.png(report.grid))
+    trial.write_checkpoint(report.checkpoint())
     left_out = ("grid", "_state")
     figures = {k: v for k, v in vars(report).items() if k not in left_out}
-    trial.write_json(f"reports/{report.step}.json", figures)
+    trial.write_figures(report.step, figures)
 
 
 def stored_trial(folder: Path) -> TrialConfig:
@@ -81,8 +80,8 @@ def stored_trial(folder: Path) -> TrialConfig:
         ConfigError: its config cannot be trained here.
     """
     try:
-        tree = json.loads((folder / "trial.json").read_text())["config"]
-    except (OSError, ValueError, KeyError, TypeError):
+        tree = (TrialFolder(look_in(folder)).description() or {})["config"]
+    except (StorageError, KeyError, TypeError):
         raise CheckpointError(
             f"{folder}: must be the --out folder of an earlier gan-tune train"
         ) from None

@@ -4,13 +4,7 @@ Layout below the root of one search:
 
     search.lock            held by the one command that works on the search
     study.journal          the Optuna study: what was proposed and told
-    trials/NAME/trial.json            the trial's config
-    trials/NAME/reports/STEP.json     written by the worker before it hands the report on
-    trials/NAME/grids/STEP.png
-    trials/NAME/checkpoint.safetensors
-    trials/NAME/ready/STEP.safetensors    weights kept for forks, while there may be any
-    trials/NAME/inherited.safetensors     what a fork begins with
-    trials/NAME/outcome.json          how it ended
+    trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
     champion.png  leaderboard.json  report.html    the result
 
 The lock and the journal need a real file system: behind a URI they stay in a folder of the driver,
@@ -38,10 +32,7 @@ from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
 from gan_tune.words.wording import first_line, masked
 
-__all__ = ["INHERITED", "Storage", "open_storage", "weights_at"]
-
-INHERITED = "inherited.safetensors"
-"""File of a fork's trial with the checkpoint that it goes on from."""
+__all__ = ["Storage", "open_storage"]
 
 HOST = "endpoint_override="
 """Option of a URI that names the host of its store."""
@@ -242,11 +233,6 @@ def open_storage(location: str | Path) -> Storage:
             f"storage: what is written must read back the same, but does not: {storage.uri}"
         )
     return storage
-
-
-def weights_at(step: int) -> str:
-    """The file of a trial with the checkpoint of a ready point, kept for forks."""
-    return f"ready/{step}.safetensors"
 
 
 def _made(text: str) -> str:

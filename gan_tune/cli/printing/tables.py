@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import style
 from gan_tune.words.readable import number, short_form
 
@@ -58,7 +59,7 @@ def leaderboard(found: Sequence[Row], metric: str, *, top: int = 10) -> Table:
     for row in found[:top]:
         outcome = row.outcome or "interrupted"
         rows.add_row(
-            f"{row.setting:04}",
+            setting_name(row.setting),
             _confirmed(row),
             _searched(row),
             Text(outcome, style=style(outcome)),
@@ -84,7 +85,7 @@ def pareto_front(found: Sequence[Row], metric: str) -> Table | None:
     )
     for value, row in front:
         values = map(number, [value, *row.further.values()])
-        rows.add_row(f"{row.setting:04}", *values, short_form(row.changes))
+        rows.add_row(setting_name(row.setting), *values, short_form(row.changes))
     return rows
 
 

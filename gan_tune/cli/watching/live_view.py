@@ -16,6 +16,7 @@ from rich.text import Text
 from gan_tune.cli.printing.tables import table
 from gan_tune.cli.watching.board import Board, Outlook
 from gan_tune.cli.watching.board_watcher import BoardWatcher
+from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import style
 from gan_tune.words.readable import clock, counted, number, plural
 
@@ -174,7 +175,7 @@ def _best_table(board: Board, outlook: Outlook) -> Table:
     for setting in outlook.best:
         outcome = setting.outcome or "running"
         rows.add_row(
-            f"{setting.number:04}",
+            setting_name(setting.number),
             number(setting.value),
             number(outlook.means.get(setting.number)),
             f"{setting.steps:,}",

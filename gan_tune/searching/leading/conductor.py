@@ -1,48 +1,40 @@
 """The conductor of one search: which trial runs next, which one stops, who hears of it.
 
-It knows nothing of Ray: a driver asks :meth:`Conductor.next_job`, hands results to
+It knows nothing of Ray: a driver asks :meth:`Conductor.next_job`, hands reports to
 :meth:`Conductor.reported` and stops trials as it says. Everything that must outlive the process is
 in the Optuna study and the trials' folders before anyone else hears of it.
+
+Where to look further: who waits in ``waiting_room``, who is confirmed in ``confirming``, how the
+time is divided in ``timekeeping`` and ``time_budget``, what Optuna and the stopping rule are told
+in ``bookkeeping``, how a search is resumed in ``taking_up``.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
-from heapq import heapreplace
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol
 
-import optuna
-
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
-from gan_tune.searching.leading.jobs import Job, Result, lineage_tree
-from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
-from gan_tune.searching.rules.replicates import Replicates
+from gan_tune.searching.leading.confirming import ConfirmationDesk
+from gan_tune.searching.leading.jobs import Job, description
+from gan_tune.searching.leading.protocols import Observer, TrialBreeder
+from gan_tune.searching.leading.running_trial import RunningTrial
+from gan_tune.searching.leading.taking_up import TakenUp
+from gan_tune.searching.leading.time_budget import TimeBudget
+from gan_tune.searching.leading.timekeeping import Timekeeper
+from gan_tune.searching.leading.waiting_room import WaitingRoom
+from gan_tune.searching.rules.confirmation import Standing
 from gan_tune.searching.rules.stopping import StoppingRule
-from gan_tune.searching.study.settings import FIRST_SETTING, objective_of
+from gan_tune.searching.study.settings import FIRST_SETTING
 from gan_tune.searching.study.study import Study
-from gan_tune.storage.storage import INHERITED, Storage
-from gan_tune.words.outcomes import ENDINGS, Outcome
+from gan_tune.space import SearchSpace
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.words.outcomes import Outcome
 
-if TYPE_CHECKING:
-    from gan_tune.searching.populations.breeding import Breeder
-
-__all__ = ["Conductor", "Ending", "Next", "Observer", "read_reports", "stored_standings"]
-
-
-CLOSING_SECONDS = 2.0
-"""So long before the time of the search can end, workers begin to keep the weights of all reports.
-
-A report is on its way for less.
-"""
-
-LAST_CALL = 1.25
-"""So many times what the last steps, or the confirmation, should take is left of a time budget."""
+__all__ = ["Conductor", "Next"]
 
 
 class Next(Enum):
@@ -52,55 +44,16 @@ class Next(Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ended: its outcome, best value, last step, the error that failed it, symptoms.
-
-    ``further`` are the values of the objectives beside the first, at the report that was best. One
-    that is ``paused`` was interrupted to make room for others, and goes on if its turn comes.
-    """
-
-    outcome: Outcome
-    value: float | None
-    step: int
-    error: str | None = None
-    symptoms: Sequence[str] = ()
-    further: Mapping[str, float] = field(default_factory=dict)
-    paused: bool = False
-
-
-class Observer(Protocol):
-    """Hears what happens to trials, in order. Must not block."""
-
-    def trial_started(self, job: Job, *, resumed: bool) -> None: ...
-    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None: ...
-    def trial_ended(self, job: Job, ending: Ending) -> None: ...
-
-
-@dataclass
-class _Running:
-    job: Job
-    steps: set[int] = field(default_factory=set)
-    best: float | None = None
-    further: Mapping[str, float] = field(default_factory=dict)
-    symptoms: Sequence[str] = ()
-    looked_at: float | None = None  # what the stopping rule has heard last
-    behind: bool = False
-    undecided: bool = False
-    seconds: float = 0.0
-
-    @property
-    def step(self) -> int:
-        return max(self.steps, default=self.job.first_step)
-
-
 class Conductor:
     """Leads a search from its first proposal to the last confirmation.
+
+    Only ``next_job``, ``reported``, ``failed`` and ``sweep`` change or write anything.
 
     Args:
         study: what was proposed and told.
         storage: the search's folder.
-        rule: the stopping rule; it is brought up to date from the study's reports.
+        rule: the stopping rule.
+        taken_up: where the search stands; ``rule`` and ``breeder`` have been brought up to date.
         breeder: keeps a population, where trials go on from each other's weights; default none.
         observers: who hears of trials.
         slots: how many trials run at a time, to guess how long the confirmation takes.
@@ -113,652 +66,237 @@ class Conductor:
         study: Study,
         storage: Storage,
         rule: StoppingRule,
+        taken_up: TakenUp,
         *,
-        breeder: Breeder | None = None,
+        breeder: TrialBreeder | None = None,
         observers: Sequence[Observer] = (),
         slots: int = 1,
         limit: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.study, self.storage, self.rule, self._breeder = study, storage, rule, breeder
-        self.space = study.space
-        self.slots, self._limit = slots, limit
-        self._observers = observers
-        self._clock = clock
-        self._started = clock()
-        self._seconds_before = study.seconds_used
-        self._seconds_told = self._started
-        self._running: dict[str, _Running] = {}
-        self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
-        self._paused: dict[str, _Running] = {}  # of those that wait, what this command has heard
-        self._full_length: dict[int, float] = {}  # setting → seconds that a full trial takes
-        self._pace = 0.0  # seconds that the last report took for each step
-        self._chosen: list[int] | None = None
-        self._confirms = False  # whether the search has given way to the confirmation
+        self.space, self.trials = study.space, TrialFolders(storage)
+        self.slots, self._limit, self._observers = slots, limit, observers
         self.stop_requested = False
-        seeds, mode = self.space.search.seeds, self.space.objective.mode
-        self.confirmation = Confirmation(seeds=self.space.confirm.seeds, mode=mode, first=seeds)
-        self._replicates = Replicates(seeds=seeds, steps=self.space.budget.steps, mode=mode)
-        unfinished = study.unfinished()
-        if seeds > 1:
-            self._recall_replicates(but={job.setting for job in unfinished})
-        self._waiting = [job for job in map(self._taken_up, unfinished) if job is not None]
-        self._bring_rule_up_to_date()
-        self._recall_confirmations()
+        self.confirmation, self._books = taken_up.confirmation, taken_up.books
+        budget = time_budget(self.space, slots)
+        self._desk = ConfirmationDesk(study, self.trials, self.confirmation, slots=slots)
+        self._time = Timekeeper(study, budget, self._desk, clock)
+        self._room = WaitingRoom(
+            rule, self.space.pruned_by, taken_up.waiting, spared=study.is_compared_with
+        )
+        self._running: dict[str, RunningTrial] = {}
+        self._confirms = False  # whether the search has given way to the confirmation
+        if budget.is_limited:
+            self._desk.review(set())
 
-    # ---------------------------------------------------------------- what runs next
+    # ---------------------------------------------------------------- the next job
 
     def next_job(self) -> Job | Next:
         """The job to start now, or whether to wait for running ones or to end."""
-        self._remember_time()
+        self._time.note()
         if self._limit is not None and len(self._running) >= self._limit:
             return Next.WAIT
         while not self.stop_requested and (job := self._choose()) is not None:
             if self._start(job):
-                return replace(job, pause_steps=self._pause_steps(job), closing=self._closing(job))
+                pause_steps = self._room.pause_steps(job)
+                return replace(job, pause_steps=pause_steps, closing=self._time.closing(job))
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
-        self._confirms = self._confirms or self.search_time_is_up
+        """The search first; once its time is up the confirmation, and then what time is left."""
+        self._confirms = self._confirms or self._time.search_is_over
         if self._confirms and (job := self._next_confirmation()) is not None:
             return job
-        if self._confirms and not self._is_time_left_over:
+        if self._confirms and not self._time.allows_another:
             return None
         job = self._next_trial()
         return job if job is not None else self._next_confirmation()
 
-    @property
-    def _is_time_left_over(self) -> bool:
-        """Whether the confirmation has left enough to try a setting more, and to confirm it."""
-        longest = max(self._full_length.values(), default=0.0)
-        confirming = _makespan([longest] * self.space.confirm.seeds, self.slots)
-        enough = self.seconds_left > LAST_CALL * (longest + confirming)
-        return enough and not self.search_time_is_up
-
     def _next_trial(self) -> Job | None:
         if self._breeder is not None:
-            return self._breeder.next_job(self._waiting, last_call=self._is_last_call)
-        self._end_who_waited_in_vain()
-        job = self._next_waiting()
-        if job is None and self._is_any_new:
+            last_call = self._time.is_last_call(self._breeder.steps_left)
+            return self._breeder.next_job(self._room.jobs, last_call=last_call)
+        self._end_the_stopped()
+        job = self._room.next(self._time.must_run_to_its_end)
+        if job is None and self._may_begin_another:
             return self.study.ask()
-        # A driver may ask in advance, but whom it holds ready can no longer be stopped in vain.
-        if job is None and self._waiting and len(self._running) < self.slots:
-            job = min(self._waiting, key=self._place)
-        if job is not None:
-            self._waiting.remove(job)
+        # A driver may ask in advance. A trial it only keeps ready could still be stopped in vain.
+        if job is None and len(self._running) < self.slots:
+            return self._room.best()
         return job
-
-    @property
-    def _is_any_new(self) -> bool:
-        return self.study.proposed() < self.space.budget.trials
-
-    # A trial that the stopping rule cannot judge yet waits at its rung, and others run meanwhile.
-
-    def _next_waiting(self) -> Job | None:
-        """Who need not wait any longer, or can only just run to its end in time."""
-        free = next((job for job in self._waiting if not self._is_held(job)), None)
-        if free is None and self._waiting:
-            best = min(self._waiting, key=self._place)
-            return best if self._must_go_on(self._paused[best.name]) else None
-        return free
-
-    def _is_held(self, job: Job) -> bool:
-        paused = self._paused.get(job.name)
-        return paused is not None and paused.undecided and self.rule.undecided(job.setting)
-
-    def _place(self, job: Job) -> tuple[int, float]:
-        """The most advanced of those who wait come first, and of those the best."""
-        return self._standing(self._paused[job.name])
-
-    def _standing(self, running: _Running) -> tuple[int, float]:
-        sign = 1.0 if self.space.pruned_by.mode == "min" else -1.0
-        value = running.looked_at
-        return -running.step, math.inf if value is None else sign * value
-
-    def _end_who_waited_in_vain(self) -> None:
-        for job in [job for job in self._waiting if job.name in self._paused]:
-            running = self._paused[job.name]
-            if running.undecided and not self._is_held(job) and self.rule.behind(job.setting):
-                self._waiting.remove(job)
-                self._end(running, self._left_as("pruned", running))
-
-    def _has_to_wait(self, running: _Running) -> bool:
-        if not running.undecided or self._must_go_on(running):
-            return False
-        mine = self._standing(running)
-        return self._is_any_new or any(
-            not self._is_held(job) or self._place(job) < mine for job in self._waiting
-        )
-
-    def _must_go_on(self, running: _Running) -> bool:
-        """Whether a trial must go on from here to reach its end within the time of the search.
-
-        Never in the first half of that time: a trial that takes longer cannot reach its end, and
-        were it let through at once, whatever comes first would be trained and few others tried.
-        """
-        minutes = self.space.budget.minutes
-        if minutes is None:
-            return False
-        steps, done = running.job.config.steps, running.step - running.job.first_step
-        seconds = running.seconds * (steps - running.step) / max(1, done)
-        kept = self._confirmation_seconds(60 * minutes)
-        return self.seconds_left - kept <= min(LAST_CALL * seconds, (60 * minutes - kept) / 2)
-
-    def _pause_steps(self, job: Job) -> tuple[int, ...]:
-        """The reports at which a trial may have to wait."""
-        spared = self.study.is_compared_with(job.setting)
-        if job.kind == "confirmation" or job.replicate or spared:
-            return ()
-        reports = job.config.report_steps
-        return tuple(reports[bisect_left(reports, rung)] for rung in self.rule.rungs(job.setting))
 
     def _next_confirmation(self) -> Job | None:
         """The next replicate to confirm; while search trials still run, the first setting's only.
 
         Those are needed whatever comes, so no slot idles until the last search trial has ended.
         """
-        searching = any(running.job.kind == "search" for running in self._running.values())
-        self._consider()
-        too_long = []
-        while chosen := self.confirmation.next(only=FIRST_SETTING if searching else None):
-            if self._in_time(chosen[0]):
-                break
-            too_long.append(chosen)
-        for setting, replicate in too_long:
-            self.confirmation.hand_back(setting, replicate)
-        return None if chosen is None else self.study.job(*chosen)
-
-    def _consider(self) -> None:
-        self.confirmation.consider(self._candidates())
-
-    def _candidates(self) -> list[int]:
-        """Whom to confirm: the top, then whoever else has confirmed values, of earlier commands.
-
-        So a search that is extended forgets no champion.
-        """
-        top = self._top()
-        return [*top, *(setting for setting in self.confirmation.known() if setting not in top)]
-
-    def _top(self) -> list[int]:
-        """The search's best, looked up anew once a setting has ended: each report asks for it."""
-        top = self.space.confirm.top
-        if top and self._chosen is None:
-            busy = {r.job.setting for r in self._running.values() if r.job.kind == "search"}
-            still = [s for s in self.study.settings() if s.number not in busy]
-            self._chosen = candidates(
-                still,
-                top=top,
-                mode=self.space.objective.mode,
-                replicated=self.space.search.seeds > 1,
-            )
-        return self._chosen or []
-
-    def _in_time(self, setting: int) -> bool:
-        """Whether a replicate can be expected to end in time.
-
-        The first setting, which is only there to compare with, leaves the others theirs.
-        """
-        kept = 0.0
-        if setting == FIRST_SETTING:
-            others = [other for other in self._candidates() if other != FIRST_SETTING]
-            missing = {other: self.confirmation.to_begin(other) for other in others}
-            kept = sum(n * self._expected_seconds(other) for other, n in missing.items())
-        return self._expected_seconds(setting) + kept / self.slots <= self.seconds_left
-
-    def _expected_seconds(self, setting: int) -> float:
-        """How long a replicate takes, by the setting's own trial; 0 where nothing is known."""
-        if setting not in self._full_length:
-            self._full_length[setting] = self._stored_length(setting)
-        return self._full_length[setting] or max(self._full_length.values())
-
-    def _stored_length(self, setting: int) -> float:
-        """By the reports of earlier commands, 0 where there are none."""
-        job = self.study.job(setting, 0)
-        stored = read_reports(self.storage, job.name)
-        ended = any(result.outcome == "completed" for result, _ in stored)
-        last = job.config.steps if ended else max((result.step for result, _ in stored), default=0)
-        seconds = sum(r.training_seconds + r.evaluation_seconds for r, _ in stored)
-        return _full_length(job, seconds, last)
-
-    def _bring_rule_up_to_date(self) -> None:
-        """Have the stopping rule hear of the reports of earlier commands.
-
-        But of the last one of a trial that goes on: the rule decides on that, knowing all others,
-        when the trial is taken up, as a kill may have come before its decision was stored.
-        """
-        told = list(self._reports())
-        going_on = {job.setting for job in self._waiting if not job.replicate}
-        last = {setting: step for setting, step, _ in told if setting in going_on}
-        for setting, step, value in told:
-            if step != last.get(setting):
-                self.rule.decide(setting, step, value)
-
-    def _reports(self) -> Iterator[tuple[int, int, float | None]]:
-        """(setting, step, value that the stopping rule looks at), each setting's in their order."""
-        if self.space.pruned_by == self.space.objective:
-            yield from self.study.reports()
-            return
-        for setting in range(self.study.proposed()):
-            for result, _ in read_reports(self.storage, self.study.job(setting, 0).name):
-                yield setting, result.step, self._pruned_by(setting, result)
-
-    def _recall_replicates(self, *, but: Set[int]) -> None:
-        """The curves of earlier commands' replicates, from the trials' folders.
-
-        Settings that are taken up are told of as they are, one replicate after the other.
-        """
-        for name in self.storage.names("trials"):
-            described = self.storage.read_json(f"trials/{name}/trial.json")
-            if described is None or "-confirm-" in name or described["setting"] in but:
-                continue
-            setting, replicate = described["setting"], described["replicate"]
-            for result, _ in read_reports(self.storage, name):
-                self._replicates.reported(setting, replicate, result.step, result.best)
-            ending = self._ending_in_folder(name)
-            if ending is not None and ending.outcome == "completed":
-                self._replicates.ended(setting, replicate, ending.value)
-
-    def _recall_confirmations(self) -> None:
-        """What earlier commands confirmed, from the trials' folders."""
-        for setting, replicate, value in stored_confirmations(self.storage):
-            self.confirmation.record(setting, replicate, value)
+        searched = self._searched
+        self._desk.review(searched)
+        return self._desk.next(self._time.left, only=FIRST_SETTING if searched else None)
 
     def _start(self, job: Job) -> bool:
-        """Begin a trial or take it up; False if by its stored reports it has fallen behind."""
-        paused = self._paused.pop(job.name, None)
-        stored = [] if paused else read_reports(self.storage, job.name)
-        self.storage.write_json(f"trials/{job.name}/trial.json", _described(job))
-        running = self._running[job.name] = paused or _Running(job)
+        """Begin a trial or resume it; False if its stored reports end or pause it at once."""
+        paused = self._room.leave(job.name)
+        stored = [] if paused else self.trials[job.name].reports()
+        self.trials[job.name].describe(description(job))
+        trial = self._running[job.name] = paused or RunningTrial(job)
         for observer in self._observers:
             observer.trial_started(job, resumed=bool(paused or stored))
-        for result, _ in stored:  # a killed driver may have told nobody of them
-            self._take_in(running, result)
-        running.undecided = running.undecided and not paused
-        if not stored or stored[-1][0].outcome:
+        for result in stored:  # a killed driver may have told nobody of them
+            self._take_in(trial, result)
+        trial.undecided = trial.undecided and not paused
+        if not stored or stored[-1].outcome:
             return True
-        if self._is_pruned(running):
-            self._end(running, self._ending(running, "pruned", stored[-1][0]))
-        elif self._has_to_wait(running):
-            self._end(running, self._ending(running, "interrupted", stored[-1][0], paused=True))
-        else:
-            return True
-        return False
+        if trial.behind:
+            self._end(trial, trial.ends_with(stored[-1], "pruned"))
+        elif self._has_to_wait(trial):
+            self._end(trial, trial.ends_with(stored[-1], "interrupted", paused=True))
+        return job.name in self._running
 
-    # ---------------------------------------------------------------- what is heard
+    # ---------------------------------------------------------------- a report
 
     def reported(self, name: str, result: Result) -> bool:
         """Hear a report; whether the trial stops now. A step heard before changes nothing."""
-        running = self._running.get(name)
-        if running is None:
+        trial = self._running.get(name)
+        if trial is None:
             return True  # it has ended already
-        news = self._take_in(running, result)
-        self._end_who_waited_in_vain()
-        outcome = result.outcome or self._verdict(running)
+        news = self._take_in(trial, result)
+        self._end_the_stopped()
+        outcome = result.outcome or self._verdict(trial)
         if news and outcome is None:
-            outcome = self._breeders_verdict(running)
+            outcome = self._breeders_verdict(trial)
         if outcome is None:
             return False
-        # Who makes room or waits goes on by itself; so does who the end of the time cuts off,
-        # should the confirmation turn out to need less of it.
-        out_of_time = outcome == "interrupted" and running.job.kind == "search"
-        paused = out_of_time and not self.stop_requested
-        ending = self._ending(running, outcome, result, paused=paused)
-        self._end(running, ending)
+        # A trial that makes room or waits continues by itself. So does one that the end of the time
+        # cuts off, should the confirmation turn out to need less of it.
+        paused = (outcome, trial.job.kind) == ("interrupted", "search") and not self.stop_requested
+        self._end(trial, trial.ends_with(result, outcome, paused=paused))
         return True
 
-    def _ending(
-        self, running: _Running, outcome: Outcome, result: Result, *, paused: bool = False
-    ) -> Ending:
-        return Ending(
-            outcome,
-            result.best,
-            result.step,
-            result.error,
-            result.symptoms,
-            running.further,
-            paused=paused,
-        )
-
-    def _left_as(self, outcome: Outcome, running: _Running) -> Ending:
-        """The end of a trial that is not running at the moment."""
-        return Ending(
-            outcome,
-            running.best,
-            running.step,
-            symptoms=running.symptoms,
-            further=running.further,
-        )
-
-    def failed(self, name: str, error: str) -> None:
-        """Hear that a trial's worker is lost for good."""
-        if (running := self._running.get(name)) is not None:
-            further = running.further
-            ending = Ending("failed", running.best, running.step, error, further=further)
-            self._end(running, ending)
-
-    def sweep(self) -> None:
-        """End what still runs as interrupted: the next command takes it up first."""
-        self._remember_time(now=True)
-        for running in [*self._running.values(), *self._paused.values()]:
-            self._end(running, self._left_as("interrupted", running))
-
-    def _take_in(self, running: _Running, result: Result) -> bool:
-        """Whether the step was not heard before."""
-        job = running.job
-        if result.value is not None and result.value == result.best != running.best:
-            running.further = self._further(result)
-        running.best, running.symptoms = result.best, result.symptoms
-        if result.step in running.steps:
+    def _take_in(self, trial: RunningTrial, result: Result) -> bool:
+        """Note a report and tell of it; False if the step was heard before."""
+        job, before = trial.job, trial.step
+        if not trial.hear(result, self._books.further(result)):
             return False
-        seconds = result.training_seconds + result.evaluation_seconds
-        before = running.step
-        self._pace = seconds / max(1, result.step - before)
-        running.steps.add(result.step)
-        running.seconds += seconds
+        self._time.hear_pace(result.seconds, result.step - before)
         if result.outcome != "failed":
             if job.kind == "search":
-                running.behind = self._judge(running, result)
-                running.undecided = self._is_undecided(job, before, result.step)
-            grid = self.storage.read(f"trials/{job.name}/grids/{result.step}.png")
+                self._judge(trial, result)
+                trial.undecided = self._room.is_undecided(job, before, result.step)
+            grid = self.trials[job.name].grid(result.step)
             for observer in self._observers:
                 observer.trial_reported(job, result, grid)
         return True
 
-    def _judge(self, running: _Running, result: Result) -> bool:
-        """Whether a trial of the search has fallen behind with this report."""
-        job = running.job
-        self._tell(job, result)
-        if job.replicate:
-            several = len(self.space.objectives) > 1
-            if several and self.space.search.prune_on != self.space.objective.metric:
-                return False
-            return self._replicates.behind(job.setting, job.replicate, result.step)
-        if self._breeder is not None:
+    def _judge(self, trial: RunningTrial, result: Result) -> None:
+        """Tell all who must hear of a search trial's report, and note whether it has to stop."""
+        job = trial.job
+        self._books.report(job, result)
+        if self._breeder is not None and not job.replicate:
             self._breeder.hear(job.setting, result.step, result.value)
-        # Of every report, as a rule that is made anew is told them all.
-        running.looked_at = self._pruned_by(job.setting, result)
-        return self.rule.decide(job.setting, result.step, running.looked_at)
+        behind = self._books.is_behind(trial, result, self.rule)
+        trial.behind = behind and not self.study.is_compared_with(job.setting)
 
-    def _is_undecided(self, job: Job, before: int, step: int) -> bool:
-        """Whether a trial has just come to a rung where it cannot be judged yet."""
-        if job.replicate or self.study.is_compared_with(job.setting):
-            return False
-        reached = any(before < rung <= step for rung in self.rule.rungs(job.setting))
-        return reached and self.rule.undecided(job.setting)
-
-    def _tell(self, job: Job, result: Result) -> None:
-        """Tell what a trial of the search reported; of later replicates the study hears the end."""
-        self._replicates.reported(job.setting, job.replicate, result.step, result.best)
-        if not job.replicate:
-            self.study.report(job.setting, result.step, result.best)
-
-    def _pruned_by(self, setting: int, result: Result) -> float | None:
-        """The best so far of the objective that the stopping rule looks at."""
-        objective = self.space.pruned_by
-        if objective == self.space.objective:
-            return result.best
-        value = result.scalars.get(objective.metric, math.nan)
-        best = self._bests.get(setting)
-        if math.isfinite(value) and (best is None or objective.better(value, best)):
-            self._bests[setting] = value
-        return self._bests.get(setting)
-
-    def _further(self, result: Result) -> dict[str, float]:
-        """The objectives beside the first, as a report has them."""
-        metrics = [objective.metric for objective in self.space.objectives[1:]]
-        return {metric: result.scalars[metric] for metric in metrics if metric in result.scalars}
-
-    def _further_means(self, setting: int, replicates: int) -> list[float | None]:
-        """The objectives beside the first, each as the mean of a setting's replicates."""
-        if len(self.space.objectives) == 1:
-            return []
-        names = [self.study.job(setting, replicate).name for replicate in range(replicates)]
-        endings = [self._ending_in_folder(name) for name in names]
-        found = [ending.further if ending else {} for ending in endings]
-        metrics = [objective.metric for objective in self.space.objectives[1:]]
-        means = [fmean(each.get(metric, math.nan) for each in found) for metric in metrics]
-        return [mean if math.isfinite(mean) else None for mean in means]
-
-    def _verdict(self, running: _Running) -> Outcome | None:
+    def _verdict(self, trial: RunningTrial) -> Outcome | None:
+        """The outcome that the search gives a trial at its report, None if it continues."""
         if self.stop_requested:
             return "interrupted"
-        if running.job.kind == "confirmation":
-            return "interrupted" if self.seconds_left <= 0 else None
-        if self._is_pruned(running):
+        if trial.job.kind == "confirmation":
+            return "interrupted" if self._time.left <= 0 else None
+        if trial.behind:
             return "pruned"
-        pauses = self.search_time_is_up or self._has_to_wait(running)
-        return "interrupted" if pauses else None
+        gives_way = self._time.search_is_over or self._has_to_wait(trial)
+        return "interrupted" if gives_way else None
 
-    def _is_pruned(self, running: _Running) -> bool:
-        return running.behind and not self.study.is_compared_with(running.job.setting)
-
-    def _breeders_verdict(self, running: _Running) -> Outcome | None:
-        if self._breeder is None or running.job.kind == "confirmation":
+    def _breeders_verdict(self, trial: RunningTrial) -> Outcome | None:
+        if self._breeder is None or trial.job.kind == "confirmation":
+            return None
+        if self._time.is_last_call(self._breeder.steps_left):
             return None
         crowded = len(self._running) >= self.slots
-        setting = running.job.setting
-        if self._is_last_call:
-            return None
-        return self._breeder.verdict(setting, running.step, self._waiting, crowded=crowded)
+        setting = trial.job.setting
+        return self._breeder.verdict(setting, trial.step, self._room.jobs, crowded=crowded)
 
-    def _end(self, running: _Running, ending: Ending) -> None:
-        job = running.job
+    def _has_to_wait(self, trial: RunningTrial) -> bool:
+        if not trial.undecided or self._time.must_run_to_its_end(trial):
+            return False
+        return self._room.has_to_wait(trial, may_begin_another=self._may_begin_another)
+
+    # ---------------------------------------------------------------- an ending
+
+    def failed(self, name: str, error: str) -> None:
+        """Hear that a trial's worker is lost for good."""
+        if (trial := self._running.get(name)) is not None:
+            self._end(trial, trial.fails(error))
+
+    def sweep(self) -> None:
+        """End what still runs as interrupted: the next command takes it up first."""
+        self._time.note(now=True)
+        for trial in [*self._running.values(), *self._room.paused]:
+            self._end(trial, trial.ends_as_it_is("interrupted"))
+
+    def _end_the_stopped(self) -> None:
+        """End the waiting trials that the stopping rule stops, now that it can judge them."""
+        for trial in self._room.stopped():
+            self._end(trial, trial.ends_as_it_is("pruned"))
+
+    def _end(self, trial: RunningTrial, ending: Ending) -> None:
+        """Store an ending, then tell the study, the confirmation and the observers."""
+        job = trial.job
         self._running.pop(job.name, None)
-        self._paused.pop(job.name, None)
+        self._room.leave(job.name)
         if ending.paused:
-            self._waiting.append(job)
-            self._paused[job.name] = running
-        if ending.outcome in ENDINGS:
-            self._leave_population(job, ending)
-            self.storage.write_json(f"trials/{job.name}/outcome.json", asdict(ending))
-            if ending.outcome != "completed":
-                self.storage.delete(f"trials/{job.name}/{CHECKPOINT}")
+            self._room.pause(trial)
+        if ending.is_final:
+            if self._breeder is not None and job.kind == "search":
+                self._breeder.ends(job.setting, ending.step, ending.outcome)
+            self.trials[job.name].close(ending)
             if job.lineage:
-                self.storage.delete(f"trials/{job.name}/{INHERITED}")
-        if ending.outcome in ("completed", "interrupted") and running.steps:
-            last = job.config.steps if ending.outcome == "completed" else running.step
-            self._full_length[job.setting] = _full_length(job, running.seconds, last)
-        self._settle(job, ending)
+                self.trials[job.name].delete_inherited()
+        if ending.outcome in ("completed", "interrupted") and trial.steps:
+            last = job.config.steps if ending.outcome == "completed" else trial.step
+            self._desk.hear_length(job, trial.seconds, last)
+        if (following := self._books.end(job, ending)) is not None:
+            self._room.put_first(following)
+        self._desk.hear_end(job, ending)
+        if self._time.is_limited:
+            self._desk.review(self._searched)
         for observer in self._observers:
             observer.trial_ended(job, ending)
 
-    def _leave_population(self, job: Job, ending: Ending) -> None:
-        if self._breeder is not None and job.kind == "search":
-            self._breeder.ends(job.setting, ending.step, ending.outcome)
-
-    def _settle(self, job: Job, ending: Ending) -> None:
-        over = ending.outcome in ENDINGS
-        self._chosen = None
-        if job.kind == "search":
-            if over and (following := self._settled(job, ending)) is not None:
-                self._waiting.insert(0, following)
-        elif over:
-            # What did not run to its end has no weights to register, whatever it once came to.
-            value = ending.value if ending.outcome == "completed" else None
-            self.confirmation.record(job.setting, job.replicate, value)
-        else:
-            self.confirmation.hand_back(job.setting, job.replicate)
-
-    def _settled(self, job: Job, ending: Ending) -> Job | None:
-        """Tell of a trial of the search that is over; its setting's next replicate, if any."""
-        following = None
-        setting, replicate = job.setting, job.replicate
-        if ending.outcome == "completed":
-            self._replicates.ended(setting, replicate, ending.value)
-            following = self._replicates.next(setting)
-        value = self._replicates.mean(setting)
-        if ending.outcome == "completed" and replicate:
-            steps = self._replicates.total_steps(replicate, ending.step)
-            self.study.report(setting, steps, value)
-        if self.space.search.seeds > 1:
-            self.study.note_replicates(setting, self._replicates.values(setting))
-        if following is not None:
-            return self.study.job(setting, following)
-        further = self._further_means(setting, replicate + 1)
-        self.study.tell(setting, ending.outcome, value, further)
-        return None
-
-    # ---------------------------------------------------------------- taking up
-
-    def _taken_up(self, job: Job) -> Job | None:
-        """What of a setting is to go on; None if it is over.
-
-        Tells what a killed driver stored but did not tell.
-        """
-        following: Job | None = job
-        while following is not None:
-            job = following
-            for result, _ in read_reports(self.storage, job.name):
-                if result.outcome is None or result.outcome in ENDINGS:
-                    self._tell(job, result)
-            ending = self._ending_in_folder(job.name)
-            if ending is None:
-                return job
-            self._leave_population(job, ending)
-            following = self._settled(job, ending)
-        return None
-
-    def _ending_in_folder(self, name: str) -> Ending | None:
-        stored = self.storage.read_json(f"trials/{name}/outcome.json")
-        return None if stored is None else Ending(**stored)
-
-    # ---------------------------------------------------------------- time
-
-    @property
-    def seconds_used(self) -> float:
-        """Wall time spent on this search by all commands so far."""
-        return self._seconds_before + self._clock() - self._started
-
-    @property
-    def seconds_left(self) -> float:
-        """What is left of the time budget, infinite without one."""
-        minutes = self.space.budget.minutes
-        return float("inf") if minutes is None else 60 * minutes - self.seconds_used
-
-    @property
-    def search_time_is_up(self) -> bool:
-        """Whether what is left of the time budget is needed for the confirmation."""
-        minutes = self.space.budget.minutes
-        return minutes is not None and self.seconds_left <= self._confirmation_seconds(60 * minutes)
-
-    def _closing(self, job: Job) -> float:
-        """Seconds since 1970 from which on the time of the search may end with any report.
-
-        A confirmation that is cut off counts for nothing, so its last weights are not kept.
-        """
-        minutes, confirm = self.space.budget.minutes, self.space.confirm
-        if minutes is None or job.kind == "confirmation":
-            return math.inf
-        kept = 60 * minutes * confirm.share if confirm.top else 0.0
-        return time.time() + self.seconds_left - kept - CLOSING_SECONDS
-
-    @property
-    def _is_last_call(self) -> bool:
-        """Whether members of a population must go on to their end from here to reach it in time."""
-        minutes = self.space.budget.minutes
-        if minutes is None or self._breeder is None:
-            return False
-        left = self.seconds_left - self._confirmation_seconds(60 * minutes)
-        return left <= LAST_CALL * self._pace * self._breeder.steps_left
-
-    def _confirmation_seconds(self, budget: float) -> float:
-        """What the confirmation needs of the time, at most its share."""
-        if not self.space.confirm.top:
-            return 0.0
-        share = self.space.confirm.share * budget
-        self._consider()
-        lengths = {setting: self._expected_seconds(setting) for setting in self._candidates()}
-        if not any(lengths.values()):
-            return share
-        if not any(map(self.confirmation.to_begin, lengths)):
-            return 0.0  # those that run have their slots
-        missing = [
-            length
-            for setting, length in lengths.items()
-            for _ in range(self.confirmation.missing(setting))
-        ]
-        return min(share, LAST_CALL * _makespan(missing, self.slots))
-
-    def _remember_time(self, now: bool = False) -> None:
-        if now or self._clock() - self._seconds_told > 5:
-            self._seconds_told = self._clock()
-            self.study.seconds_used = self.seconds_used
-
-    # ---------------------------------------------------------------- the end
+    # ---------------------------------------------------------------- queries, without any effect
 
     @property
     def running(self) -> list[Job]:
         """The jobs that run now."""
-        return [running.job for running in self._running.values()]
+        return [trial.job for trial in self._running.values()]
+
+    @property
+    def seconds_used(self) -> float:
+        """Wall time spent on this search by all commands so far."""
+        return self._time.used
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the time budget, infinite without one."""
+        return self._time.left
 
     def standings(self) -> list[Standing]:
         """How the confirmed settings stand, best first."""
-        self._consider()
-        return self.confirmation.standings()
+        return self._desk.standings(self._searched)
+
+    @property
+    def _searched(self) -> set[int]:
+        """The settings that the search trains now."""
+        return {job.setting for job in self.running if job.kind == "search"}
+
+    @property
+    def _may_begin_another(self) -> bool:
+        return self.study.proposed() < self.space.budget.trials
 
 
-def _full_length(job: Job, seconds: float, last: int) -> float:
-    """Seconds for all steps of a setting, of which its trial took so many until the step ``last``.
-
-    One that patience has ended counts as of full length: its replicates will end early, too.
-    """
-    done = last - job.first_step
-    return seconds * job.config.steps / done if done > 0 else 0.0
-
-
-def _makespan(seconds: Sequence[float], slots: int) -> float:
-    """How long tasks take where each goes to the slot that is free first (Graham 1969)."""
-    ends = [0.0] * slots
-    for each in sorted(seconds, reverse=True):
-        heapreplace(ends, ends[0] + each)
-    return max(ends)
-
-
-def read_reports(storage: Storage, trial: str) -> list[tuple[Result, str]]:
-    """A trial's stored reports in order of steps, each with the path of its picture."""
-    steps = sorted(
-        int(name.removesuffix(".json")) for name in storage.names(f"trials/{trial}/reports")
-    )
-    return [
-        (
-            Result(**storage.read_json(f"trials/{trial}/reports/{step}.json")),
-            f"trials/{trial}/grids/{step}.png",
-        )
-        for step in steps
-    ]
-
-
-def stored_confirmations(storage: Storage) -> Iterator[tuple[int, int, float | None]]:
-    """(setting, replicate, best value) of each confirming trial that has ended.
-
-    None for one that did not run to its end.
-    """
-    for name in storage.names("trials"):
-        if "-confirm-" in name:
-            stored = storage.read_json(f"trials/{name}/outcome.json")
-            if stored is not None:
-                setting, replicate = (int(number) for number in name.split("-confirm-"))
-                completed = stored["outcome"] == "completed"
-                yield setting, replicate, stored["value"] if completed else None
-
-
-def stored_standings(storage: Storage, study: optuna.Study) -> list[Standing]:
-    """How the settings stand that any command has confirmed so far, for onlookers."""
-    stored = list(stored_confirmations(storage))
-    confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
-    for setting, replicate, value in stored:
-        confirmation.record(setting, replicate, value)
-    confirmation.consider([setting for setting, _, _ in stored])
-    return confirmation.standings()
-
-
-def _described(job: Job) -> dict[str, Any]:
-    return {
-        "trial": job.name,
-        "setting": job.setting,
-        "replicate": job.replicate,
-        "config": job.config.tree(),
-        "params": dict(job.params),
-        "lineage": lineage_tree(job),
-    }
+def time_budget(space: SearchSpace, slots: int) -> TimeBudget:
+    """How the time of a search over a space is divided, where so many trials run at a time."""
+    share = space.confirm.share if space.confirm.top else 0.0
+    return TimeBudget.of(space.budget.minutes, share, slots)

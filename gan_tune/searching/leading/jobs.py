@@ -1,19 +1,16 @@
-"""What is handed to a worker, and what comes back."""
+"""What is handed to a worker: one trial to run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from gan_tune.config import TrialConfig
-from gan_tune.words.outcomes import Outcome
+from gan_tune.storage.trial_name import Kind
 
-__all__ = ["Ancestor", "Job", "Kind", "Result", "lineage_tree"]
-
-Kind = Literal["search", "confirmation"]
-"""Which part of the search a trial belongs to."""
+__all__ = ["Ancestor", "Job", "description", "lineage_tree"]
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,16 @@ class Job:
         return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 
-@dataclass(frozen=True)
-class Result:
-    """One report as it reaches the driver; also the content of `reports/STEP.json`.
-
-    Attributes:
-        step: generator steps done.
-        scalars: all figures, by name.
-        value, best: the objective now and the best so far; None where there is no finite one.
-        outcome: how the trial ended by itself, None while it goes on.
-        timestamp_ms: the worker's clock, milliseconds since 1970.
-        training_seconds, evaluation_seconds: spent since the last report.
-        error: the exception that failed the trial, one line.
-        symptoms: what training shows so far, names out of `gan_tune.gan.symptoms`.
-    """
-
-    step: int
-    scalars: Mapping[str, float] = field(repr=False)
-    value: float | None
-    best: float | None
-    outcome: Outcome | None
-    timestamp_ms: int
-    training_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    error: str | None = None
-    symptoms: Sequence[str] = ()
+def description(job: Job) -> dict[str, Any]:
+    """A job as plain values, as `trial.json` keeps it."""
+    return {
+        "trial": job.name,
+        "setting": job.setting,
+        "replicate": job.replicate,
+        "config": job.config.tree(),
+        "params": dict(job.params),
+        "lineage": lineage_tree(job),
+    }
 
 
 def lineage_tree(job: Job) -> list[dict[str, Any]]:

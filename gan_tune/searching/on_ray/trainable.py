@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,13 +14,14 @@ from ray import tune
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
-from gan_tune.searching.leading.jobs import Job, Result
-from gan_tune.storage.storage import INHERITED, Storage, weights_at
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_records import Result
 from gan_tune.words.wording import first_line
 
 __all__ = ["GanTrainable"]
@@ -52,7 +51,7 @@ class GanTrainable(tune.Trainable):
     ) -> None:
         """Take over what all trials share, and the first trial."""
         torch.set_num_threads(threads)
-        self._dataset, self._judge, self._root = dataset, judge, storage
+        self._dataset, self._judge, self._trials = dataset, judge, TrialFolders(storage)
         self._device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
         self.reset_config(config)
 
@@ -60,7 +59,7 @@ class GanTrainable(tune.Trainable):
         """Take on the next trial; nothing of the last one is left but the data."""
         self._job: Job = new_config["job"]
         self.config = {}  # else each report takes the job back to the driver, which keeps it
-        self._trial = self._root.below("trials", self._job.name)
+        self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
         self._last_checkpoint = time.monotonic()
         self._last_step = 0
@@ -78,7 +77,7 @@ class GanTrainable(tune.Trainable):
         return {"report": result, "done": result.outcome is not None}
 
     def _begin(self) -> Iterator[Report]:
-        stored = self._trial.read(CHECKPOINT)
+        stored = self._trial.checkpoint()
         try:
             if stored is not None:
                 self._check_reported(stored)
@@ -95,7 +94,7 @@ class GanTrainable(tune.Trainable):
         Training would go on behind it, and what it says would be lost.
         """
         step = checkpoint.read(stored).scalars["step"]
-        if self._trial.read(f"reports/{step}.json") is None:
+        if self._trial.report(step) is None:
             raise CheckpointError(f"checkpoint: its report of step {step} was not stored")
 
     def _training(self, stored: bytes | None) -> Iterator[Report]:
@@ -104,9 +103,9 @@ class GanTrainable(tune.Trainable):
             phases = [Phase(ancestor.until, ancestor.config) for ancestor in job.lineage]
             phases.append(Phase(job.config.steps, job.config))
             return replay(phases, dataset, judge, resume_from=stored, device=self._device)
-        inherited = self._trial.read(INHERITED) if job.lineage else None
+        inherited = self._trial.inherited() if job.lineage else None
         if job.lineage and inherited is None:
-            raise CheckpointError(f"{self._trial.local_path(INHERITED)} is missing")
+            raise CheckpointError(f"{self._trial.inherited_path} is missing")
         return train(
             job.config,
             dataset,
@@ -121,7 +120,7 @@ class GanTrainable(tune.Trainable):
         report = next(self._reports, None)
         if report is None:
             # The checkpoint taken up was the trial's last one: repeat its last report.
-            return self._stored_results()[-1]
+            return self._trial.reports()[-1]
         result = Result(
             step=report.step,
             scalars=dict(report.scalars),
@@ -139,25 +138,21 @@ class GanTrainable(tune.Trainable):
 
     def _store(self, report: Report, result: Result) -> None:
         """Picture, checkpoint, then the report: what is in `reports/` has all it speaks of."""
-        self._trial.write(f"grids/{report.step}.png", pictures.png(report.grid))
+        self._trial.write_grid(report.step, pictures.png(report.grid))
         overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
         ready = report.outcome is None and report.step in self._job.ready_steps
         may_pause = report.step in self._job.pause_steps or time.time() >= self._job.closing
         if overdue or ready or may_pause or report.outcome == "completed":
             state = report.checkpoint()
             if ready:
-                self._trial.write(weights_at(report.step), state)
-            self._trial.write(CHECKPOINT, state)
+                self._trial.write_ready(report.step, state)
+            self._trial.write_checkpoint(state)
             self._last_checkpoint = time.monotonic()
-        self._trial.write(f"reports/{report.step}.json", json.dumps(asdict(result)).encode())
-
-    def _stored_results(self) -> list[Result]:
-        steps = sorted(int(name.removesuffix(".json")) for name in self._trial.names("reports"))
-        return [Result(**self._trial.read_json(f"reports/{step}.json")) for step in steps]
+        self._trial.write_report(result)
 
     def _failure(self, error: Exception) -> Result:
         reason = first_line(error)
-        best = self._stored_results()[-1].best if self._last_step else None
+        best = self._trial.reports()[-1].best if self._last_step else None
         return Result(
             step=self._last_step,
             scalars={},

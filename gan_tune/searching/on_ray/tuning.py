@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ray import tune
-from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from gan_tune.cluster.ray_internals import first_with_pending_worker, keep_workers
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
 from gan_tune.metrics import Judge
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.jobs import Job, Result
+from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_records import Result
 
 __all__ = ["Shared", "run"]
 
 Answer = TypeVar("Answer")
-Loss = TypeVar("Loss")
+Substitute = TypeVar("Substitute")
 
 LOST_WORKERS = 3
 """How often a trial whose worker or node died is taken up again from its checkpoint."""
@@ -75,7 +76,7 @@ def run(
                 search_alg=_Jobs(leader),
                 scheduler=_Decisions(leader, slots),
                 stop=_Ask(conductor),
-                callbacks=[_Losses(leader), _Tick(tick)],
+                callbacks=[_LostWorkers(leader), _Tick(tick)],
                 max_failures=LOST_WORKERS,
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -113,13 +114,13 @@ class _Leader:
             raise self._lost
         self._conductor.sweep()
 
-    def _answer(self, ask: Callable[[], Answer], at_a_loss: Loss) -> Answer | Loss:
+    def _answer(self, ask: Callable[[], Answer], otherwise: Substitute) -> Answer | Substitute:
         if self._lost is None:
             try:
                 return ask()
             except StorageError as error:
                 self._lost, self._conductor.stop_requested = error, True
-        return at_a_loss
+        return otherwise
 
 
 class _NeverRestored:
@@ -163,32 +164,12 @@ class _Decisions(_NeverRestored, FIFOScheduler):
         self._leader, self._slots = leader, slots
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Have Tune keep its workers: it kills one that finds no trial waiting, and then, where
-        trials are shorter than a worker's start, takes the new one's place in the queue for ever.
-
-        There is no setting for it. A Ray without these names is slower, nothing else.
-        """
-        cache = getattr(getattr(tune_controller, "_tune_controller", None), "_actor_cache", None)
-        if cache is not None and cache.total_max_objects < self._slots:
-            cache.increase_max(trial.placement_group_factory, by=self._slots)
+        """Have Tune keep its workers."""
+        keep_workers(tune_controller, trial, self._slots)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Who takes a worker that is free before the trial proposed for it: the oldest that waits
-        for resources.
-
-        The oldest trial that has not begun, which is what FIFO would choose, may have a worker that
-        still starts: Tune would kill that one, and start another for the next trial, again and
-        again. A Ray without these names serves those that wait later, nothing else.
-        """
-        controller = getattr(tune_controller, "_tune_controller", None)
-        waiting = set(getattr(getattr(controller, "_actor_manager", None), "pending_actors", ()))
-        if not waiting:
-            return None
-        workers = getattr(controller, "_trial_to_actor", {})
-        trials = tune_controller.get_trials()
-        return next(
-            (t for t in trials if t.status == Trial.PENDING and workers.get(t) in waiting), None
-        )
+        """The trial that takes a free worker before the one proposed for it."""
+        return first_with_pending_worker(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         stop = self._hear(trial, result)
@@ -215,7 +196,7 @@ class _Ask(_NeverRestored, Stopper):
         return self._conductor.stop_requested
 
 
-class _Losses(_NeverRestored, tune.Callback):
+class _LostWorkers(_NeverRestored, tune.Callback):
     """Tells the conductor of trials that Tune has given up. (Schedulers hear of each death of a
     worker, also where the trial is taken up again.)"""
 

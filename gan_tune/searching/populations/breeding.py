@@ -1,4 +1,4 @@
-"""Keeps a population over a study and the trials' folders, so that both can tell it anew.
+"""Keeps a population in a study and the trials' folders, so that both can tell it anew.
 
 What a fork needs is stored before anyone hears of it: the weights in its folder, then the setting
 in the study, then the end of the setting it replaces. A kill between two of these loses nothing.
@@ -7,16 +7,17 @@ in the study, then the end of the setting it replaces. A kill between two of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
-from gan_tune.searching.leading.conductor import Ending, read_reports
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.populations.population import Fork, Population
 from gan_tune.searching.study.seeds import derived_seed
 from gan_tune.searching.study.study import Study
-from gan_tune.storage.storage import INHERITED, Storage, weights_at
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import setting_name
+from gan_tune.storage.trial_records import Ending
 from gan_tune.words.outcomes import Outcome
 
 __all__ = ["Breeder"]
@@ -26,22 +27,30 @@ class Breeder:
     """Decides for a conductor which trial of a population runs next, and which one is replaced.
 
     Args:
-        study, storage: of the search.
-        population: a new one; it is told what the study and the trials' folders know.
+        study: of the search.
+        trials: the folders of its trials.
+        population: a new one, which has no members yet.
     """
 
-    def __init__(self, study: Study, storage: Storage, population: Population) -> None:
-        self._study, self._storage, self._population = study, storage, population
+    def __init__(self, study: Study, trials: TrialFolders, population: Population) -> None:
+        self._study, self._trials, self._population = study, trials, population
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
-        study.unfinished()  # decides what a kill within a proposal left open
-        forks = study.forks()
-        settings = {setting.number: setting.outcome for setting in study.settings()}
+
+    def take_up(self) -> None:
+        """Tell the population what the study and the trials' folders know.
+
+        A setting whose fork was stored by a command that was killed before it stored the setting's
+        end has that end stored now.
+        """
+        self._study.unfinished()  # decides what a kill within a proposal left open
+        forks = self._study.forks()
+        settings = {setting.number: setting.outcome for setting in self._study.settings()}
         for number in sorted(settings.keys() | forks.keys()):
             fork, replaced = forks.get(number, (None, None))
             self._join(number, fork)
-            for result, _ in read_reports(storage, f"{number:04d}"):
-                population.hear(number, result.step, result.value)
+            for result in self._trials[setting_name(number)].reports():
+                self._population.hear(number, result.step, result.value)
             self._note_end(number, settings.get(number))
             self._replaced |= set() if replaced is None else {replaced}
         self._unborn = forks.keys() - settings.keys()
@@ -50,15 +59,13 @@ class Breeder:
                 self._store_end(setting)
         self._clear()
 
-    def next_job(self, paused: list[Job], *, last_call: bool = False) -> Job | None:
+    def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
         """The least advanced of those that could run: a new setting, or one of the ``paused``.
 
-        The latter is taken from them. At the ``last_call``, when the time is short, the best of the
-        paused comes first.
+        At the ``last_call``, when the time is short, the best of the paused comes first.
         """
         if last_call and paused:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
-            paused.remove(job)
         elif self._begins_next(paused):
             job = self._study.ask_founder() if self._founder_is_next() else self._study.ask()
             self._unborn.discard(job.setting)
@@ -66,7 +73,6 @@ class Breeder:
                 self._join(job.setting)
         elif paused:
             job = min(paused, key=lambda job: (self._population.reached(job.setting), job.setting))
-            paused.remove(job)
         else:
             return None
         return replace(job, ready_steps=self._population.ready_steps)
@@ -123,15 +129,14 @@ class Breeder:
 
     def _store_end(self, setting: int) -> None:
         """Store how a trial was about to end when a kill came after its fork was stored."""
-        trial = f"{setting:04d}"
-        reports = read_reports(self._storage, trial)
+        trial = self._trials[setting_name(setting)]
+        last = trial.last_report()
         ending = Ending("failed", None, 0)
-        if reports:
-            last, _ = reports[-1]
+        if last is not None:
             outcome = last.outcome or "pruned"
             ending = Ending(outcome, last.best, last.step, last.error, last.symptoms)
-        if self._storage.read(f"trials/{trial}/outcome.json") is None:
-            self._storage.write_json(f"trials/{trial}/outcome.json", asdict(ending))
+        if trial.ending() is None:
+            trial.write_ending(ending)
 
     def _join(self, setting: int, fork: Fork | None = None) -> None:
         decided = fork.assignment if fork else self._study.assignment(setting)
@@ -157,10 +162,10 @@ class Breeder:
         fork = self._population.fork(step, np.random.default_rng(seed))
         if fork is None:
             return False
-        weights = self._storage.read(f"trials/{fork.parent:04d}/{weights_at(fork.step)}")
+        weights = self._trials[setting_name(fork.parent)].ready(fork.step)
         if weights is None:  # deleted by an earlier command, which knew of others
             return False
-        self._storage.write(f"trials/{number:04d}/{INHERITED}", weights)
+        self._trials[setting_name(number)].write_inherited(weights)
         self._study.add_fork(fork, replaces=setting)
         self._join(number, fork)
         self._replaced.add(setting)
@@ -169,4 +174,4 @@ class Breeder:
 
     def _clear(self) -> None:
         for setting, step in self._population.discard():
-            self._storage.delete(f"trials/{setting:04d}/{weights_at(step)}")
+            self._trials[setting_name(setting)].delete_ready(step)

@@ -15,13 +15,13 @@ from gan_tune.config import Objective
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import Judge
 from gan_tune.model.export import ExportedGenerator, best_generator, draw
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.rules.confirmation import Standing, candidates
 from gan_tune.searching.study.settings import FIRST_SETTING, Setting
+from gan_tune.storage.trial_folder import CHECKPOINT
 
 __all__ = ["Champion", "Contender", "choose_champion", "contenders", "measure_on_test"]
 
@@ -133,7 +133,7 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     if found:
         raise CheckpointError(
             f"champion: must have a {CHECKPOINT}, but all are gone from the trials in "
-            f"{conductor.storage.local_path('trials')}; put them back, or try more --trials"
+            f"{conductor.trials.path}; put them back, or try more --trials"
         )
     return None
 
@@ -180,9 +180,7 @@ def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
     """
     if setting.outcome is not None or setting.values:
         return setting
-    saved = conductor.storage.read(
-        f"trials/{conductor.study.job(setting.number, 0).name}/{CHECKPOINT}"
-    )
+    saved = conductor.trials[conductor.study.job(setting.number, 0).name].checkpoint()
     try:
         best = None if saved is None else checkpoint.read(saved).scalars["best"]
     except CheckpointError:
@@ -196,7 +194,7 @@ def _measure(job: Job, generator: ExportedGenerator, judge: Judge) -> dict[str, 
 
 
 def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGenerator | None:
-    saved = conductor.storage.read(f"trials/{job.name}/{CHECKPOINT}")
+    saved = conductor.trials[job.name].checkpoint()
     return None if saved is None else best_generator(job.config, dataset, saved)
 
 

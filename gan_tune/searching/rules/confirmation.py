@@ -8,18 +8,22 @@ seeds than others behind these.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
 from scipy import stats
 
+from gan_tune.config import Objective
 from gan_tune.searching.study.settings import FIRST_SETTING, Setting
 
 __all__ = ["Confirmation", "Standing", "candidates", "spread"]
 
 CONFIDENCE = 0.95
+
+Values = Mapping[int, float | None]
+"""Best values of a setting by replicate, None for one that never had a finite value."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,10 @@ def candidates(
     fewer may be luck. With none that count, nothing can be confirmed.
     """
     counting = [s for s in settings if _counts(s, replicated=replicated)]
-    sign = 1.0 if mode == "min" else -1.0
+    objective = Objective(mode=mode)
 
     def place(setting: Setting) -> tuple[bool, float]:
-        return replicated and setting.outcome is None, sign * (setting.value or 0.0)
+        return replicated and setting.outcome is None, objective.cost(setting.value or 0.0)
 
     chosen = [s.number for s in sorted(counting, key=place)[:top]]
     first = any(s.number == FIRST_SETTING for s in counting)
@@ -92,7 +96,7 @@ class Confirmation:
 
     def __init__(self, *, seeds: int, mode: Literal["min", "max"], first: int = 1) -> None:
         self._replicates = range(first, first + seeds)
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._objective = Objective(mode=mode)
         self._known: dict[int, dict[int, float | None]] = {}
         self._values: dict[int, dict[int, float | None]] = {}
         self._out: set[tuple[int, int]] = set()
@@ -139,54 +143,62 @@ class Confirmation:
         out = sum(setting == running for running, _ in self._out)
         return max(0, self.missing(setting) - out)
 
-    def standings(self) -> list[Standing]:
+    def standings(self, settings: Iterable[int] | None = None) -> list[Standing]:
         """All settings with at least one replicate, best mean first.
 
         Where the time ended before all had all their seeds, those with the most come before those
         with fewer, and dropped ones last. How many the first setting has says nothing of the
         others: it is confirmed while the search still runs.
+
+        ``settings``: of these alone; by default of those considered.
         """
-        dropped = {setting for setting in self._values if self._is_dropped(setting)}
-        compared = self._values.keys() - dropped - {FIRST_SETTING}
-        most = max((len(self._values[setting]) for setting in compared), default=0)
+        values = self._values
+        if settings is not None:
+            values = {setting: self._known.get(setting, {}) for setting in settings}
+        objective = self._objective
+        dropped = {setting for setting in values if clearly_worse(setting, values, objective)}
+        compared = values.keys() - dropped - {FIRST_SETTING}
+        most = max((len(values[setting]) for setting in compared), default=0)
         rows = [
             Standing(
                 setting=setting,
-                values=dict(sorted(values.items())),
-                mean=self._sign * self._cost(setting),
-                spread=spread(values.values()),
+                values=dict(sorted(own.items())),
+                mean=objective.value(_mean_cost(own, objective)),
+                spread=spread(own.values()),
                 dropped=setting in dropped,
-                behind=setting not in dropped and len(values) < most,
+                behind=setting not in dropped and len(own) < most,
             )
-            for setting, values in self._values.items()
-            if values
+            for setting, own in values.items()
+            if own
         ]
-        return sorted(rows, key=lambda row: (row.dropped, row.behind, self._sign * row.mean))
-
-    def _cost(self, setting: int) -> float:
-        values = self._values[setting].values()
-        return fmean(math.inf if v is None else self._sign * v for v in values)
+        return sorted(rows, key=lambda row: (row.dropped, row.behind, objective.cost(row.mean)))
 
     def _is_dropped(self, setting: int) -> bool:
-        """Whether a one-sided t-test over the pooled spread says it is worse than the best.
+        return clearly_worse(setting, self._values, self._objective)
 
-        The first setting is never dropped: the gain is measured against it.
-        """
-        sound = {s: v for s, v in self._values.items() if v and math.isfinite(self._cost(s))}
-        if setting == FIRST_SETTING or not sound or not self._values[setting]:
-            return False
-        if setting not in sound:
-            return True
-        best = min(sound, key=self._cost)
-        squares = sum(
-            (value - fmean(self._finite(s))) ** 2 for s in sound for value in self._finite(s)
-        )
-        freedom = sum(len(v) - 1 for v in sound.values())
-        if setting == best or freedom < 1:
-            return False
-        error = math.sqrt(squares / freedom * (1 / len(sound[setting]) + 1 / len(sound[best])))
-        limit = float(stats.t.ppf(CONFIDENCE, freedom)) * error
-        return self._cost(setting) - self._cost(best) > limit
 
-    def _finite(self, setting: int) -> list[float]:
-        return [v for v in self._values[setting].values() if v is not None]
+def clearly_worse(setting: int, values: Mapping[int, Values], objective: Objective) -> bool:
+    """Whether a one-sided t-test over the pooled spread says a setting is worse than the best.
+
+    ``values`` are all settings' values by replicate. The first setting is never clearly worse: the
+    gain is measured against it.
+    """
+    costs = {s: _mean_cost(v, objective) for s, v in values.items() if v}
+    finite = {s: [v for v in own.values() if v is not None] for s, own in values.items()}
+    sound = {s: finite[s] for s in costs if math.isfinite(costs[s])}
+    if setting == FIRST_SETTING or not sound or not values[setting]:
+        return False
+    if setting not in sound:
+        return True
+    best = min(sound, key=lambda s: costs[s])
+    squares = sum((value - fmean(own)) ** 2 for own in sound.values() for value in own)
+    freedom = sum(len(own) - 1 for own in sound.values())
+    if setting == best or freedom < 1:
+        return False
+    error = math.sqrt(squares / freedom * (1 / len(sound[setting]) + 1 / len(sound[best])))
+    limit = float(stats.t.ppf(CONFIDENCE, freedom)) * error
+    return costs[setting] - costs[best] > limit
+
+
+def _mean_cost(values: Values, objective: Objective) -> float:
+    return fmean(math.inf if v is None else objective.cost(v) for v in values.values())

@@ -13,6 +13,8 @@ from typing import Literal
 
 from scipy import stats
 
+from gan_tune.config import Objective
+
 __all__ = ["Replicates", "surely_worse"]
 
 CONFIDENCE = 0.95
@@ -29,7 +31,7 @@ class Replicates:
 
     def __init__(self, *, seeds: int, steps: int, mode: Literal["min", "max"]) -> None:
         self._seeds, self._steps = seeds, steps
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._cost = Objective(mode=mode).cost
         self._curves: dict[int, dict[int, dict[int, float]]] = defaultdict(
             lambda: defaultdict(dict)
         )
@@ -85,7 +87,7 @@ class Replicates:
 
     def _best(self) -> int | None:
         means = {
-            setting: self._sign * mean
+            setting: self._cost(mean)
             for setting in self._ended
             if self.next(setting) is None and (mean := self.mean(setting)) is not None
         }
@@ -94,7 +96,7 @@ class Replicates:
     def _best_by(self, step: int, setting: int, replicate: int) -> float:
         """A replicate's least cost by a step, infinite before its first value."""
         curve = self._curves[setting].get(replicate, {})
-        return min((self._sign * v for at, v in curve.items() if at <= step), default=math.inf)
+        return min((self._cost(v) for at, v in curve.items() if at <= step), default=math.inf)
 
 
 def surely_worse(differences: list[float]) -> bool:

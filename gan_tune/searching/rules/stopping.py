@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Protocol
 import numpy as np
 from pydantic import Field
 
+from gan_tune.config import Objective
 from gan_tune.space import SearchSpace
 
 __all__ = [
@@ -123,7 +124,7 @@ class Asha:
         margin: Margin = 0.0,
     ) -> None:
         self._steps = steps
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._cost = Objective(mode=mode).cost
         self._reduction, self._margin = reduction, margin
         rungs: list[float] = []
         rung = grace * steps
@@ -154,7 +155,7 @@ class Asha:
             return False
         self._reached[trial] = max(reached[-1], self._reached.get(trial, 0.0))
         if value is not None:
-            rung[trial] = self._sign * value
+            rung[trial] = self._cost(value)
         return self._is_behind(trial, rung)
 
     def rungs(self, trial: int) -> Sequence[float]:
@@ -205,7 +206,7 @@ class Median(_NeverWaits):
         margin: Margin = 0.0,
     ) -> None:
         self._steps = steps
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._cost = Objective(mode=mode).cost
         self._first, self._startup, self._margin = grace * steps, startup, margin
         self._costs: dict[int, dict[int, float]] = {}
 
@@ -215,7 +216,7 @@ class Median(_NeverWaits):
         if step in costs or step >= self._steps:
             return False
         if value is not None:
-            costs[step] = self._sign * value
+            costs[step] = self._cost(value)
         others = [self._best_by(step, other) for other in self._costs if other != trial]
         known = [cost for cost in others if isfinite(cost)]
         if step < self._first or len(known) < self._startup:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gan_tune.config import CollapseRule, TrialConfig
 from gan_tune.errors import ConfigError
-from gan_tune.searching.leading.jobs import Ancestor, Job, Kind
+from gan_tune.searching.leading.jobs import Ancestor, Job
 from gan_tune.searching.populations.population import Fork
 from gan_tune.searching.study.forks import (
     Replacement,
@@ -47,6 +47,7 @@ from gan_tune.searching.study.settings import (
 )
 from gan_tune.searching.study.telling import HEALTH, Told, told_of
 from gan_tune.space import SearchSpace
+from gan_tune.storage.trial_name import Kind, TrialName, setting_name
 from gan_tune.words.outcomes import Outcome
 
 __all__ = ["Study"]
@@ -195,8 +196,7 @@ class Study:
         if self.is_compared_with(setting):
             config = _never_ending(config)
         kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
-        suffix = f"-confirm-{replicate}" if kind == "confirmation" else f"-seed-{replicate}"
-        name = _trial_name(setting) + (suffix if replicate else "")
+        name = str(TrialName(setting, replicate, kind))
         shown = config.params() | self.space.choosers(params)
         lineage = self._lineage(setting, seed)
         return Job(name, setting, replicate, config, shown, kind, lineage)
@@ -207,7 +207,7 @@ class Study:
         ancestors = [
             # Whether patience or collapse would have ended it no longer matters: it came so far.
             Ancestor(
-                _trial_name(ancestor),
+                setting_name(ancestor),
                 until,
                 _never_ending(self.space.config(trials[ancestor].params, seed=seed)),
             )
@@ -304,7 +304,3 @@ class Study:
 def _never_ending(config: TrialConfig) -> TrialConfig:
     """The config of a trial that runs its full length: neither patience nor collapse ends it."""
     return config.model_copy(update={"collapse": CollapseRule(variety=0), "patience": 0})
-
-
-def _trial_name(setting: int) -> str:
-    return f"{setting:04d}"

@@ -1,0 +1,51 @@
+"""Who a conductor works with: observers of the trials, and who breeds a population."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.words.outcomes import Outcome
+
+__all__ = ["Observer", "TrialBreeder"]
+
+
+class Observer(Protocol):
+    """Hears what happens to trials, in order. Must not block."""
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None: ...
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None: ...
+    def trial_ended(self, job: Job, ending: Ending) -> None: ...
+
+
+class TrialBreeder(Protocol):
+    """Keeps a population of trials, where new ones begin with the weights of the best."""
+
+    def take_up(self) -> None:
+        """Learn what earlier commands stored, and finish what a kill cut short."""
+        ...
+
+    def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
+        """The job to run next: a new one or one of the ``paused``; None for neither."""
+        ...
+
+    def hear(self, setting: int, step: int, value: float | None) -> None:
+        """Hear the current value of a setting."""
+        ...
+
+    def verdict(
+        self, setting: int, step: int, paused: Sequence[Job], *, crowded: bool
+    ) -> Outcome | None:
+        """The outcome with which a trial ends at a report, None if it continues."""
+        ...
+
+    def ends(self, setting: int, step: int, outcome: Outcome) -> None:
+        """Hear how a trial ends."""
+        ...
+
+    @property
+    def steps_left(self) -> int:
+        """The steps before the least advanced member."""
+        ...

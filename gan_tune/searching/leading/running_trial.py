@@ -1,0 +1,84 @@
+"""What has been heard of a trial that runs, or waits for its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.words.outcomes import Outcome
+
+__all__ = ["RunningTrial"]
+
+
+@dataclass
+class RunningTrial:
+    """A trial that has begun, and what it has reported to this command.
+
+    Attributes:
+        job: what was handed out.
+        steps: the steps reported.
+        best: the best value so far.
+        further: the other objectives' values at that report.
+        symptoms: of the last report.
+        watched: what the stopping rule heard last, None for no value.
+        behind: whether by the last report it has to stop.
+        undecided: whether it has just reached a rung where it cannot be judged yet.
+        seconds: spent on the reports.
+    """
+
+    job: Job
+    steps: set[int] = field(default_factory=set)
+    best: float | None = None
+    further: Mapping[str, float] = field(default_factory=dict)
+    symptoms: Sequence[str] = ()
+    watched: float | None = None
+    behind: bool = False
+    undecided: bool = False
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """The last step reported, or the one it began with."""
+        return max(self.steps, default=self.job.first_step)
+
+    @property
+    def seconds_to_its_end(self) -> float:
+        """How long the steps before it will take, by the pace of those it has done."""
+        done = self.step - self.job.first_step
+        return self.seconds * (self.job.config.steps - self.step) / max(1, done)
+
+    def hear(self, result: Result, further: Mapping[str, float]) -> bool:
+        """Take in a report; False if its step was heard before.
+
+        ``further`` are the other objectives' values in it.
+        """
+        if result.value is not None and result.value == result.best != self.best:
+            self.further = further
+        self.best, self.symptoms = result.best, result.symptoms
+        if result.step in self.steps:
+            return False
+        self.steps.add(result.step)
+        self.seconds += result.seconds
+        return True
+
+    def ends_with(self, result: Result, outcome: Outcome, *, paused: bool = False) -> Ending:
+        """Its ending at a report that has been heard."""
+        return Ending(
+            outcome,
+            result.best,
+            result.step,
+            result.error,
+            result.symptoms,
+            self.further,
+            paused=paused,
+        )
+
+    def ends_as_it_is(self, outcome: Outcome) -> Ending:
+        """Its ending between two reports."""
+        return Ending(outcome, self.best, self.step, symptoms=self.symptoms, further=self.further)
+
+    def fails(self, error: str) -> Ending:
+        """Its ending where its worker is lost."""
+        return Ending("failed", self.best, self.step, error, further=self.further)

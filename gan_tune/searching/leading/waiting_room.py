@@ -1,0 +1,126 @@
+"""The trials that wait for their turn.
+
+Some have not run in this command yet. Others were paused at a rung: while the stopping rule cannot
+judge a paused trial it is *held*, and other trials run instead.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+
+from gan_tune.config import Objective
+from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.running_trial import RunningTrial
+from gan_tune.searching.rules.stopping import StoppingRule
+
+__all__ = ["WaitingRoom"]
+
+
+class WaitingRoom:
+    """Who waits, who is held, and who is next. Only three methods change anything.
+
+    Args:
+        rule: the stopping rule, asked but never told.
+        objective: what that rule looks at.
+        jobs: who waits from the start, in the order of their turn.
+        spared: whether a setting of that number is never stopped, and so never waits.
+    """
+
+    def __init__(
+        self,
+        rule: StoppingRule,
+        objective: Objective,
+        jobs: Iterable[Job] = (),
+        *,
+        spared: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        self._rule, self._objective, self._spared = rule, objective, spared
+        self._jobs = list(jobs)
+        self._paused: dict[str, RunningTrial] = {}
+
+    # ---------------------------------------------------------------- coming and going
+
+    def pause(self, trial: RunningTrial) -> None:
+        """A trial that ran waits from now on, behind all others."""
+        self._jobs.append(trial.job)
+        self._paused[trial.job.name] = trial
+
+    def put_first(self, job: Job) -> None:
+        """A job that has not run yet waits before all others."""
+        self._jobs.insert(0, job)
+
+    def leave(self, name: str) -> RunningTrial | None:
+        """A trial waits no longer. Returns what was heard of it if it was paused."""
+        self._jobs = [job for job in self._jobs if job.name != name]
+        return self._paused.pop(name, None)
+
+    # ---------------------------------------------------------------- where trials wait
+
+    def pause_steps(self, job: Job) -> tuple[int, ...]:
+        """The reports at which a trial may have to wait: the first ones at or after its rungs."""
+        if job.kind == "confirmation" or job.replicate or self._spared(job.setting):
+            return ()
+        reports = job.config.report_steps
+        return tuple(reports[bisect_left(reports, rung)] for rung in self._rule.rungs(job.setting))
+
+    def is_undecided(self, job: Job, before: int, step: int) -> bool:
+        """Whether a trial that came from one report to the next has just reached a rung where the
+        rule, which has heard the report, cannot judge it yet.
+        """
+        if job.replicate or self._spared(job.setting):
+            return False
+        reached = any(before < rung <= step for rung in self._rule.rungs(job.setting))
+        return reached and self._rule.undecided(job.setting)
+
+    # ---------------------------------------------------------------- who waits
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """All who wait, in the order of their turn."""
+        return tuple(self._jobs)
+
+    @property
+    def paused(self) -> Sequence[RunningTrial]:
+        """Those of them that were paused."""
+        return tuple(self._paused.values())
+
+    def next(self, must_run: Callable[[RunningTrial], bool]) -> Job | None:
+        """The first one that is not held; else the best, if it ``must_run`` to end in time."""
+        free = next((job for job in self._jobs if not self._is_held(job)), None)
+        best = self.best() if free is None else None
+        return best if best is not None and must_run(self._paused[best.name]) else free
+
+    def best(self) -> Job | None:
+        """Where all are held: the most advanced, and of equally advanced ones the best."""
+        return min(self._jobs, key=self._place, default=None)
+
+    def has_to_wait(self, trial: RunningTrial, *, may_begin_another: bool) -> bool:
+        """Whether a trial that runs and cannot be judged yet has to let others run first."""
+        mine = self._standing(trial)
+        return may_begin_another or any(
+            not self._is_held(job) or self._place(job) < mine for job in self._jobs
+        )
+
+    def stopped(self) -> list[RunningTrial]:
+        """The paused trials that the stopping rule can judge by now, and that it stops."""
+        waiting = [self._paused[job.name] for job in self._jobs if job.name in self._paused]
+        return [
+            trial
+            for trial in waiting
+            if trial.undecided
+            and not self._is_held(trial.job)
+            and self._rule.behind(trial.job.setting)
+        ]
+
+    def _is_held(self, job: Job) -> bool:
+        trial = self._paused.get(job.name)
+        return trial is not None and trial.undecided and self._rule.undecided(job.setting)
+
+    def _place(self, job: Job) -> tuple[int, float]:
+        return self._standing(self._paused[job.name])
+
+    def _standing(self, trial: RunningTrial) -> tuple[int, float]:
+        value = trial.watched
+        return -trial.step, math.inf if value is None else self._objective.cost(value)

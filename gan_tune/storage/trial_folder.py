@@ -1,0 +1,219 @@
+"""The layout of a trial's folder. No other file knows a path below `trials/`.
+
+The files of the trial NAME:
+
+    trials/NAME/trial.json              the trial's config
+    trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
+    trials/NAME/grids/STEP.png          samples from the same noise at each report
+    trials/NAME/checkpoint.safetensors  the last complete state; after the end, of completed trials
+    trials/NAME/ready/STEP.safetensors  states from which forks may begin, while they may
+    trials/NAME/inherited.safetensors   the state that a fork begins with
+    trials/NAME/outcome.json            how the trial ended; absent until it has
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gan_tune.errors import StorageError
+from gan_tune.storage.trial_records import Ending, Result
+
+if TYPE_CHECKING:
+    from gan_tune.storage.storage import Storage
+
+__all__ = ["CHECKPOINT", "TrialFolder", "TrialFolders"]
+
+TRIALS = "trials"
+DESCRIPTION = "trial.json"
+REPORTS, REPORT_ENDING = "reports", ".json"
+GRIDS, GRID_ENDING = "grids", ".png"
+CHECKPOINT = "checkpoint.safetensors"
+READY = "ready"
+INHERITED = "inherited.safetensors"
+OUTCOME = "outcome.json"
+
+Record = TypeVar("Record", Result, Ending)
+
+
+class TrialFolder:
+    """The files of one trial. Absent files read as None, and deleting them is fine.
+
+    Every method raises StorageError where the storage cannot be used or a file is damaged.
+
+    Args:
+        files: the storage rooted at the trial's folder.
+    """
+
+    def __init__(self, files: Storage) -> None:
+        self._files = files
+
+    # ---------------------------------------------------------------- what the trial is
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write `trial.json`: the config, and in a search what trial it is."""
+        self._files.write_json(DESCRIPTION, description)
+
+    def description(self) -> dict[str, Any] | None:
+        """What `trial.json` holds."""
+        described: dict[str, Any] | None = self._files.read_json(DESCRIPTION)
+        return described
+
+    # ---------------------------------------------------------------- reports
+
+    def write_report(self, result: Result) -> None:
+        """Write a report, in one line."""
+        content = json.dumps(asdict(result)).encode()
+        self._files.write(_report_at(result.step), content)
+
+    def write_figures(self, step: int, figures: Mapping[str, Any]) -> None:
+        """Write a report that no search will read."""
+        self._files.write_json(_report_at(step), figures)
+
+    def report(self, step: int) -> Result | None:
+        """The report of a step."""
+        return self._record(Result, _report_at(step))
+
+    def report_steps(self) -> list[int]:
+        """The steps that have a report, ascending."""
+        return self._steps(REPORTS, REPORT_ENDING)
+
+    def reports(self) -> list[Result]:
+        """All reports, by ascending step."""
+        found = map(self.report, self.report_steps())
+        return [result for result in found if result is not None]
+
+    def last_report(self) -> Result | None:
+        """The report of the last step."""
+        steps = self.report_steps()
+        return self.report(steps[-1]) if steps else None
+
+    # ---------------------------------------------------------------- pictures
+
+    def write_grid(self, step: int, png: bytes) -> None:
+        """Write the picture of a report."""
+        self._files.write(_grid_at(step), png)
+
+    def grid(self, step: int) -> bytes | None:
+        """The picture of a report, as PNG."""
+        return self._files.read(_grid_at(step))
+
+    def grid_steps(self) -> list[int]:
+        """The steps that have a picture, ascending."""
+        return self._steps(GRIDS, GRID_ENDING)
+
+    # ---------------------------------------------------------------- weights
+
+    def write_checkpoint(self, state: bytes) -> None:
+        """Write the state from which the trial can be resumed."""
+        self._files.write(CHECKPOINT, state)
+
+    def checkpoint(self) -> bytes | None:
+        """The state from which the trial can be resumed."""
+        return self._files.read(CHECKPOINT)
+
+    def delete_checkpoint(self) -> None:
+        """Delete the checkpoint."""
+        self._files.delete(CHECKPOINT)
+
+    def write_ready(self, step: int, state: bytes) -> None:
+        """Write the state of a ready point, from which forks may begin."""
+        self._files.write(_ready_at(step), state)
+
+    def ready(self, step: int) -> bytes | None:
+        """The state of a ready point."""
+        return self._files.read(_ready_at(step))
+
+    def delete_ready(self, step: int) -> None:
+        """Delete the state of a ready point."""
+        self._files.delete(_ready_at(step))
+
+    def ready_names(self) -> list[str]:
+        """Names of the files with the states of ready points."""
+        return self._files.names(READY)
+
+    def write_inherited(self, state: bytes) -> None:
+        """Write the state that a fork begins with."""
+        self._files.write(INHERITED, state)
+
+    def inherited(self) -> bytes | None:
+        """The state that a fork begins with."""
+        return self._files.read(INHERITED)
+
+    def delete_inherited(self) -> None:
+        """Delete the state that a fork began with."""
+        self._files.delete(INHERITED)
+
+    @property
+    def inherited_path(self) -> str:
+        """Where that state lies, for a person to read."""
+        return self._files.local_path(INHERITED)
+
+    # ---------------------------------------------------------------- the end
+
+    def write_ending(self, ending: Ending) -> None:
+        """Write how the trial ended."""
+        self._files.write_json(OUTCOME, asdict(ending))
+
+    def close(self, ending: Ending) -> None:
+        """Write how the trial ended, and delete the checkpoint unless the trial is completed."""
+        self.write_ending(ending)
+        if ending.outcome != "completed":
+            self.delete_checkpoint()
+
+    def ending(self) -> Ending | None:
+        """How the trial ended."""
+        return self._record(Ending, OUTCOME)
+
+    # ---------------------------------------------------------------- reading
+
+    def _steps(self, folder: str, ending: str) -> list[int]:
+        return sorted(int(name.removesuffix(ending)) for name in self._files.names(folder))
+
+    def _record(self, kind: type[Record], path: str) -> Record | None:
+        stored = self._files.read_json(path)
+        try:
+            return None if stored is None else kind(**stored)
+        except TypeError as error:
+            raise StorageError(
+                f"storage: {self._files.local_path(path)} must hold the fields of a "
+                f"{kind.__name__}, but {error}"
+            ) from None
+
+
+class TrialFolders:
+    """The folders of a search's trials, by the trials' names.
+
+    Args:
+        search: the storage rooted at the search's folder.
+    """
+
+    def __init__(self, search: Storage) -> None:
+        self._search = search
+
+    def __getitem__(self, name: str) -> TrialFolder:
+        """A trial's folder, whether or not anything is in it yet."""
+        return TrialFolder(self._search.below(TRIALS, name))
+
+    def names(self) -> list[str]:
+        """Names of the trials that have a folder, sorted."""
+        return self._search.names(TRIALS)
+
+    @property
+    def path(self) -> str:
+        """Where they lie, for a person to read."""
+        return self._search.local_path(TRIALS)
+
+
+def _report_at(step: int) -> str:
+    return f"{REPORTS}/{step}{REPORT_ENDING}"
+
+
+def _grid_at(step: int) -> str:
+    return f"{GRIDS}/{step}{GRID_ENDING}"
+
+
+def _ready_at(step: int) -> str:
+    return f"{READY}/{step}.safetensors"

@@ -1,0 +1,70 @@
+"""What a trial leaves in its folder: its reports, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gan_tune.words.outcomes import OUTCOMES, Outcome
+
+__all__ = ["Ending", "Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One report as it reaches the driver; also the content of `reports/STEP.json`.
+
+    Attributes:
+        step: generator steps done.
+        scalars: all figures, by name.
+        value, best: the objective now and the best so far; None where there is no finite one.
+        outcome: how the trial ended by itself, None while it runs.
+        timestamp_ms: the worker's clock, milliseconds since 1970.
+        training_seconds, evaluation_seconds: spent since the last report.
+        error: the exception that failed the trial, one line.
+        symptoms: what training shows so far, names out of `gan_tune.gan.symptoms`.
+    """
+
+    step: int
+    scalars: Mapping[str, float] = field(repr=False)
+    value: float | None
+    best: float | None
+    outcome: Outcome | None
+    timestamp_ms: int
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    error: str | None = None
+    symptoms: Sequence[str] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent since the last report."""
+        return self.training_seconds + self.evaluation_seconds
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended; also the content of `outcome.json`.
+
+    Attributes:
+        outcome: how it ended.
+        value: its best value by the first objective, None if it never had a finite one.
+        step: its last step.
+        error: the exception that failed it, one line.
+        symptoms: what training showed at its last report.
+        further: the other objectives' values at the report with the best value.
+        paused: whether it was interrupted to let others run, and continues in its turn.
+    """
+
+    outcome: Outcome
+    value: float | None
+    step: int
+    error: str | None = None
+    symptoms: Sequence[str] = ()
+    further: Mapping[str, float] = field(default_factory=dict)
+    paused: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial is over: an interrupted one is not."""
+        return OUTCOMES[self.outcome].is_ending
