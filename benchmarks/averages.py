@@ -41,56 +41,63 @@ AVERAGES = {
 """Name → `ema` and `ema_reach`; a decay has no limit of reach here, a reach none of decay."""
 
 
-def game_of(seed: int) -> tuple[Game, Judge]:
+def game_of(seed: int) -> tuple[Game, Judge, str]:
+    """With the precision of matrix products that the setting asks for."""
     from gan_tune import service
-    from gan_tune.gan.game import Game
+    from gan_tune.gan.building import build_game
     from gan_tune.metrics import build_judge
     from gan_tune.parts.catalogue import dataset_of
 
     space = service.load_space("mlp")
     config = space.config(space.start_assignments()[1], seed)
     dataset = dataset_of(config.data)
-    return Game(config, dataset, torch.device("cpu")), build_judge(dataset, "selection")
+    game = build_game(config, dataset, torch.device("cpu"))
+    return game, build_judge(dataset, "selection"), config.matmul_precision
 
 
 def distance(game: Game, judge: Judge, network: nn.Module, *, own_statistics: bool) -> float:
     """The Fréchet distance of a copy of a generator."""
     from gan_tune.gan.averages import STATISTICS_BATCHES, take_batch_statistics
-    from gan_tune.gan.game import EVALUATION_BATCH
+    from gan_tune.gan.evaluation import EVALUATION_BATCH
 
     judged = copy.deepcopy(network)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         if own_statistics:
-            z = torch.randn(STATISTICS_BATCHES * EVALUATION_BATCH, game.latent, generator=random)
+            z = game.batches.noise(random, STATISTICS_BATCHES * EVALUATION_BATCH)
             take_batch_statistics(judged, z.split(EVALUATION_BATCH))
         judged.eval()
-        z = torch.randn(judge.count, game.latent, generator=random)
-        samples = torch.cat([game.scaling.undo(judged(part)) for part in z.split(EVALUATION_BATCH)])
+        z = game.batches.noise(random, judge.count)
+        undo = game.evaluation.scaling.undo
+        samples = torch.cat([undo(judged(part)) for part in z.split(EVALUATION_BATCH)])
     return judge(samples)["frechet_distance"]
 
 
 def measured(seed: int, steps: int) -> dict[str, list[float]]:
     """Row → the distances at each look."""
-    from gan_tune.gan.averages import follow
+    from gan_tune.gan.averages import MovingAverage
+    from gan_tune.gan.kernels import kernels
 
-    game, judge = game_of(seed)
-    weights = list(game.generator.parameters())
-    averages = {name: copy.deepcopy(game.generator) for name in AVERAGES}
+    game, judge, precision = game_of(seed)
+    generator = game.networks.generator
+    averages = {name: copy.deepcopy(generator) for name in AVERAGES}
+    following = [
+        MovingAverage(averages[name], generator, ema=ema, reach=reach)
+        for name, (ema, reach) in AVERAGES.items()
+    ]
     rows: dict[str, list[float]] = {"no average": [], "decay 0.999, the generator's statistics": []}
     rows |= {name: [] for name in AVERAGES}
     for look in range(1, LOOKS + 1):
-        with game.own_kernels(game.config.matmul_precision):
+        with kernels(deterministic=False, matmul_precision=precision):
             while game.step < steps * look // LOOKS:
                 game.train_step()
-                for name, (ema, reach) in AVERAGES.items():
-                    mine = list(averages[name].parameters())
-                    follow(mine, weights, step=game.step, ema=ema, reach=reach)
+                for moving in following:
+                    moving.follow(game.step)
         as_it_moves = averages["decay 0.999"]
-        buffers = zip(as_it_moves.buffers(), game.generator.buffers(), strict=True)
+        buffers = zip(as_it_moves.buffers(), generator.buffers(), strict=True)
         for buffer, its in buffers:
             buffer.copy_(its)
-        rows["no average"].append(distance(game, judge, game.generator, own_statistics=False))
+        rows["no average"].append(distance(game, judge, generator, own_statistics=False))
         rows["decay 0.999, the generator's statistics"].append(
             distance(game, judge, as_it_moves, own_statistics=False)
         )
@@ -102,11 +109,13 @@ def measured(seed: int, steps: int) -> dict[str, list[float]]:
 
 def step_times() -> dict[str, float]:
     """Precision of matrix products → milliseconds a step."""
-    game, _ = game_of(seed=0)
+    from gan_tune.gan.kernels import kernels
+
+    game, *_ = game_of(seed=0)
     seconds: dict[str, list[float]] = {"highest": [], "medium": []}
     for turn in range(6):
         for precision, taken in seconds.items():
-            with game.own_kernels(precision):
+            with kernels(deterministic=False, matmul_precision=precision):
                 started = time.perf_counter()
                 for _ in range(TIMED_STEPS):
                     game.train_step()

@@ -87,7 +87,10 @@ def timed(player: Player, estimator: str, args: dict[str, float]) -> tuple[float
     """Seconds and the gradient as one vector."""
     random = torch.Generator().manual_seed(0)
     started = time.perf_counter()
-    gradients = ESTIMATORS[estimator](player.objective, player.network, random, **args)
+    objective, network = player.objective, player.network
+    gradients = ESTIMATORS[estimator](
+        lambda: objective(network), objective, network, random, **args
+    )
     return time.perf_counter() - started, torch.cat([g.flatten() for g in gradients])
 
 

@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from gan_tune.gan.augment import AUGMENTS, FAINT, diffaugment, instance_noise, noise_level
+from gan_tune.gan.augment import (
+    AUGMENTS,
+    FAINT,
+    Augment,
+    View,
+    diffaugment,
+    draw_noise,
+    draw_uniforms,
+    instance_noise,
+    noise_level,
+)
 
 POLICIES = ("color", "translation", "cutout")
+
+
+def seen(augment: Augment, x: Tensor, random: torch.Generator, **knobs: Any) -> Tensor:
+    return augment.function(x, augment.draw(x, random, **knobs), **knobs)
+
+
+def augmented(x: Tensor, random: torch.Generator, **knobs: Any) -> Tensor:
+    return diffaugment(x, draw_uniforms(x, random, **knobs), **knobs)
+
+
+def noisy(x: Tensor, random: torch.Generator, *, std: float) -> Tensor:
+    return instance_noise(x, draw_noise(x, random), std=std)
+
+
 VARIANTS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
-    **AUGMENTS,
+    **{name: partial(seen, augment) for name, augment in AUGMENTS.items()},
     **{
-        policy: lambda x, random, policy=policy: diffaugment(x, random, policy=(policy,))
+        policy: lambda x, random, policy=policy: augmented(x, random, policy=(policy,))
         for policy in POLICIES
     },
-    "instance noise": lambda x, random: instance_noise(x, random, std=0.1),
+    "instance noise": lambda x, random: noisy(x, random, std=0.1),
 }
 
 
@@ -63,14 +89,14 @@ def test_the_gradient_flows_through(name: str) -> None:
 def test_colors_are_kept_on_average(channels: int) -> None:
     """Each change is centred, so the mean over many draws is the picture itself."""
     x = pictures(batch=1, channels=channels)
-    drawn = diffaugment(x.expand(20_000, -1, -1, -1), generator(), policy=("color",))
+    drawn = augmented(x.expand(20_000, -1, -1, -1), generator(), policy=("color",))
     assert torch.allclose(drawn.mean(0), x[0], atol=0.03)
 
 
 def test_colors_change_brightness_and_contrast_within_bounds() -> None:
     """Contrast is about the picture's own mean, so only brightness moves that."""
     x = pictures(batch=1) + 3
-    drawn = diffaugment(x.expand(1000, -1, -1, -1), generator(), policy=("color",)).flatten(1)
+    drawn = augmented(x.expand(1000, -1, -1, -1), generator(), policy=("color",)).flatten(1)
     brightness, contrast = drawn.mean(1) - x.mean(), drawn.std(1) / x.std()
     for found, low, high in ((brightness, -0.5, 0.5), (contrast, 0.5, 1.5)):
         assert low <= found.min() < low + 0.02
@@ -79,7 +105,7 @@ def test_colors_change_brightness_and_contrast_within_bounds() -> None:
 
 def test_colors_keep_a_grey_picture_grey() -> None:
     x = pictures(channels=1).expand(-1, 3, -1, -1)
-    red, green, blue = diffaugment(x, generator(), policy=("color",)).unbind(1)
+    red, green, blue = augmented(x, generator(), policy=("color",)).unbind(1)
     assert torch.allclose(red, green)
     assert torch.allclose(green, blue)
 
@@ -98,7 +124,7 @@ def shifted(x: Tensor, down: int, right: int) -> Tensor:
 def test_a_translation_shifts_by_up_to_its_share() -> None:
     """8 × 12 pixels and a share of 1/4: by −2..2 and −3..3, all of them drawn."""
     x = pictures(batch=1, channels=3)
-    moved = diffaugment(
+    moved = augmented(
         x.expand(1000, -1, -1, -1), generator(), policy=("translation",), translation=0.25
     )
     candidates = torch.stack([shifted(x[0], d, r) for d in range(-2, 3) for r in range(-3, 4)])
@@ -111,7 +137,7 @@ def test_a_translation_shifts_by_up_to_its_share() -> None:
 def test_a_cutout_blanks_a_box(size: int) -> None:
     """Its rows and columns are contiguous; the whole box fits in just where it is not cut off."""
     x = pictures(batch=1, channels=2, height=size, width=size).abs() + 1
-    results = diffaugment(x.expand(400, -1, -1, -1), generator(), policy=("cutout",), cutout=0.5)
+    results = augmented(x.expand(400, -1, -1, -1), generator(), policy=("cutout",), cutout=0.5)
     blank = (results == 0).all(1)
     assert torch.equal(results, torch.where(blank[:, None], 0.0, x))
     rows, columns = blank.any(2), blank.any(1)
@@ -127,31 +153,51 @@ def test_a_cutout_blanks_a_box(size: int) -> None:
 def test_shares_of_nothing_change_nothing() -> None:
     x = pictures()
     assert torch.equal(
-        diffaugment(x, generator(), policy=POLICIES[1:], translation=0.0, cutout=0.0), x
+        augmented(x, generator(), policy=POLICIES[1:], translation=0.0, cutout=0.0), x
     )
 
 
 def test_policies_are_applied_in_the_order_given() -> None:
     x, random, other = pictures(), generator(), generator()
-    by_hand = diffaugment(x, random, policy=("cutout",))
-    by_hand = diffaugment(by_hand, random, policy=("color",))
-    assert torch.equal(diffaugment(x, other, policy=("cutout", "color")), by_hand)
+    by_hand = augmented(x, random, policy=("cutout",))
+    by_hand = augmented(by_hand, random, policy=("color",))
+    assert torch.equal(augmented(x, other, policy=("cutout", "color")), by_hand)
 
 
 def test_the_shares_may_be_tensors() -> None:
     x = pictures()
     knobs = {"translation": 0.25, "cutout": 0.3}
     stacked = {name: torch.tensor(value) for name, value in knobs.items()}
-    assert torch.equal(diffaugment(x, generator(), **knobs), diffaugment(x, generator(), **stacked))
+    assert torch.equal(augmented(x, generator(), **knobs), augmented(x, generator(), **stacked))
 
 
 @pytest.mark.parametrize("shape", [(4000, 2), (50, 3, 8, 8)])
 def test_instance_noise_adds_its_deviation_to_samples_of_any_shape(shape: tuple[int, ...]) -> None:
     x = torch.full(shape, 3.0)
-    noise = instance_noise(x, generator(), std=0.2) - x
+    noise = noisy(x, generator(), std=0.2) - x
     assert noise.std().item() == pytest.approx(0.2, rel=0.05)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
-    assert torch.equal(instance_noise(x, generator(), std=0.0), x)
+    assert torch.equal(noisy(x, generator(), std=0.0), x)
+
+
+def test_a_view_is_augmented_and_then_noisy() -> None:
+    """Both by what was drawn before; where there is no noise, none is drawn."""
+    x, random = pictures(), generator()
+    policy = {"policy": ("cutout", "color")}
+    by_hand = noisy(augmented(x, random, **policy), random, std=0.3)
+    view = View(AUGMENTS["diffaugment"], policy, noise=lambda step: 0.3 * (step < 5))
+    draws = view.draw(x, generator(), 4)
+    assert torch.equal(view(x, draws), by_hand)
+    assert torch.equal(view(x, draws), by_hand)
+    random = generator()
+    assert torch.equal(view(x, view.draw(x, random, 5)), augmented(x, generator(), **policy))
+    assert torch.equal(random.get_state(), after_uniforms(x, **policy))
+
+
+def after_uniforms(x: Tensor, **knobs: Any) -> Tensor:
+    random = generator()
+    draw_uniforms(x, random, **knobs)
+    return random.get_state()
 
 
 @pytest.mark.parametrize("until", [0.25, 1.0])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
-from gan_tune.gan.estimators import ESTIMATORS, Objective, backprop, estimator_refuses
+from gan_tune.gan.estimators import ESTIMATORS, Objective, estimator_refuses
 from gan_tune.gan.estimators.columns import linear_layer, traced
 from gan_tune.gan.estimators.perturbed import coordinate_losses
 from gan_tune.gan.losses import LOSSES
@@ -40,6 +40,12 @@ def smooth(*shape: int) -> Objective:
     """A loss of one call on a batch of inputs of that shape."""
     x = noise(7, *shape, seed=2)
     return lambda net: softplus(net(x)).mean()
+
+
+def estimated(
+    name: str, objective: Objective, net: nn.Module, random: torch.Generator, **knobs: float
+) -> list[Tensor]:
+    return ESTIMATORS[name](lambda: objective(net), objective, net, random, **knobs)
 
 
 def flat(gradients: list[Tensor]) -> Tensor:
@@ -164,7 +170,7 @@ def looped(objective: Objective, network: nn.Module, step: float) -> list[Tensor
 def test_gradients_have_the_parameters_order_and_shapes(name: str, network: str) -> None:
     net, objective = network_and_objective(network)
     before = [p.clone() for p in net.parameters()]
-    gradients = ESTIMATORS[name](objective, net, random())
+    gradients = estimated(name, objective, net, random())
     assert [g.shape for g in gradients] == [p.shape for p in net.parameters() if p.requires_grad]
     assert not any(g.requires_grad for g in gradients)
     assert all(torch.equal(p, b) for p, b in zip(net.parameters(), before, strict=True))
@@ -225,7 +231,7 @@ def one_call(net: Callable[[Tensor], Tensor]) -> Tensor:
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_objective_may_call_the_network_twice(name: str) -> None:
     net = mlp()
-    twice, once = (ESTIMATORS[name](o, net, random()) for o in (two_calls, one_call))
+    twice, once = (estimated(name, o, net, random()) for o in (two_calls, one_call))
     assert torch.allclose(flat(twice), flat(once), rtol=1e-7, atol=1e-9)
 
 
@@ -243,9 +249,9 @@ def test_a_network_may_be_called_on_its_own_output() -> None:
 @pytest.mark.parametrize(("name", "order"), [("forward_difference", 1), ("central_difference", 2)])
 def test_the_error_of_a_difference_is_of_its_order(name: str, order: int) -> None:
     net, objective = network_and_objective("mlp")
-    exact = flat(backprop(objective, net, random()))
+    exact = flat(estimated("backprop", objective, net, random()))
     errors = [
-        float((flat(ESTIMATORS[name](objective, net, random(), epsilon=e)) - exact).norm())
+        float((flat(estimated(name, objective, net, random(), epsilon=e)) - exact).norm())
         for e in (1e-2, 1e-3)
     ]
     assert errors[0] / errors[1] == pytest.approx(10**order, rel=0.1)
@@ -273,15 +279,15 @@ def test_central_differences_agree_with_backpropagation(player: str) -> None:
         "generator": (generator, for_generator),
         "discriminator": (discriminator, for_discriminator),
     }[player]
-    exact = backprop(objective, net, random())
-    ours = ESTIMATORS["central_difference"](objective, net, random(), epsilon=1e-5)
+    exact = estimated("backprop", objective, net, random())
+    ours = estimated("central_difference", objective, net, random(), epsilon=1e-5)
     assert 1 - cosine(ours, exact) <= 1e-6
 
 
 def test_random_directions_are_right_on_average() -> None:
     net, objective = network_and_objective("bias_free")
-    exact = backprop(objective, net, random())
-    estimate = ESTIMATORS["random_directions"](objective, net, random(), directions=4000)
+    exact = estimated("backprop", objective, net, random())
+    estimate = estimated("random_directions", objective, net, random(), directions=4000)
     n = len(flat(exact))
     # Each coordinate's variance is about ‖g‖²/m: four deviations of the whole vector.
     error = float((flat(estimate) - flat(exact)).norm() / flat(exact).norm())
@@ -291,12 +297,12 @@ def test_random_directions_are_right_on_average() -> None:
 
 def test_more_directions_come_nearer() -> None:
     net, objective = network_and_objective("mlp")
-    exact = backprop(objective, net, random())
+    exact = estimated("backprop", objective, net, random())
     n = len(flat(exact))
     for m in (16, 256):
         found = [
             cosine(
-                ESTIMATORS["random_directions"](objective, net, random(seed), directions=m), exact
+                estimated("random_directions", objective, net, random(seed), directions=m), exact
             )
             for seed in range(20)
         ]
@@ -306,7 +312,7 @@ def test_more_directions_come_nearer() -> None:
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_equal_random_state_gives_equal_gradients(name: str) -> None:
     net, objective = network_and_objective("mlp")
-    first, again = (ESTIMATORS[name](objective, net, random(7)) for _ in range(2))
+    first, again = (estimated(name, objective, net, random(7)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -318,18 +324,18 @@ def test_an_estimator_needs_no_derivative(name: str) -> None:
         return objective(n).detach()
 
     assert torch.equal(
-        flat(ESTIMATORS[name](opaque, net, random())),
-        flat(ESTIMATORS[name](objective, net, random())),
+        flat(estimated(name, opaque, net, random())),
+        flat(estimated(name, objective, net, random())),
     )
 
 
 @pytest.mark.parametrize("name", VALUES_ONLY)
 def test_the_size_of_a_chunk_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net, objective = network_and_objective("residual")
-    whole = ESTIMATORS[name](objective, net, random())
+    whole = estimated(name, objective, net, random())
     module = sys.modules["gan_tune.gan.estimators.perturbed"]
     monkeypatch.setattr(module, "CHUNK_BYTES", {"cpu": 4096})
-    small = ESTIMATORS[name](objective, net, random())
+    small = estimated(name, objective, net, random())
     if name == "random_directions":  # other chunks are other draws
         assert cosine(small, whole) > 0
     else:
@@ -339,8 +345,8 @@ def test_the_size_of_a_chunk_changes_nothing(name: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_arguments_are_keyword_only_and_have_defaults(name: str) -> None:
     parameters = list(inspect.signature(ESTIMATORS[name]).parameters.values())
-    assert [p.name for p in parameters[:3]] == ["objective", "network", "random"]
-    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[3:])
+    assert [p.name for p in parameters[:4]] == ["here", "objective", "network", "random"]
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[4:])
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gan_tune.errors import ConfigError
-from gan_tune.gan.game import PLAYERS, Game, Player, hidden_activations
+from gan_tune.gan.building import build_game
+from gan_tune.gan.game import Game
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import GENERATORS, build_network
+from gan_tune.gan.networks.activations import hidden_activations
 from gan_tune.gan.penalties import PENALTIES
+from gan_tune.gan.players import PLAYERS, PlayerName
 from gan_tune.gan.training import train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
@@ -37,7 +40,7 @@ class Plain(nn.Module):
 
 def game_of(**changes: Any) -> Game:
     config = trial_config(**changes)
-    return Game(config, dataset_of(config.data), torch.device("cpu"))
+    return build_game(config, dataset_of(config.data), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "spectral"])
@@ -63,10 +66,11 @@ def test_the_decoder_has_the_generators_weights_and_its_own_averages(norm: str) 
     game = game_of(
         generator={"name": "mlp", "latent": 8, "hidden": [16], "norm": norm}, encoder="mlp"
     )
-    assert game.decoder is not None
+    generator, decoder = game.networks.generator, game.networks.decoder
+    assert decoder is not None
     game.train_step()
-    mine, its = game.generator.state_dict(), game.decoder.state_dict()
-    shared = {name for name, _ in game.generator.named_parameters()}
+    mine, its = generator.state_dict(), decoder.state_dict()
+    shared = {name for name, _ in generator.named_parameters()}
     assert {name for name in mine if mine[name].data_ptr() == its[name].data_ptr()} == shared
 
 
@@ -81,16 +85,18 @@ def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> No
     )
     for _ in range(30):
         game.train_step()
-    average = game.judged()
+    evaluation = game.evaluation
+    average = evaluation.generator()
     if encoder != "none":
-        game.evaluated(game.reconstruct)(game.scaling.undo(game._data.batch(torch.arange(9))))
-        assert game.average_decoder is not None
-        average = game.average_decoder
-        shared = dict(game.judged().named_parameters())
+        real = evaluation.scaling.undo(game.batches.data.batch(torch.arange(9)))
+        evaluation.in_data_space(evaluation.reconstruct)(real)
+        assert game.networks.average_decoder is not None
+        average = game.networks.average_decoder
+        shared = dict(evaluation.generator().named_parameters())
         assert all(p is shared[name] for name, p in average.named_parameters())
     found = []
     moving = copy.deepcopy(average)
-    source = (game.decoder or game.generator).buffers()
+    source = (game.networks.decoder or game.networks.generator).buffers()
     for buffer, its in zip(moving.buffers(), source, strict=True):
         buffer.copy_(its)
     output: list[Tensor] = []
@@ -98,10 +104,11 @@ def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> No
         layer = next(m for m in network.modules() if isinstance(m, nn.BatchNorm1d))
         layer.register_forward_hook(lambda layer, args, normed: output.append(normed))
         with torch.no_grad():
-            z = torch.randn(5_000, game.latent)
+            random = torch.Generator().manual_seed(3)
+            z = game.batches.noise(random, 5_000)
             if encoder != "none":
-                chosen = torch.randint(len(game._data), (5_000,))
-                z = game.evaluated(game.encode)(game.scaling.undo(game._data.batch(chosen)))
+                real = evaluation.scaling.undo(game.batches.real(random, 5_000))
+                z = evaluation.in_data_space(evaluation.encode)(real)
             network.eval()(z)
         normal = (output.pop() - layer.bias.detach()) / layer.weight.detach()
         found.append(max(float(normal.mean(0).abs().max()), float((normal.std(0) - 1).abs().max())))
@@ -111,19 +118,20 @@ def test_averaged_weights_have_batch_statistics_of_their_own(encoder: str) -> No
 def test_the_average_reaches_back_over_a_share_of_the_steps() -> None:
     """At a reach of 1 all weights count alike, the first ones twice; a fast decay has no limit."""
     wide, fast = game_of(ema=0.9999, ema_reach=1.0), game_of(ema=0.1, ema_reach=1.0)
-    first = nn.utils.parameters_to_vector(wide.generator.parameters()).detach()
+    first = nn.utils.parameters_to_vector(wide.networks.generator.parameters()).detach()
     seen = [first, first]
     for game in (wide, fast):
         before = first
         for _ in range(7):
             game.train_step()
-            now = nn.utils.parameters_to_vector(game.generator.parameters()).detach()
+            moved = game.networks.generator.parameters()
+            now = nn.utils.parameters_to_vector(moved).detach()
             if game is wide:
                 seen.append(now)
             else:
                 before = 0.1 * before + 0.9 * now
-        assert game.average is not None
-        average = nn.utils.parameters_to_vector(game.average.parameters())
+        assert game.networks.average is not None
+        average = nn.utils.parameters_to_vector(game.networks.average.parameters())
         expected = torch.stack(seen).mean(0) if game is wide else before
         torch.testing.assert_close(average, expected)
 
@@ -139,11 +147,13 @@ def test_the_output_is_no_hidden_activation(name: str, output: str) -> None:
 
 def test_activations_of_judged_samples_are_not_kept() -> None:
     game = game_of(penalties=[{"name": "activation_l1", "weight": 0.1}])
-    z = torch.zeros(500, game.latent)
+    z = torch.zeros(500, game.batches.latent)
+    recorder = game.networks.recorder
+    assert recorder is not None
     kept = []
     for training in (False, True):
-        game.generator.train(training)(z)
-        kept.append([h.shape for h in game._activations])
+        game.networks.generator.train(training)(z)
+        kept.append([h.shape for h in recorder.kept])
     assert kept == [[], [(500, 16)]]
     assert [h.shape for h in game.draw().activations] == [(16, 16)]
 
@@ -160,7 +170,7 @@ def test_sparse_activations_are_seen_in_the_figures() -> None:
         (h,) = game.draw().activations
         rms = h.square().mean(0).sqrt()
         share = float(((h.abs() < 0.01 * rms) | (rms == 0)).float().mean())
-        assert float(game.figures["generator_idle_share"]) == pytest.approx(share, abs=0.1)
+        assert float(game.figures.latest["generator_idle_share"]) == pytest.approx(share, abs=0.1)
         shares.append(share)
     assert shares[0] + 0.1 < shares[1]
     assert "generator_idle_share" not in trained_figures()
@@ -169,7 +179,7 @@ def test_sparse_activations_are_seen_in_the_figures() -> None:
 def trained_figures() -> dict[str, Tensor]:
     game = game_of()
     game.train_step()
-    return game.figures
+    return game.figures.latest
 
 
 @pytest.mark.parametrize("update", UPDATES)
@@ -178,12 +188,13 @@ def test_no_weight_of_the_discriminator_is_beyond_its_limit(update: str, every: 
     game = game_of(weight_clip=0.01, update=update, lookahead={"every": every, "alpha": 0.5})
     for _ in range(6):
         game.train_step()
-        assert max(float(p.detach().abs().max()) for p in game.parameters["discriminator"]) <= 0.01
+        parameters = game.players["discriminator"].parameters
+        assert max(float(p.detach().abs().max()) for p in parameters) <= 0.01
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("player", PLAYERS)
-def test_an_estimate_of_a_players_gradient_is_its_gradient(player: Player, loss: str) -> None:
+def test_an_estimate_of_a_players_gradient_is_its_gradient(player: PlayerName, loss: str) -> None:
     smooth = {"name": "mlp", "hidden": [6], "activation": "tanh"}
     exact, estimated = (
         game_of(
@@ -205,7 +216,9 @@ def test_a_discriminator_that_reads_its_batch_sees_real_and_fake_apart(layer: st
         own = {"name": "user_networks:MinibatchDeviation"}
     game = game_of(discriminator=own)
     sizes = []
-    game.discriminator.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    game.networks.discriminator.register_forward_pre_hook(
+        lambda _, given: sizes.append(len(given[0]))
+    )
     game.gradients("discriminator", game.draw())
     apart = layer in ("batch", "deviation")
     assert sizes == ([16, 16] if apart else [32])
@@ -258,7 +271,7 @@ def test_the_generators_player_descends_all_that_it_is_told_to() -> None:
         )
         batch = game.draw()
         found = game.gradients("generator", batch)
-        generator, encoder = game.generator, game.encoder
+        generator, encoder = game.networks.generator, game.networks.encoder
         assert encoder is not None
         hidden = generator.body(batch.z)
         code = encoder(batch.real)
@@ -266,9 +279,9 @@ def test_the_generators_player_descends_all_that_it_is_told_to() -> None:
         if sparsity["name"] == "k_sparse":
             kept = code * (code.abs() >= code.abs().sort(dim=1).values[:, -2:-1])
         decoded = generator.output(generator.head(generator.body(kept))).view_as(batch.real)
-        parameters = game.parameters["generator"]
+        parameters = game.players["generator"].parameters
         loss = (
-            softplus(-game.discriminator(generator(batch.z))).mean()
+            softplus(-game.networks.discriminator(generator(batch.z))).mean()
             + PENALTIES["l2"].function(parameters, weight=weights["l2"])
             + weights["activation_l1"] * hidden.abs().mean()
             + weights["reconstruction"] * (decoded - batch.real).square().mean()
@@ -292,7 +305,7 @@ def test_both_players_see_views_of_the_samples(changes: dict[str, Any]) -> None:
     for view in ({}, changes):
         game = game_of(**view)
         game.train_step()
-        figures.append(game.figures | game.peaks)
+        figures.append(game.figures.latest | game.figures.peaks)
     plain, seen = figures
     for name in ("discriminator_loss", "generator_loss", "discriminator_logit_max"):
         assert abs(float(seen[name] - plain[name])) > 1e-4, name

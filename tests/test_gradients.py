@@ -11,7 +11,7 @@ from conftest import trial_config
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_tune.gan.game import Game
+from gan_tune.gan.building import build_game
 from gan_tune.gan.gradients import (
     GRADIENT_CLIPS,
     clip_by_norm,
@@ -158,8 +158,8 @@ def test_a_player_clips_each_output_map_of_a_transposed_convolution(rule: Any) -
     config = trial_config(
         generator={"name": "dcgan", "latent": 8, "width": 4}, generator_gradient_clip=rule
     )
-    game = Game(config, dataset_of(config.data), torch.device("cpu"))
-    layers = [m for m in game.generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    game = build_game(config, dataset_of(config.data), torch.device("cpu"))
+    layers = [m for m in game.networks.generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     limits = [1e-3 * map_norms(m.weight.detach()).clamp(min=1e-3) for m in layers]
     game.descend("generator", game.gradients("generator", game.draw()))
     norms = [map_norms(m.weight.grad) for m in layers]

@@ -30,7 +30,7 @@ from gan_tune.gan.networks.norms import NORMS
 from gan_tune.gan.networks.resolutions import resolutions_of
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import r1
-from gan_tune.gan.training import Training
+from gan_tune.gan.training import build_training
 from gan_tune.metrics import build_judge
 from gan_tune.model.export import best_generator
 from gan_tune.parts.catalogue import dataset_of
@@ -241,11 +241,11 @@ def test_the_best_generator_is_the_one_that_was_judged(norm: str, ema: float) ->
     network = {"name": "dcgan", "latent": LATENT, "width": 4, "norm": norm, "attention": True}
     config = trial_config(generator=network, steps=3, evaluations=1, ema=ema)
     dataset = dataset_of(config.data)
-    training = Training(config, dataset, build_judge(dataset, "selection"))
+    training = build_training(config, dataset, build_judge(dataset, "selection"))
     generator = best_generator(config, dataset, training.next_report().checkpoint())
     z = torch.randn(5, LATENT)
     with torch.no_grad():
-        judged = training.game.networks["average" if ema else "generator"].eval()
+        judged = training.game.networks.by_name()["average" if ema else "generator"].eval()
         torch.testing.assert_close(generator(z), judged(z))
 
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_tune.gan.input_gradients import Discriminator, by_autograd, by_transform
 from gan_tune.gan.penalties import (
     PENALTIES,
+    Penalty,
     activation_kl,
     activation_l1,
     applies_to,
-    dragan,
-    gradient_penalty,
+    bound_penalty,
     l1,
     l2,
     r1,
@@ -27,7 +28,7 @@ def of_kind(kind: str) -> list[str]:
 
 
 DISCRIMINATOR = of_kind("discriminator")
-SLOPE_ERRORS = [gradient_penalty, dragan]
+SLOPE_ERRORS = [PENALTIES["gradient_penalty"], PENALTIES["dragan"]]
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -47,6 +48,19 @@ def small_discriminator(hidden: Tensor, out: Tensor) -> Callable[[Tensor], Tenso
     return lambda x: torch.tanh(x.flatten(1) @ hidden) @ out
 
 
+def drawn(
+    penalty: Penalty,
+    network: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    differentiable: Callable[..., Discriminator] = by_autograd,
+    **knobs: float | Tensor,
+) -> Tensor:
+    """A discriminator penalty, with its draws."""
+    draws = penalty.draw(real, fake, generator())
+    return penalty.function(differentiable(network), real, fake, *draws, **knobs)
+
+
 def value_of(name: str, hidden: Tensor, out: Tensor, weight: float | Tensor = 1.0) -> Tensor:
     """The penalty of that name on a small network, whatever its kind."""
     penalty = PENALTIES[name]
@@ -56,7 +70,7 @@ def value_of(name: str, hidden: Tensor, out: Tensor, weight: float | Tensor = 1.
         first = REAL @ hidden
         return penalty.function([first, first @ out], weight=weight)
     network = small_discriminator(hidden, out)
-    return penalty.function(network, REAL, FAKE, generator(), weight=weight)
+    return drawn(penalty, network, REAL, FAKE, weight=weight)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -104,29 +118,27 @@ def half_square(x: Tensor) -> Tensor:
     return 0.5 * x.flatten(1).square().sum(1, keepdim=True)
 
 
-@pytest.mark.parametrize("penalty", [r1, r2])
-def test_squared_gradients_of_a_linear_discriminator(penalty: Callable[..., Tensor]) -> None:
-    value = penalty(linear, REAL, FAKE, generator(), weight=3.0)
+@pytest.mark.parametrize("penalty", [PENALTIES["r1"], PENALTIES["r2"]])
+def test_squared_gradients_of_a_linear_discriminator(penalty: Penalty) -> None:
+    value = drawn(penalty, linear, REAL, FAKE, weight=3.0)
     assert torch.isclose(value, 1.5 * W.square().sum())
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, float(W.norm())])
 @pytest.mark.parametrize("penalty", SLOPE_ERRORS)
-def test_slope_errors_of_a_linear_discriminator(
-    penalty: Callable[..., Tensor], target: float
-) -> None:
+def test_slope_errors_of_a_linear_discriminator(penalty: Penalty, target: float) -> None:
     """Zero where the slope is the target."""
-    value = penalty(linear, REAL, FAKE, generator(), weight=3.0, target=target)
+    value = drawn(penalty, linear, REAL, FAKE, weight=3.0, target=target)
     assert torch.isclose(value, 3 * (W.norm() - target) ** 2, atol=1e-20)
 
 
 def test_r1_reads_the_real_side_and_r2_the_fake_one() -> None:
     real, fake = REAL.square().sum(1).mean(), FAKE.square().sum(1).mean()
-    assert torch.isclose(r1(half_square, REAL, FAKE, generator(), weight=2.0), real)
-    assert torch.isclose(r2(half_square, REAL, FAKE, generator(), weight=2.0), fake)
+    assert torch.isclose(r1(by_autograd(half_square), REAL, FAKE, weight=2.0), real)
+    assert torch.isclose(r2(by_autograd(half_square), REAL, FAKE, weight=2.0), fake)
 
 
-def places(penalty: Callable[..., Tensor], real: Tensor, fake: Tensor, **knobs: float) -> Tensor:
+def places(penalty: Penalty, real: Tensor, fake: Tensor, **knobs: float) -> Tensor:
     """Where a penalty looks at the discriminator's slope."""
     seen: list[Tensor] = []
 
@@ -134,13 +146,13 @@ def places(penalty: Callable[..., Tensor], real: Tensor, fake: Tensor, **knobs: 
         seen.append(x.detach())
         return half_square(x)
 
-    penalty(discriminator, real, fake, generator(), weight=1.0, **knobs)
+    drawn(penalty, discriminator, real, fake, weight=1.0, **knobs)
     return torch.cat(seen)
 
 
 def test_the_gradient_penalty_looks_between_real_and_fake() -> None:
     real, fake = normal(500, 1, 4, 4, seed=1), normal(500, 1, 4, 4, seed=2)
-    share = ((places(gradient_penalty, real, fake) - fake) / (real - fake)).flatten(1)
+    share = ((places(PENALTIES["gradient_penalty"], real, fake) - fake) / (real - fake)).flatten(1)
     assert torch.allclose(share, share[:, :1].expand_as(share), atol=1e-6)
     assert 0 <= share.min() < 0.05
     assert 0.95 < share.max() <= 1
@@ -149,10 +161,10 @@ def test_the_gradient_penalty_looks_between_real_and_fake() -> None:
 
 def test_dragan_looks_around_the_real_data() -> None:
     real, fake = 3 * normal(500, 1, 4, 4, seed=1) + 7, normal(500, 1, 4, 4, seed=2)
-    moved = places(dragan, real, fake, noise=0.2) - real
+    moved = places(PENALTIES["dragan"], real, fake, noise=0.2) - real
     assert moved.std().item() == pytest.approx(0.2 * float(real.std()), rel=0.05)
     assert moved.mean().item() == pytest.approx(0, abs=0.05)
-    assert torch.equal(places(dragan, real, fake, noise=0.0), real)
+    assert torch.equal(places(PENALTIES["dragan"], real, fake, noise=0.0), real)
 
 
 def test_weight_penalties() -> None:
@@ -184,3 +196,24 @@ def test_activation_penalties_add_up_over_layers() -> None:
 def test_who_is_penalised(name: str, args: dict[str, str], players: set[str]) -> None:
     found = {p for p in ("generator", "discriminator") if applies_to(PENALTIES[name], args, p)}
     assert found == players
+
+
+@pytest.mark.parametrize("name", DISCRIMINATOR)
+def test_either_gradient_in_the_samples_gives_the_same_penalty(name: str) -> None:
+    found = []
+    for differentiable in (by_autograd, by_transform):
+        weights = (HIDDEN.clone().requires_grad_(), OUT.clone().requires_grad_())
+        network = small_discriminator(*weights)
+        value = drawn(PENALTIES[name], network, REAL, FAKE, differentiable, weight=2.0)
+        found.append((value, *torch.autograd.grad(value, weights)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_lazy_penalty_is_as_many_times_as_heavy(every: int) -> None:
+    penalty = bound_penalty(PENALTIES["gradient_penalty"], weight=0.5, target=0.3, every=every)
+    draws = penalty.draw(REAL, FAKE, generator())
+    found = penalty(by_autograd(half_square), REAL, FAKE, *draws)
+    once = drawn(PENALTIES["gradient_penalty"], half_square, REAL, FAKE, weight=0.5, target=0.3)
+    torch.testing.assert_close(found, every * once)
+    assert [step for step in range(7) if penalty.is_due(step)] == list(range(0, 7, every))

@@ -13,8 +13,8 @@ from conftest import trial_tree
 from gan_tune.config import Incompatibility, TrialConfig
 from gan_tune.errors import ConfigError, SpaceError
 from gan_tune.gan.estimators import OBSTACLES
-from gan_tune.gan.game import PLAYERS
 from gan_tune.gan.networks.layers import ACTIVATIONS
+from gan_tune.gan.players import PLAYERS
 from gan_tune.metrics import METRICS, NO_OBJECTIVES
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.parts.incompatibilities import INCOMPATIBILITIES

@@ -32,7 +32,7 @@ from gan_tune.gan.randomness import seeded
 from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
-from gan_tune.gan.training import Report, Training, train
+from gan_tune.gan.training import Report, build_training, train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
 from gan_tune.model.export import best_generator, draw
@@ -392,7 +392,7 @@ def test_a_networks_own_noise_is_not_that_of_its_input() -> None:
     network = {"name": "user_networks:NoisyNormal"}
     config = trial_config(generator=network, ema=0.9, steps=2, evaluations=1)
     dataset = dataset_of(config.data)
-    training = Training(config, dataset, build_judge(dataset, "selection"))
+    training = build_training(config, dataset, build_judge(dataset, "selection"))
     variances = []
     forward = nn.BatchNorm1d.forward
 
@@ -406,7 +406,7 @@ def test_a_networks_own_noise_is_not_that_of_its_input() -> None:
         training.next_report()
     assert len(variances) > STATISTICS_BATCHES
     assert variances == pytest.approx([2.0] * len(variances), rel=0.4)  # 4 if noise equals z
-    average = training.game.judged()
+    average = training.game.evaluation.generator()
     assert isinstance(average, NoisyNormal)
     assert float(average.norm.running_var.mean()) == pytest.approx(2.0, rel=0.05)  # type: ignore[union-attr]
 

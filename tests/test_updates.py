@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import trial_config
 
-from gan_tune.gan.game import Game
+from gan_tune.gan.building import build_game
 from gan_tune.gan.penalties import PENALTIES, Penalty
 from gan_tune.gan.updates import UPDATES
 from gan_tune.parts.catalogue import dataset_of
@@ -82,7 +82,7 @@ def test_a_lazy_penalty_is_due_at_each_kth_step_kept(
         penalties=[{"name": "r1", "weight": 0.5, "every": every}],
     )
     monkeypatch.setitem(PENALTIES, "r1", Penalty(counted, of="discriminator"))
-    game = Game(config, dataset_of(config.data), torch.device("cpu"))
+    game = build_game(config, dataset_of(config.data), torch.device("cpu"))
     kept = 0
     for step in range(7):
         weights.clear()

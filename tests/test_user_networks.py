@@ -14,7 +14,7 @@ from conftest import trial_config, trial_tree
 
 from gan_tune.config import TrialConfig
 from gan_tune.errors import ConfigError, SpaceError
-from gan_tune.gan.training import Training
+from gan_tune.gan.training import build_training
 from gan_tune.metrics import build_judge
 from gan_tune.model.export import best_generator
 from gan_tune.parts.catalogue import catalogue, dataset_of
@@ -45,11 +45,11 @@ def faults(**changes: Any) -> str:
 def test_what_was_judged_is_what_is_exported(name: str) -> None:
     config = trial_config(generator=of(name), steps=8, evaluations=1)
     dataset = dataset_of(config.data)
-    training = Training(config, dataset, build_judge(dataset, "selection"))
+    training = build_training(config, dataset, build_judge(dataset, "selection"))
     exported = best_generator(config, dataset, training.next_report().checkpoint())
     z = torch.randn(7, 5)
     with torch.no_grad():
-        live = training.game.networks["generator"].eval()(z)
+        live = training.game.networks.generator.eval()(z)
         torch.testing.assert_close(exported(z), live)
     torch.export.export(exported, (z,))
 

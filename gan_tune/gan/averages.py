@@ -8,7 +8,16 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["follow", "statistics_batches", "take_batch_statistics"]
+from gan_tune.gan.tensor_lists import blended
+
+__all__ = [
+    "Lookahead",
+    "MovingAverage",
+    "decay",
+    "follow",
+    "statistics_batches",
+    "take_batch_statistics",
+]
 
 STATISTICS_BATCHES = 4
 """Evaluation batches of which statistics are taken: with one, the Fréchet distance of `mlp` changes
@@ -18,19 +27,63 @@ STATISTICS_VALUES = 2**26
 places to take statistics of, and take long."""
 
 
-@torch.no_grad()
-def follow(
-    average: Sequence[Tensor], weights: Sequence[Tensor], *, step: int, ema: float, reach: float
-) -> None:
-    """One step of the average, in place: average ← d · average + (1 − d) · weights.
+def decay(step: int, *, ema: float, reach: float) -> float:
+    """d of average ← d · average + (1 − d) · weights, after ``step`` steps.
 
     d is ``ema``, but so small that the average reaches back over at most the share ``reach`` of the
     steps. At that limit weights count by a power of their step, so that early ones are forgotten
     (Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models").
     """
     steps = reach * (1 + step)
-    decay = min(ema, steps / (1 + steps))
-    torch._foreach_lerp_(list(average), list(weights), 1 - decay)
+    return min(ema, steps / (1 + steps))
+
+
+@torch.no_grad()
+def follow(average: Sequence[Tensor], weights: Sequence[Tensor], *, share: float) -> None:
+    """Move an average towards the weights, in place, by a ``share`` of the way."""
+    torch._foreach_copy_(list(average), blended(average, weights, share))
+
+
+class MovingAverage:
+    """An average of a network's weights that follows them step by step, with :func:`decay`."""
+
+    def __init__(self, average: nn.Module, network: nn.Module, *, ema: float, reach: float) -> None:
+        self.average, self.weights = list(average.parameters()), list(network.parameters())
+        self.ema, self.reach = ema, reach
+
+    def follow(self, step: int) -> None:
+        """Follow the weights after so many steps."""
+        share = 1 - decay(step, ema=self.ema, reach=self.reach)
+        follow(self.average, self.weights, share=share)
+
+
+class Lookahead:
+    """Slow weights that follow the fast ones, which are pulled back to them every few steps.
+
+    slow ← slow + α (fast − slow), fast ← slow, with both players' weights (Chavdarova et al. 2021,
+    "Taming GANs with lookahead-minmax").
+
+    Attributes:
+        slow: the slow weights, in the order of the fast ones.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], *, every: int, alpha: float) -> None:
+        self.every, self.alpha = every, alpha
+        self.begin(weights)
+
+    def begin(self, weights: Sequence[Tensor]) -> None:
+        """Let the slow weights be these."""
+        self.slow = [w.detach().clone() for w in weights]
+
+    def is_due(self, step: int) -> bool:
+        """Whether the weights are pulled back after so many steps."""
+        return step % self.every == 0
+
+    @torch.no_grad()
+    def pull_back(self, weights: Sequence[Tensor]) -> None:
+        """Let the slow weights follow, and the fast ones go on from there."""
+        self.slow = blended(self.slow, weights, self.alpha)
+        torch._foreach_copy_(list(weights), self.slow)
 
 
 def statistics_batches(shape: Sequence[int], batch: int) -> int:

@@ -2,7 +2,8 @@
 
 Each is a pure function of a list of gradients (any shapes), of the parameters they belong to, and
 of the dimension of each along which the outputs of its layer lie (:func:`output_dimensions`), all
-in the same order, that returns the new list. The knobs may be tensors.
+in the same order, that returns the new list. The knobs may be tensors, and all of it lanes of
+:func:`torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+
+from gan_tune.gan.tensor_lists import norms, scaled
 
 __all__ = [
     "GRADIENT_CLIPS",
@@ -34,7 +37,7 @@ VANISHING = 1e-12
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm over all gradients together, a scalar."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+    norm: Tensor = torch.linalg.vector_norm(norms(gradients))
     return norm
 
 
@@ -44,8 +47,8 @@ def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     Read off the norm of each tensor, a fraction of the cost of comparing all components; what
     changes none of them within the rounding of their type counts as no change.
     """
-    norms, ruled = (torch.stack(torch._foreach_norm(list(g))) for g in (before, after))
-    return (norms != ruled).any().to(norms.dtype)
+    given, ruled = norms(before), norms(after)
+    return (given != ruled).any().to(given.dtype)
 
 
 def output_dimensions(network: nn.Module) -> list[int]:
@@ -79,7 +82,7 @@ def clip_by_norm(
 ) -> list[Tensor]:
     """g · min(1, max_norm / ‖g‖), ‖g‖ over all gradients together (Pascanu et al. 2013)."""
     scale = (max_norm / (total_norm(gradients) + VANISHING)).clamp(max=1.0)
-    return list(torch._foreach_mul(list(gradients), scale))
+    return scaled(gradients, scale)
 
 
 def clip_by_value(
@@ -134,7 +137,7 @@ def normalise(
     Short gradients are lengthened too, so it answers vanishing as well as exploding ones.
     """
     factor = scale / total_norm(gradients).clamp(min=VANISHING)
-    return list(torch._foreach_mul(list(gradients), factor))
+    return scaled(gradients, factor)
 
 
 GRADIENT_CLIPS: dict[str, Callable[..., list[Tensor]]] = {

@@ -1,29 +1,35 @@
 """Penalties added to a player's objective: pure functions, combined freely with any loss.
 
-Three kinds: a *discriminator penalty* sees D as a function and a batch of each side, a *weight
-penalty* a network's parameters, an *activation penalty* the generator's hidden activations. The
-weight, the target and the noise may be tensors, so that trials can be stacked.
+Three kinds: a *discriminator penalty* sees D as a function with its gradient, a batch of each side
+and what was drawn for it; a *weight penalty* a network's parameters; an *activation penalty* the
+generator's hidden activations. The weight, the target and the noise may be tensors, and all of it
+lanes of :func:`torch.func.vmap`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from gan_tune.gan.input_gradients import Discriminator, Network
 from gan_tune.gan.sparsity import Target, activity_divergence, mean_magnitude
 
 __all__ = [
     "EVERY",
     "PENALTIES",
+    "BoundPenalty",
+    "Draws",
     "Penalty",
     "activation_kl",
     "activation_l1",
     "applies_to",
+    "bound_penalty",
     "dragan",
     "gradient_penalty",
     "l1",
@@ -39,115 +45,137 @@ that, so the functions below know nothing of it."""
 
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Size = Annotated[float, Field(ge=0, le=1e30)]
-Network = Literal["both", "generator", "discriminator"]
-Discriminator = Callable[[Tensor], Tensor]
+Whose = Literal["both", "generator", "discriminator"]
+Draws = tuple[Tensor, ...]
+
+
+def draw_nothing(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
+    """Of a penalty that needs no random numbers."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty and what it is a function of.
+    """A penalty, what it is a function of, and what is drawn for it.
 
-    - "discriminator": ``function(discriminator, real, fake, random, *, weight, ...)`` with batches
-      real and fake [batch, *shape] and a generator of randomness on their device.
-    - "weights": ``function(parameters, *, weight, network)``.
-    - "activations": ``function(activations, *, weight, ...)`` with one tensor
-      [batch, units, ...] for each hidden layer of the generator.
+    - "discriminator": ``function(discriminator, real, fake, *draws, weight=...)`` with batches real
+      and fake [batch, *shape].
+    - "weights": ``function(parameters, weight=..., network=...)``.
+    - "activations": ``function(activations, weight=...)`` with one tensor [batch, units, ...] for
+      each hidden layer of the generator.
 
-    All return a scalar.
+    All return a scalar. ``draw(real, fake, random)`` gives the ``draws`` of a discriminator
+    penalty, by a generator of randomness on the samples' device.
     """
 
     function: Callable[..., Tensor]
     of: Literal["discriminator", "weights", "activations"]
+    draw: Callable[[Tensor, Tensor, torch.Generator], Draws] = draw_nothing
 
 
-def _gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """∇D(x) [batch, coordinates] for a batch x [batch, ...], differentiable in D's parameters."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
-    return gradient.flatten(1)
+@dataclass(frozen=True)
+class BoundPenalty:
+    """A penalty with its knobs, computed at each ``every``-th step of D and so many times as heavy.
+
+    It is called with what the penalty is ``of``, and with the draws.
+    """
+
+    function: Callable[..., Tensor]
+    of: str
+    draw: Callable[[Tensor, Tensor, torch.Generator], Draws] = draw_nothing
+    every: int = 1
+
+    def __call__(self, *seen: Any) -> Tensor:
+        return self.function(*seen)
+
+    def is_due(self, d_step: int) -> bool:
+        """Whether it is computed after so many steps of the discriminator."""
+        return d_step % self.every == 0
 
 
-def _squared_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
+def bound_penalty(
+    penalty: Penalty, *, weight: Weight, every: int = 1, **knobs: Any
+) -> BoundPenalty:
+    """A penalty with its knobs; ``weight`` is that of the same penalty computed at each step."""
+    function = partial(penalty.function, weight=weight * every, **knobs)
+    return BoundPenalty(function, penalty.of, penalty.draw, every)
+
+
+def _squared_gradient(gradient: Network, x: Tensor) -> Tensor:
     """E‖∇D(x)‖² over a batch x [batch, ...]."""
-    return _gradient(discriminator, x).square().sum(1).mean()
+    return gradient(x).flatten(1).square().sum(1).mean()
 
 
-def _slope_error(discriminator: Discriminator, x: Tensor, target: float | Tensor) -> Tensor:
+def _slope_error(gradient: Network, x: Tensor, target: float | Tensor) -> Tensor:
     """E(‖∇D(x)‖ − target)² over a batch x [batch, ...]."""
     # vector_norm, unlike the root of a sum, has a finite derivative (0) where D is flat.
-    slope: Tensor = torch.linalg.vector_norm(_gradient(discriminator, x), dim=1)
+    slope: Tensor = torch.linalg.vector_norm(gradient(x).flatten(1), dim=1)
     return (slope - target).square().mean()
 
 
-def r1(
-    discriminator: Discriminator,
-    real: Tensor,
-    fake: Tensor,
-    random: torch.Generator,
-    *,
-    weight: Weight,
-) -> Tensor:
+def r1(discriminator: Discriminator, real: Tensor, fake: Tensor, *, weight: Weight) -> Tensor:
     """(γ/2) E‖∇D(x)‖² on real data (Mescheder et al. 2018, equation 9); ``weight`` is γ ≥ 0."""
-    return 0.5 * weight * _squared_gradient(discriminator, real)
+    return 0.5 * weight * _squared_gradient(discriminator.gradient, real)
 
 
-def r2(
-    discriminator: Discriminator,
-    real: Tensor,
-    fake: Tensor,
-    random: torch.Generator,
-    *,
-    weight: Weight,
-) -> Tensor:
+def r2(discriminator: Discriminator, real: Tensor, fake: Tensor, *, weight: Weight) -> Tensor:
     """(γ/2) E‖∇D(G(z))‖² on generated data (Mescheder et al. 2018); ``weight`` is γ ≥ 0."""
-    return 0.5 * weight * _squared_gradient(discriminator, fake)
+    return 0.5 * weight * _squared_gradient(discriminator.gradient, fake)
+
+
+def draw_shares(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
+    """Of each pair the share of the real sample, uniform in [0, 1): [batch, 1, ...]."""
+    shape = (len(real), *[1] * (real.ndim - 1))
+    return (torch.rand(shape, generator=random, device=real.device, dtype=real.dtype),)
 
 
 def gradient_penalty(
     discriminator: Discriminator,
     real: Tensor,
     fake: Tensor,
-    random: torch.Generator,
+    share: Tensor,
     *,
     weight: Weight,
     target: Size = 1.0,
 ) -> Tensor:
-    """λ E(‖∇D(x̂)‖ − target)², x̂ uniform between x and G(z) (Gulrajani et al. 2017, equation 3).
+    """λ E(‖∇D(x̂)‖ − target)², x̂ between x and G(z) (Gulrajani et al. 2017, equation 3).
 
-    ``weight`` is λ, 10 in the paper; ``target`` 0 gives the zero-centred variant.
+    ``share`` [batch, 1, ...] is that of x, uniform in [0, 1). ``weight`` is λ, 10 in the paper;
+    ``target`` 0 gives the zero-centred variant.
     """
-    share = torch.rand(
-        len(real), *[1] * (real.ndim - 1), generator=random, device=real.device, dtype=real.dtype
-    )
-    return weight * _slope_error(discriminator, torch.lerp(fake, real, share), target)
+    return weight * _slope_error(discriminator.gradient, torch.lerp(fake, real, share), target)
+
+
+def draw_noise(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
+    """Standard normal, of the shape of the real samples."""
+    return (torch.randn(real.shape, generator=random, device=real.device, dtype=real.dtype),)
 
 
 def dragan(
     discriminator: Discriminator,
     real: Tensor,
     fake: Tensor,
-    random: torch.Generator,
+    delta: Tensor,
     *,
     weight: Weight,
     target: Size = 1.0,
     noise: Size = 0.5,
 ) -> Tensor:
-    """λ E(‖∇D(x + δ)‖ − target)², δ ~ N(0, (noise · s)²), s the batch's deviation over all values.
+    """λ E(‖∇D(x + noise · s · δ)‖ − target)², s the batch's deviation over all values.
 
-    (Kodali et al. 2017, equation 4, with c relative to the data as in the authors' code, whose
-    noise is uniform.) ``weight`` is λ, 10 in the paper.
+    ``delta`` is δ ~ N(0, 1), of the shape of x. (Kodali et al. 2017, equation 4, with c relative to
+    the data as in the authors' code, whose noise is uniform.) ``weight`` is λ, 10 in the paper.
     """
-    delta = torch.randn(real.shape, generator=random, device=real.device, dtype=real.dtype)
     perturbed = real + noise * real.std(correction=0) * delta
-    return weight * _slope_error(discriminator, perturbed, target)
+    return weight * _slope_error(discriminator.gradient, perturbed, target)
 
 
-def l1(parameters: Iterable[Tensor], *, weight: Weight, network: Network = "both") -> Tensor:
+def l1(parameters: Iterable[Tensor], *, weight: Weight, network: Whose = "both") -> Tensor:
     """weight · Σ|w| over all parameters of a network; ``network`` says whose."""
     return weight * torch.stack([p.abs().sum() for p in parameters]).sum()
 
 
-def l2(parameters: Iterable[Tensor], *, weight: Weight, network: Network = "both") -> Tensor:
+def l2(parameters: Iterable[Tensor], *, weight: Weight, network: Whose = "both") -> Tensor:
     """(weight/2) · Σw² over all parameters of a network; ``network`` says whose."""
     return 0.5 * weight * torch.stack([p.square().sum() for p in parameters]).sum()
 
@@ -174,14 +202,14 @@ PENALTIES: dict[str, Penalty] = {
     "l2": Penalty(l2, of="weights"),
     "r1": Penalty(r1, of="discriminator"),
     "r2": Penalty(r2, of="discriminator"),
-    "gradient_penalty": Penalty(gradient_penalty, of="discriminator"),
-    "dragan": Penalty(dragan, of="discriminator"),
+    "gradient_penalty": Penalty(gradient_penalty, of="discriminator", draw=draw_shares),
+    "dragan": Penalty(dragan, of="discriminator", draw=draw_noise),
     "activation_l1": Penalty(activation_l1, of="activations"),
     "activation_kl": Penalty(activation_kl, of="activations"),
 }
 
 
-def applies_to(penalty: Penalty, args: dict[str, Any], player: str) -> bool:
+def applies_to(penalty: Penalty, args: Mapping[str, Any], player: str) -> bool:
     """Whether a penalty with these arguments enters the objective of ``player``."""
     if penalty.of == "weights":
         return args.get("network", "both") in ("both", player)

@@ -15,7 +15,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.training import Judge, Report, Training
+from gan_tune.gan.training import Judge, Report, Training, build_training
 
 __all__ = ["Phase", "replay"]
 
@@ -46,7 +46,7 @@ def replay(
     """
     saved = None if resume_from is None else checkpoint.read(resume_from)
     place = 0 if saved is None else _phase_of(saved, phases)
-    training = Training(phases[place].config, dataset, judge, device=device)
+    training = build_training(phases[place].config, dataset, judge, device=device)
     if saved is not None:
         training.load(saved)
     return _reports(training, phases[place:], dataset, judge, device)
@@ -69,6 +69,6 @@ def _reports(
         if training.outcome is not None:
             return
         state = checkpoint.read(training.state())
-        training = Training(following.config, dataset, judge, device=device)
+        training = build_training(following.config, dataset, judge, device=device)
         training.inherit(state)
     yield from training.reports()

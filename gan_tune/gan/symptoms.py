@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "oscillating",
     "symptoms",
     "vanishing",
+    "vitals_of",
 ]
 
 VANISHING = 1e-2
@@ -72,6 +73,30 @@ class Vitals(NamedTuple):
     high_quality_share: float | None = None
     density: float | None = None
     coverage: float | None = None
+
+
+def vitals_of(
+    scalars: Mapping[str, float], value: float, noise: float, *, modes: int | None
+) -> Vitals:
+    """The vitals of a report with these scalars; ``modes`` are those of a mixture, if it is one."""
+    if modes is None:
+        spread = {name: scalars[name] for name in ("density", "coverage")}
+    else:
+        spread = {
+            "modes_missed": modes - scalars["modes_covered"],
+            "high_quality_share": scalars["high_quality_share"],
+        }
+    return Vitals(
+        scalars["generator_gradient_norm"],
+        scalars["generator_gradient_norm_max"],
+        scalars.get("discriminator_gradient_norm"),
+        scalars.get("discriminator_gradient_norm_max"),
+        scalars.get("discriminator_accuracy_real"),
+        scalars.get("discriminator_accuracy_fake"),
+        value,
+        noise,
+        **spread,
+    )
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:

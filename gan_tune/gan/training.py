@@ -7,36 +7,34 @@ run resumed from a checkpoint equals one that ran through.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from gan_tune.config import TrialConfig
-from gan_tune.data.dataset import Dataset, Mixture
+from gan_tune.config import CollapseRule, DivergenceRule, Objective, TrialConfig
+from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.game import PLAYERS, Game
-from gan_tune.gan.randomness import seeded, seeded_globals
-from gan_tune.gan.symptoms import Vitals, symptoms
-from gan_tune.metrics.models import Cost, Models
+from gan_tune.gan.building import build_game
+from gan_tune.gan.game import Game
+from gan_tune.gan.kernels import kernels
+from gan_tune.gan.progress import Outcome, Progress, is_sound
+from gan_tune.gan.randomness import global_generators, seeded_globals
+from gan_tune.gan.state import load_game, scalars_of, tensors_of
+from gan_tune.gan.symptoms import symptoms, vitals_of
+from gan_tune.metrics.models import Models
 from gan_tune.samples import pictures
 from gan_tune.words.wording import first_line
 
-__all__ = ["Judge", "Report", "Training", "train"]
-
-Outcome = Literal["completed", "diverged", "collapsed"]
+__all__ = ["Judge", "Outcome", "Report", "Training", "build_training", "train"]
 
 CHECK_EVERY = 50
 """Steps between two looks for divergence: each look waits for the device once."""
-COST_BATCH = 2
-EVALUATION_BATCH = 2_000
 GRID_SAMPLES = 64
 
 
@@ -121,7 +119,7 @@ def train(
         CheckpointError: ``resume_from`` is incomplete or of another config, or ``inherit_from``
             is incomplete or of other networks.
     """
-    training = Training(config, dataset, judge, device=device)
+    training = build_training(config, dataset, judge, device=device)
     if resume_from is not None:
         training.load(checkpoint.read(resume_from))
     elif inherit_from is not None:
@@ -129,26 +127,65 @@ def train(
     return training.reports()
 
 
+def build_training(
+    config: TrialConfig, dataset: Dataset, judge: Judge, *, device: str = "cpu"
+) -> Training:
+    """The training of a trial before its first step."""
+    return Training(
+        build_game(config, dataset, torch.device(device)),
+        dataset,
+        judge,
+        report_steps=config.report_steps,
+        objective=config.objective,
+        collapse=config.collapse,
+        divergence=config.divergence,
+        patience=config.patience,
+        seed=config.seed,
+        deterministic=config.deterministic,
+        matmul_precision=config.matmul_precision,
+        config_digest=config.digest(),
+    )
+
+
 class Training:
-    """A game, judged at each report. Most callers want :func:`train`."""
+    """A game, judged at each of ``report_steps``. Most callers want :func:`train`.
+
+    ``seed`` is that of the noise which a user's generator may draw in evaluation; the checkpoints
+    bear ``config_digest``.
+    """
 
     def __init__(
-        self, config: TrialConfig, dataset: Dataset, judge: Judge, *, device: str = "cpu"
+        self,
+        game: Game,
+        dataset: Dataset,
+        judge: Judge,
+        *,
+        report_steps: Sequence[int],
+        objective: Objective,
+        collapse: CollapseRule,
+        divergence: DivergenceRule,
+        patience: int,
+        seed: int,
+        deterministic: bool,
+        matmul_precision: str,
+        config_digest: str,
     ) -> None:
-        self.config, self.dataset, self.judge = config, dataset, judge
-        self.game = Game(config, dataset, torch.device(device))
-        self.outcome: Outcome | None = None
-        self.best: float | None = None
-        self.best_step = 0
+        self.game, self.dataset, self.judge = game, dataset, judge
+        self.report_steps, self.divergence = report_steps, divergence
+        self.progress = Progress(objective, collapse, steps=report_steps[-1], patience=patience)
+        self.seed, self.config_digest = seed, config_digest
+        self.deterministic, self.matmul_precision = deterministic, matmul_precision
         self._best_weights: dict[str, Tensor] = {}
-        self._reports_since_best = 0
-        self._reports_without_variety = 0
-        self._history: list[Vitals] = []
 
     @property
     def step(self) -> int:
         """Generator steps done so far."""
         return self.game.step
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the trial ended, None while it goes on."""
+        return self.progress.outcome
 
     def reports(self) -> Iterator[Report]:
         """The reports still ahead, the last one with its outcome."""
@@ -158,133 +195,76 @@ class Training:
     def next_report(self) -> Report:
         """Train up to the next report, or to divergence, and judge the generator."""
         started = time.perf_counter()
-        target = next(s for s in self.config.report_steps if s > self.step)
-        self.game.begin_window()
-        precision = self.config.matmul_precision
-        with self.game.own_kernels(precision), self.game.own_random_state():
-            sound = self._train_to(target)
+        sound = self._train_to(next(s for s in self.report_steps if s > self.step))
         trained = time.perf_counter()
-        # A user's generator may draw noise of its own, in evaluation too.
-        own_noise = seeded_globals(self.config.seed, "noise in evaluation", self.game.device)
-        with self.game.own_kernels(), own_noise:
-            samples = self.sample(self.judge.count, "evaluation")
-            metrics = dict(self.judge(samples, models=self._models()))
-            grid = self._grid(samples)
-        scalars = metrics | {name: float(f) for name, f in self.game.figures.items()}
-        scalars |= self.game.means()
-        value: float | None = metrics[self.config.objective.metric]
-        noise = self.judge.noise[self.config.objective.metric]
-        self._history.append(_vitals(scalars, value, noise, self.dataset.mixture))
-        if not (sound and value is not None and math.isfinite(value)):
-            value, self.outcome = None, "diverged"
-        improved = value is not None and self._keep_if_best(value)
-        if self.outcome is None:
-            self.outcome = self._verdict(metrics)
+        metrics, grid = self._judged()
+        figures = {name: float(figure) for name, figure in self.game.figures.latest.items()}
+        scalars = metrics | figures | self.game.figures.means()
+        value = metrics[self.progress.objective.metric]
+        improved = self._noted(scalars, value, metrics["variety"], sound=sound)
         return Report(
             step=self.step,
             scalars=scalars,
-            value=value,
-            best=self.best,
+            value=None if self.outcome == "diverged" else value,
+            best=self.progress.best,
             improved=improved,
             outcome=self.outcome,
-            symptoms=symptoms(self._history),
+            symptoms=symptoms(self.progress.history),
             grid=grid,
             training_seconds=trained - started,
             evaluation_seconds=time.perf_counter() - trained,
             _state=self.state,
         )
 
-    def _grid(self, samples: Tensor) -> Tensor:
-        if self.dataset.kind == "points":
-            return pictures.scatter(samples, self.dataset, side=pictures.SMALL_CANVAS)
-        return pictures.grid(self.sample(GRID_SAMPLES, "grid"), cell=pictures.SMALL_CELL)
-
     def _train_to(self, target: int) -> bool:
         """Whether training stayed sound up to ``target``; if not, it ended early."""
-        while self.step < target:
-            for _ in range(min(CHECK_EVERY, target - self.step)):
-                self.game.train_step()
-            if not self._sound():
-                return False
+        game, precision = self.game, self.matmul_precision
+        game.figures.begin()
+        own_kernels = kernels(deterministic=self.deterministic, matmul_precision=precision)
+        with own_kernels, global_generators(game.global_random, game.batches.device):
+            while self.step < target:
+                for _ in range(min(CHECK_EVERY, target - self.step)):
+                    game.train_step()
+                if not is_sound(game.figures, self.divergence):
+                    return False
         return True
 
-    def _sound(self) -> bool:
-        values = torch.stack([figure.double() for figure in self.game.figures.values()])
-        if not bool(torch.isfinite(values).all()):
-            return False
-        # Of all steps since the last report: a spike between two looks counts.
-        rule = self.config.divergence
-        limits = {f"{player}_gradient_norm_max": rule.max_gradient_norm for player in PLAYERS}
-        limits["discriminator_logit_max"] = rule.max_logit
-        return all(float(peak) <= limits[name] for name, peak in self.game.peaks.items())
+    def _judged(self) -> tuple[dict[str, float], Tensor]:
+        """Metrics of the generator as it is, and a picture of its samples."""
+        evaluation = self.game.evaluation
+        # A user's generator may draw noise of its own, in evaluation too.
+        own_noise = seeded_globals(self.seed, "noise in evaluation", evaluation.device)
+        with kernels(deterministic=self.deterministic), own_noise:
+            samples = evaluation.sample(self.judge.count, "evaluation")
+            metrics = dict(self.judge(samples, models=evaluation.models()))
+            if self.dataset.kind == "points":
+                grid = pictures.scatter(samples, self.dataset, side=pictures.SMALL_CANVAS)
+            else:
+                drawn = evaluation.sample(GRID_SAMPLES, "grid")
+                grid = pictures.grid(drawn, cell=pictures.SMALL_CELL)
+        return metrics, grid
 
-    def _keep_if_best(self, value: float) -> bool:
-        objective = self.config.objective
-        improved = self.best is None or objective.better(value, self.best)
+    def _noted(
+        self, scalars: Mapping[str, float], value: float, variety: float, *, sound: bool
+    ) -> bool:
+        """Whether a report's value is the new best; then its weights are kept."""
+        modes = len(self.dataset.mixture.modes) if self.dataset.mixture else None
+        noise = self.judge.noise[self.progress.objective.metric]
+        vitals = vitals_of(scalars, value, noise, modes=modes)
+        improved = self.progress.note(self.step, value, vitals=vitals, variety=variety, sound=sound)
         if improved:
-            self.best, self.best_step, self._reports_since_best = value, self.step, 0
-            self._best_weights = {
-                name: tensor.clone() for name, tensor in self.game.judged().state_dict().items()
-            }
-        else:
-            self._reports_since_best += 1
+            judged = self.game.evaluation.generator().state_dict()
+            self._best_weights = {key: tensor.clone() for key, tensor in judged.items()}
         return improved
-
-    def _verdict(self, metrics: Mapping[str, float]) -> Outcome | None:
-        config = self.config
-        poor = metrics["variety"] < config.collapse.variety
-        late = self.step >= config.collapse.after * config.steps
-        self._reports_without_variety = self._reports_without_variety + 1 if poor and late else 0
-        if self._reports_without_variety >= config.collapse.reports:
-            return "collapsed"
-        if self.step >= config.steps:
-            return "completed"
-        if config.patience and self._reports_since_best >= config.patience:
-            return "completed"
-        return None
-
-    @torch.no_grad()
-    def sample(self, count: int, purpose: str) -> Tensor:
-        """``count`` samples in data space, from noise fixed by the trial's seed and ``purpose``."""
-        game = self.game
-        random = seeded(self.config.seed, purpose, game.device)
-        z = torch.randn(count, game.latent, generator=random, device=game.device)
-        network = game.judged().eval()
-        samples = torch.cat(
-            [game.scaling.undo(network(part)) for part in z.split(EVALUATION_BATCH)]
-        )
-        network.train()
-        return samples
-
-    def _models(self) -> Models:
-        """What metrics of representations look at, as functions of samples in data space."""
-        game = self.game
-        features = getattr(game.discriminator, "features", None)
-        return Models(
-            discriminator_features=None if features is None else game.evaluated(features),
-            encode=None if game.encoder is None else game.evaluated(game.encode),
-            reconstruct=None if game.encoder is None else game.evaluated(game.reconstruct),
-            generator_cost=self._generator_cost,
-        )
-
-    @torch.no_grad()
-    def _generator_cost(self) -> Cost:
-        """Counted by PyTorch over a batch, since a network need not take single samples."""
-        generator = self.game.judged().eval()
-        latent = torch.zeros(COST_BATCH, self.game.latent, device=self.game.device)
-        with FlopCounterMode(display=False) as counter:
-            generator(latent)
-        generator.train()
-        parameters = sum(p.numel() for p in generator.parameters())
-        return Cost(float(parameters), counter.get_total_flops() / 2 / COST_BATCH)
 
     # ---------------------------------------------------------------- state
 
     def state(self) -> bytes:
         """Everything that training needs to go on as if it had never stopped."""
-        tensors = self.game.tensors()
+        tensors = tensors_of(self.game)
         tensors |= {f"best/{key}": tensor for key, tensor in self._best_weights.items()}
-        return checkpoint.pack(tensors, self._scalars(), self.config.digest())
+        scalars = scalars_of(self.game) | self.progress.scalars()
+        return checkpoint.pack(tensors, scalars, self.config_digest)
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Take up the state of a checkpoint.
@@ -292,16 +272,11 @@ class Training:
         Raises:
             CheckpointError: it was written by another config.
         """
-        saved.check(self.config.digest())
-        self.game.load(saved)
-        device = self.game.device
+        saved.check(self.config_digest)
+        load_game(self.game, saved)
+        device = self.game.batches.device
         self._best_weights = {k: v.to(device) for k, v in saved.under("best").items()}
-        scalars = saved.scalars
-        self.outcome = scalars["outcome"]
-        self.best, self.best_step = scalars["best"], scalars["best_step"]
-        self._reports_since_best = scalars["reports_since_best"]
-        self._reports_without_variety = scalars["reports_without_variety"]
-        self._history = [Vitals(*vitals) for vitals in scalars["history"]]
+        self.progress.load(saved.scalars)
 
     def inherit(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from another trial's state with this trial's settings.
@@ -314,42 +289,7 @@ class Training:
             CheckpointError: its networks are others.
         """
         try:
-            self.game.load(saved)
+            load_game(self.game, saved)
         except (KeyError, RuntimeError) as error:  # torch raises the latter for unlike shapes
             reason = first_line(error)
             raise CheckpointError(f"checkpoint: must be of the same networks: {reason}") from None
-
-    def _scalars(self) -> dict[str, Any]:
-        return self.game.scalars() | {
-            "outcome": self.outcome,
-            "best": self.best,
-            "best_step": self.best_step,
-            "reports_since_best": self._reports_since_best,
-            "reports_without_variety": self._reports_without_variety,
-            "history": self._history,
-        }
-
-
-def _vitals(
-    scalars: Mapping[str, float], value: float | None, noise: float, mixture: Mixture | None
-) -> Vitals:
-    return Vitals(
-        scalars["generator_gradient_norm"],
-        scalars["generator_gradient_norm_max"],
-        scalars.get("discriminator_gradient_norm"),
-        scalars.get("discriminator_gradient_norm_max"),
-        scalars.get("discriminator_accuracy_real"),
-        scalars.get("discriminator_accuracy_fake"),
-        math.nan if value is None else value,
-        noise,
-        **_spread(scalars, mixture),
-    )
-
-
-def _spread(scalars: Mapping[str, float], mixture: Mixture | None) -> dict[str, float]:
-    if mixture is None:
-        return {name: scalars[name] for name in ("density", "coverage")}
-    return {
-        "modes_missed": len(mixture.modes) - scalars["modes_covered"],
-        "high_quality_share": scalars["high_quality_share"],
-    }

@@ -7,15 +7,38 @@ Each is called with the game and how many discriminator steps are due, which may
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from gan_tune.gan.game import Game, Gradients, Player
+from gan_tune.gan.players import PlayerName
 
-__all__ = ["UPDATES", "alternating", "extragradient", "simultaneous"]
+__all__ = ["UPDATES", "Moves", "alternating", "extragradient", "simultaneous"]
+
+Batch = TypeVar("Batch")
+Slopes = TypeVar("Slopes")
 
 
-def alternating(game: Game, d_steps: int) -> None:
+class Moves(Protocol[Batch, Slopes]):
+    """What a game of two players lets them do; :class:`gan_tune.gan.game.Game` is one."""
+
+    def draw(self) -> Batch:
+        """A batch of each side."""
+        ...
+
+    def gradients(self, player: PlayerName, batch: Batch) -> Slopes:
+        """Of a player's objective, at the weights as they are."""
+        ...
+
+    def descend(self, player: PlayerName, gradients: Slopes) -> None:
+        """Move a player by its gradients."""
+        ...
+
+    def extrapolated(self) -> AbstractContextManager[None]:
+        """Come back to the present weights of both players when the block ends."""
+        ...
+
+
+def alternating(game: Moves[Batch, Slopes], d_steps: int) -> None:
     """The discriminator steps, then the generator answers the new one (Goodfellow et al. 2014).
 
     The generator's last batch serves both players.
@@ -28,13 +51,13 @@ def alternating(game: Game, d_steps: int) -> None:
     game.descend("generator", game.gradients("generator", batch))
 
 
-def simultaneous(game: Game, d_steps: int) -> None:
+def simultaneous(game: Moves[Batch, Slopes], d_steps: int) -> None:
     """Both gradients are taken at the same weights (Mescheder et al. 2017, section 2)."""
     _run_ahead(game, d_steps - 1)
     _descend_together(game, _both_gradients(game, also_discriminator=d_steps > 0))
 
 
-def extragradient(game: Game, d_steps: int) -> None:
+def extragradient(game: Moves[Batch, Slopes], d_steps: int) -> None:
     """Step ahead with both players, and step for good by the gradients found there.
 
     Gidel et al. 2019, algorithm 4: the optimizers' moments learn from both steps. The second
@@ -49,24 +72,26 @@ def extragradient(game: Game, d_steps: int) -> None:
     _descend_together(game, gradients)
 
 
-def _run_ahead(game: Game, d_steps: int) -> None:
+def _run_ahead(game: Moves[Batch, Slopes], d_steps: int) -> None:
     for _ in range(d_steps):
         game.descend("discriminator", game.gradients("discriminator", game.draw()))
 
 
-def _both_gradients(game: Game, *, also_discriminator: bool) -> dict[Player, Gradients]:
+def _both_gradients(
+    game: Moves[Batch, Slopes], *, also_discriminator: bool
+) -> dict[PlayerName, Slopes]:
     """Gradients at the present weights on one batch, the discriminator's first if it is due."""
     batch = game.draw()
-    players: tuple[Player, ...] = ("discriminator",) if also_discriminator else ()
+    players: tuple[PlayerName, ...] = ("discriminator",) if also_discriminator else ()
     return {player: game.gradients(player, batch) for player in (*players, "generator")}
 
 
-def _descend_together(game: Game, gradients: Mapping[Player, Gradients]) -> None:
+def _descend_together(game: Moves[Batch, Slopes], gradients: Mapping[PlayerName, Slopes]) -> None:
     for player, gradient in gradients.items():
         game.descend(player, gradient)
 
 
-UPDATES: dict[str, Callable[[Game, int], None]] = {
+UPDATES: dict[str, Callable[[Moves[Batch, Slopes], int], None]] = {
     "alternating": alternating,
     "simultaneous": simultaneous,
     "extragradient": extragradient,

@@ -6,7 +6,8 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.randomness import seeded_globals
 from gan_tune.model.archive import check_operators
 
-__all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw"]
+__all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw", "exported_best"]
 
 BATCH = 1_000
 """Samples that :func:`draw` makes in one forward pass."""
@@ -49,16 +50,38 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
     """
     state = checkpoint.read(saved)
     state.check(config.digest())
+    scaling = scaling_of(dataset, config.data.args["scale"])
+    name, args = config.generator.name, config.generator.args
+    return exported_best(
+        state, dataset.shape, name=name, args=args, seed=config.seed, scaling=scaling
+    )
+
+
+def exported_best(
+    state: checkpoint.Checkpoint,
+    shape: tuple[int, ...],
+    *,
+    name: str,
+    args: Mapping[str, Any],
+    seed: int,
+    scaling: Scaling,
+) -> ExportedGenerator:
+    """The generator of that name and these arguments with a checkpoint's best weights.
+
+    ``shape`` is that of one sample, ``seed`` the trial's, ``scaling`` the way back to data space.
+
+    Raises:
+        CheckpointError: the checkpoint has no best report.
+    """
     weights = state.under("best")
     if not weights:
         raise CheckpointError("checkpoint: must hold a best report, but the trial never had one")
-    part = config.generator
     # As it was built for training: a user's network may hold tensors that no state has.
-    with seeded_globals(config.seed, "networks", torch.device("cpu")):
-        network = build_network("generator", dataset.shape, name=part.name, args=part.args)
+    with seeded_globals(seed, "networks", torch.device("cpu")):
+        network = build_network("generator", shape, name=name, args=args)
     network.load_state_dict(weights)
     plain = without_parametrizations(network)  # torch.export cannot take the others
-    return ExportedGenerator(plain, scaling_of(dataset, config.data.args["scale"])).eval()
+    return ExportedGenerator(plain, scaling).eval()
 
 
 def check_exportable(network: nn.Module, *, latent: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gan_tune.config import Incompatibility
-from gan_tune.gan.game import PLAYERS
+from gan_tune.gan.players import PLAYERS
 from gan_tune.parts.incompatibilities import rule
 from gan_tune.parts.predicates import (
     activity_is_out_of_reach,

@@ -74,7 +74,7 @@ def catalogue() -> Catalogue:
             "loss": _signatures(LOSSES),
             "penalty": {"none": {}} | {name: _penalty_arguments(name) for name in PENALTIES},
             "sparsity": _signatures(SPARSITIES),
-            "augment": _signatures(AUGMENTS),
+            "augment": _signatures({name: part.function for name, part in AUGMENTS.items()}),
             "gradient": _signatures(ESTIMATORS),
             "gradient_clip": _signatures(GRADIENT_CLIPS),
             "optimizer": _signatures(OPTIMIZERS),

@@ -17,8 +17,8 @@ from torch import nn
 from gan_tune.config import Part, TrialConfig
 from gan_tune.errors import DataError
 from gan_tune.gan.estimators import estimator_refuses
-from gan_tune.gan.game import hidden_activations
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
+from gan_tune.gan.networks.activations import hidden_activations
 from gan_tune.parts.trial_data import dataset_of
 
 __all__ = ["NetworkTraits", "built_and_asked", "is_users_own", "once_per_network", "traits_of"]

@@ -9,11 +9,12 @@ from gan_tune.gan.estimators.estimators import (
     forward_difference,
     random_directions,
 )
-from gan_tune.gan.estimators.perturbed import Network, Objective
+from gan_tune.gan.estimators.perturbed import Here, Network, Objective
 
 __all__ = [
     "ESTIMATORS",
     "OBSTACLES",
+    "Here",
     "Network",
     "Objective",
     "backprop",

@@ -1,10 +1,11 @@
 """Gradient estimators by name: pure functions of an objective and a network.
 
 Each returns the gradient of L(w) = objective(network) as a list of tensors, in the order and the
-shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``random`` is the source of
-every draw, on the network's device. All but ``backprop`` read nothing of the objective but its
-values, so it need not be differentiable; :func:`estimator_refuses` says which networks they cannot
-serve.
+shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``here()`` is that value at the
+weights as they are, where the caller may know more than for a perturbed copy. ``random`` is the
+source of every draw, on the network's device. All but ``backprop`` read nothing of the objective
+but its values, so it need not be differentiable; :func:`estimator_refuses` says which networks they
+cannot serve.
 
 ε weighs the error of the difference (of order ε, or ε² where both sides are taken) against the
 rounding of the values, some 1e-7·L/ε in float32: there the best is near 1e-3, the default. Half
@@ -22,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gan_tune.gan.estimators.perturbed import (
+    Here,
     Objective,
     coordinate_losses,
     copies_per_chunk,
@@ -44,25 +46,37 @@ Step = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=2**20)]
 
 
-def backprop(objective: Objective, network: nn.Module, random: torch.Generator) -> list[Tensor]:
+def backprop(
+    here: Here, objective: Objective, network: nn.Module, random: torch.Generator
+) -> list[Tensor]:
     """∇L(w), by reverse-mode differentiation. The one estimator that is exact."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    return list(torch.autograd.grad(objective(network), trained, materialize_grads=True))
+    return list(torch.autograd.grad(here(), trained, materialize_grads=True))
 
 
 @torch.no_grad()
 def forward_difference(
-    objective: Objective, network: nn.Module, random: torch.Generator, *, epsilon: Step = 1e-3
+    here: Here,
+    objective: Objective,
+    network: nn.Module,
+    random: torch.Generator,
+    *,
+    epsilon: Step = 1e-3,
 ) -> list[Tensor]:
     """(L(w + ε e_i) − L(w)) / ε for every coordinate i; its error is of order ε."""
-    base = objective(network)
+    base = here()
     ahead = coordinate_losses(objective, network, step=epsilon)
     return [(a - base) / epsilon for a in ahead]
 
 
 @torch.no_grad()
 def central_difference(
-    objective: Objective, network: nn.Module, random: torch.Generator, *, epsilon: Step = 1e-3
+    here: Here,
+    objective: Objective,
+    network: nn.Module,
+    random: torch.Generator,
+    *,
+    epsilon: Step = 1e-3,
 ) -> list[Tensor]:
     """(L(w + ε e_i) − L(w − ε e_i)) / 2ε for every coordinate i; its error is of order ε²."""
     ahead = coordinate_losses(objective, network, step=epsilon)
@@ -72,6 +86,7 @@ def central_difference(
 
 @torch.no_grad()
 def random_directions(
+    here: Here,
     objective: Objective,
     network: nn.Module,
     random: torch.Generator,

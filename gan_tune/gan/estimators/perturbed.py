@@ -14,7 +14,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
 from gan_tune.gan.reweighted import reweighted
 
-__all__ = ["Network", "Objective", "coordinate_losses", "copies_per_chunk", "direction_losses"]
+__all__ = [
+    "Here",
+    "Network",
+    "Objective",
+    "coordinate_losses",
+    "copies_per_chunk",
+    "direction_losses",
+]
 
 Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
@@ -23,6 +30,8 @@ Objective = Callable[[Network], Tensor]
 It must be a plain function of the network: equal batches and noise at each call, no randomness of
 its own, and nothing that differentiates (penalties on D's gradient) or leaves the tensors.
 """
+Here = Callable[[], Tensor]
+"""The value of an objective at the weights as they are."""
 Copy = Callable[[Tensor], Network]
 """The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
 

@@ -1,0 +1,85 @@
+"""Figures of training since the last report: last values, means and largest values.
+
+All stay tensors on the device of the training until they are asked for: each reading waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gan_tune.gan.gradients import total_norm, was_clipped
+from gan_tune.gan.objectives import DiscriminatorObjective, GeneratorObjective
+from gan_tune.gan.sparsity import idle_share
+
+__all__ = ["Figures"]
+
+
+class Figures:
+    """What is noted of each step in a window.
+
+    Attributes:
+        latest: scalars of the last step.
+        peaks: largest values in the window; not a number stays.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new window, as after each report."""
+        self.latest: dict[str, Tensor] = {}
+        self.peaks: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def means(self) -> dict[str, float]:
+        """Means over the window, and largest values in it."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        return means | {name: float(peak) for name, peak in self.peaks.items()}
+
+    def note_discriminator(
+        self, found: DiscriminatorObjective, *, boundary: float | Tensor | None
+    ) -> None:
+        """Loss, largest logit and accuracies; ``boundary`` is the logit of an undecided D."""
+        real_logits, fake_logits = found.real_logits.detach(), found.fake_logits.detach()
+        self.latest["discriminator_loss"] = found.total.detach()
+        largest = torch.maximum(real_logits.abs().max(), fake_logits.abs().max())
+        self._note_peak("discriminator_logit_max", largest)
+        if boundary is None:  # only differences count: is each real logit above its fake one?
+            right_real = right_fake = real_logits > fake_logits
+        else:
+            right_real, right_fake = real_logits > boundary, fake_logits < boundary
+        self._add("discriminator_accuracy_real", right_real.float().mean())
+        self._add("discriminator_accuracy_fake", right_fake.float().mean())
+
+    def note_generator(self, found: GeneratorObjective) -> None:
+        """Loss, share of idle units, and how well codes are decoded."""
+        self.latest["generator_loss"] = found.loss.detach()
+        if found.activations:
+            shares = torch.stack([idle_share(h) for h in found.activations])
+            self.latest["generator_idle_share"] = shares.mean()
+        if found.reconstruction is not None:
+            self.latest["training_reconstruction_error"] = found.reconstruction.error.detach()
+            self.latest["sparsity_penalty"] = found.reconstruction.penalty.detach()
+
+    def note_gradients(
+        self, player: str, gradients: Sequence[Tensor], clipped: Sequence[Tensor] | None
+    ) -> None:
+        """Norms before clipping, and whether a rule changed them; None where there is no rule."""
+        norm = total_norm(gradients)
+        self.latest[f"{player}_gradient_norm"] = norm
+        self._add(f"{player}_gradient_norm", norm)
+        if clipped is not None:
+            self._add(f"{player}_clipped_share", was_clipped(gradients, clipped))
+        self._note_peak(f"{player}_gradient_norm_max", norm)
+
+    def _note_peak(self, name: str, figure: Tensor) -> None:
+        # Not a number stays: torch.maximum passes it on.
+        self.peaks[name] = torch.maximum(self.peaks[name], figure) if name in self.peaks else figure
+
+    def _add(self, name: str, figure: Tensor) -> None:
+        self._sums[name] = self._sums[name] + figure if name in self._sums else figure
+        self._counts[name] = self._counts.get(name, 0) + 1

@@ -1,0 +1,163 @@
+"""What each player minimises: pure functions of networks, a batch and its draws.
+
+They note nothing and draw nothing. Networks are given as functions, and what is no tensor may be
+bound beforehand, so that several trials of one shape can be one batch under
+:func:`torch.func.vmap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_tune.gan.input_gradients import Discriminator, Network, by_autograd
+from gan_tune.gan.losses import Loss
+from gan_tune.gan.penalties import BoundPenalty, Draws
+from gan_tune.gan.sparsity import Sparsity
+
+__all__ = [
+    "Autoencoder",
+    "DiscriminatorObjective",
+    "GeneratorObjective",
+    "Reconstruction",
+    "discriminator_objective",
+    "generator_objective",
+    "reconstruction",
+]
+
+Critical = Callable[[Network], Discriminator]
+
+
+class DiscriminatorObjective(NamedTuple):
+    """What the discriminator minimises, ``total`` = adversarial ``loss`` + penalties, and its
+    logits [batch, 1] of each side."""
+
+    total: Tensor
+    loss: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+class GeneratorObjective(NamedTuple):
+    """What the generator minimises, ``total`` = adversarial ``loss`` + penalties + that of the
+    autoencoder, where there is one."""
+
+    total: Tensor
+    loss: Tensor
+    activations: Sequence[Tensor]
+    reconstruction: Reconstruction | None
+
+
+class Reconstruction(NamedTuple):
+    """An autoencoder's objective: ``total`` = weight · ``error`` + the code's ``penalty``."""
+
+    total: Tensor
+    error: Tensor
+    penalty: Tensor
+
+
+class Autoencoder(NamedTuple):
+    """E and G as functions, what makes the code sparse, and the weight of the error."""
+
+    encoder: Network
+    decoder: Network
+    sparsity: Sparsity
+    weight: float | Tensor = 1.0
+
+
+def discriminator_objective(
+    discriminator: Network,
+    real: Tensor,
+    fake: Tensor,
+    *,
+    loss: Loss,
+    together: bool,
+    parameters: Sequence[Tensor] = (),
+    penalties: Sequence[BoundPenalty] = (),
+    draws: Sequence[Draws] = (),
+    differentiable: Critical = by_autograd,
+) -> DiscriminatorObjective:
+    """loss(D(x), D(G(z))) + Σ penalties, for views of real and fake samples [batch, *shape].
+
+    ``draws`` are those of each penalty; ``parameters`` what the weight penalties see;
+    ``differentiable`` gives D its gradient in the samples; ``together``: see :func:`logits`.
+    """
+    real_logits, fake_logits = logits(discriminator, real, fake, together=together)
+    adversarial = loss.discriminator(real_logits, fake_logits)
+    seen = {
+        "discriminator": (differentiable(discriminator), real, fake),
+        "weights": (parameters,),
+    }
+    total = adversarial + _penalised(penalties, draws, seen)
+    return DiscriminatorObjective(total, adversarial, real_logits, fake_logits)
+
+
+def generator_objective(
+    discriminator: Network,
+    real: Tensor | None,
+    fake: Tensor,
+    *,
+    loss: Loss,
+    together: bool,
+    parameters: Sequence[Tensor] = (),
+    activations: Sequence[Tensor] = (),
+    penalties: Sequence[BoundPenalty] = (),
+    autoencoder: Autoencoder | None = None,
+    data: Tensor | None = None,
+) -> GeneratorObjective:
+    """loss(D(x), D(G(z))) + Σ penalties + reconstruction, for views of samples [batch, *shape].
+
+    ``real`` is looked at where the loss needs it; ``activations`` are those of the generator's
+    hidden layers while it drew ``fake``; ``data`` are what the autoencoder learns from, real
+    samples as they are.
+    """
+    if loss.generator_needs_real:
+        assert real is not None
+        real_logits, fake_logits = logits(discriminator, real, fake, together=together)
+    else:
+        real_logits = fake_logits = discriminator(fake)
+    adversarial = loss.generator(real_logits, fake_logits)
+    seen = {"activations": (activations,), "weights": (parameters,)}
+    further = _penalised(penalties, [()] * len(penalties), seen)
+    learnt = None
+    if autoencoder is not None:
+        assert data is not None
+        learnt = reconstruction(autoencoder, data)
+        further = further + learnt.total
+    return GeneratorObjective(adversarial + further, adversarial, activations, learnt)
+
+
+def reconstruction(autoencoder: Autoencoder, real: Tensor) -> Reconstruction:
+    """w · E(x − G(T(E(x))))² + Omega(E(x)), T and Omega those of the sparsity."""
+    code = autoencoder.encoder(real)
+    decoded = autoencoder.decoder(autoencoder.sparsity.transform(code))
+    error = (decoded - real).square().mean()
+    penalty = autoencoder.sparsity.penalty(code)
+    return Reconstruction(autoencoder.weight * error + penalty, error, penalty)
+
+
+def logits(
+    discriminator: Network, real: Tensor, fake: Tensor, *, together: bool
+) -> tuple[Tensor, Tensor]:
+    """D of real and of fake samples, each [batch, 1].
+
+    In one pass, which is cheaper, where they may stand ``together``: where a sample's logit does
+    not depend on the others of its batch.
+    """
+    if not together:
+        return discriminator(real), discriminator(fake)
+    both = discriminator(torch.cat((real, fake)))
+    return both[: len(real)], both[len(real) :]
+
+
+def _penalised(
+    penalties: Sequence[BoundPenalty], draws: Sequence[Draws], seen: Mapping[str, tuple[Any, ...]]
+) -> Any:
+    """Σ penalties, each of what it looks at; 0 where there is none."""
+    total: Any = 0.0
+    for penalty, drawn in zip(penalties, draws, strict=True):
+        total = total + penalty(*seen[penalty.of], *drawn)
+    return total

@@ -1,0 +1,87 @@
+"""A player: a network with all that moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_tune.gan.gradients import output_dimensions, unclipped
+from gan_tune.gan.penalties import BoundPenalty
+
+__all__ = ["PLAYERS", "Gradients", "Player", "PlayerName"]
+
+PlayerName = Literal["discriminator", "generator"]
+PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
+
+Gradients = Sequence[Tensor]
+
+
+@dataclass(eq=False)
+class Player:
+    """One of the two networks that train against each other.
+
+    Attributes:
+        name: which of the two.
+        network: the module whose trained parameters move.
+        optimizer: of these parameters; ``rate`` times the schedule is its learning rate.
+        estimate: its gradient rule, of :data:`gan_tune.gan.estimators.ESTIMATORS`.
+        clip: what is done to the gradients, of :data:`gan_tune.gan.gradients.GRADIENT_CLIPS`.
+        schedule: factor on the rate at a step, of :data:`gan_tune.gan.schedules.SCHEDULES`.
+        penalties: those in its objective.
+        weight_limit: largest |weight| after each step; 0: none.
+        state_kind: what the optimizer's state is of; only a state of the same kind is taken over.
+        parameters: the trained ones, in the network's order.
+        outputs: along which dimension of each lie the outputs of its layer.
+    """
+
+    name: PlayerName
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    estimate: Callable[..., Gradients]
+    clip: Callable[..., Gradients]
+    schedule: Callable[[int, int], float]
+    rate: float
+    penalties: tuple[BoundPenalty, ...] = ()
+    weight_limit: float = 0.0
+    state_kind: str = ""
+    parameters: list[Tensor] = field(init=False)
+    outputs: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parameters = trained(self.network)
+        self.outputs = output_dimensions(self.network)
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether there is a rule that may change its gradients."""
+        return self.clip is not unclipped
+
+    def clipped(self, gradients: Gradients) -> Gradients:
+        """The gradients as its rule leaves them."""
+        return self.clip(gradients, self.parameters, self.outputs)
+
+    def step(self, gradients: Gradients, *, step: int, steps: int) -> None:
+        """Move by these gradients, at the rate that is due at a step of so many."""
+        rate = self.rate * self.schedule(step, steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.limit_weights()
+
+    @torch.no_grad()
+    def limit_weights(self) -> None:
+        """Bring all weights within their limit."""
+        if limit := self.weight_limit:
+            torch._foreach_clamp_min_(self.parameters, -limit)
+            torch._foreach_clamp_max_(self.parameters, limit)
+
+
+def trained(network: nn.Module) -> list[Tensor]:
+    """The parameters of a network that are trained, in its order."""
+    return [p for p in network.parameters() if p.requires_grad]

@@ -1,0 +1,102 @@
+"""What a trial's reports come to: the best so far, and whether and how the trial ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from gan_tune.config import CollapseRule, DivergenceRule, Objective
+from gan_tune.gan.figures import Figures
+from gan_tune.gan.players import PLAYERS
+from gan_tune.gan.symptoms import Vitals
+
+__all__ = ["Outcome", "Progress", "is_sound"]
+
+Outcome = Literal["completed", "diverged", "collapsed"]
+
+
+@dataclass
+class Progress:
+    """What the reports so far come to.
+
+    Attributes:
+        steps: after so many, the trial is complete.
+        patience: reports without a better value after which it is, too; 0: off.
+        outcome: how the trial ended, None while it goes on.
+        best, best_step: the best value so far and when it was, None and 0 before there is one.
+        history: the vitals of each report.
+    """
+
+    objective: Objective
+    collapse: CollapseRule
+    steps: int
+    patience: int = 0
+    outcome: Outcome | None = None
+    best: float | None = None
+    best_step: int = 0
+    reports_since_best: int = 0
+    reports_without_variety: int = 0
+    history: list[Vitals] = field(default_factory=list)
+
+    def note(self, step: int, value: float, *, vitals: Vitals, variety: float, sound: bool) -> bool:
+        """Take a report in; whether its value is the new best.
+
+        A training that was not ``sound``, or a value that is not finite, has diverged.
+        """
+        self.history.append(vitals)
+        if not (sound and math.isfinite(value)):
+            self.outcome = "diverged"
+            return False
+        improved = self.best is None or self.objective.better(value, self.best)
+        if improved:
+            self.best, self.best_step, self.reports_since_best = value, step, 0
+        else:
+            self.reports_since_best += 1
+        self.outcome = self._verdict(step, variety)
+        return improved
+
+    def _verdict(self, step: int, variety: float) -> Outcome | None:
+        poor = variety < self.collapse.variety
+        late = step >= self.collapse.after * self.steps
+        self.reports_without_variety = self.reports_without_variety + 1 if poor and late else 0
+        if self.reports_without_variety >= self.collapse.reports:
+            return "collapsed"
+        if step >= self.steps:
+            return "completed"
+        if self.patience and self.reports_since_best >= self.patience:
+            return "completed"
+        return None
+
+    def scalars(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        return {
+            "outcome": self.outcome,
+            "best": self.best,
+            "best_step": self.best_step,
+            "reports_since_best": self.reports_since_best,
+            "reports_without_variety": self.reports_without_variety,
+            "history": self.history,
+        }
+
+    def load(self, scalars: Mapping[str, Any]) -> None:
+        """Take up the state that :meth:`scalars` told."""
+        self.outcome = scalars["outcome"]
+        self.best, self.best_step = scalars["best"], scalars["best_step"]
+        self.reports_since_best = scalars["reports_since_best"]
+        self.reports_without_variety = scalars["reports_without_variety"]
+        self.history = [Vitals(*vitals) for vitals in scalars["history"]]
+
+
+def is_sound(figures: Figures, rule: DivergenceRule) -> bool:
+    """Whether the last step's figures are finite, and all since the last report within limits."""
+    values = torch.stack([figure.double() for figure in figures.latest.values()])
+    if not bool(torch.isfinite(values).all()):
+        return False
+    # Of all steps since the last report: a spike between two looks counts.
+    limits = {f"{player}_gradient_norm_max": rule.max_gradient_norm for player in PLAYERS}
+    limits["discriminator_logit_max"] = rule.max_logit
+    return all(float(peak) <= limits[name] for name, peak in figures.peaks.items())

@@ -1,0 +1,60 @@
+"""The state of a game as named tensors and scalars, and a game brought to such a state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from gan_tune.gan.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
+from gan_tune.gan.game import Game
+
+__all__ = ["load_game", "scalars_of", "tensors_of"]
+
+
+def tensors_of(game: Game) -> dict[str, Tensor]:
+    """All tensors of a game's state, by name; valid until the next step."""
+    tensors = {
+        f"{name}/{key}": tensor
+        for name, network in game.networks.by_name().items()
+        for key, tensor in network.state_dict().items()
+    }
+    tensors |= {f"random/{name}": random.get_state() for name, random in game.random.items()}
+    tensors |= {f"torch/{name}": state for name, state in game.global_random.items()}
+    if game.lookahead is not None:
+        tensors |= {f"slow/{i}": tensor for i, tensor in enumerate(game.lookahead.slow)}
+    for name, player in game.players.items():
+        tensors |= optimizer_tensors(player.optimizer, f"{name}_optimizer")
+    return tensors
+
+
+def scalars_of(game: Game) -> dict[str, Any]:
+    """The rest of a game's state."""
+    kinds = {name: player.state_kind for name, player in game.players.items()}
+    return {"step": game.step, "d_steps": game.d_step, "optimizers": kinds}
+
+
+def load_game(game: Game, saved: Checkpoint) -> None:
+    """Take up a state: of this game, or of one with the same networks and other settings.
+
+    What such a one did not have begins anew: the averages at its weights, and the state of an
+    optimizer of another kind.
+
+    Raises:
+        KeyError, RuntimeError: the networks are others.
+    """
+    for name, network in game.networks.by_name().items():
+        network.load_state_dict(saved.under(name) or saved.under("generator"))
+    for name, random in game.random.items():
+        random.set_state(saved.tensors[f"random/{name}"])
+    game.global_random = saved.under("torch")
+    if game.lookahead is not None:
+        slow = saved.under("slow")
+        game.lookahead.begin(
+            [slow[str(i)].to(game.batches.device) for i in range(len(slow))] or game.weights()
+        )
+    for name, player in game.players.items():
+        if saved.scalars["optimizers"][name] == player.state_kind:
+            load_optimizer(player.optimizer, saved.under(f"{name}_optimizer"))
+    game.step, game.d_step = saved.scalars["step"], saved.scalars["d_steps"]
+    game.evaluation.outdate()
