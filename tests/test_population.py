@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -542,3 +543,131 @@ def test_a_population_is_deterministic_and_stays_in_the_space(name: str, seed: i
     for setting in settings:
         assert_in_space(TOY, setting)
     assert len(settings) > TOY_MEMBERS
+
+
+# ---------------------------------------------------------------- the bandit's arithmetic
+
+
+@pytest.mark.parametrize("known", [1, 3, 12, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bandit_takes_the_largest_upper_bound(
+    seed: int, known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """μ + √β σ, with β of the known intervals; neither of μ, σ and β is 1 or 0."""
+    asked: dict[str, Any] = {}
+
+    def posterior_of(seen: Any, gains: Any, pending: Any, points: Any) -> tuple[Any, Any]:
+        random = np.random.default_rng(100 + seed)
+        asked.update(seen=seen, gains=gains, pending=pending, points=points)
+        asked["mean"] = 3 * random.random(len(points))
+        asked["deviation"] = 2 * random.random(len(points))
+        return asked["mean"], asked["deviation"]
+
+    monkeypatch.setattr(bandit, "posterior", posterior_of)
+    space = space_of({"x": {"uniform": [2.0, 6.0]}, "y": {"log_uniform": [1e-4, 1.0]}})
+    random = np.random.default_rng(seed)
+    history = [
+        Interval(drawn(space, random), float(i % 4), 5.0 + i, 0.5 * i) for i in range(known)
+    ] + [Interval(drawn(space, random), 4.0, 7.0, None) for _ in range(2)]
+    random.shuffle(history)  # type: ignore[arg-type]
+    start = Start(drawn(space, random), 3.5, 6.5)
+    chosen: Any = Bandit(candidates=60, resample=0.3)(space, start, history, random)
+
+    told = [interval for interval in history if interval.gain is not None]
+    low, width = 5.0, (known - 1) or 1.0
+
+    def row(time: float, before: float, setting: Mapping[str, Any]) -> list[float]:
+        x, y = (setting["x"] - 2) / 4, 1 + math.log10(setting["y"]) / 4
+        return [time, (before - low) / width, x, y]
+
+    assert asked["seen"] == pytest.approx(
+        np.array([row(i.time, i.before, i.assignment) for i in told])
+    )
+    assert asked["gains"].tolist() == [interval.gain for interval in told]
+    assert asked["pending"] == pytest.approx(
+        np.array([row(i.time, i.before, i.assignment) for i in history if i.gain is None])
+    )
+    assert asked["points"].shape == (60, 4)
+    assert asked["points"][:, :2] == pytest.approx(np.array([[3.5, 1.5 / width]] * 60))
+    beta = 0.2 + max(0.0, math.log(0.4 * known))
+    bounds = asked["mean"] + beta**0.5 * asked["deviation"]
+    best = asked["points"][int(np.argmax(bounds))]
+    assert row(3.5, 6.5, chosen) == pytest.approx(list(best))
+
+
+GRIDS = {
+    f"{kind} {low} to {high} by {step}": Dimension("x", kind, ("x",), low=low, high=high, step=step)
+    for kind, low, high, step in [
+        ("uniform", 0.0, 0.3, 0.1),
+        ("uniform", 0.0, 0.6, 0.2),
+        ("uniform", 0.1, 0.7, 0.1),
+        ("uniform", -0.3, 0.4, 0.1),
+        ("uniform", 1.1, 3.3, 1.1),
+        ("uniform", 0.0, 0.9, 0.3),
+        ("int", 3, 3, None),
+        ("int", 3, 17, 7),
+        ("int", -4, 9, None),
+        ("log_int", 2, 90, None),
+    ]
+}
+
+
+def grid_of(dimension: Dimension) -> list[float]:
+    """The values of a range with steps, the last one its upper end as it is written."""
+    assert isinstance(dimension.low, (int, float))
+    assert isinstance(dimension.high, (int, float))
+    step = dimension.step or 1
+    places = round((dimension.high - dimension.low) / step)
+    return [dimension.low + i * step for i in range(places)] + [dimension.high]
+
+
+@pytest.mark.parametrize("dimension", GRIDS.values(), ids=GRIDS)
+def test_steps_lead_from_one_end_of_a_range_to_the_other(dimension: Dimension) -> None:
+    """Also where so many steps, added up in floating point, come to more than the upper end."""
+    grid = grid_of(dimension)
+    last = len(grid) - 1
+    drawn_values: list[Any] = [value_at(dimension, share) for share in np.linspace(0, 1, 500)]
+    assert all(dimension.broken_rule(value) is None for value in drawn_values)
+    nearest_places = [min(range(last + 1), key=lambda i: abs(grid[i] - v)) for v in drawn_values]
+    assert [grid[place] for place in nearest_places] == pytest.approx(drawn_values)
+    assert nearest_places == sorted(nearest_places)
+    assert set(nearest_places) == set(range(last + 1))
+    for place, value in enumerate(grid):
+        assert dimension.broken_rule(value) is None
+        near, far = (
+            [moved(dimension, value, factor, up=up) for up in (True, False)]
+            for factor in (1.000001, 1e6)
+        )
+        assert near == pytest.approx([grid[min(place + 1, last)], grid[max(place - 1, 0)]])
+        assert far == pytest.approx([grid[-1], grid[0]])
+        assert all(dimension.broken_rule(after) is None for after in (*near, *far))
+        if last and not dimension.log:
+            assert share_of(dimension, value) == pytest.approx(place / last)
+
+
+@pytest.mark.parametrize(
+    "dimension", [d for d in GRIDS.values() if d.step], ids=[n for n, d in GRIDS.items() if d.step]
+)
+def test_the_nearest_value_lies_on_the_steps_and_within_the_range(dimension: Dimension) -> None:
+    grid = grid_of(dimension)
+    for value in np.linspace(grid[0], grid[-1], 203).tolist():
+        found: Any = dimension.nearest(value)
+        assert dimension.broken_rule(found) is None, value
+        assert type(found) is (int if dimension.kind == "int" else float)
+        assert abs(found - value) <= min(abs(point - value) for point in grid) + 1e-9
+    assert [dimension.nearest(point) for point in grid] == pytest.approx(grid)
+
+
+@pytest.mark.parametrize("dimension", GRIDS.values(), ids=GRIDS)
+def test_what_lies_off_a_range_or_its_steps_breaks_a_rule(dimension: Dimension) -> None:
+    grid = grid_of(dimension)
+    step = dimension.step or 1
+    assert "must lie between" in str(dimension.broken_rule(grid[0] - step))
+    assert "must lie between" in str(dimension.broken_rule(grid[-1] + step))
+    between = f"must be {dimension.low!r} plus a multiple of {step!r}"
+    for one, other in pairwise(grid):
+        if dimension.kind == "uniform":
+            assert dimension.broken_rule((one + other) / 2) == between
+        else:
+            assert dimension.broken_rule(one + 0.5) == "must be a whole number"
+            assert other == one + 1 or dimension.broken_rule(one + 1) == between
