@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy import make_url
 from toy_catalogue import toy_catalogue
 
 from gan_tune import space as space_module
-from gan_tune.config import TrialConfig
+from gan_tune.config import BOTH, TrialConfig
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
@@ -1330,3 +1331,48 @@ def test_spaces_and_configs_need_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---- a word for both networks, and the words for one -------------------------------------------
+
+WORDS = {
+    "gradient": ["backprop", "differences"],
+    "gradient_clip": ["none", "norm"],
+    "schedule": ["constant", "linear"],
+}
+"""A word for both networks, with two parts that the toy catalogue has or is given here."""
+
+
+def two_worded(word: str, **fields: Any) -> SearchSpace:
+    """A space that decides both networks' fields, each for itself."""
+    toy = toy_catalogue()
+    catalogue = replace(
+        toy,
+        parts={
+            **toy.parts,
+            "gradient": {"backprop": {}, "differences": {}},
+            "gradient_clip": {"none": {}, "norm": {}},
+            "schedule": {"constant": {}, "linear": {}},
+        },
+    )
+    one, other = (f"{network}_{word}" for network in ("generator", "discriminator"))
+    choice = {"choice": WORDS[word]}
+    return SearchSpace.load(with_trial(**{one: choice, other: choice}) | fields, catalogue)
+
+
+@pytest.mark.parametrize("word", BOTH)
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_the_word_for_one_network_says_more_than_the_word_for_both(
+    word: str, network: str, own_first: bool
+) -> None:
+    both, own = WORDS[word]
+    entries = [(f"{network}_{word}", own), (word, both)]
+    entry = dict(entries if own_first else reversed(entries))
+    (start,) = two_worded(word, start_from=[entry]).start_assignments()
+    expected = dict.fromkeys(BOTH[word], both) | {f"{network}_{word}": own}
+    assert start == expected
+
+
+def test_every_word_for_both_networks_is_tested() -> None:
+    assert WORDS.keys() == BOTH.keys()
