@@ -24,6 +24,7 @@ from gan_tune.data_part import dataset_of
 from gan_tune.errors import DataError
 from gan_tune.gan import cifar, idx, mapped, pictures
 from gan_tune.gan.data import DATASETS, SPLITS, Dataset, Mixture, check_dataset, load_dataset
+from gan_tune.gan.finding import find_folder
 from gan_tune.gan.picture_folder import CROPS
 from gan_tune.metrics import build_judge
 
@@ -927,3 +928,61 @@ def test_of_a_large_table_some_rows_are_drawn() -> None:
     np.testing.assert_array_equal(shown, table[::4])
     few = Dataset("own", "points", table, table[:50], table[:50])
     assert len(pictures.background(few)) == 50
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (TimeoutError(), "TimeoutError"),
+        (OSError("no\n  route"), "no route"),
+        (None, "the download left no files under"),
+    ],
+)
+def test_a_download_that_fails_is_told_with_its_reason_and_all_the_ways(
+    raised: Exception | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception without a message is named by its type."""
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GAN_TUNE_DATA", raising=False)
+    asked: list[Path] = []
+
+    def search(place: Path) -> Path | None:
+        asked.append(place)
+        return None
+
+    def download(place: Path) -> None:
+        if raised is not None:
+            raise raised
+
+    with pytest.raises(DataError) as caught:
+        find_folder(
+            "own",
+            None,
+            search=search,
+            wanted="files",
+            download=download,
+            places=[tmp_path / "shared"],
+            ways=["set it", "fetch it"],
+        )
+    start = "data set own: not on this machine; set it, or fetch it, which failed: "
+    assert str(caught.value).startswith(start + reason)
+    downloads = tmp_path / "cache" / "datasets"
+    again = [downloads] if raised is None else []
+    assert asked == [tmp_path / "shared", downloads, *again]
+
+
+def test_an_own_folder_is_the_only_place_that_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_DATA", str(tmp_path / "given"))
+    options: Any = {
+        "wanted": "files",
+        "download": lambda place: None,
+        "places": [tmp_path / "shared"],
+        "ways": ["set it"],
+    }
+    root = str(tmp_path / "own")
+    assert find_folder("own", root, search=lambda place: place, **options) == Path(root)
+    assert find_folder("own", None, search=lambda place: place, **options) == tmp_path / "given"
+    with pytest.raises(DataError, match=r"^data set own: root must hold files: '.*own'$"):
+        find_folder("own", root, search=lambda p: None if p == Path(root) else p, **options)
