@@ -671,3 +671,67 @@ def test_what_lies_off_a_range_or_its_steps_breaks_a_rule(dimension: Dimension) 
         else:
             assert dimension.broken_rule(one + 0.5) == "must be a whole number"
             assert other == one + 1 or dimension.broken_rule(one + 1) == between
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("step", [30, 45, 70])
+def test_a_fork_begins_at_its_parents_last_ready_point(step: int, mode: Mode) -> None:
+    """Its start is told in intervals and costs, of members that have come to unlike steps."""
+    starts: list[Start] = []
+
+    def listening(space: Branch, start: Start, history: Any, random: Any) -> dict[str, Scalar]:
+        starts.append(start)
+        return dict(start.assignment)
+
+    sign = 1.0 if mode == "min" else -1.0
+    herd = Population(SPACE, REPORTS, mode, listening, population=4, interval=0.2, quantile=0.5)
+    assert herd.ready_steps == (20, 40, 60, 80)
+    settings = [drawn(SPACE, np.random.default_rng(seed)) for seed in range(4)]
+    for member, reached in enumerate((70, 50, 90, 30)):
+        herd.join(member, settings[member])
+        for at in (at for at in REPORTS if at <= reached):
+            herd.hear(member, at, sign * (100.0 * member + 200.0 - at))
+    parents = set()
+    for seed in range(20):
+        fork = herd.fork(step, np.random.default_rng(seed))
+        assert fork is not None
+        (start,) = starts
+        starts.clear()
+        reached = min(step, (70, 50)[fork.parent])
+        assert fork.step == max(at for at in herd.ready_steps if at <= reached)
+        cost = 100.0 * fork.parent + 200.0 - fork.step
+        assert start == Start(settings[fork.parent], fork.step / 20, cost)
+        assert fork.assignment == settings[fork.parent]
+        parents.add(fork.parent)
+    assert parents == {0, 1}
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_forks_history_goes_on_from_its_parents_cost(mode: Mode) -> None:
+    """Of the fork of a member the first interval begins with what its parent had come to."""
+    told: list[Interval] = []
+
+    def listening(space: Branch, start: Start, history: Any, random: Any) -> dict[str, Scalar]:
+        told[:] = history
+        return dict(start.assignment)
+
+    sign = 1.0 if mode == "min" else -1.0
+    herd = Population(SPACE, REPORTS, mode, listening, population=2, interval=0.2, quantile=0.5)
+    one, other = (drawn(SPACE, np.random.default_rng(seed)) for seed in range(2))
+    herd.join(0, one)
+    for at in (10, 20, 30, 40):
+        herd.hear(0, at, sign * (50.0 - 0.5 * at))
+    fork = Fork(0, 40, other)
+    herd.join(1, other, fork)
+    assert herd.reached(1) == 40
+    for at in (50, 60, 70):
+        herd.hear(1, at, sign * (30.0 - 0.4 * (at - 40)))
+    herd.leave(0)
+    assert herd.fork(70, np.random.default_rng(0)) is not None
+    assert [(i.assignment, i.time, i.before) for i in told] == [
+        (one, 1.0, 40.0),  # from 20 to 40
+        (other, 2.0, 30.0),  # from 40, with the parent's cost, to 60
+        (other, 3.0, 22.0),  # it still runs
+    ]
+    gains = [interval.gain for interval in told]
+    assert gains == [pytest.approx(10.0), pytest.approx(8.0), None]
