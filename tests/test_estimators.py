@@ -84,6 +84,17 @@ class TwoNames(nn.Module):
         return self.second(self.first(x).tanh())
 
 
+class TwoWords(nn.Module):
+    """One parameter under two names of one module, read under both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = self.other = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(torch.tanh(linear(x, self.one)), self.other)
+
+
 class Branching(nn.Module):
     """A forward pass that cannot be traced."""
 
@@ -133,6 +144,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tied": (TiedAutoencoder, (3,)),
     "residual": (Residual, (3,)),
     "two_names": (TwoNames, (3,)),
+    "two_words": (TwoWords, (3,)),
     "branching": (Branching, (3,)),
     "sequence": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), (6, 3)),
 }
@@ -390,7 +402,7 @@ def directions_by_loop(
     return torch.stack(terms).mean(0)
 
 
-@pytest.mark.parametrize("network", ["mlp", "frozen", "tied"])
+@pytest.mark.parametrize("network", ["mlp", "frozen", "tied", "two_words"])
 def test_random_directions_are_averaged_over_all_their_chunks(
     network: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
