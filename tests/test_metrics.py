@@ -1070,3 +1070,14 @@ def test_the_smaller_split_says_how_many_samples_both_judges_ask_for(
     real, fake = (judge.extractor(x) for x in (torch.tensor(chosen), samples))
     figures = asdict(neighbour_figures(neighbour_reference(real), fake))
     assert {name: judge(samples)[name] for name in figures} == pytest.approx(figures)
+
+
+def test_fid_without_its_package_is_told_though_the_weights_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({}, path)
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(path))
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(DataError, match=r"^fid needs torch-fidelity \(pip install .*: import of"):
+        inception.inception_features()
