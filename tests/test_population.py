@@ -735,3 +735,28 @@ def test_a_forks_history_goes_on_from_its_parents_cost(mode: Mode) -> None:
     ]
     gains = [interval.gain for interval in told]
     assert gains == [pytest.approx(10.0), pytest.approx(8.0), None]
+
+
+def test_each_whole_number_of_a_logarithmic_range_gets_its_due() -> None:
+    """The number k stands for the reals from k − 1/2 to k + 1/2."""
+    dimension = Dimension("x", "log_int", ("x",), low=2, high=9)
+    drawn_values = [value_at(dimension, (i + 0.5) / 20_000) for i in range(20_000)]
+    width = math.log(9.5 / 1.5)
+    for k in range(2, 10):
+        due = math.log((k + 0.5) / (k - 0.5)) / width
+        assert drawn_values.count(k) / 20_000 == pytest.approx(due, abs=2e-4)
+
+
+@pytest.mark.parametrize("resample", [0.0, 0.3, 1.0])
+def test_values_are_drawn_anew_as_often_as_asked_for(resample: float) -> None:
+    """Of a choice of ten, a tenth of the draws are the parent's again."""
+    space = space_of({"c": {"choice": list("abcdefghij")}, "x": {"uniform": [0.0, 1.0]}})
+    random, parent = np.random.default_rng(0), {"c": "d", "x": 0.5}
+    explore = Perturb(factor=1.2, resample=resample)
+    forks: list[Any] = [explore(space, Start(parent, 1.0, 0.0), [], random) for _ in range(2_000)]
+    changed = sum(fork["c"] != "d" for fork in forks) / 2_000
+    assert changed == pytest.approx(0.9 * resample, abs=0.03)
+    near = [fork["x"] for fork in forks if abs(abs(fork["x"] - 0.5) - 0.2) < 1e-9]
+    assert len(near) / 2_000 == pytest.approx(1 - resample, abs=0.03)
+    if near:
+        assert sum(x > 0.5 for x in near) / len(near) == pytest.approx(0.5, abs=0.05)
