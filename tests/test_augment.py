@@ -221,3 +221,57 @@ def test_the_noise_fades_by_the_same_factor_each_step(until: float) -> None:
     assert levels[0] == 0.4
     assert levels[end - 1] * factors[0] == pytest.approx(0.4 * FAINT)
     assert all(level == 0 for level in levels[end:])
+
+
+def test_colors_are_the_plain_formula_pixel_by_pixel() -> None:
+    """Brightness, then saturation about each pixel's grey, then contrast about the picture's."""
+    x, draws = pictures(batch=4, channels=3, height=2, width=3), generator()
+    drawn = diffaugment(x, generator(), policy=("color",))
+    bright, saturate, contrast = (
+        torch.rand(4, 1, 1, 1, generator=draws, dtype=x.dtype).flatten().tolist() for _ in range(3)
+    )
+    for i, sample in enumerate(x.tolist()):
+        lit = [[[v + bright[i] - 0.5 for v in row] for row in plane] for plane in sample]
+        pixels = [[lit[c][r][k] for c in range(3)] for r in range(2) for k in range(3)]
+        vivid = []
+        for pixel in pixels:
+            grey = sum(pixel) / 3
+            vivid.append([grey + (v - grey) * 2 * saturate[i] for v in pixel])
+        mean = sum(map(sum, vivid)) / 18
+        expected = [[mean + (v - mean) * (0.5 + contrast[i]) for v in pixel] for pixel in vivid]
+        assert drawn[i].flatten(1).T.tolist() == [pytest.approx(pixel) for pixel in expected]
+
+
+@pytest.mark.parametrize(("translation", "cutout"), [(0.125, 0.5), (0.3, 0.25), (1.0, 0.7)])
+def test_shares_are_those_of_each_side_of_oblong_pictures(
+    translation: float, cutout: float
+) -> None:
+    """So far may a picture be shifted, and so long are the sides of a box that lies within."""
+    height, width = 6, 15
+    x = pictures(batch=1, height=height, width=width).abs() + 1
+    many = x.expand(3000, -1, -1, -1)
+    moved = diffaugment(many, generator(), policy=("translation",), translation=translation)
+    for dim, size in ((2, height), (3, width)):
+        empty = (moved == 0).all(dim=5 - dim).all(1)  # rows, or columns, that came in
+        farthest = int(translation * size + 0.5)
+        assert int(empty.sum(1).max()) == farthest
+        assert bool(empty[:, 0].any())
+        assert bool(empty[:, -1].any())
+    blank = (diffaugment(many, generator(), policy=("cutout",), cutout=cutout) == 0)[:, 0]
+    for dim, size in ((1, height), (2, width)):
+        longest = int(blank.any(3 - dim).sum(1).max())
+        assert longest == int(cutout * size + 0.5)
+
+
+@pytest.mark.parametrize("fade", ["linear", "geometric"])
+@pytest.mark.parametrize("until", [0.3, 0.8])
+@pytest.mark.parametrize("steps", [10, 40])
+def test_the_noise_is_the_plain_formula_for_all_knobs_together(
+    steps: int, until: float, fade: str
+) -> None:
+    for t in range(steps + 1):
+        share = t / (until * steps)
+        left = max(0.0, 1 - share)
+        plain = left if fade == "linear" else (0.03**share if left > 0 else 0.0)
+        found = noise_level(t, steps, std=0.7, until=until, fade=fade)  # type: ignore[arg-type]
+        assert found == pytest.approx(0.7 * plain)

@@ -451,3 +451,25 @@ def test_what_a_population_does_not_go_with_is_refused(changes: Any, rule: str) 
 
 def test_the_first_generation_is_drawn_at_random() -> None:
     assert space().search.sampler.name == "random"
+
+
+def test_a_fork_counts_for_the_confirmation_with_the_length_of_a_whole_trial(
+    tmp_path: Path,
+) -> None:
+    """It has trained its last steps alone, but its replicates begin at the start: 10 s each.
+
+    Two of the winner and two of the first setting are to come, one at a time.
+    """
+    budget = {"trials": TRIALS, "steps": 100, "evaluations": 10, "minutes": 10.0}
+    farm = Farm(tmp_path, slots=1, budget=budget)
+    while not any(job.kind == "confirmation" for job, _, _ in farm.jobs.values()):
+        farm.run(reports=1)
+    winner = min(farm.study.settings(), key=lambda s: s.value or 0.0)
+    assert winner.outcome == "completed"
+    assert farm.study.job(winner.number, 0).first_step > 10
+    again = Farm(tmp_path, slots=1, budget=budget)  # which knows of it by the stored reports
+    for one in (farm, again):
+        one.now += one.conductor.seconds_left - 1.25 * 40 - 0.5
+        assert not one.conductor.search_time_is_up
+        one.now += 1.0
+        assert one.conductor.search_time_is_up

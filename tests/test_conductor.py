@@ -749,3 +749,43 @@ def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
     assert len(told) > len(before)
     Conductor(study, worker.storage, NoStopping(), taken_up)
     assert journal.read_bytes() == told
+
+
+@pytest.mark.parametrize(
+    ("metric", "sign"), [("frechet_distance", 1.0), ("precision", -1.0)], ids=["min", "max"]
+)
+@pytest.mark.parametrize(("reports", "champion"), [(4, "0005-confirm-1"), (6, "0004-confirm-2")])
+def test_a_lucky_setting_with_fewer_seeds_is_no_champion(
+    tmp_path: Path,
+    reports: int,
+    champion: str,
+    metric: str,
+    sign: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Setting 4 has the better mean from the first; it wins once it has all the seeds of 5."""
+
+    def curve(job: Job, step: int) -> Result:
+        value = 20.0 - job.setting
+        if job.kind == "confirmation":
+            own = {5: 14.0 + 0.4 * job.replicate, 4: 14.4 - 0.1 * job.replicate}
+            value = own.get(job.setting, 19.0)
+        return result(step, sign * value, sign * value, "completed" if step == STEPS[-1] else None)
+
+    mode = "min" if sign > 0 else "max"
+    worker = Worker(tmp_path, slots=1, objective={"metric": metric, "mode": mode})
+    worker.run(curve, reports=6 * len(STEPS))
+    for _ in range(reports):  # 5, 4 and the first setting, in rounds
+        worker.run(curve, reports=len(STEPS))
+    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    rows = {row.setting: row for row in worker.conductor.standings()}
+    assert (rows[5].seeds, rows[4].seeds) == (2, 1 if reports == 4 else 2)
+    assert not any(rows[setting].dropped for setting in (4, 5))
+    assert sign * rows[4].mean < sign * rows[5].mean
+    chosen = choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+    assert chosen is not None
+    assert chosen.job.name == champion
+    assert chosen.confirmed
+    won = rows[chosen.job.setting]
+    assert (chosen.mean, chosen.seeds) == (won.mean, won.seeds)
+    assert chosen.first_mean == sign * 19.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from gan_tune.searching.rules.confirmation import Confirmation, candidates
 from gan_tune.searching.study.settings import Setting
@@ -170,3 +172,63 @@ def test_what_is_missing_are_the_replicates_that_will_still_be_trained() -> None
     confirmation.consider([1, 2, 3])
     assert [confirmation.missing(setting) for setting in (1, 2, 3)] == [1, 0, 3], "2 is dropped"
     assert confirmation.known() == [1, 2]
+
+
+def test_what_is_to_begin_is_what_is_missing_but_for_what_runs() -> None:
+    """Several of one setting may run at a time; what is handed back is to begin again."""
+    confirmation = Confirmation(seeds=4, mode="min")
+    confirmation.consider([1, 2])
+
+    def counts() -> list[tuple[int, int]]:
+        return [(confirmation.missing(s), confirmation.to_begin(s)) for s in (1, 2)]
+
+    assert counts() == [(4, 4), (4, 4)]
+    assert [confirmation.next() for _ in range(5)] == [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3)]
+    assert counts() == [(4, 1), (4, 2)]
+    confirmation.record(1, 1, 3.0)
+    assert counts() == [(3, 1), (4, 2)]
+    confirmation.hand_back(1, 3)
+    assert counts() == [(3, 2), (4, 2)]
+    assert confirmation.next(only=2) == (2, 3)
+    assert counts() == [(3, 2), (4, 1)]
+    confirmation.record(1, 2, None)
+    assert confirmation.missing(1) == 2, "of none other it is known that it is better"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("seed", range(12))
+def test_who_is_dropped_agrees_with_a_t_test_over_the_pooled_spread(seed: int, mode: str) -> None:
+    """Settings of unlike means, spreads and numbers of seeds, the first setting among them."""
+    rng = np.random.default_rng(seed)
+    sign = 1.0 if mode == "min" else -1.0
+    known = {
+        setting: (sign * rng.normal(2.0 * rng.random(), 0.4, int(rng.integers(1, 5)))).tolist()
+        for setting in (3, 0, 5, 8)
+    }
+    confirmation = Confirmation(seeds=4, mode=mode)  # type: ignore[arg-type]
+    confirmation.consider(list(known))
+    for setting, values in known.items():
+        for replicate, value in enumerate(values, start=1):
+            confirmation.record(setting, replicate, value)
+    costs = {setting: sign * np.mean(values) for setting, values in known.items()}
+    best = min(costs, key=lambda setting: costs[setting])
+    squares = sum(((np.array(v) - np.mean(v)) ** 2).sum() for v in known.values())
+    freedom = sum(len(v) - 1 for v in known.values())
+    dropped = set()
+    for setting, values in known.items():
+        if setting in (best, 0) or freedom < 1:
+            continue
+        error = (squares / freedom * (1 / len(values) + 1 / len(known[best]))) ** 0.5
+        if stats.t.sf((costs[setting] - costs[best]) / error, freedom) < 0.05:
+            dropped.add(setting)
+    rows = {row.setting: row for row in confirmation.standings()}
+    assert {setting for setting, row in rows.items() if row.dropped} == dropped
+    most = max((len(v) for s, v in known.items() if s not in dropped | {0}), default=0)
+    behind = {s for s, v in known.items() if s not in dropped and len(v) < most}
+    assert {setting for setting, row in rows.items() if row.behind} == behind
+    ranked = sorted(known, key=lambda s: (s in dropped, s in behind, costs[s]))
+    assert list(rows) == ranked
+    for setting, row in rows.items():
+        assert row.mean == pytest.approx(np.mean(known[setting]))
+        spread = np.std(known[setting], ddof=1) if len(known[setting]) > 1 else math.nan
+        assert row.spread == pytest.approx(spread, nan_ok=True)

@@ -23,6 +23,7 @@ from gan_tune.config import Part, signature_arguments
 from gan_tune.data import cifar, idx, mapped
 from gan_tune.data.by_name import DATASETS, check_dataset, load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset, Mixture
+from gan_tune.data.locations import find_folder
 from gan_tune.data.picture_folder import CROPS
 from gan_tune.errors import DataError
 from gan_tune.metrics import build_judge
@@ -929,3 +930,114 @@ def test_of_a_large_table_some_rows_are_drawn() -> None:
     np.testing.assert_array_equal(shown, table[::4])
     few = Dataset("own", "points", table, table[:50], table[:50])
     assert len(pictures.background(few)) == 50
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (TimeoutError(), "TimeoutError"),
+        (OSError("no\n  route"), "no route"),
+        (None, "the download left no files under"),
+    ],
+)
+def test_a_download_that_fails_is_told_with_its_reason_and_all_the_ways(
+    raised: Exception | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception without a message is named by its type."""
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GAN_TUNE_DATA", raising=False)
+    asked: list[Path] = []
+
+    def search(place: Path) -> Path | None:
+        asked.append(place)
+        return None
+
+    def download(place: Path) -> None:
+        if raised is not None:
+            raise raised
+
+    with pytest.raises(DataError) as caught:
+        find_folder(
+            "own",
+            None,
+            search=search,
+            wanted="files",
+            download=download,
+            places=[tmp_path / "shared"],
+            ways=["set it", "fetch it"],
+        )
+    start = "data set own: not on this machine; set it, or fetch it, which failed: "
+    assert str(caught.value).startswith(start + reason)
+    downloads = tmp_path / "cache" / "datasets"
+    again = [downloads] if raised is None else []
+    assert asked == [tmp_path / "shared", downloads, *again]
+
+
+def test_an_own_folder_is_the_only_place_that_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_DATA", str(tmp_path / "given"))
+    options: Any = {
+        "wanted": "files",
+        "download": lambda place: None,
+        "places": [tmp_path / "shared"],
+        "ways": ["set it"],
+    }
+    root = str(tmp_path / "own")
+    assert find_folder("own", root, search=lambda place: place, **options) == Path(root)
+    assert find_folder("own", None, search=lambda place: place, **options) == tmp_path / "given"
+    with pytest.raises(DataError, match=r"^data set own: root must hold files: '.*own'$"):
+        find_folder("own", root, search=lambda p: None if p == Path(root) else p, **options)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("columns", "cell"), [(3, 8), (4, 4), (8, 11)])
+def test_a_grid_has_its_pictures_row_by_row_with_grey_between(
+    columns: int, cell: int, channels: int
+) -> None:
+    """Pictures of 2 x 4 are enlarged by whole numbers; what is beyond black or white is cut off."""
+    random = torch.Generator().manual_seed(0)
+    samples = torch.rand(7, channels, 2, 4, generator=random) * 1.4 - 0.2
+    samples[3, 0, 1, 2] = float("nan")
+    sheet = pictures.grid(samples, columns=columns, cell=cell)
+    across, times, gap = min(columns, 7), max(1, cell // 4), 2
+    height, width = 2 * times + gap, 4 * times + gap
+    down = -(-7 // across)
+    expected = torch.full((down * height + gap, across * width + gap, 3), 128, dtype=torch.uint8)
+    for i, sample in enumerate(samples):
+        top, left = i // across * height + gap, i % across * width + gap
+        for row in range(2 * times):
+            for column in range(4 * times):
+                pixel = sample[:, row // times, column // times].nan_to_num().clamp(0, 1)
+                colour = (pixel * 255).round().to(torch.uint8)
+                expected[top + row, left + column] = colour
+    for i in range(7, down * across):  # no picture there
+        top, left = i // across * height + gap, i % across * width + gap
+        assert len(sheet[top : top + height, left : left + width].unique()) == 1
+        expected[top : top + height, left : left + width] = sheet[top, left]
+    assert torch.equal(sheet, expected)
+
+
+def test_every_part_of_a_data_sets_content_is_in_its_digest() -> None:
+    """One thing changed at a time, so that no other change gives it away."""
+    table = np.arange(24, dtype=np.float32).reshape(12, 2)
+    labels = np.arange(12, dtype=np.int64) % 3
+    modes = np.array([[0.0, 1.0], [2.0, 3.0]])
+    of_splits = {split: table + i for i, split in enumerate(SPLITS)}
+    of_labels = {f"{split}_labels": labels + i for i, split in enumerate(SPLITS)}
+    dataset = Dataset("own", "points", **of_splits, **of_labels, mixture=Mixture(modes, 0.1))
+    changes: list[dict[str, Any]] = [
+        *({split: of_splits[split] * 2} for split in SPLITS),
+        *({name: of_labels[name][::-1].copy()} for name in of_labels),
+        {"mixture": Mixture(modes, 0.2)},
+        {"mixture": Mixture(modes[::-1].copy(), 0.1)},
+        {"mixture": None},
+        dict.fromkeys(of_labels),
+        {"train": of_splits["selection"], "selection": of_splits["train"]},
+    ]
+    digests = [replace(dataset, **change).digest for change in changes]
+    assert len({dataset.digest, *digests}) == 1 + len(changes)
+    bare = {"mixture": None, **dict.fromkeys(of_labels)}
+    shaped = {split: of_splits[split].reshape(8, 3) for split in SPLITS}
+    assert replace(dataset, **bare).digest != replace(dataset, **bare, **shaped).digest
+    assert replace(dataset, name="other").digest == dataset.digest

@@ -90,6 +90,17 @@ class TwoNames(nn.Module):
         return self.second(self.first(x).tanh())
 
 
+class TwoWords(nn.Module):
+    """One parameter under two names of one module, read under both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = self.other = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(torch.tanh(linear(x, self.one)), self.other)
+
+
 class Branching(nn.Module):
     """A forward pass that cannot be traced."""
 
@@ -139,6 +150,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tied": (TiedAutoencoder, (3,)),
     "residual": (Residual, (3,)),
     "two_names": (TwoNames, (3,)),
+    "two_words": (TwoWords, (3,)),
     "branching": (Branching, (3,)),
     "sequence": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), (6, 3)),
 }
@@ -368,3 +380,72 @@ def test_what_changes_between_two_calls_is_refused(layer: nn.Module, word: str) 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_fixed_function_is_not_refused(network: str) -> None:
     assert estimator_refuses(network_and_objective(network)[0]) is None
+
+
+def directions_by_loop(
+    objective: Objective, net: nn.Module, *, directions: int, chunk: int, epsilon: float
+) -> Tensor:
+    """Mean of (L(w + εu) − L(w − εu)) / 2ε · u, one direction after the other, flat.
+
+    Chunk by chunk, since the draws of a chunk are made parameter by parameter.
+    """
+    trained = [p for p in net.parameters() if p.requires_grad]
+    draws, terms = random(7), []
+    for start in range(0, directions, chunk):
+        count = min(chunk, directions - start)
+        drawn = [torch.randn(count, *p.shape, generator=draws, dtype=p.dtype) for p in trained]
+        for u in zip(*drawn, strict=True):
+            values = []
+            for side in (epsilon, -epsilon):
+                kept = [p.data.clone() for p in trained]
+                for p, v in zip(trained, u, strict=True):
+                    p.data += side * v
+                values.append(objective(net).detach())
+                for p, v in zip(trained, kept, strict=True):
+                    p.data = v
+            slope = (values[0] - values[1]) / (2 * epsilon)
+            terms.append(slope * torch.cat([v.flatten() for v in u]))
+    return torch.stack(terms).mean(0)
+
+
+@pytest.mark.parametrize("network", ["mlp", "frozen", "tied", "two_words"])
+def test_random_directions_are_averaged_over_all_their_chunks(
+    network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven directions in chunks of one, of several with a shorter last one, and in one chunk."""
+    net, objective = network_and_objective(network)
+    module = sys.modules["gan_tune.gan.estimators.perturbed"]
+    met = set()
+    for limit in (1, 900, 1500, 2**23):
+        monkeypatch.setattr(module, "CHUNK_BYTES", {"cpu": limit})
+        found = flat(
+            ESTIMATORS["random_directions"](objective, net, random(7), directions=7, epsilon=0.05)
+        )
+        agreeing = [
+            chunk
+            for chunk in range(1, 8)
+            if torch.allclose(
+                found,
+                directions_by_loop(objective, net, directions=7, chunk=chunk, epsilon=0.05),
+                rtol=1e-6,
+            )
+        ]
+        assert len(agreeing) == 1, limit
+        met |= set(agreeing)
+    assert {1, 7} < met, "and a size between"
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 0.01])
+@pytest.mark.parametrize("network", ["mlp", "frozen", "convolutional"])
+def test_a_difference_is_its_definition_at_any_step(network: str, epsilon: float) -> None:
+    """So large a step that both sides and the middle all differ."""
+    net, objective = network_and_objective(network)
+    ahead, behind = (flat(looped(objective, net, side)) for side in (epsilon, -epsilon))
+    base = objective(net).detach()
+    expected = {
+        "forward_difference": (ahead - base) / epsilon,
+        "central_difference": (ahead - behind) / (2 * epsilon),
+    }
+    for name, plain in expected.items():
+        found = flat(ESTIMATORS[name](objective, net, random(), epsilon=epsilon))
+        assert torch.allclose(found, plain, rtol=1e-7, atol=1e-9), name

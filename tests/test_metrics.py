@@ -1019,3 +1019,67 @@ def test_inception_weights_of_another_network_are_refused(
     monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(path))
     with pytest.raises(DataError, match=r"weights\.pth: must hold"):
         inception.inception_features()
+
+
+# Small and unlike numbers of samples: where one stands for the other, only these can tell.
+
+
+@pytest.mark.parametrize("fake_count", [2, 3, 5, 9])
+@pytest.mark.parametrize("real_count", [2, 3, 4, 5, 6, 7])
+def test_few_samples_have_no_more_neighbours_than_there_are(
+    real_count: int, fake_count: int
+) -> None:
+    """A set of k samples or fewer takes the largest k that it has."""
+    random = np.random.RandomState(real_count)
+    real, fake = random.randn(real_count, 2), 0.6 * random.randn(fake_count, 2) + 0.2
+    figures = asdict(neighbour_figures(neighbour_reference(real), fake))
+
+    def held(balls: np.ndarray, points: np.ndarray, wanted: int) -> tuple[list[list[bool]], int]:
+        """Whether ball i holds point j, and the k taken."""
+        k = min(wanted, len(balls) - 1)
+        radii = [sorted(math.dist(ball, other) for other in balls)[k] for ball in balls]
+        pairs = zip(balls, radii, strict=True)
+        return [[math.dist(ball, x) <= r * (1 + 1e-12) for x in points] for ball, r in pairs], k
+
+    near, _ = held(real, fake, 3)
+    back, _ = held(fake, real, 3)
+    dense, k = held(real, fake, 5)
+    assert figures == pytest.approx(
+        {
+            "precision": sum(any(column) for column in zip(*near, strict=True)) / fake_count,
+            "recall": sum(any(column) for column in zip(*back, strict=True)) / real_count,
+            "density": sum(map(sum, dense)) / (k * fake_count),
+            "coverage": sum(map(any, dense)) / real_count,
+        }
+    )
+
+
+@pytest.mark.parametrize("train", [30, 200])
+@pytest.mark.parametrize("sizes", [(40, 90), (90, 40)])
+@pytest.mark.parametrize("split", ["selection", "test"])
+def test_the_smaller_split_says_how_many_samples_both_judges_ask_for(
+    split: Any, sizes: tuple[int, int], train: int
+) -> None:
+    counts = (train, *sizes)
+    dataset = Dataset("own", "points", *(points3(i)[:count] for i, count in enumerate(counts)))
+    judge = build_judge(dataset, split)
+    assert judge.count == 40
+    assert {version.rpartition("/")[2] for version in judge.versions.values()} == {"40"}
+    samples = torch.tensor(points3(3)[:40])
+    assert tuple(judge(samples, networks(dataset))) == judge.names
+    own = dataset.split(split)
+    chosen = own if len(own) == 40 else own[choose(len(own), 40)]
+    real, fake = (judge.extractor(x) for x in (torch.tensor(chosen), samples))
+    figures = asdict(neighbour_figures(neighbour_reference(real), fake))
+    assert {name: judge(samples)[name] for name in figures} == pytest.approx(figures)
+
+
+def test_fid_without_its_package_is_told_though_the_weights_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({}, path)
+    monkeypatch.setenv(inception.WEIGHTS_VARIABLE, str(path))
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(DataError, match=r"^fid needs torch-fidelity \(pip install .*: import of"):
+        inception.inception_features()

@@ -151,3 +151,25 @@ def test_adamw_decays_weights_apart_from_the_gradient() -> None:
     adamw(parameters, lr=0.1, weight_decay=0.2).step()
     for p, w in zip(parameters, weights(), strict=True):
         assert torch.allclose(p, w * (1 - 0.1 * 0.2))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_with_a_closure_is_one_with_the_closures_gradients(name: str) -> None:
+    """The closure is called with gradients on, and its loss comes back."""
+    plain, closed = weights(), weights()
+    steps, other = (OPTIMIZERS[name](parameters, lr=0.1) for parameters in (plain, closed))
+
+    def closure() -> float:
+        other.zero_grad()
+        loss = sum(((i + 1) * p.square()).sum() for i, p in enumerate(closed))
+        loss.backward()
+        return loss.item()
+
+    for _ in range(3):
+        expected = sum(float(((i + 1) * p.detach().square()).sum()) for i, p in enumerate(plain))
+        for i, p in enumerate(plain):
+            p.grad = 2 * (i + 1) * p.detach()
+        steps.step()
+        assert other.step(closure) == pytest.approx(expected)
+        for one, same in zip(plain, closed, strict=True):
+            torch.testing.assert_close(one, same)

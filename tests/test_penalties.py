@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
 
 import pytest
@@ -217,3 +219,81 @@ def test_a_lazy_penalty_is_as_many_times_as_heavy(every: int) -> None:
     once = drawn(PENALTIES["gradient_penalty"], half_square, REAL, FAKE, weight=0.5, target=0.3)
     torch.testing.assert_close(found, every * once)
     assert [step for step in range(7) if penalty.is_due(step)] == list(range(0, 7, every))
+
+
+# Lopsided data: a coordinate has a scale of its own, and so does a sample.
+
+
+def lopsided(shape: tuple[int, ...], seed: int) -> Tensor:
+    """A batch whose coordinates differ in scale and offset."""
+    width = math.prod(shape[1:])
+    scales = torch.linspace(0.05, 1.5, width, dtype=torch.float64)
+    flat = normal(shape[0], width, seed=seed) * scales + scales.flip(0) * (seed - 1.5)
+    return flat.view(shape)
+
+
+def slope(x: Tensor) -> Tensor:
+    """∇D at one flat sample, for D(x) = tanh(x H) w: H ((1 − tanh²) w), by hand."""
+    hidden, out = wide_weights(len(x))
+    return hidden @ ((1 - torch.tanh(x @ hidden) ** 2) * out[:, 0])
+
+
+def wide_weights(width: int) -> tuple[Tensor, Tensor]:
+    return normal(width, 4, seed=3) * torch.linspace(0.2, 1.0, 4), normal(4, 1, seed=4)
+
+
+def overall_deviation(real: Tensor) -> float:
+    """Over all values together, about the one mean of them all."""
+    values = real.flatten().tolist()
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / len(values))
+
+
+def looked_at(name: str, real: Tensor, fake: Tensor, noise: float) -> list[Tensor]:
+    """The samples, flat, at which a penalty takes the slope; draws as the penalty makes them."""
+    random, count = generator(), len(real)
+    if name == "gradient_penalty":
+        share = torch.rand(count, generator=random, dtype=real.dtype)
+        return [(s * r + (1 - s) * f).flatten() for s, r, f in zip(share, real, fake, strict=True)]
+    if name == "dragan":
+        delta = torch.randn(real.shape, generator=random, dtype=real.dtype)
+        s = overall_deviation(real)
+        return [(r + noise * s * d).flatten() for r, d in zip(real, delta, strict=True)]
+    return [x.flatten() for x in (real if name == "r1" else fake)]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3, 2)])
+@pytest.mark.parametrize("noise", [0.2, 0.5])
+@pytest.mark.parametrize("target", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("name", DISCRIMINATOR)
+def test_a_discriminator_penalty_is_its_plain_formula_on_lopsided_data(
+    name: str, target: float, noise: float, shape: tuple[int, ...]
+) -> None:
+    real, fake = lopsided(shape, 1), lopsided(shape, 2)
+    offered = {"target": target, "noise": noise}
+    penalty = PENALTIES[name]
+    parameters = inspect.signature(penalty.function).parameters
+    knobs = {k: v for k, v in offered.items() if k in parameters}
+    hidden, out = wide_weights(math.prod(shape[1:]))
+    network = small_discriminator(hidden, out)
+    found = drawn(penalty, network, real, fake, weight=3.0, **knobs)
+    norms = [float(slope(x).norm()) for x in looked_at(name, real, fake, noise)]
+    each = [(n - target) ** 2 if "target" in knobs else 0.5 * n**2 for n in norms]
+    assert float(found.detach()) == pytest.approx(3 * sum(each) / len(each), rel=1e-9)
+
+
+@pytest.mark.parametrize("target", [0.05, 0.3, 0.8])
+def test_an_activation_penalty_is_its_plain_formula_on_lopsided_data(target: float) -> None:
+    layers = [lopsided((6, 4), 1), lopsided((5, 3, 2, 3), 2)]
+    by_unit = [h.transpose(0, 1).flatten(1).tolist() for h in layers]
+    magnitude = sum(
+        sum(abs(v) for unit in units for v in unit) / sum(map(len, units)) for units in by_unit
+    )
+    divergence = 0.0
+    for unit in (unit for units in by_unit for unit in units):
+        active = sum(1 / (1 + math.exp(-v)) for v in unit) / len(unit)
+        divergence += target * math.log(target / active)
+        divergence += (1 - target) * math.log((1 - target) / (1 - active))
+    assert float(activation_l1(layers, weight=0.7)) == pytest.approx(0.7 * magnitude)
+    found = activation_kl(layers, weight=0.7, target=target)
+    assert float(found) == pytest.approx(0.7 * divergence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -553,3 +554,222 @@ def test_a_population_is_deterministic_and_stays_in_the_space(name: str, seed: i
     for setting in settings:
         assert_in_space(TOY, setting)
     assert len(settings) > TOY_MEMBERS
+
+
+# ---------------------------------------------------------------- the bandit's arithmetic
+
+
+@pytest.mark.parametrize("known", [1, 3, 12, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bandit_takes_the_largest_upper_bound(
+    seed: int, known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """μ + √β σ, with β of the known intervals; neither of μ, σ and β is 1 or 0."""
+    asked: dict[str, Any] = {}
+
+    def posterior_of(seen: Any, gains: Any, pending: Any, points: Any) -> tuple[Any, Any]:
+        random = np.random.default_rng(100 + seed)
+        asked.update(seen=seen, gains=gains, pending=pending, points=points)
+        asked["mean"] = 3 * random.random(len(points))
+        asked["deviation"] = 2 * random.random(len(points))
+        return asked["mean"], asked["deviation"]
+
+    monkeypatch.setattr(bandit, "posterior", posterior_of)
+    space = space_of({"x": {"uniform": [2.0, 6.0]}, "y": {"log_uniform": [1e-4, 1.0]}})
+    random = np.random.default_rng(seed)
+    history = [
+        Interval(drawn(space, random), float(i % 4), 5.0 + i, 0.5 * i) for i in range(known)
+    ] + [Interval(drawn(space, random), 4.0, 7.0, None) for _ in range(2)]
+    random.shuffle(history)  # type: ignore[arg-type]
+    start = Start(drawn(space, random), 3.5, 6.5)
+    chosen: Any = Bandit(candidates=60, resample=0.3)(space, start, history, random)
+
+    told = [interval for interval in history if interval.gain is not None]
+    low, width = 5.0, (known - 1) or 1.0
+
+    def row(time: float, before: float, setting: Mapping[str, Any]) -> list[float]:
+        x, y = (setting["x"] - 2) / 4, 1 + math.log10(setting["y"]) / 4
+        return [time, (before - low) / width, x, y]
+
+    assert asked["seen"] == pytest.approx(
+        np.array([row(i.time, i.before, i.assignment) for i in told])
+    )
+    assert asked["gains"].tolist() == [interval.gain for interval in told]
+    assert asked["pending"] == pytest.approx(
+        np.array([row(i.time, i.before, i.assignment) for i in history if i.gain is None])
+    )
+    assert asked["points"].shape == (60, 4)
+    assert asked["points"][:, :2] == pytest.approx(np.array([[3.5, 1.5 / width]] * 60))
+    beta = 0.2 + max(0.0, math.log(0.4 * known))
+    bounds = asked["mean"] + beta**0.5 * asked["deviation"]
+    best = asked["points"][int(np.argmax(bounds))]
+    assert row(3.5, 6.5, chosen) == pytest.approx(list(best))
+
+
+GRIDS = {
+    f"{kind} {low} to {high} by {step}": NumberRange(
+        name="x", place=("x",), kind=kind, low=low, high=high, step=step
+    )
+    for kind, low, high, step in [
+        ("uniform", 0.0, 0.3, 0.1),
+        ("uniform", 0.0, 0.6, 0.2),
+        ("uniform", 0.1, 0.7, 0.1),
+        ("uniform", -0.3, 0.4, 0.1),
+        ("uniform", 1.1, 3.3, 1.1),
+        ("uniform", 0.0, 0.9, 0.3),
+        ("int", 3, 3, None),
+        ("int", 3, 17, 7),
+        ("int", -4, 9, None),
+        ("log_int", 2, 90, None),
+    ]
+}
+
+
+def grid_of(dimension: Dimension) -> list[float]:
+    """The values of a range with steps, the last one its upper end as it is written."""
+    assert isinstance(dimension.low, (int, float))
+    assert isinstance(dimension.high, (int, float))
+    step = dimension.step or 1
+    places = round((dimension.high - dimension.low) / step)
+    return [dimension.low + i * step for i in range(places)] + [dimension.high]
+
+
+@pytest.mark.parametrize("dimension", GRIDS.values(), ids=GRIDS)
+def test_steps_lead_from_one_end_of_a_range_to_the_other(dimension: Dimension) -> None:
+    """Also where so many steps, added up in floating point, come to more than the upper end."""
+    grid = grid_of(dimension)
+    last = len(grid) - 1
+    drawn_values: list[Any] = [value_at(dimension, share) for share in np.linspace(0, 1, 500)]
+    assert all(dimension.broken_rule(value) is None for value in drawn_values)
+    nearest_places = [min(range(last + 1), key=lambda i: abs(grid[i] - v)) for v in drawn_values]
+    assert [grid[place] for place in nearest_places] == pytest.approx(drawn_values)
+    assert nearest_places == sorted(nearest_places)
+    assert set(nearest_places) == set(range(last + 1))
+    for place, value in enumerate(grid):
+        assert dimension.broken_rule(value) is None
+        near, far = (
+            [moved(dimension, value, factor, up=up) for up in (True, False)]
+            for factor in (1.000001, 1e6)
+        )
+        assert near == pytest.approx([grid[min(place + 1, last)], grid[max(place - 1, 0)]])
+        assert far == pytest.approx([grid[-1], grid[0]])
+        assert all(dimension.broken_rule(after) is None for after in (*near, *far))
+        if last and not dimension.log:
+            assert share_of(dimension, value) == pytest.approx(place / last)
+
+
+@pytest.mark.parametrize(
+    "dimension", [d for d in GRIDS.values() if d.step], ids=[n for n, d in GRIDS.items() if d.step]
+)
+def test_the_nearest_value_lies_on_the_steps_and_within_the_range(dimension: Dimension) -> None:
+    grid = grid_of(dimension)
+    for value in np.linspace(grid[0], grid[-1], 203).tolist():
+        found: Any = dimension.nearest(value)
+        assert dimension.broken_rule(found) is None, value
+        assert type(found) is (int if dimension.kind == "int" else float)
+        assert abs(found - value) <= min(abs(point - value) for point in grid) + 1e-9
+    assert [dimension.nearest(point) for point in grid] == pytest.approx(grid)
+
+
+@pytest.mark.parametrize("dimension", GRIDS.values(), ids=GRIDS)
+def test_what_lies_off_a_range_or_its_steps_breaks_a_rule(dimension: Dimension) -> None:
+    grid = grid_of(dimension)
+    step = dimension.step or 1
+    assert "must lie between" in str(dimension.broken_rule(grid[0] - step))
+    assert "must lie between" in str(dimension.broken_rule(grid[-1] + step))
+    between = f"must be {dimension.low!r} plus a multiple of {step!r}"
+    for one, other in pairwise(grid):
+        if dimension.kind == "uniform":
+            assert dimension.broken_rule((one + other) / 2) == between
+        else:
+            assert dimension.broken_rule(one + 0.5) == "must be a whole number"
+            assert other == one + 1 or dimension.broken_rule(one + 1) == between
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("step", [30, 45, 70])
+def test_a_fork_begins_at_its_parents_last_ready_point(step: int, mode: Mode) -> None:
+    """Its start is told in intervals and costs, of members that have come to unlike steps."""
+    starts: list[Start] = []
+
+    def listening(space: Branch, start: Start, history: Any, random: Any) -> dict[str, Scalar]:
+        starts.append(start)
+        return dict(start.assignment)
+
+    sign = 1.0 if mode == "min" else -1.0
+    herd = Population(SPACE, REPORTS, mode, listening, population=4, interval=0.2, quantile=0.5)
+    assert herd.ready_steps == (20, 40, 60, 80)
+    settings = [drawn(SPACE, np.random.default_rng(seed)) for seed in range(4)]
+    for member, reached in enumerate((70, 50, 90, 30)):
+        herd.join(member, settings[member])
+        for at in (at for at in REPORTS if at <= reached):
+            herd.hear(member, at, sign * (100.0 * member + 200.0 - at))
+    parents = set()
+    for seed in range(20):
+        fork = herd.fork(step, np.random.default_rng(seed))
+        assert fork is not None
+        (start,) = starts
+        starts.clear()
+        reached = min(step, (70, 50)[fork.parent])
+        assert fork.step == max(at for at in herd.ready_steps if at <= reached)
+        cost = 100.0 * fork.parent + 200.0 - fork.step
+        assert start == Start(settings[fork.parent], fork.step / 20, cost)
+        assert fork.assignment == settings[fork.parent]
+        parents.add(fork.parent)
+    assert parents == {0, 1}
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_forks_history_goes_on_from_its_parents_cost(mode: Mode) -> None:
+    """Of the fork of a member the first interval begins with what its parent had come to."""
+    told: list[Interval] = []
+
+    def listening(space: Branch, start: Start, history: Any, random: Any) -> dict[str, Scalar]:
+        told[:] = history
+        return dict(start.assignment)
+
+    sign = 1.0 if mode == "min" else -1.0
+    herd = Population(SPACE, REPORTS, mode, listening, population=2, interval=0.2, quantile=0.5)
+    one, other = (drawn(SPACE, np.random.default_rng(seed)) for seed in range(2))
+    herd.join(0, one)
+    for at in (10, 20, 30, 40):
+        herd.hear(0, at, sign * (50.0 - 0.5 * at))
+    fork = Fork(0, 40, other)
+    herd.join(1, other, fork)
+    assert herd.reached(1) == 40
+    for at in (50, 60, 70):
+        herd.hear(1, at, sign * (30.0 - 0.4 * (at - 40)))
+    herd.leave(0)
+    assert herd.fork(70, np.random.default_rng(0)) is not None
+    assert [(i.assignment, i.time, i.before) for i in told] == [
+        (one, 1.0, 40.0),  # from 20 to 40
+        (other, 2.0, 30.0),  # from 40, with the parent's cost, to 60
+        (other, 3.0, 22.0),  # it still runs
+    ]
+    gains = [interval.gain for interval in told]
+    assert gains == [pytest.approx(10.0), pytest.approx(8.0), None]
+
+
+def test_each_whole_number_of_a_logarithmic_range_gets_its_due() -> None:
+    """The number k stands for the reals from k − 1/2 to k + 1/2."""
+    dimension = NumberRange(name="x", place=("x",), kind="log_int", low=2, high=9)
+    drawn_values = [value_at(dimension, (i + 0.5) / 20_000) for i in range(20_000)]
+    width = math.log(9.5 / 1.5)
+    for k in range(2, 10):
+        due = math.log((k + 0.5) / (k - 0.5)) / width
+        assert drawn_values.count(k) / 20_000 == pytest.approx(due, abs=2e-4)
+
+
+@pytest.mark.parametrize("resample", [0.0, 0.3, 1.0])
+def test_values_are_drawn_anew_as_often_as_asked_for(resample: float) -> None:
+    """Of a choice of ten, a tenth of the draws are the parent's again."""
+    space = space_of({"c": {"choice": list("abcdefghij")}, "x": {"uniform": [0.0, 1.0]}})
+    random, parent = np.random.default_rng(0), {"c": "d", "x": 0.5}
+    explore = Perturb(factor=1.2, resample=resample)
+    forks: list[Any] = [explore(space, Start(parent, 1.0, 0.0), [], random) for _ in range(2_000)]
+    changed = sum(fork["c"] != "d" for fork in forks) / 2_000
+    assert changed == pytest.approx(0.9 * resample, abs=0.03)
+    near = [fork["x"] for fork in forks if abs(abs(fork["x"] - 0.5) - 0.2) < 1e-9]
+    assert len(near) / 2_000 == pytest.approx(1 - resample, abs=0.03)
+    if near:
+        assert sum(x > 0.5 for x in near) / len(near) == pytest.approx(0.5, abs=0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -84,3 +85,33 @@ def test_the_inverse_root_is_the_textbooks() -> None:
 def test_what_goes_by_the_length_is_declared(name: str) -> None:
     short, long = ([SCHEDULES[name](t, steps) for t in range(40)] for steps in (50, 500))
     assert (short != long) == (name in PACED)
+
+
+def plain(
+    name: str, t: int, *, warm_up: int, start: float = 0.0, end: float = 0.0, scale: float = 1.0
+) -> float:
+    """The factor at step t by the definitions, told case by case."""
+    if t < warm_up:
+        return (t + 1) / (warm_up + 1)
+    if name == "inverse_sqrt":
+        return 1 / math.sqrt(1 + (t - warm_up) / scale)
+    begin = max(float(warm_up), start * STEPS)
+    if name == "constant" or t <= begin:
+        return 1.0
+    p = (t - begin) / (STEPS - begin)
+    return (
+        1 - (1 - end) * p if name == "linear" else end + (1 - end) * math.cos(p * math.pi / 2) ** 2
+    )
+
+
+@pytest.mark.parametrize("warm_up", [0, 3, 17, 33, STEPS])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_all_knobs_together_give_the_plain_formula(name: str, warm_up: int) -> None:
+    """The later of both begins the decay: the end of the warm-up, or the share at the full rate."""
+    knobs = {"start": (0.0, 0.3, 0.775), "end": (0.0, 0.2, 1.0), "scale": (1.0, 7.0)}
+    taken = {k: v for k, v in knobs.items() if k in signature_arguments(SCHEDULES[name])}
+    for values in itertools.product(*taken.values()):
+        given = dict(zip(taken, values, strict=True))
+        found = [SCHEDULES[name](t, STEPS, warm_up=warm_up, **given) for t in range(STEPS)]
+        expected = [plain(name, t, warm_up=warm_up, **given) for t in range(STEPS)]
+        assert found == pytest.approx(expected), given

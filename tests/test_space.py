@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,17 @@ import jsonschema
 import pytest
 import yaml
 from sqlalchemy import make_url
-from toy_catalogue import toy_catalogue
+from toy_catalogue import Count, Positive, Share, toy_catalogue
 
 from gan_tune import space as space_module
-from gan_tune.config import BLOCK_FIELDS, TrialConfig, block_fields, part_fields
+from gan_tune.config import (
+    BLOCK_FIELDS,
+    BOTH,
+    TrialConfig,
+    block_fields,
+    part_fields,
+    signature_arguments,
+)
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
@@ -545,11 +553,21 @@ def test_a_set_reaches_into_a_part_that_is_given_by_its_name(example: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "override",
-    ["resources.gpu=0.25", "resources.gpu=2", "resources.cpu=0.5", "confirm.top=0", "name=a.b-c_1"],
+    ("override", "value"),
+    [
+        ("resources.gpu=0.25", 0.25),
+        ("resources.gpu=1", 1),
+        ("resources.gpu=2", 2),
+        ("resources.cpu=0.5", 0.5),
+        ("confirm.top=0", 0),
+        ("name=a.b-c_1", "a.b-c_1"),
+    ],
 )
-def test_a_sound_block_is_taken(override: str) -> None:
-    load(PLAIN, override)
+def test_a_sound_block_is_taken(override: str, value: Any) -> None:
+    found: Any = load(PLAIN, override).file
+    for step in override.partition("=")[0].split("."):
+        found = getattr(found, step)
+    assert found == value
 
 
 def test_blocks_left_out_have_defaults_and_the_needed_ones_are_asked_for() -> None:
@@ -789,7 +807,10 @@ def test_a_fault_far_from_the_option_that_makes_it_names_the_option() -> None:
 
 
 def test_the_data_are_looked_at_only_when_asked() -> None:
-    load(with_trial(data={"name": "image_folder", "root": "missing"}), check_data=False)
+    tree = with_trial(data={"name": "image_folder", "root": "missing"})
+    space = load(tree, check_data=False)
+    assert space.tree["trial"]["data"]["root"] == "missing"
+    assert faults_in(tree) == ["data.root: no such folder: 'missing'"]
 
 
 def test_all_faults_are_found_at_once_and_raised_once() -> None:
@@ -1494,3 +1515,102 @@ def test_spaces_and_configs_need_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---- a word for both networks, and the words for one -------------------------------------------
+
+WORDS = {
+    "gradient": ["backprop", "differences"],
+    "gradient_clip": ["none", "norm"],
+    "schedule": ["constant", "linear"],
+}
+"""A word for both networks, with two parts that the toy catalogue has or is given here."""
+
+
+def two_worded(word: str, **fields: Any) -> SearchSpace:
+    """A space that decides both networks' fields, each for itself."""
+    toy = toy_catalogue()
+    catalogue = replace(
+        toy,
+        parts={
+            **toy.parts,
+            "gradient": {"backprop": {}, "differences": {}},
+            "gradient_clip": {"none": {}, "norm": {}},
+            "schedule": {"constant": {}, "linear": {}},
+        },
+    )
+    one, other = (f"{network}_{word}" for network in ("generator", "discriminator"))
+    choice = {"choice": WORDS[word]}
+    return SearchSpace.load(with_trial(**{one: choice, other: choice}) | fields, catalogue)
+
+
+@pytest.mark.parametrize("word", BOTH)
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_the_word_for_one_network_says_more_than_the_word_for_both(
+    word: str, network: str, own_first: bool
+) -> None:
+    both, own = WORDS[word]
+    entries = [(f"{network}_{word}", own), (word, both)]
+    entry = dict(entries if own_first else reversed(entries))
+    (start,) = two_worded(word, start_from=[entry]).start_assignments()
+    expected = dict.fromkeys(BOTH[word], both) | {f"{network}_{word}": own}
+    assert start == expected
+
+
+def test_every_word_for_both_networks_is_tested() -> None:
+    assert WORDS.keys() == BOTH.keys()
+
+
+# ---- lists of every form, in the schema and in a space -----------------------------------------
+
+
+def lists(
+    *,
+    widths: tuple[Count, ...] = (8,),
+    skips: tuple[Count, ...] | None = None,
+    betas: tuple[Share, Share] = (0.5, 0.9),
+    rates: tuple[Positive, ...] | Positive = 1.0,
+) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("argument", "sound"),
+    [
+        ("widths: [1, {int: [2, 4]}]", True),
+        ("widths: [{log_int: [2, 4]}, {int: [2, 4], step: 2}]", True),
+        ("widths: [{choice: [2, 4]}]", True),
+        ("widths: [{uniform: [2, 4]}]", False),
+        ("widths: {int: [2, 4]}", False),
+        ("skips: null", True),
+        ("skips: [3, 1]", True),
+        ("skips: [3, {int: [1, 4]}]", True),
+        ("skips: [3, {choice: [{int: [1, 2]}, 4]}]", True),
+        ("skips: [3, {uniform: [1, 4]}]", False),
+        ("skips: [3, x]", False),
+        ("betas: [0.5, {uniform: [0.9, 0.99]}]", True),
+        ("betas: [{uniform: [0, 0.5]}, 0.9]", True),
+        ("betas: [{uniform: [0, 0.5]}, x]", False),
+        ("rates: {log_uniform: [0.1, 1]}", True),
+        ("rates: [{log_uniform: [0.1, 1]}, 2]", True),
+        ("rates: [x]", False),
+        ("rates: {choice: [[1, {uniform: [1, 2]}], 3]}", True),
+    ],
+)
+def test_a_list_of_any_form_may_hold_ranges_in_schema_and_space_alike(
+    argument: str, sound: bool
+) -> None:
+    toy = toy_catalogue()
+    generators = {**toy.parts["generator"], "lists": signature_arguments(lists)}
+    catalogue = replace(toy, parts={**toy.parts, "generator": generators})
+    tree = with_trial(generator={"name": "lists", **yaml.safe_load(argument)})
+    found = list(jsonschema.Draft202012Validator(json_schema(catalogue)).iter_errors(tree))
+    assert (not found) == sound
+    if sound:
+        space = SearchSpace.load(tree, catalogue)
+        assert ("int" in argument or "choice" in argument or "uniform" in argument) == bool(
+            space.dimensions()
+        )
+    else:
+        with pytest.raises(SpaceError):
+            SearchSpace.load(tree, catalogue)

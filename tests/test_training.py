@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -624,3 +625,33 @@ def test_a_checkpoint_of_no_phase_is_refused() -> None:
     state = finished(trial_config(seed=9))[0][1]
     with pytest.raises(CheckpointError, match="of no phase"):
         replayed([Phase(16, trial_config()), Phase(24, trial_config(d_steps=2))], resume_from=state)
+
+
+def test_a_checkpoint_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Whoever has the old file open, here by a second name, never meets a byte of the new one."""
+    old, new = (checkpoint.pack({"w": torch.full((50,), v)}, {"step": v}, "x") for v in (1.0, 2.0))
+    path = checkpoint.write(old, tmp_path / "trial")
+    second_name = tmp_path / "second"
+    second_name.hardlink_to(path)
+    assert checkpoint.write(new, tmp_path / "trial") == path
+    assert second_name.read_bytes() == old
+    assert path.read_bytes() == new
+    assert checkpoint.read(path.parent).scalars == {"step": 2.0}
+    assert [entry.name for entry in path.parent.iterdir()] == [checkpoint.FILE_NAME]
+
+
+def test_a_write_that_fails_half_way_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    """The disk is full: bytes can be written, and then no more."""
+    old = checkpoint.pack({"w": torch.zeros(50)}, {}, "x")
+    path = checkpoint.write(old, tmp_path / "trial")
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, before[1]))
+        with pytest.raises(OSError, match="too large"):
+            checkpoint.write(checkpoint.pack({"w": torch.ones(50)}, {}, "x"), tmp_path / "trial")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, previous)
+    assert path.read_bytes() == old
