@@ -17,7 +17,7 @@ from torch.nn.functional import leaky_relu
 
 from gan_tune.config import signature_arguments
 from gan_tune.gan.augment import AUGMENTS, View
-from gan_tune.gan.averages import Lookahead, follow
+from gan_tune.gan.averages import Lookahead, decay, follow
 from gan_tune.gan.gradients import GRADIENT_CLIPS, total_norm, was_clipped
 from gan_tune.gan.input_gradients import Discriminator, by_autograd, by_transform
 from gan_tune.gan.losses import LOSSES
@@ -219,6 +219,16 @@ def test_averages_follow_in_each_lane_as_alone() -> None:
         slow.pull_back(its)
         for found in (mine, its):
             torch.testing.assert_close([t[i] for t in together], found)
+
+
+@pytest.mark.parametrize("step", [3, 500])
+def test_each_lane_has_the_decay_of_its_trial_alone(step: int) -> None:
+    emas, reaches = [0.9, 0.99, 0.999], [1.0, 0.1, 0.3]
+    together = vmap(lambda ema, reach: decay(step, ema=ema, reach=reach))(
+        torch.tensor(emas, dtype=torch.float64), torch.tensor(reaches, dtype=torch.float64)
+    )
+    alone = [decay(step, ema=e, reach=r) for e, r in zip(emas, reaches, strict=True)]
+    assert together.tolist() == pytest.approx(alone, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", SPARSITIES)

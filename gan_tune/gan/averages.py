@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ STATISTICS_VALUES = 2**26
 places to take statistics of, and take long."""
 
 
-def decay(step: int, *, ema: float, reach: float) -> float:
+def decay(step: int, *, ema: float | Tensor, reach: float | Tensor) -> Any:
     """d of average ← d · average + (1 − d) · weights, after ``step`` steps.
 
     d is ``ema``, but so small that the average reaches back over at most the share ``reach`` of the
@@ -35,7 +36,10 @@ def decay(step: int, *, ema: float, reach: float) -> float:
     (Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models").
     """
     steps = reach * (1 + step)
-    return min(ema, steps / (1 + steps))
+    limit = steps / (1 + steps)
+    if isinstance(ema, Tensor) or isinstance(limit, Tensor):
+        return torch.minimum(torch.as_tensor(ema), torch.as_tensor(limit))
+    return min(ema, limit)
 
 
 @torch.no_grad()

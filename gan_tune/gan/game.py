@@ -90,8 +90,8 @@ class Game:
         pace: Pace,
         random: Mapping[str, torch.Generator],
         global_random: dict[str, Tensor],
+        view: View,
         update: Callable[[Game, int], None] = alternating,
-        view: View = View(),  # noqa: B008
         autoencoder: Autoencoder | None = None,
         average: MovingAverage | None = None,
         lookahead: Lookahead | None = None,

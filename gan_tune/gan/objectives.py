@@ -28,7 +28,7 @@ __all__ = [
     "reconstruction",
 ]
 
-Critical = Callable[[Network], Discriminator]
+Differentiable = Callable[[Network], Discriminator]
 
 
 class DiscriminatorObjective(NamedTuple):
@@ -78,7 +78,7 @@ def discriminator_objective(
     parameters: Sequence[Tensor] = (),
     penalties: Sequence[BoundPenalty] = (),
     draws: Sequence[Draws] = (),
-    differentiable: Critical = by_autograd,
+    differentiable: Differentiable = by_autograd,
 ) -> DiscriminatorObjective:
     """loss(D(x), D(G(z))) + Σ penalties, for views of real and fake samples [batch, *shape].
 
