@@ -141,14 +141,13 @@ def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     settings = {
         s.number: s for s in map(partial(_as_stored, conductor), conductor.study.settings())
     }
-    mode, replicated = conductor.space.objective.mode, conductor.space.search.seeds > 1
+    objective, replicated = conductor.space.objective, conductor.space.search.seeds > 1
     ranked = candidates(
-        list(settings.values()), top=len(settings), mode=mode, replicated=replicated
+        list(settings.values()), top=len(settings), mode=objective.mode, replicated=replicated
     )
     alone = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
-    sign = 1.0 if mode == "min" else -1.0
     sound = [row for row in standings if math.isfinite(row.mean) and not alone]
-    for row in sorted(sound, key=lambda row: (row.behind, sign * row.mean)):
+    for row in sorted(sound, key=lambda row: (row.behind, objective.cost(row.mean))):
         best = _best_with_weights(conductor, row.setting, row.values, dataset)
         if best is not None:
             return Champion(*best, row.mean, row.spread, row.seeds, True, first_mean)
@@ -224,8 +223,8 @@ def _best_with_weights(
     conductor: Conductor, setting: int, values: Mapping[int, float | None], dataset: Dataset
 ) -> tuple[Job, ExportedGenerator] | None:
     """The best of a setting's replicates that has its weights; None if all are gone."""
-    sign = 1.0 if conductor.space.objective.mode == "min" else -1.0
-    known = {replicate: sign * value for replicate, value in values.items() if value is not None}
+    cost = conductor.space.objective.cost
+    known = {replicate: cost(value) for replicate, value in values.items() if value is not None}
     for replicate in sorted(known, key=lambda replicate: known[replicate]):
         job = conductor.study.job(setting, replicate)
         generator = _generator(conductor, job, dataset)
