@@ -226,7 +226,7 @@ def test_the_noise_fades_by_the_same_factor_each_step(until: float) -> None:
 def test_colors_are_the_plain_formula_pixel_by_pixel() -> None:
     """Brightness, then saturation about each pixel's grey, then contrast about the picture's."""
     x, draws = pictures(batch=4, channels=3, height=2, width=3), generator()
-    drawn = diffaugment(x, generator(), policy=("color",))
+    drawn = augmented(x, generator(), policy=("color",))
     bright, saturate, contrast = (
         torch.rand(4, 1, 1, 1, generator=draws, dtype=x.dtype).flatten().tolist() for _ in range(3)
     )
@@ -250,14 +250,14 @@ def test_shares_are_those_of_each_side_of_oblong_pictures(
     height, width = 6, 15
     x = pictures(batch=1, height=height, width=width).abs() + 1
     many = x.expand(3000, -1, -1, -1)
-    moved = diffaugment(many, generator(), policy=("translation",), translation=translation)
+    moved = augmented(many, generator(), policy=("translation",), translation=translation)
     for dim, size in ((2, height), (3, width)):
         empty = (moved == 0).all(dim=5 - dim).all(1)  # rows, or columns, that came in
         farthest = int(translation * size + 0.5)
         assert int(empty.sum(1).max()) == farthest
         assert bool(empty[:, 0].any())
         assert bool(empty[:, -1].any())
-    blank = (diffaugment(many, generator(), policy=("cutout",), cutout=cutout) == 0)[:, 0]
+    blank = (augmented(many, generator(), policy=("cutout",), cutout=cutout) == 0)[:, 0]
     for dim, size in ((1, height), (2, width)):
         longest = int(blank.any(3 - dim).sum(1).max())
         assert longest == int(cutout * size + 0.5)

@@ -206,10 +206,10 @@ def test_weights_that_nobody_needs_any_more_are_deleted(tmp_path: Path) -> None:
     most = 0
     while not farm.run(reports=1):
         trials = farm.trials.names()
-        most = max(most, sum(len(farm.trials[trial].ready_names()) for trial in trials))
+        most = max(most, sum(len(farm.storage.names(f"trials/{trial}/ready")) for trial in trials))
     assert most <= 4 * SIZE
     for trial in farm.trials.names():
-        assert farm.trials[trial].ready_names() == []
+        assert farm.storage.names(f"trials/{trial}/ready") == []
         assert farm.trials[trial].inherited() is None
 
 

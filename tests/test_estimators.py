@@ -419,7 +419,7 @@ def test_random_directions_are_averaged_over_all_their_chunks(
     for limit in (1, 900, 1500, 2**23):
         monkeypatch.setattr(module, "CHUNK_BYTES", {"cpu": limit})
         found = flat(
-            ESTIMATORS["random_directions"](objective, net, random(7), directions=7, epsilon=0.05)
+            estimated("random_directions", objective, net, random(7), directions=7, epsilon=0.05)
         )
         agreeing = [
             chunk
@@ -447,5 +447,5 @@ def test_a_difference_is_its_definition_at_any_step(network: str, epsilon: float
         "central_difference": (ahead - behind) / (2 * epsilon),
     }
     for name, plain in expected.items():
-        found = flat(ESTIMATORS[name](objective, net, random(), epsilon=epsilon))
+        found = flat(estimated(name, objective, net, random(), epsilon=epsilon))
         assert torch.allclose(found, plain, rtol=1e-7, atol=1e-9), name

@@ -64,7 +64,7 @@ def test_what_is_written_reads_back_and_what_is_not_there_is_none(tmp_path: Path
     nothing = [trial.description(), trial.ending(), trial.last_report(), trial.report(1)]
     nothing += [trial.checkpoint(), trial.inherited(), trial.ready(1), trial.grid(1)]
     assert nothing == [None] * len(nothing)
-    assert trial.reports() == trial.grid_steps() == trial.ready_names() == []
+    assert trial.reports() == trial.grid_steps() == []
     results = [Result(step, {"a": 1.0}, None, None, None, 0) for step in (5, 100, 20)]
     for result in results:
         trial.write_report(result)

@@ -130,10 +130,6 @@ class TrialFolder:
         """Delete the state of a ready point."""
         self._files.delete(_ready_at(step))
 
-    def ready_names(self) -> list[str]:
-        """Names of the files with the states of ready points."""
-        return self._files.names(READY)
-
     def write_inherited(self, state: bytes) -> None:
         """Write the state that a fork begins with."""
         self._files.write(INHERITED, state)

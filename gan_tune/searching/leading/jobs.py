@@ -15,7 +15,13 @@ __all__ = ["Ancestor", "Job", "description", "lineage_tree"]
 
 @dataclass(frozen=True)
 class Ancestor:
-    """A setting on whose weights another goes on: its trial, until which step, and its config."""
+    """A setting from whose weights a fork continues.
+
+    Attributes:
+        trial: its trial's name.
+        until: the step at which the fork takes its weights.
+        config: what it trained with.
+    """
 
     trial: str
     until: int
@@ -26,19 +32,27 @@ class Ancestor:
 class Job:
     """One trial to run: a setting with one seed.
 
-    ``replicate`` counts the seeds of a setting: first those of the search, then those that confirm.
-    ``params`` are what the record shows: the config's and the choosers' values.
-    ``lineage`` are the settings before it, oldest first, where it is a fork: the search's own run
-    goes on from the weights of the last one, a confirmation trains through all, with its own seed.
-    At each of the ``ready_steps`` the weights are kept for forks, at each of the ``pause_steps`` it
-    may have to wait for others, so its state is stored. From ``closing`` on (seconds
-    since 1970) every report is kept with its weights: the time may end with any of them.
+    Attributes:
+        name: the trial's.
+        setting: its number.
+        replicate: which seed of the setting: first come those of the search, then those of the
+            confirmation.
+        config: what to train.
+        params: what the record shows: the values of the config and of the choosers.
+        kind: which part of the search it belongs to.
+        lineage: of a fork, the settings before it, oldest first. A trial of the search continues
+            from the weights of the last one; a confirming trial trains through all of them, with
+            its own seed.
+        ready_steps: reports at which the weights are kept for forks.
+        pause_steps: reports at which the trial may have to wait for others, so its state is stored.
+        closing: seconds since 1970 from which on the weights of every report are kept, because the
+            time of the search may end with any of them.
     """
 
     name: str
     setting: int
     replicate: int
-    config: TrialConfig = field(repr=False)  # Tune writes jobs and results out time and again
+    config: TrialConfig = field(repr=False)  # Tune prints jobs and results again and again
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kind: Kind = "search"
     lineage: Sequence[Ancestor] = field(default=(), repr=False)
@@ -48,7 +62,7 @@ class Job:
 
     @property
     def first_step(self) -> int:
-        """The step from which it trains itself: above 0 for the search's own run of a fork."""
+        """The step at which its own training begins: above 0 for a fork's trial of the search."""
         return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 

@@ -29,14 +29,14 @@ __all__ = ["GanTrainable"]
 logger = logging.getLogger("gan_tune")
 
 CHECKPOINT_SECONDS = 10.0
-"""A crash loses at most about this much of a trial: a checkpoint costs time, too."""
+"""Checkpoints are written no more often than this. A crash loses about as much of a trial."""
 
 
 class GanTrainable(tune.Trainable):
     """Each Tune step trains up to the next report, stores it, and hands its figures on.
 
-    An exception of the training is a result like any other (outcome `failed`): raised, it would
-    kill the worker, and a cold one costs seconds.
+    An exception of the training becomes a result with the outcome `failed`. Raised, it would kill
+    the worker, and starting another takes seconds.
     """
 
     def setup(  # type: ignore[override]
@@ -49,14 +49,14 @@ class GanTrainable(tune.Trainable):
         threads: int,
         gpu: bool,
     ) -> None:
-        """Take over what all trials share, and the first trial."""
+        """Keep what all trials share, and take the first trial."""
         torch.set_num_threads(threads)
         self._dataset, self._judge, self._trials = dataset, judge, TrialFolders(storage)
         self._device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take on the next trial; nothing of the last one is left but the data."""
+        """Take the next trial. Nothing is kept from the last one but the data."""
         self._job: Job = new_config["job"]
         self.config = {}  # else each report takes the job back to the driver, which keeps it
         self._trial = self._trials[self._job.name]
@@ -89,9 +89,9 @@ class GanTrainable(tune.Trainable):
             return self._training(None)
 
     def _check_reported(self, stored: bytes) -> None:
-        """Refuse a checkpoint whose own report a kill kept from being stored.
+        """Refuse a checkpoint whose own report was not stored because of a kill.
 
-        Training would go on behind it, and what it says would be lost.
+        Training would continue after that report, and it would be lost.
         """
         step = checkpoint.read(stored).scalars["step"]
         if self._trial.report(step) is None:
@@ -137,7 +137,7 @@ class GanTrainable(tune.Trainable):
         return result
 
     def _store(self, report: Report, result: Result) -> None:
-        """Picture, checkpoint, then the report: what is in `reports/` has all it speaks of."""
+        """Write picture and checkpoint before the report, so that a stored report is complete."""
         self._trial.write_grid(report.step, pictures.png(report.grid))
         overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
         ready = report.outcome is None and report.step in self._job.ready_steps

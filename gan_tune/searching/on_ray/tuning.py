@@ -1,4 +1,4 @@
-"""Running a conductor's jobs on Ray Tune: thin adapters, no decisions of their own."""
+"""Runs a conductor's jobs on Ray Tune: thin adapters that decide nothing themselves."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Answer = TypeVar("Answer")
 Substitute = TypeVar("Substitute")
 
 LOST_WORKERS = 3
-"""How often a trial whose worker or node died is taken up again from its checkpoint."""
+"""How often a trial whose worker or node died is resumed from its checkpoint."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all trials of a search share; put into Ray's object store once."""
+    """What all trials of a search share. It is put into Ray's object store once."""
 
     dataset: Dataset
     judge: Judge
@@ -47,7 +47,7 @@ class Shared:
 def run(
     conductor: Conductor, shared: Shared, *, slots: int, tick: Callable[[], None] = lambda: None
 ) -> None:
-    """Run jobs until the conductor has none left or was asked to stop; what still runs is swept up.
+    """Run jobs until the conductor has none left or was asked to stop, then end what still runs.
 
     ``tick`` is called some ten times a second, on this thread.
 
@@ -89,10 +89,10 @@ def run(
 
 
 class _Leader:
-    """The conductor as Tune's parts ask it.
+    """Asks the conductor for Tune's parts, and keeps a storage error until the run has ended.
 
-    Where the study or a folder cannot be used any more the run ends as after Ctrl-C, and the error
-    is raised at its end: on its way through Tune it would be lost in a traceback, or in a log.
+    When the study or a folder can no longer be used, the run ends as after Ctrl-C, and the error is
+    raised then. Raised at once, it would pass through Tune and be lost in a traceback or a log.
     """
 
     def __init__(self, conductor: Conductor) -> None:
@@ -124,7 +124,7 @@ class _Leader:
 
 
 class _NeverRestored:
-    """Tune pickles what it might restore from; we never do: the study on disk is the truth."""
+    """Tune pickles what it may restore from. We never restore: the study on disk is the truth."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         return object, ()
@@ -197,8 +197,10 @@ class _Ask(_NeverRestored, Stopper):
 
 
 class _LostWorkers(_NeverRestored, tune.Callback):
-    """Tells the conductor of trials that Tune has given up. (Schedulers hear of each death of a
-    worker, also where the trial is taken up again.)"""
+    """Tells the conductor which trials Tune has given up.
+
+    A scheduler cannot: it hears of every death of a worker, also if the trial is resumed.
+    """
 
     def __init__(self, leader: _Leader) -> None:
         self._leader = leader
@@ -226,7 +228,7 @@ def _trial_name(trial: Any) -> str:
 
 
 def _settle_tune(slots: int) -> None:
-    """Tune's settings that exist as environment variables only."""
+    """Set what Tune reads from environment variables only."""
     os.environ.update(
         TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise one at a time is proposed
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the recorder records

@@ -1,7 +1,7 @@
 """Keeps a population in a study and the trials' folders, so that both can tell it anew.
 
-What a fork needs is stored before anyone hears of it: the weights in its folder, then the setting
-in the study, then the end of the setting it replaces. A kill between two of these loses nothing.
+What a fork needs is stored in this order: the weights in its folder, the setting in the study, the
+end of the setting that it replaces. A kill between two of these loses nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["Breeder"]
 
 class Breeder:
     """Decides for a conductor which trial of a population runs next, and which one is replaced.
+
+    It is a :class:`~gan_tune.searching.leading.protocols.TrialBreeder`.
 
     Args:
         study: of the search.
@@ -60,9 +62,9 @@ class Breeder:
         self._clear()
 
     def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
-        """The least advanced of those that could run: a new setting, or one of the ``paused``.
+        """The least advanced job that could run: a new setting or one of the ``paused``.
 
-        At the ``last_call``, when the time is short, the best of the paused comes first.
+        At the ``last_call``, when the time is short, it is the best of the paused.
         """
         if last_call and paused:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
@@ -78,7 +80,7 @@ class Breeder:
         return replace(job, ready_steps=self._population.ready_steps)
 
     def _begins_next(self, paused: Sequence[Job]) -> bool:
-        """Whether a setting begins, none of the ``paused`` being behind it in steps."""
+        """Whether a new setting begins, because none of the ``paused`` is behind it in steps."""
         founder = self._founder_is_next()
         if not (founder or self._unborn):
             return False
@@ -87,7 +89,7 @@ class Breeder:
         return starts <= min(reached, default=starts)
 
     def _founder_is_next(self) -> bool:
-        """Whether a setting begins from scratch, before the forks that wait."""
+        """Whether a setting that begins from scratch comes before the forks that wait."""
         return self._study.waiting() > len(self._unborn) or self._wants_founder()
 
     def hear(self, setting: int, step: int, value: float | None) -> None:
@@ -97,9 +99,10 @@ class Breeder:
     def verdict(
         self, setting: int, step: int, paused: Sequence[Job], *, crowded: bool
     ) -> Outcome | None:
-        """What becomes of a trial at a report: it ends, gives way to others, or goes on.
+        """The outcome of a trial at a report, None if it continues.
 
-        It gives way only where it is ``crowded``: where no slot is free for them.
+        It is `pruned` if a fork replaces it, and `interrupted` if it gives way to others. It gives
+        way only where it is ``crowded``, when no slot is free for them.
         """
         if step not in self._population.ready_steps:
             return None
@@ -112,7 +115,7 @@ class Breeder:
         return "interrupted" if gives_way else None
 
     def ends(self, setting: int, step: int, outcome: Outcome) -> None:
-        """Hear how a trial ends; one that came to a bad end is replaced."""
+        """Hear how a trial ends. A fork replaces it if it diverged, collapsed or failed."""
         self._note_end(setting, outcome)
         if outcome not in ("completed", "pruned") and not self.is_replaced(setting):
             self._replace(setting, step)
@@ -154,7 +157,7 @@ class Breeder:
         )
 
     def _replace(self, setting: int, step: int) -> bool:
-        """Let a fork wait in the place of a setting; False where none can be made."""
+        """Let a fork wait in the place of a setting; False if none can be made."""
         number, space = self._study.count(), self._study.space
         if number >= space.budget.trials:
             return False

@@ -1,8 +1,8 @@
-"""Confirmation: the best settings trained again with fresh seeds, so that luck is not crowned.
+"""Confirmation: the best settings are trained again with fresh seeds, so that luck does not win.
 
-Plain objects that know nothing of Ray: :class:`Confirmation` says which replicate to train next,
-hears its value, drops what is clearly worse, and ranks settings by their mean, those with fewer
-seeds than others behind these.
+Nothing here knows of Ray. :class:`Confirmation` says which replicate to train next, hears its
+value, drops settings that are clearly worse, and ranks the others by their mean. A setting with
+fewer seeds than others is ranked behind them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ Values = Mapping[int, float | None]
 class Standing:
     """How a setting stands in the confirmation.
 
-    ``values`` are its replicates' best values by replicate number (None: never a finite one);
-    ``mean`` is infinitely bad where one is None; ``spread`` is the sample deviation, NaN for one.
-    One that is ``dropped`` is clearly worse than the best. One that is ``behind`` is not, but has
-    fewer seeds than another one besides the first setting: its mean may be luck.
+    Attributes:
+        setting: its number.
+        values: the best value of each replicate by its number, None for one that never had a
+            finite value.
+        mean: of the values; infinitely bad if one of them is None.
+        spread: their sample deviation, NaN for fewer than two.
+        dropped: whether it is clearly worse than the best.
+        behind: whether it is not, but has fewer seeds than another setting (not counting the
+            first): its mean may be luck.
     """
 
     setting: int
@@ -56,12 +61,12 @@ def candidates(
     mode: Literal["min", "max"],
     replicated: bool = False,
 ) -> list[int]:
-    """The ``top`` best settings that count, best first, and the first setting.
+    """The ``top`` best settings that count, best first, and the first setting if it counts.
 
-    Those count that ran to their end, and those that the end of the time cut off: the best so far
-    is fair to them, as more steps can only better it. Where settings are ``replicated``, one that
-    was cut off needs a whole replicate, and comes behind all that have all of theirs: a mean of
-    fewer may be luck. With none that count, nothing can be confirmed.
+    A setting counts if it ran to its end, or if the end of the time cut it off: its best value so
+    far is no unfair advantage, as more steps could only improve it. Where settings are
+    ``replicated``, one that was cut off must have a whole replicate, and comes after all that have
+    all replicates, because a mean of fewer may be luck. If none counts, nothing is confirmed.
     """
     counting = [s for s in settings if _counts(s, replicated=replicated)]
     objective = Objective(mode=mode)
@@ -89,9 +94,12 @@ def spread(values: Iterable[float | None]) -> float:
 
 
 class Confirmation:
-    """Trains ``seeds`` replicates of each setting in turn, a round of all before the next.
+    """Hands out the replicates of the settings considered, and knows their values.
 
-    Their numbers begin at ``first``: those below belong to the search.
+    Args:
+        seeds: replicates for each setting. The first of every setting comes before any second.
+        mode: whether less or more is better.
+        first: number of the first replicate; smaller ones belong to the search.
     """
 
     def __init__(self, *, seeds: int, mode: Literal["min", "max"], first: int = 1) -> None:
@@ -102,11 +110,11 @@ class Confirmation:
         self._out: set[tuple[int, int]] = set()
 
     def consider(self, settings: Sequence[int]) -> None:
-        """From now on these settings are confirmed, in this order; what is known stays known."""
+        """Confirm these settings from now on, in this order. All values heard are kept."""
         self._values = {setting: self._known.setdefault(setting, {}) for setting in settings}
 
     def next(self, *, only: int | None = None) -> tuple[int, int] | None:
-        """The next (setting, replicate) to train, None when nothing is left to hand out.
+        """Hand out the next (setting, replicate) to train, None if there is none.
 
         ``only``: of this setting alone.
         """
@@ -125,7 +133,7 @@ class Confirmation:
         self._known.setdefault(setting, {})[replicate] = value
 
     def hand_back(self, setting: int, replicate: int) -> None:
-        """A replicate was interrupted: it may be handed out again."""
+        """Take back a replicate that was interrupted: it may be handed out again."""
         self._out.discard((setting, replicate))
 
     def known(self) -> list[int]:
@@ -146,11 +154,11 @@ class Confirmation:
     def standings(self, settings: Iterable[int] | None = None) -> list[Standing]:
         """All settings with at least one replicate, best mean first.
 
-        Where the time ended before all had all their seeds, those with the most come before those
-        with fewer, and dropped ones last. How many the first setting has says nothing of the
-        others: it is confirmed while the search still runs.
+        If the time ended before all had all their seeds, settings with the most seeds come first,
+        those with fewer next, dropped ones last. The first setting's seeds are not compared with
+        those of the others, because it is confirmed while the search still runs.
 
-        ``settings``: of these alone; by default of those considered.
+        ``settings``: only these; by default those considered.
         """
         values = self._values
         if settings is not None:

@@ -1,7 +1,7 @@
-"""Replicates: a setting of the search trained with several seeds, one after the other.
+"""Replicates: a setting of the search is trained with several seeds, one after the other.
 
-Plain objects that know nothing of Ray. The stopping rule judges a setting by its first replicate;
-a later one ends as soon as the replicates so far say that the setting is worse than the best.
+Nothing here knows of Ray. The stopping rule judges a setting by its first replicate. A later
+replicate ends as soon as the replicates so far show that the setting is worse than the best.
 """
 
 from __future__ import annotations
@@ -56,23 +56,23 @@ class Replicates:
         return [value for _, value in sorted(self._ended[setting].items())]
 
     def total_steps(self, replicate: int, step: int) -> int:
-        """A setting's steps by a step of a replicate."""
+        """All steps of a setting when this replicate has done ``step``."""
         return replicate * self._steps + step
 
     def mean(self, setting: int) -> float | None:
-        """Mean of the bests of the replicates that ran to their end, of no part of another.
+        """Mean of the best values of the replicates that ran to their end.
 
-        None where there is none, or one never had a finite value.
+        None if there is none, or if one of them never had a finite value.
         """
         values = self.values(setting)
         finite = [value for value in values if value is not None]
         return fmean(finite) if finite and len(finite) == len(values) else None
 
     def behind(self, setting: int, replicate: int, step: int) -> bool:
-        """Whether a replicate may stop, its setting being surely worse than the best.
+        """Whether a replicate may stop because its setting is surely worse than the best.
 
-        Compared with the setting that has the best mean of all that have all their replicates:
-        seed by seed, by the best values up to this step.
+        The best is the setting with the best mean among those that have all their replicates. The
+        two are compared seed by seed, by the best values up to this step.
         """
         best = self._best()
         if best is None or best == setting:
@@ -100,9 +100,9 @@ class Replicates:
 
 
 def surely_worse(differences: list[float]) -> bool:
-    """Whether a one-sided t-interval says that paired differences of cost are positive.
+    """Whether a one-sided t-interval shows that the mean of paired cost differences is positive.
 
-    With fewer than two pairs nothing is sure, nor with a replicate that has no value yet.
+    Nothing is sure with fewer than two pairs, or while one replicate has no value.
     """
     if len(differences) < 2 or not all(map(math.isfinite, differences)):
         return False

@@ -1,10 +1,10 @@
 """Stopping rules: small objects that know nothing of Ray, so that a table of curves can drive them.
 
-A rule hears of every report with the trial's best value so far, and says whether to stop. Best so
-far, because a GAN's quality is not monotone: one bad evaluation says little.
+A rule hears every report with the trial's best value so far, and says whether to stop. It is the
+best so far because a GAN's quality is not monotone: one bad evaluation says little.
 
-What a rule remembers does not depend on the order in which trials report. So a rule that is made
-anew and told all earlier reports (a search that goes on) decides as the old one would have.
+What a rule remembers does not depend on the order in which trials report. When a search is
+resumed, a new rule that hears all earlier reports decides as the old one would have.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class StoppingRule(Protocol):
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Whether to stop ``trial`` after its report at ``step``.
 
-        ``value`` is its best so far (None: none yet). A report heard twice changes nothing, and
-        nothing is stopped at its last step.
+        ``value`` is its best so far, None before the first finite one. A report heard twice changes
+        nothing, and no trial is stopped at its last step.
         """
         ...
 
@@ -55,16 +55,16 @@ class StoppingRule(Protocol):
         ...
 
     def undecided(self, trial: int) -> bool:
-        """Whether too few others have come as far to say how ``trial`` stands."""
+        """Whether too few trials have reached the rung of ``trial`` to judge it."""
         ...
 
     def behind(self, trial: int) -> bool:
-        """Whether ``trial``, which has waited, is to stop by what is known now."""
+        """Whether ``trial``, which waited at its rung, stops by what is known now."""
         ...
 
 
 class _NeverWaits:
-    """What rules have in common that decide on every trial at once."""
+    """The part of a rule that decides on every report at once, so that no trial ever waits."""
 
     def rungs(self, trial: int) -> Sequence[float]:
         """None."""
@@ -83,7 +83,7 @@ class NoStopping(_NeverWaits):
     """Every trial runs its full length."""
 
     def __init__(self, steps: int = 0, mode: Mode = "min") -> None:
-        """The length and the mode are not looked at."""
+        """Both arguments are ignored."""
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Never stop."""
@@ -95,13 +95,13 @@ class Asha:
     2020, "A system for massively parallel hyperparameter tuning").
 
     Bracket s has its rungs at ``grace · steps · reduction^(s + k)``, but none within a factor of
-    √``reduction`` of ``steps``: who has come so far may as well run to the end. A trial that
-    reaches a rung is stopped unless it is among the best 1/``reduction`` of all of its bracket that
-    have reached it so far. Before there are ``reduction`` of them it is :meth:`undecided`, and had
-    better wait: were the first ones at each rung let through, as is usual, whatever comes first
-    would be trained to its end. Brackets get equal shares of the
-    budget (Li et al. 2018, Hyperband, algorithm 1): one with h rungs gets trials in proportion to
-    reduction^h/(h + 1). A trial's bracket follows from its number alone.
+    √``reduction`` of ``steps``: a trial that has come so far may as well run to its end. A trial
+    that reaches a rung is stopped unless it is among the best 1/``reduction`` of all trials of its
+    bracket that have reached the rung so far. Before ``reduction`` of them have, it is
+    :meth:`undecided` and should wait. Usually the first trials at each rung are let through; then
+    the first ones would always be trained to their end. Brackets get equal shares of the budget
+    (Li et al. 2018, Hyperband, algorithm 1): one with h rungs gets trials in proportion to
+    reduction^h/(h + 1). A trial's bracket depends on its number alone.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
@@ -109,8 +109,8 @@ class Asha:
         reduction: η, one in so many goes on at each rung.
         grace: share of ``steps`` at which the first rung of the first bracket lies.
         brackets: at most so many; there is no more than one without a rung.
-        margin: only who is worse than the worst of the kept by more than this share of its size is
-            stopped. About a value near 0 the margin is as small as that.
+        margin: a trial is stopped only if it is worse than the worst of the kept by more than this
+            share of that value. So the margin is small where the value is near 0.
     """
 
     def __init__(
@@ -183,17 +183,18 @@ class Asha:
 class Median(_NeverWaits):
     """The median rule of Vizier (Golovin et al. 2017), on the best so far.
 
-    A trial is stopped whose best by a step is worse than the median of what the others' bests were
-    by that step. Who was stopped before counts with the best it had come to: were only those
-    compared that came as far, the rule would halve the trials again at each report. (Vizier takes
-    the others' running averages, which a GAN's wild first reports would spoil.)
+    A trial is stopped if its best value by a step is worse than the median of the others' best
+    values by that step. Trials that were stopped earlier count with the best they reached. If only
+    those that came as far were compared, the rule would halve the trials again at each report.
+    (Vizier takes the others' running averages, which the wild first reports of a GAN would spoil.)
 
     Args:
         steps: length of a trial that is never stopped, > 0.
         mode: whether less or more is better.
         grace: share of ``steps`` before which nothing is stopped.
         startup: how many other trials must have a value by that step.
-        margin: only who is worse than the median by more than this share of its size is stopped.
+        margin: a trial is stopped only if it is worse than the median by more than this share of
+            it.
     """
 
     def __init__(
