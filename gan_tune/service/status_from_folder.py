@@ -5,36 +5,41 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from gan_tune.service.search_note import SearchNote, read_note
+from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import HEADING, RESULT, driver_folder
+from gan_tune.storage.places import driver_folder
 from gan_tune.storage.storage import Storage
 
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
     """How the search of that name stands; ``root`` is the storage that holds it."""
     home = root.below(name)
-    result = home.read_json(RESULT)
-    heading = home.read_json(HEADING) or result
+    result = read_result(home)
+    note = read_note(home)
+    told = note or result
+    assert told is not None, "a search has at least one of the two"
     holder = _holder(driver_folder(home, name))
     trials = [_trial_status(home, trial, alive=bool(holder)) for trial in home.names("trials")]
-    finished = result is not None and result["finished"]
-    spent = [_seconds_so_far(home, heading, bool(holder)), result["seconds"] if result else None]
+    finished = result is not None and result.finished
+    spent = [
+        _seconds_so_far(home, note, alive=bool(holder)) if note else None,
+        result.seconds if result else None,
+    ]
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",
         holder=holder,
-        metric=heading["metric"],
-        mode=heading["mode"],
-        trials=heading["trials"],
-        minutes=heading["minutes"],
+        metric=told.metric,
+        mode=told.mode,
+        trials=told.trials,
+        minutes=told.minutes,
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
-        rows=best_first(trials, heading["mode"]),
+        rows=best_first(trials, told.mode),
         where=home.local_path("").rstrip("/"),
     )
 
@@ -58,16 +63,16 @@ def _trial_status(home: Storage, name: str, *, alive: bool) -> TrialStatus:
     )
 
 
-def _seconds_so_far(home: Storage, heading: Mapping[str, Any], alive: bool) -> float | None:
+def _seconds_so_far(home: Storage, note: SearchNote, *, alive: bool) -> float | None:
     """Wall time spent so far: up to now, or up to the last report of a command that has died."""
-    if "started_ms" not in heading:
+    if note.started_ms is None:
         return None
-    end = time.time() * 1000 if alive else heading["started_ms"]
+    end = time.time() * 1000 if alive else note.started_ms
     for trial in [] if alive else home.names("trials"):
         steps = [int(n.removesuffix(".json")) for n in home.names(f"trials/{trial}/reports")]
         last = home.read_json(f"trials/{trial}/reports/{max(steps)}.json") if steps else None
         end = max(end, last["timestamp_ms"]) if last else end
-    return float(heading["seconds_before"] + (end - heading["started_ms"]) / 1000)
+    return note.seconds_before + (end - note.started_ms) / 1000
 
 
 def _holder(folder: Path) -> str:
