@@ -18,10 +18,10 @@ from gan_tune.searching.study.study import Study
 from gan_tune.service.ctrl_c import interruptible
 from gan_tune.service.earlier_searches import WarmStart
 from gan_tune.service.search_context import SearchContext
+from gan_tune.service.search_note import SearchNote
 from gan_tune.service.search_record import RecordKeeper, bring_up_to_date, open_recorder
 from gan_tune.service.search_result import SearchResult
 from gan_tune.service.search_study import study_of_search
-from gan_tune.storage.places import HEADING
 from gan_tune.storage.trial_folder import TrialFolders
 
 
@@ -53,7 +53,7 @@ class SearchCommand:
             resumed = study.proposed()
             conductor = self._conductor(study, recorder, slots, max_concurrent)
             shared = Shared(context.dataset, judge, home, space.resources)
-            self._note_heading(study.seconds_used)
+            self._write_note(study.seconds_used)
             watcher.begin(conductor, slots, resumed)
             with interruptible(conductor):
                 try:
@@ -100,16 +100,15 @@ class SearchCommand:
         population = build(space.trial, steps, space.objective.mode, **part.args)
         return NoStopping(), Breeder(study, TrialFolders(context.home), population)
 
-    def _note_heading(self, seconds_before: float) -> None:
-        """Note for :func:`gan_tune.service.status` what the trials' folders do not tell."""
+    def _write_note(self, seconds_before: float) -> None:
+        """Tell those who look on what the trials' folders do not tell."""
         context = self._context
-        heading = {
-            "metric": context.objective.metric,
-            "mode": context.objective.mode,
-            "trials": context.space.budget.trials,
-            "minutes": context.space.budget.minutes,
-            "experiment": context.names.experiment,
-            "seconds_before": seconds_before,
-            "started_ms": int(time.time() * 1000),
-        }
-        context.home.write_json(HEADING, heading)
+        SearchNote(
+            metric=context.objective.metric,
+            mode=context.objective.mode,
+            trials=context.space.budget.trials,
+            minutes=context.space.budget.minutes,
+            experiment=context.names.experiment,
+            seconds_before=seconds_before,
+            started_ms=int(time.time() * 1000),
+        ).write(context.home)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from gan_tune.service.search_note import SearchNote, read_note
+from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import HEADING, RESULT, driver_folder
+from gan_tune.storage.places import driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_name import is_confirmation
@@ -21,23 +21,28 @@ from gan_tune.storage.trial_name import is_confirmation
 def folder_status(root: Storage, name: str) -> SearchStatus:
     """How the search of that name stands; ``root`` is the storage that holds it."""
     home = root.below(name)
-    result = home.read_json(RESULT)
-    heading = home.read_json(HEADING) or result
+    result = read_result(home)
+    note = read_note(home)
+    told = note or result
+    assert told is not None, "a search has at least one of the two"
     holder = _holder(driver_folder(home, name))
     trials = TrialFolders(home)
     rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in trials.names()]
-    finished = result is not None and result["finished"]
-    spent = [_seconds_so_far(trials, heading, bool(holder)), result["seconds"] if result else None]
+    finished = result is not None and result.finished
+    spent = [
+        _seconds_so_far(trials, note, alive=bool(holder)) if note else None,
+        result.seconds if result else None,
+    ]
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",
         holder=holder,
-        metric=heading["metric"],
-        mode=heading["mode"],
-        trials=heading["trials"],
-        minutes=heading["minutes"],
+        metric=told.metric,
+        mode=told.mode,
+        trials=told.trials,
+        minutes=told.minutes,
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
-        rows=best_first(rows, heading["mode"]),
+        rows=best_first(rows, told.mode),
         where=home.local_path("").rstrip("/"),
     )
 
@@ -61,15 +66,15 @@ def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
     )
 
 
-def _seconds_so_far(trials: TrialFolders, heading: Mapping[str, Any], alive: bool) -> float | None:
+def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> float | None:
     """Wall time spent so far: up to now, or up to the last report of a command that has died."""
-    if "started_ms" not in heading:
+    if note.started_ms is None:
         return None
-    end = time.time() * 1000 if alive else heading["started_ms"]
+    end = time.time() * 1000 if alive else note.started_ms
     for name in [] if alive else trials.names():
         last = trials[name].last_report()
         end = max(end, last.timestamp_ms) if last else end
-    return float(heading["seconds_before"] + (end - heading["started_ms"]) / 1000)
+    return note.seconds_before + (end - note.started_ms) / 1000
 
 
 def _holder(folder: Path) -> str:

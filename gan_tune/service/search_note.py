@@ -1,0 +1,42 @@
+"""What a command notes of a search as it begins, for those who look on: `search.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gan_tune.storage.places import HEADING
+from gan_tune.storage.storage import Storage
+
+
+@dataclass(frozen=True)
+class SearchNote:
+    """What the trials' folders do not tell.
+
+    Attributes:
+        metric, mode: the objective.
+        trials, minutes: the budget; ``minutes`` is None without a time limit.
+        experiment: in MLflow.
+        seconds_before: wall time that earlier commands have spent.
+        started_ms: when this command began its trials, milliseconds since 1970; None in a note of
+            an older version.
+    """
+
+    metric: str
+    mode: str
+    trials: int
+    minutes: float | None
+    experiment: str = ""
+    seconds_before: float = 0.0
+    started_ms: int | None = None
+
+    def write(self, home: Storage) -> None:
+        """Write the note into a search's folder."""
+        home.write_json(HEADING, asdict(self))
+
+
+def read_note(home: Storage) -> SearchNote | None:
+    """The note in a search's folder, None where there is none."""
+    stored: Mapping[str, Any] | None = home.read_json(HEADING)
+    return SearchNote(**stored) if stored else None
