@@ -470,6 +470,6 @@ def test_a_fork_counts_for_the_confirmation_with_the_length_of_a_whole_trial(
     again = Farm(tmp_path, slots=1, budget=budget)  # which knows of it by the stored reports
     for one in (farm, again):
         one.now += one.conductor.seconds_left - 1.25 * 40 - 0.5
-        assert not one.conductor.search_time_is_up
+        assert not one.conductor._time.search_is_over
         one.now += 1.0
-        assert one.conductor.search_time_is_up
+        assert one.conductor._time.search_is_over

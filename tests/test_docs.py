@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import os
@@ -9,33 +10,41 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any, Literal
 
 import pytest
 import typer
 import yaml
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from pydantic import Field
 
 import gan_tune
 from gan_tune.cli import app
-from gan_tune.config import BOTH, Argument, Incompatibility, Part, SearchRule, TrialConfig
+from gan_tune.config import Argument
 from gan_tune.data.by_name import load_dataset
 from gan_tune.gan import symptoms
 from gan_tune.gan.networks import NETWORKS
-from gan_tune.metrics import METRICS, Metric, metric_names
-from gan_tune.parts.advice import ADVICE
+from gan_tune.metrics import METRICS, metric_names
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
-from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.blocks import SpaceFile
 from gan_tune.words.outcomes import OUTCOMES, UNSOUND
 
 ROOT = Path(__file__).parent.parent
+
+
+def _module_of_a_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 README = (ROOT / "README.md").read_text()
 DOCS = {
     str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))
@@ -44,6 +53,7 @@ REFERENCE = "".join(
     text for page, text in DOCS.items() if page.startswith(("docs/reference/", "docs/how-to/"))
 )
 PAGES = {"README.md": README} | DOCS
+generate = _module_of_a_file(ROOT / "docs" / "generate.py")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 Table = list[list[str]]
@@ -76,39 +86,12 @@ def row_of(rows: Table, name: str) -> list[str]:
     return row
 
 
-def flow(value: Any) -> str:
-    """A value as it stands in a space file, in one line."""
-    if isinstance(value, Part):
-        value = value.name
-    elif isinstance(value, BaseModel):
-        value = value.model_dump()
-    if isinstance(value, tuple):
-        value = [one.model_dump() if isinstance(one, BaseModel) else one for one in value]
-    text = yaml.safe_dump(value, default_flow_style=True, width=1_000, sort_keys=False)
-    return text.removesuffix("...\n").strip()
-
-
-TABLES = tables(REFERENCE)
+HAND_WRITTEN = re.sub(r"<!-- generated: .*?<!-- end -->\n", "", REFERENCE, flags=re.DOTALL)
+TABLES = tables(HAND_WRITTEN)
 REMEDIES = TABLES["trouble"]
 
 
 # ---------------------------------------------------------------- commands
-
-
-def test_the_reference_has_every_command() -> None:
-    assert [name.split()[1] for name in names(TABLES["command"])] == list(COMMANDS)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_commands_row_has_its_options_and_no_others(name: str) -> None:
-    (row,) = (row for row in TABLES["command"] if code(row[0])[0].split()[1] == name)
-    options = (
-        option
-        for parameter in COMMANDS[name].params
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    )
-    told = re.findall(r"(?<=[` ])--[a-z-]+", " ".join(row))
-    assert set(told) == {option for option in options if option.startswith("--")}
 
 
 def test_the_metrics_in_a_message_that_is_shown_are_those_there_are() -> None:
@@ -123,23 +106,68 @@ def test_no_command_is_documented_that_is_not_there(page: str) -> None:
     assert set(commands) <= set(COMMANDS)
 
 
-# ---------------------------------------------------------------- parts
+# ---------------------------------------------------------------- generated tables
+
+
+def test_the_generated_tables_are_those_of_the_code() -> None:
+    stale = [str(path.relative_to(ROOT)) for path in generate.stale_pages(rewrite=False)]
+    assert not stale, "run `python docs/generate.py`, and commit the pages with the code"
+
+
+def test_each_table_stands_on_one_page() -> None:
+    marked = re.findall(r"<!-- generated: (\w+) -->", "".join(DOCS.values()))
+    assert sorted(marked) == sorted(generate.TABLES)
 
 
 @pytest.mark.parametrize("kind", catalogue().parts)
-def test_the_reference_has_every_part_with_its_arguments_and_defaults(kind: str) -> None:
-    parts = catalogue().parts[kind]
-    assert names(TABLES[kind]) == list(parts)
-    for name, arguments in parts.items():
-        shared = TRAINING_ARGUMENTS if kind == "data" else {}
-        own = [argument for key, argument in arguments.items() if key not in shared]
-        _, cell, meaning = row_of(TABLES[kind], name)
-        assert code(cell) == [written(argument) for argument in own]
-        assert meaning, f"{kind} {name} is not explained"
+def test_every_part_says_in_its_docstring_what_it_is(kind: str) -> None:
+    assert set(catalogue().parts[kind]) - {"none"} <= set(generate.PARTS[kind])
+    for name, part in generate.PARTS[kind].items():
+        assert generate.meaning(part, ()), f"{kind} {name} has no docstring"
 
 
-def written(argument: Argument) -> str:
-    return argument.name if argument.required else f"{argument.name}: {flow(argument.default)}"
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_says_what_it_means(name: str) -> None:
+    assert METRICS[name].meaning
+
+
+def test_costs_are_told_of_metrics_that_there_are() -> None:
+    assert {name for row in TABLES["computed"] for name in code(row[0])} <= set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a * b | c", r"a \* b \| c"),
+        ("``weight`` is `w`", "`weight` is `w`"),
+        (":func:`~.exploring.moved` and :class:`Seeds`", "`moved` and `Seeds`"),
+    ],
+)
+def test_a_docstring_is_told_in_markdown(text: str, told: str) -> None:
+    assert generate.prose(text) == told
+
+
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        (Annotated[float, Field(ge=0, lt=0.5)], "≥ 0, < 0.5"),
+        (Annotated[int, Field(ge=1, le=7)], "1 to 7"),
+        (Annotated[float, Field(gt=0, le=1e30)], "> 0"),
+        (Annotated[int, Field(ge=4)] | None, "≥ 4"),
+        (Literal["a", "b"], "`a`, `b`"),
+        (bool, ""),
+        (
+            Annotated[tuple[Annotated[int, Field(ge=1, le=9)], ...], Field(max_length=3)],
+            "at most 3, each 1 to 9",
+        ),
+    ],
+    ids=str,
+)
+def test_bounds_are_read_off_an_annotation(annotation: Any, told: str) -> None:
+    assert generate.accepted(Argument("one", annotation, True).json_schema()) == told
+
+
+# ---------------------------------------------------------------- parts
 
 
 def test_the_arguments_that_all_data_take_are_told() -> None:
@@ -148,33 +176,7 @@ def test_the_arguments_that_all_data_take_are_told() -> None:
     assert f"`batch_size` ({TRAINING_ARGUMENTS['batch_size'].default};" in REFERENCE
 
 
-# ---------------------------------------------------------------- fields and blocks
-
-
-def test_the_reference_has_every_field_of_a_trial_with_its_default() -> None:
-    fields = TrialConfig.model_fields
-    both = {word: fields[first] for word, (first, _) in BOTH.items()}
-    assert_defaults(TABLES["field"], fields | both)
-
-
-def test_the_reference_has_every_block_of_a_space_file_with_its_default() -> None:
-    blocks: dict[str, FieldInfo] = {}
-    for name, field in SpaceFile.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            blocks |= {f"{name}.{key}": value for key, value in inner.model_fields.items()}
-        else:
-            blocks[name] = field
-    assert_defaults(TABLES["key"], blocks)
-
-
-def assert_defaults(rows: Table, fields: Mapping[str, FieldInfo]) -> None:
-    assert sorted(names(rows)) == sorted(fields)
-    for name, field in fields.items():
-        _, default, meaning = row_of(rows, name)
-        shown = "required" if field.is_required() else f"`{flow(field.default)}`"
-        assert default == shown, name
-        assert meaning, name
+# ---------------------------------------------------------------- ranges and outcomes
 
 
 def test_the_reference_has_all_ranges() -> None:
@@ -195,32 +197,7 @@ def test_the_concepts_have_every_outcome_as_optuna_and_mlflow_hear_of_it() -> No
             assert ("infeasible" in optuna_hears) == (name in UNSOUND)
 
 
-# ---------------------------------------------------------------- metrics, symptoms, rules
-
-
-def test_the_reference_has_every_metric() -> None:
-    assert names(TABLES["metric"]) == list(METRICS)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_a_metric_is_told_as_it_is(name: str) -> None:
-    metric = METRICS[name]
-    _, better, data, meaning, cost = row_of(TABLES["metric"], name)
-    assert better == metric.mode
-    assert data == applies_to(metric)
-    assert meaning
-    assert cost.startswith("costly") == metric.costly
-
-
-def applies_to(metric: Metric) -> str:
-    if metric.needs_mixture:
-        data = "mixtures"
-    elif metric.needs_labels:
-        data = "labelled"
-    else:
-        data = "all" if len(metric.kinds) > 1 else next(iter(metric.kinds))
-    needs_encoder = metric.model in ("encode", "reconstruct")
-    return f"{data}, with an encoder" if needs_encoder else data
+# ---------------------------------------------------------------- symptoms, variables
 
 
 def test_the_reference_has_every_symptom_with_its_threshold() -> None:
@@ -238,21 +215,6 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
             re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", when)
         ), name
         assert code(remedy), f"nothing to try is said for {name}"
-
-
-@pytest.mark.parametrize(
-    ("head", "rules"),
-    [
-        ("refused", (*INCOMPATIBILITIES, *SEARCH_REFUSALS)),
-        ("advised against", (*ADVICE, *SEARCH_ADVICE)),
-    ],
-    ids=["refused", "advised"],
-)
-def test_the_reference_has_every_rule_in_the_words_of_its_message(
-    head: str, rules: tuple[Incompatibility | SearchRule, ...]
-) -> None:
-    told = [(code(one)[0], code(other)[0], why) for one, other, why in TABLES[head]]
-    assert told == [(*rule.fields, rule.reason) for rule in rules]
 
 
 def test_the_reference_has_every_variable_of_the_environment() -> None:

@@ -41,13 +41,13 @@ from gan_tune.metrics.classifier import (
     classifier_accuracy,
     train_classifier,
 )
+from gan_tune.metrics.comparisons import COMPARISONS, MAX_PAIRED
 from gan_tune.metrics.energy import energy_distance
 from gan_tune.metrics.features import SHIPPED_WEIGHTS, build_extractor, shipped_record
 from gan_tune.metrics.frechet import frechet_distance, gaussian_distance, gaussian_statistics
 from gan_tune.metrics.inputs import MAX_PROBED, choose
 from gan_tune.metrics.kernel import kernel_distance
 from gan_tune.metrics.matrix import as_matrix
-from gan_tune.metrics.metric import COMPARISONS, MAX_PAIRED
 from gan_tune.metrics.models import Cost
 from gan_tune.metrics.modes import (
     covered_modes,

@@ -79,6 +79,8 @@ def check_dataset(name: str, **args: Any) -> None:
 def digits() -> Dataset:
     """The 1,797 handwritten digits of scikit-learn, 8x8 in grey: 1,197 / 300 / 300, stratified.
 
+    They come with scikit-learn: nothing is downloaded.
+
     Source: Alpaydin and Kaynak, UCI Optical Recognition of Handwritten Digits, 1998.
     """
     from sklearn.datasets import load_digits
@@ -117,8 +119,9 @@ def mnist(*, root: str | None = None) -> Dataset:
 def cifar10(*, root: str | None = None) -> Dataset:
     """CIFAR-10, 32x32 in colour: 40,000 / 10,000 / 10,000.
 
-    Its binary version is read, from ``root``, $GAN_TUNE_DATA, or downloaded. A fifth of the
-    training files, by a fixed permutation, is the selection split.
+    Its binary version (`.bin`) is read, from ``root``, $GAN_TUNE_DATA, or downloaded; the pickles
+    of the "python version" are not read. A fifth of the training files, by a fixed permutation, is
+    the selection split.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
@@ -127,13 +130,13 @@ def cifar10(*, root: str | None = None) -> Dataset:
 
 
 def npz(*, path: str) -> Dataset:
-    """A user's own arrays in a NumPy `.npz` file, or a single one in an `.npy` file.
+    """Your own arrays in a NumPy `.npz` file, or a single one in an `.npy` file.
 
     Pictures (uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3; channels first where
-    both fit), points or tables (float [N, D]). A fixed permutation splits the array `x`, with
-    integer labels `y` or none, 80 / 10 / 10; or else `train`, `selection` and `test` are given,
-    with labels `train_labels` and so on. `train` alone is split as `x` is, and so is the array of
-    an `.npy` file, which may be larger than memory. Nothing is unpickled.
+    both fit), points or tables (float [N, D], finite). A fixed permutation splits the array `x`,
+    with integer labels `y` or none, 80 / 10 / 10; or else `train`, `selection` and `test` are
+    given, with labels `train_labels` and so on. `train` alone is split as `x` is, and so is the
+    array of an `.npy` file, which may be larger than memory. Nothing is unpickled.
     """
     file, name = Path(path), Path(path).stem
     if file.suffix == ".npy":

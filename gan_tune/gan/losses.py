@@ -117,7 +117,10 @@ def _undecided_logit(smoothing: float | Tensor) -> float | Tensor:
 
 
 def non_saturating(*, label_smoothing: Smoothing = 0.0) -> Loss:
-    """Cross-entropy for D, −log σ(D(G(z))) for G."""
+    """D: cross-entropy. G: −log σ(D(G(z))) (Goodfellow et al. 2014, section 3).
+
+    ``label_smoothing`` s is one-sided: real samples get the target 1 − s (Salimans et al. 2016).
+    """
     return Loss(
         partial(cross_entropy_discriminator, smoothing=label_smoothing),
         non_saturating_generator,
@@ -126,7 +129,10 @@ def non_saturating(*, label_smoothing: Smoothing = 0.0) -> Loss:
 
 
 def minimax(*, label_smoothing: Smoothing = 0.0) -> Loss:
-    """Cross-entropy for D, its negative (as far as G can change it) for G."""
+    """D: cross-entropy. G: −softplus(D(G(z))) (Goodfellow et al. 2014, equation 1).
+
+    The gradient of G vanishes where D wins. ``label_smoothing`` is that of :func:`non_saturating`.
+    """
     return Loss(
         partial(cross_entropy_discriminator, smoothing=label_smoothing),
         minimax_generator,
@@ -135,7 +141,10 @@ def minimax(*, label_smoothing: Smoothing = 0.0) -> Loss:
 
 
 def least_squares(*, label_smoothing: Smoothing = 0.0) -> Loss:
-    """LSGAN with the targets 0 and 1; smoothing lowers D's target for real samples only."""
+    """LSGAN: squared errors from the targets 0 and 1 (Mao et al. 2017, equation 9).
+
+    ``label_smoothing`` lowers D's target for real samples only.
+    """
     return Loss(
         partial(least_squares_discriminator, smoothing=label_smoothing),
         least_squares_generator,
@@ -144,22 +153,29 @@ def least_squares(*, label_smoothing: Smoothing = 0.0) -> Loss:
 
 
 def wasserstein() -> Loss:
-    """WGAN. The critic must be kept Lipschitz: by a gradient penalty, or by clipped weights.
+    """WGAN. D: −D(x) + D(G(z)). G: −D(G(z)) (Arjovsky et al. 2017).
 
-    A constant added to the critic changes neither objective, so no logit is a boundary.
+    D must be kept Lipschitz: by `weight_clip`, `gradient_penalty` or spectral norm.
+
+    Note:
+        A constant added to D changes neither objective, so no logit is a boundary.
     """
     return Loss(wasserstein_discriminator, critic_generator, boundary=None)
 
 
 def hinge() -> Loss:
-    """The hinge loss: a critic whose logits beyond ±1 pull no more."""
+    """D: max(0, 1 − D(x)) + max(0, 1 + D(G(z))). G: −D(G(z)) (Lim and Ye 2017).
+
+    Logits beyond ±1 do not pull D any more.
+    """
     return Loss(hinge_discriminator, critic_generator)
 
 
 def relativistic() -> Loss:
-    """RpGAN: is this real sample more real than that fake one? With R1 and R2 it is R3GAN's loss.
+    """RpGAN. D: softplus(−(D(x) − D(G(z)))), pair by pair (Jolicoeur-Martineau 2018).
 
-    (Jolicoeur-Martineau 2018; Huang et al. 2024.)
+    G: the same with real and generated samples exchanged. With the penalties `r1` and `r2` it is
+    the objective of R3GAN (Huang et al. 2024).
     """
     return Loss(
         relativistic_discriminator,

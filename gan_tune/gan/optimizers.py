@@ -53,7 +53,10 @@ def adam(
     eps: Rate = 1e-8,
     weight_decay: Size = 0.0,
 ) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015). ``weight_decay`` is L2, added to the gradient."""
+    """Adam (Kingma and Ba 2015). For GANs a ``beta1`` of 0 to 0.5 is usual.
+
+    ``weight_decay`` is L2, added to the gradient.
+    """
     return _Adam(
         parameters, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, fused=True
     )
@@ -103,9 +106,13 @@ def sgd(
     nesterov: bool = False,
     weight_decay: Size = 0.0,
 ) -> torch.optim.Optimizer:
-    """Stochastic gradient descent. ``nesterov`` changes nothing where there is no momentum.
+    """Stochastic gradient descent.
 
-    PyTorch refuses that pair; a range of momenta may begin at 0.
+    ``nesterov`` (Nesterov 1983; Sutskever et al. 2013) needs a ``momentum`` above 0. Without one
+    it changes nothing, and the space file gets a warning.
+
+    Note:
+        PyTorch refuses that pair; a range of momenta may begin at 0.
     """
     return _SGD(
         parameters,
@@ -150,7 +157,11 @@ class Subgradient(torch.optim.Optimizer):
 def subgradient(
     parameters: Iterable[Tensor], *, lr: Rate, normalised: bool = True
 ) -> torch.optim.Optimizer:
-    """The subgradient method. Normalised, ``lr`` is the length of a step over all parameters."""
+    """w ← w − lr · g/‖g‖, ‖g‖ over all parameters (Shor 1985); if not ``normalised``, w − lr · g.
+
+    The subgradient method goes with `schedule: inverse_sqrt`. It is no descent method: the best
+    report counts.
+    """
     return Subgradient(parameters, lr=lr, normalised=normalised)
 
 

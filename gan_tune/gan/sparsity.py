@@ -99,17 +99,23 @@ def none() -> Sparsity:
 
 
 def l1(*, weight: Weight) -> Sparsity:
-    """weight · mean |h|."""
+    """Ω(h) = weight · mean |h|."""
     return Sparsity(_unchanged, lambda h: weight * mean_magnitude(h))
 
 
 def kl(*, weight: Weight, target: Target = 0.05) -> Sparsity:
-    """weight · Σ_j KL(target ‖ mean over the batch of σ(h_j)): each unit is seldom active."""
+    """Ω(h) = weight · Σ_j KL(target ‖ mean over the batch of σ(h_j)) (Ng 2011).
+
+    Each unit is seldom active.
+    """
     return Sparsity(_unchanged, lambda h: weight * activity_divergence(h, target))
 
 
 def k_sparse(*, k: Units) -> Sparsity:
-    """Only each sample's ``k`` largest |h| are decoded (all, where the code has no more)."""
+    """T keeps the ``k`` largest |h| of each sample; there is no Ω (Makhzani and Frey 2013).
+
+    ``k`` is at most the size of the code.
+    """
     return Sparsity(partial(keep_largest, k=k), _free)
 
 

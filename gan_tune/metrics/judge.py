@@ -12,9 +12,10 @@ from torch import Tensor
 
 from gan_tune.data.dataset import Dataset, Kind, Split
 from gan_tune.data.scaling import in_data_space
+from gan_tune.metrics.comparisons import COMPARISONS
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.metrics.inputs import Generated, Real, choose
-from gan_tune.metrics.metric import COMPARISONS, METRICS, metric_names
+from gan_tune.metrics.metric import METRICS, metric_names
 from gan_tune.metrics.models import Models
 
 __all__ = ["Judge", "build_judge"]

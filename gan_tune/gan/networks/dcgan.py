@@ -29,10 +29,11 @@ def _initialise(module: nn.Module) -> None:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents [batch, latent] → coarse maps → transposed convolutions → [batch, C, size, size].
+    """DCGAN (Radford et al. 2016): latents [batch, latent] → pictures [batch, C, size, size].
 
     Each 4×4 transposed convolution of stride 2 doubles the resolution; the last one's is cropped to
-    the picture's size. ``attention`` puts self-attention at the middle resolution.
+    the picture's size. ``width`` is the number of maps at half the picture's size. ``attention``
+    puts self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.
@@ -75,10 +76,10 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Pictures [batch, C, size, size] → 4×4 convolutions of stride 2 → logits [batch, 1].
+    """DCGAN: pictures [batch, C, size, size] → 4×4 convolutions of stride 2 → logits [batch, 1].
 
-    No batch norm on the first layer, as in the paper. ``attention`` puts self-attention at the
-    middle resolution.
+    ``width`` is the number of maps at half the picture's size. The first layer has no batch norm,
+    as in the paper. ``attention`` puts self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.

@@ -37,7 +37,7 @@ def _stack(inputs: int, widths: tuple[int, ...], activation: str, norm: str) -> 
 
 
 class MLPGenerator(nn.Module):
-    """Latents [batch, latent] → hidden layers → samples [batch, *shape]."""
+    """Linear layers: latents [batch, latent] → hidden layers → samples [batch, *shape]."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Samples [batch, *shape] → hidden layers → logits [batch, 1]."""
+    """Linear layers: samples [batch, *shape] → hidden layers → logits [batch, 1]."""
 
     def __init__(
         self,
@@ -89,13 +89,14 @@ class MLPDiscriminator(nn.Module):
 
 
 class FourierMLPDiscriminator(nn.Module):
-    """Samples [batch, *shape] → beside waves of them → hidden layers → logits [batch, 1].
+    """Linear layers that also read waves: samples [batch, *shape] → logits [batch, 1].
 
     The waves sin 2π⟨f, x⟩ and cos 2π⟨f, x⟩ have fixed random frequencies f, normal with standard
     deviation ``scale``, in periods per unit of the scaled data (Tancik et al. 2020, "Fourier
-    Features Let Networks Learn High Frequency Functions in Low Dimensional Domains"). With them it
-    tells narrow modes from wide ones long before a plain network does. Spectral norm bounds the
-    slope of the layers that follow by 1, that of the waves is √(1 + (2π σ(f))²) at most.
+    Features Let Networks Learn High Frequency Functions in Low Dimensional Domains"). They show
+    modes much narrower than the data, and tell narrow modes from wide ones long before a plain
+    network does. With `norm: spectral` the slope is at most about √(1 + (2π s)²), s the largest
+    singular value of the frequencies, not 1: the norm bounds only the layers after the waves.
     """
 
     def __init__(
@@ -130,7 +131,10 @@ class FourierMLPDiscriminator(nn.Module):
 
 
 class MLPEncoder(nn.Module):
-    """Samples [batch, *shape] → hidden layers → codes [batch, code]."""
+    """Linear layers: samples [batch, *shape] → hidden layers → codes [batch, code].
+
+    A code is as large as the generator's `latent`. ``output: relu`` gives codes with true zeros.
+    """
 
     def __init__(
         self,

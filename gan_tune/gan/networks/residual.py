@@ -71,10 +71,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Latents [batch, latent] → coarse maps → residual blocks → [batch, C, size, size].
+    """Residual blocks (Miyato et al. 2018, appendix B): latents → pictures [batch, C, size, size].
 
     Each block doubles the resolution by nearest neighbours; the last one's is cropped to the
-    picture's size. ``attention`` puts self-attention at the middle resolution.
+    picture's size. ``width`` is the number of maps at the picture's size. ``attention`` puts
+    self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.
@@ -119,10 +120,10 @@ class ResidualGenerator(nn.Module):
 
 
 class ResidualDiscriminator(nn.Module):
-    """Pictures [batch, C, size, size] → residual blocks → sum over positions → logits [batch, 1].
+    """Residual blocks, then the sum over positions: pictures → logits [batch, 1].
 
-    Each block halves the resolution by averages, a last one keeps it. ``attention`` puts
-    self-attention at the middle resolution.
+    Each block halves the resolution by averages, a last one keeps it. ``width`` is the number of
+    maps at half the picture's size. ``attention`` puts self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.

@@ -47,7 +47,7 @@ def _check(shape: tuple[int, ...]) -> None:
 
 
 class StridedDiscriminator(nn.Module):
-    """Pictures [batch, C, H, W] → 5×5 convolutions of stride 2 → logits [batch, 1].
+    """5×5 convolutions of stride 2: pictures [batch, C, H, W] of any shape → logits [batch, 1].
 
     Raises:
         ValueError: the shape is not that of pictures.
@@ -78,7 +78,9 @@ class StridedDiscriminator(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Pictures [batch, C, H, W] → 5×5 convolutions of stride 2 → codes [batch, code].
+    """5×5 convolutions of stride 2: pictures [batch, C, H, W] → codes [batch, code].
+
+    A code is as large as the generator's `latent`. ``output: relu`` gives codes with true zeros.
 
     Raises:
         ValueError: the shape is not that of pictures.

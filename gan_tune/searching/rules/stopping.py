@@ -91,26 +91,34 @@ class NoStopping(_NeverWaits):
 
 
 class Asha:
-    """Asynchronous successive halving, and with several brackets asynchronous Hyperband (Li et al.
-    2020, "A system for massively parallel hyperparameter tuning").
+    """Asynchronous successive halving (Li et al. 2020); with several brackets, Hyperband.
 
-    Bracket s has its rungs at ``grace · steps · reduction^(s + k)``, but none within a factor of
-    √``reduction`` of ``steps``: a trial that has come so far may as well run to its end. A trial
-    that reaches a rung is stopped unless it is among the best 1/``reduction`` of all trials of its
-    bracket that have reached the rung so far. Before ``reduction`` of them have, it is
-    :meth:`undecided` and should wait. Usually the first trials at each rung are let through; then
-    the first ones would always be trained to their end. Brackets get equal shares of the budget
-    (Li et al. 2018, Hyperband, algorithm 1): one with h rungs gets trials in proportion to
-    reduction^h/(h + 1). A trial's bracket depends on its number alone.
+    Rungs lie at ``grace``, ``grace`` · ``reduction``, ... of the steps, but not within a factor of
+    √``reduction`` of the end. A trial goes on from a rung if it is among the best 1/``reduction``
+    of those that have reached it. The first trials at a rung wait there, with their state stored,
+    until there are ``reduction`` of them; others run meanwhile. They go on unjudged where no other
+    setting is left to begin, or, in the second half of the time, where the time suffices just for
+    them. Each further bracket begins a rung later, for trials that start slowly; all brackets get
+    the same budget, and trials are compared within theirs.
+
+    Note:
+        The paper is "A system for massively parallel hyperparameter tuning". Bracket s has its
+        rungs at ``grace · steps · reduction^(s + k)``. A trial that has come close to the end may
+        as well run to it, so there is no rung within a factor of √``reduction`` of ``steps``.
+        Before a rung has ``reduction`` trials, those at it are :meth:`undecided` and had better
+        wait: were the first ones let through, as is usual, whatever comes first would be trained
+        to its end. Brackets get equal shares of the budget (Li et al. 2018, Hyperband, algorithm
+        1): one with h rungs gets trials in proportion to reduction^h/(h + 1). A trial's bracket
+        follows from its number alone.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
         mode: whether less or more is better.
-        reduction: η, one in so many goes on at each rung.
+        reduction: η: one in so many trials goes on at each rung.
         grace: share of ``steps`` at which the first rung of the first bracket lies.
         brackets: at most so many; there is no more than one without a rung.
         margin: a trial is stopped only if it is worse than the worst of the kept by more than this
-            share of that value. So the margin is small where the value is near 0.
+            share of its size. Near 0 the margin vanishes.
     """
 
     def __init__(
@@ -181,12 +189,15 @@ class Asha:
 
 
 class Median(_NeverWaits):
-    """The median rule of Vizier (Golovin et al. 2017), on the best so far.
+    """The median rule of Vizier (Golovin et al. 2017), on best values instead of running averages.
 
-    A trial is stopped if its best value by a step is worse than the median of the others' best
-    values by that step. Trials that were stopped earlier count with the best they reached. If only
-    those that came as far were compared, the rule would halve the trials again at each report.
-    (Vizier takes the others' running averages, which the wild first reports of a GAN would spoil.)
+    A trial is stopped if its best value by a step is worse than the median of what the others'
+    bests were by that step. It is milder than `asha`.
+
+    Note:
+        A trial that was stopped before counts with the best it had come to: were only those
+        compared that came as far, the rule would halve the trials again at each report. Running
+        averages, as Vizier has them, would be spoilt by a GAN's wild first reports.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
@@ -194,7 +205,7 @@ class Median(_NeverWaits):
         grace: share of ``steps`` before which nothing is stopped.
         startup: how many other trials must have a value by that step.
         margin: a trial is stopped only if it is worse than the median by more than this share of
-            it.
+            its size.
     """
 
     def __init__(

@@ -1,0 +1,138 @@
+"""Comparisons of generated samples with real ones: the work that metrics share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import torch
+
+from gan_tune.data.dataset import Mixture
+from gan_tune.data.scaling import in_data_space
+from gan_tune.metrics.energy import energy_distance_to, energy_reference
+from gan_tune.metrics.frechet import gaussian_distance, gaussian_statistics
+from gan_tune.metrics.inception import fid_to, inception_reference
+from gan_tune.metrics.inputs import MAX_PROBED, Generated, Real, labelled_samples, probe_accuracy
+from gan_tune.metrics.kernel import kernel_distance_to, kernel_reference
+from gan_tune.metrics.models import Cost, ModelName, Models
+from gan_tune.metrics.neighbours import neighbour_figures, neighbour_reference
+from gan_tune.metrics.sparsity import code_figures
+from gan_tune.metrics.variety import total_variance, variety_beside
+
+__all__ = ["COMPARISONS", "Comparison"]
+
+MAX_PAIRED = 2_000
+"""Real and generated samples each, at most, where the work grows with the square of the number."""
+MAX_REAL = 2_000
+"""Real samples, at most, that the judge keeps for a trial's networks to see."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Work that the metrics read off it share.
+
+    ``prepare(real)`` boils the real samples down, once, to a reference that is small and pickles;
+    ``compare(reference, generated)`` is done at each evaluation, where the trial has the ``model``
+    it needs, if any. Both see at most ``limit`` samples. ``features(reference)`` names the features
+    compared, for the metrics' versions, where they are not those of the judge's extractor.
+    """
+
+    prepare: Callable[[Real], Any]
+    compare: Callable[[Any, Generated], Any]
+    limit: int | None = None
+    model: ModelName | None = None
+    features: Callable[[Any], str] | None = None
+
+    def used(self, count: int) -> int:
+        """How many of ``count`` samples it sees."""
+        return count if self.limit is None else min(count, self.limit)
+
+
+def _model_comparison(
+    model: ModelName,
+    prepare: Callable[[Real], Any],
+    compare: Callable[[Any, Generated], Any],
+    *,
+    limit: int = MAX_REAL,
+) -> Comparison:
+    return Comparison(prepare, compare, limit, model, features=lambda reference: model)
+
+
+def _mixture(real: Real) -> Mixture:
+    assert real.dataset.mixture is not None
+    return real.dataset.mixture
+
+
+def _reconstruction_error(real: np.ndarray[Any, Any], generated: Generated) -> float:
+    """Mean over samples and coordinates (pixels) of (x - reconstruction)^2, in data space."""
+    reconstructed = generated.outputs("reconstruct", real)
+    truth = in_data_space(torch.tensor(real, device=reconstructed.device))
+    return float((truth.double() - reconstructed.double()).square().mean())
+
+
+def _cost(models: Models) -> Cost:
+    assert models.generator_cost is not None
+    return models.generator_cost()
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "gaussians": Comparison(
+        prepare=lambda real: gaussian_statistics(real.features),
+        compare=lambda real, fake: gaussian_distance(real, gaussian_statistics(fake.features)),
+    ),
+    "kernels": Comparison(
+        prepare=lambda real: kernel_reference(real.features),
+        compare=lambda real, fake: kernel_distance_to(real, fake.features),
+        limit=MAX_PAIRED,
+    ),
+    "neighbours": Comparison(
+        prepare=lambda real: neighbour_reference(real.features),
+        compare=lambda real, fake: neighbour_figures(real, fake.features),
+        limit=MAX_PAIRED,
+    ),
+    "features": Comparison(
+        prepare=lambda real: real.features,
+        compare=lambda real, fake: (real, fake.features),
+        limit=MAX_PAIRED,
+    ),
+    "distances": Comparison(
+        prepare=lambda real: energy_reference(real.features),
+        compare=lambda real, fake: energy_distance_to(real, fake.features),
+    ),
+    "modes": Comparison(prepare=_mixture, compare=lambda mixture, fake: (mixture, fake.features)),
+    "variances": Comparison(
+        prepare=lambda real: total_variance(real.features),
+        compare=lambda real, fake: variety_beside(real, fake.features),
+    ),
+    "inception": Comparison(
+        prepare=lambda real: inception_reference(in_data_space(torch.tensor(real.samples))),
+        compare=lambda real, fake: fid_to(real, fake.samples),
+        features=attrgetter("identity"),
+    ),
+    "discriminator_probe": _model_comparison(
+        "discriminator_features",
+        prepare=labelled_samples,
+        compare=lambda given, fake: probe_accuracy(given, fake, "discriminator_features"),
+        limit=MAX_PROBED,
+    ),
+    "code_probe": _model_comparison(
+        "encode",
+        prepare=labelled_samples,
+        compare=lambda given, fake: probe_accuracy(given, fake, "encode"),
+        limit=MAX_PROBED,
+    ),
+    "codes": _model_comparison(
+        "encode",
+        prepare=attrgetter("samples"),
+        compare=lambda real, fake: code_figures(fake.outputs("encode", real)),
+    ),
+    "reconstructions": _model_comparison(
+        "reconstruct", prepare=attrgetter("samples"), compare=_reconstruction_error
+    ),
+    "costs": _model_comparison(
+        "generator_cost", prepare=lambda real: None, compare=lambda _, fake: _cost(fake.models)
+    ),
+}
