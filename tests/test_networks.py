@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from gan_tune.gan.input_gradients import by_autograd
 from gan_tune.gan.networks import (
     DISCRIMINATORS,
     GENERATORS,
@@ -172,7 +173,7 @@ def test_r1_is_differentiated_twice(role: str, name: str, options: dict[str, Any
     parameters = list(network.parameters())
     u = [torch.randn_like(parameter) for parameter in parameters]
     gradients = torch.autograd.grad(
-        r1(network, x, x, torch.Generator(), weight=1.0),
+        r1(by_autograd(network), x, x, weight=1.0),
         parameters,
         materialize_grads=True,
         allow_unused=True,
@@ -184,7 +185,7 @@ def test_r1_is_differentiated_twice(role: str, name: str, options: dict[str, Any
         with torch.no_grad():
             for parameter, direction in zip(moved.parameters(), u, strict=True):
                 parameter += sign * ε * direction
-        values.append(r1(moved, x, x, torch.Generator(), weight=1.0))
+        values.append(r1(by_autograd(moved), x, x, weight=1.0))
     difference = (values[0] - values[1]) / (2 * ε)
     torch.testing.assert_close(slope, difference, rtol=1e-4, atol=1e-7)
     assert float(slope.detach().abs()) > 0

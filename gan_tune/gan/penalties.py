@@ -58,8 +58,9 @@ def draw_nothing(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
 class Penalty:
     """A penalty, what it is a function of, and what is drawn for it.
 
-    - "discriminator": ``function(discriminator, real, fake, *draws, weight=...)`` with batches real
-      and fake [batch, *shape].
+    - "discriminator": ``function(discriminator, real, fake, *draws, weight=...)`` with D as a
+      :class:`~gan_tune.gan.input_gradients.Discriminator` and batches real and fake
+      [batch, *shape].
     - "weights": ``function(parameters, weight=..., network=...)``.
     - "activations": ``function(activations, weight=...)`` with one tensor [batch, units, ...] for
       each hidden layer of the generator.
