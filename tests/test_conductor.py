@@ -19,6 +19,7 @@ from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.champion import choose_champion
+from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
@@ -789,3 +790,41 @@ def test_a_lucky_setting_with_fewer_seeds_is_no_champion(
     won = rows[chosen.job.setting]
     assert (chosen.mean, chosen.seeds) == (won.mean, won.seeds)
     assert chosen.first_mean == sign * 19.0
+
+
+@pytest.mark.parametrize(
+    ("metric", "sign"), [("frechet_distance", 1.0), ("precision", -1.0)], ids=["min", "max"]
+)
+def test_the_leaderboard_tells_what_search_and_confirmation_came_to(
+    tmp_path: Path, metric: str, sign: float
+) -> None:
+    """Values, means, spreads and numbers of seeds all differ from row to row."""
+    luck = {5: 1.5, 4: 0.2, 0: 0.1}
+
+    def curve(job: Job, step: int) -> Result:
+        value = 10.0 - job.setting - 0.001 * step
+        if job.kind == "confirmation":
+            value += luck.get(job.setting, 0.0) + 0.03 * (1 + job.setting) * job.replicate
+        return result(step, sign * value, sign * value, "completed" if step == STEPS[-1] else None)
+
+    mode = "min" if sign > 0 else "max"
+    worker = Worker(tmp_path, slots=1, objective={"metric": metric, "mode": mode})
+    worker.run(curve)
+    standings = {row.setting: row for row in worker.conductor.standings()}
+    assert next(s for s, row in standings.items() if not row.dropped) == 4, "5 was lucky"
+    rows = leaderboard(worker.study.optuna_study, list(standings.values()))
+    rest = [s for s in (5, 4, 3, 2, 1, 0) if s not in standings]
+    behind = sorted([s for s in standings if s != 4], key=lambda s: sign * standings[s].mean)
+    assert [row.setting for row in rows] == [4, *behind, *rest]
+    for row in rows:
+        assert row.outcome == "completed"
+        assert row.value == pytest.approx(sign * (10.0 - row.setting - 0.1))
+        assert (row.value_seeds, row.value_spread, row.steps) == (1, None, 100)
+        confirmed = standings.get(row.setting)
+        if confirmed is None:
+            assert (row.mean, row.spread, row.seeds) == (None, None, 0)
+        else:
+            spread = confirmed.spread if confirmed.seeds > 1 else None
+            assert (row.mean, row.spread, row.seeds) == (confirmed.mean, spread, confirmed.seeds)
+            assert row.seeds > 0
+        assert row.changes == worker.study.assignment(row.setting)

@@ -358,3 +358,76 @@ def test_bad_places_and_names_are_refused(store: str, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="no model named 'digit'"):
         look("digit", tmp_path / "out", tracking_uri=store)
     assert not (tmp_path / "out").exists()
+
+
+# The figures, by their axes: a picture that can be opened may still show something else
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures come back as they are, not as PNG, with their title for attribute."""
+
+    def finished(figure: Any, title: str) -> Any:
+        figure.told = title
+        return figure
+
+    monkeypatch.setattr(pictures, "_finished", finished)
+
+
+@pytest.mark.usefixtures("figures")
+@pytest.mark.parametrize("one_unit", [True, False])
+def test_curves_show_the_data_each_path_and_its_middle(one_unit: bool) -> None:
+    paths = {"short": torch.randn(5, 3), "long": torch.randn(8, 3) + 4}
+    data = torch.randn(6, 3)
+    figure: Any = pictures.curves(paths, data, title="ways", one_unit=one_unit)
+    (axes,) = figure.axes
+    assert figure.told == "ways"
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), data[:, :2], rtol=1e-6)
+    lines = axes.get_lines()
+    assert len(lines) == 4
+    for (name, path), line, dot in zip(paths.items(), lines[::2], lines[1::2], strict=True):
+        assert line.get_label() == name
+        np.testing.assert_allclose(line.get_xydata(), path[:, :2], rtol=1e-6)
+        np.testing.assert_allclose(dot.get_xydata()[0], path[len(path) // 2, :2], rtol=1e-6)
+        assert dot.get_color() == line.get_color()
+    assert axes.get_aspect() == (1.0 if one_unit else "auto")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["data", *paths]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("first coordinate", "second coordinate")
+
+
+@pytest.mark.usefixtures("figures")
+def test_shares_below_are_those_of_each_set_of_distances() -> None:
+    distances = {"near": torch.tensor([0.0, 0.5, 1.0, 2.0]), "far": torch.tensor([3.0, 4.0, 8.0])}
+    figure: Any = pictures.shares_below(distances, axis="distance", title="t")
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "distance")
+    typical = max(float(drawn.quantile(0.5)) for drawn in distances.values())
+    for (name, drawn), line in zip(distances.items(), axes.get_lines(), strict=True):
+        assert line.get_label() == name
+        x, y = line.get_data()
+        for value, share in zip(x[1:], y[1:], strict=True):
+            at = max(float(value), 0.0)
+            assert share == pytest.approx(float((drawn <= at + 1e-6).double().mean()))
+        assert x[1] == pytest.approx(max(float(drawn.min()), typical / 1_000))
+
+
+@pytest.mark.usefixtures("figures")
+def test_a_sheet_has_its_blocks_side_by_side_with_titles_at_their_pictures() -> None:
+    first = pictures.Block(
+        torch.rand(2, 3, 1, 8, 8), "one", rows=("a", "b"), columns=("x", "y", "z")
+    )
+    second = pictures.Block(torch.rand(2, 1, 1, 8, 8), "two")
+    figure: Any = pictures.sheet([first, second], title="sheet")
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    left, right = figure.axes
+    for axes, block in ((left, first), (right, second)):
+        shown = np.asarray(axes.get_images()[0].get_array())
+        flat = block.samples.flatten(0, 1)
+        np.testing.assert_array_equal(shown, pictures.grid(flat, columns=block.samples.shape[1]))
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["x", "y", "z"]
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["a", "b"]
+    height, width = np.asarray(left.get_images()[0].get_array()).shape[:2]
+    cell = (width - 2) / 3
+    assert left.get_xticks() == pytest.approx([1 + cell / 2, 1 + 1.5 * cell, 1 + 2.5 * cell])
+    assert left.get_yticks() == pytest.approx([height / 4 + 0.5, 3 * height / 4 - 0.5])
+    assert len(right.get_xticks()) == len(right.get_yticks()) == 0

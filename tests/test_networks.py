@@ -451,3 +451,50 @@ def test_waves_have_the_frequencies_they_say() -> None:
     torch.testing.assert_close(
         features[:, 2:4098].square() + features[:, 4098:].square(), torch.ones(5, 4096)
     )
+
+
+def layers_of(network: nn.Module, *types: type[nn.Module]) -> list[Any]:
+    return [layer for layer in network.modules() if isinstance(layer, types)]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("role", [role for role, name in NAMES if name == "dcgan"])
+def test_dcgan_begins_with_its_papers_weights(role: str, norm: str) -> None:
+    """N(0, 0.02²) for weights, N(1, 0.02²) for gains of batch norm, 0 for biases."""
+    torch.manual_seed(0)
+    size = {"latent": 12} if role == "generator" else {}
+    network = build_network(
+        role, (3, 32, 32), name="dcgan", args={"width": 16, "norm": norm} | size
+    )
+    products = layers_of(network, nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    assert products
+    for layer in products:
+        spread = 4 / (2 * layer.weight.numel()) ** 0.5  # four deviations of the estimate
+        assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=spread)
+        assert abs(float(layer.weight.detach().mean())) < 4 * 0.02 / layer.weight.numel() ** 0.5
+    norms = layers_of(network, nn.BatchNorm2d)
+    assert bool(norms) == (norm == "batch")
+    if norms:
+        gains = torch.cat([layer.weight.detach() for layer in norms])
+        assert float(gains.mean()) == pytest.approx(1, abs=4 * 0.02 / len(gains) ** 0.5)
+        assert float(gains.std()) == pytest.approx(0.02, rel=0.5)
+    biases = [x.bias for x in [*products, *norms] if x.bias is not None]
+    assert biases
+    assert all(not bool(bias.any()) for bias in biases)
+
+
+@pytest.mark.parametrize("role", [role for role, name in NAMES if name == "residual"])
+def test_residual_networks_begin_uniform_after_glorot_with_biases_of_0(role: str) -> None:
+    """Within √6 · gain / √(fan in + fan out), √2 the gain of what follows an activation."""
+    torch.manual_seed(0)
+    size = {"latent": 12} if role == "generator" else {}
+    network = build_network(role, (3, 32, 32), name="residual", args={"width": 8} | size)
+    layers = layers_of(network, nn.Linear, nn.Conv2d)
+    for layer in layers:
+        weight = layer.weight.detach()
+        fans = (weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()
+        reach = float(weight.abs().max()) * (fans / 6) ** 0.5
+        inner = weight.shape[-2:] == (3, 3) and layer is not getattr(network, "head", None)
+        gain = 2**0.5 if inner else 1.0
+        assert gain * (1 - 20 / weight.numel()) <= reach <= gain * (1 + 1e-6)
+        assert layer.bias is None or not bool(layer.bias.any())

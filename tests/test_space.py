@@ -1614,3 +1614,35 @@ def test_a_list_of_any_form_may_hold_ranges_in_schema_and_space_alike(
     else:
         with pytest.raises(SpaceError):
             SearchSpace.load(tree, catalogue)
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"generator_optimizer": {"name": "adam"}}, None),
+        ({"generator_optimizer": {"name": "adam", "beta2": 0.999}}, None),
+        (
+            {"generator_optimizer": {"name": "adam", "beta2": 0.9}},
+            "generator_optimizer.beta2: is not in trial, where it",
+        ),
+        (
+            {"generator_optimizer": {"name": "adam", "beta": 0.9}},
+            "generator_optimizer.beta: no such key in adam; did you mean 'beta",
+        ),
+        (
+            {"generator_optimizer": {"name": "sgd", "lr": 0.1}},
+            "generator_optimizer.name: contradicts trial, where it is adam: 'sgd'",
+        ),
+        ({"generator_optimizer": "sgd"}, "generator_optimizer: contradicts trial, where it is"),
+    ],
+)
+def test_a_first_setting_may_say_more_of_a_part_that_trial_only_names(
+    entry: Any, fault: str | None
+) -> None:
+    """What trial leaves out is at its default; a first setting may say so, but nothing else."""
+    tree = {**PLAIN, "start_from": [entry]}
+    if fault is None:
+        assert load(tree).start_assignments() == [{}]
+    else:
+        (line,) = faults_in(tree)
+        assert line.startswith(f"start_from.0.{fault}")

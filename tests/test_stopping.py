@@ -291,3 +291,15 @@ def test_the_median_rule_halves_once_not_at_each_report() -> None:
     table = [(trial, step, level) for trial, level in enumerate(levels) for step in REPORTS]
     stopped, _ = play(Median(STEPS, "min"), table)
     assert 80 <= len(stopped) <= 120
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_without_a_margin_who_is_worse_by_a_hair_is_stopped(name: str, mode: Mode) -> None:
+    """By default there is none: the last of them is worse than all others by a thousandth."""
+    sign = 1 if mode == "min" else -1
+    rule = SCHEDULERS[name](STEPS, mode)
+    for trial in range(8):
+        rule.decide(trial, STEPS // 2, sign * 1.0)
+    assert rule.decide(8, STEPS // 2, sign * 1.001)
+    assert not rule.decide(9, STEPS // 2, sign * 1.0)

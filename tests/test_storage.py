@@ -467,3 +467,23 @@ def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "search.lock").mkdir()
     with _one_line_error("cannot write"), hold(tmp_path):
         pass
+
+
+def test_what_is_written_has_reached_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut would else leave an empty file of the right name."""
+    synced: dict[int, int] = {}
+    plain = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        there = (tmp_path / "a" / "b.json").exists()
+        assert not there or (tmp_path / "a" / "b.json").read_bytes() == b"old"
+        plain(descriptor)
+        synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    storage = open_storage(tmp_path)
+    storage.write("a/b.json", b"old")
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage.write("a/b.json", b"new and longer")
+    assert synced.get((tmp_path / "a" / "b.json").stat().st_ino) == len(b"new and longer")

@@ -255,3 +255,82 @@ def last_report(**changes: Any) -> Report:
     dataset = dataset_of(config.data)
     *_, last = train(config, dataset, build_judge(dataset, "selection"))
     return last
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("values", [(10.0, 5.0, 9.0, 5.0, 9.0, 5.0), (10.0, 5.0, 7.4, 5.0, 7.4)])
+def test_an_objective_without_a_finite_value_is_no_swing(
+    values: tuple[float, ...], bad: float
+) -> None:
+    """Wherever it stands, the others say what they say without it."""
+    told = symptoms([vitals(value=v) for v in values])
+    for place in range(len(values) + 1):
+        history = [vitals(value=v) for v in (*values[:place], bad, *values[place:])]
+        assert symptoms(history) == told, place
+    assert symptoms([vitals(value=bad)] * 6) == ()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_mean_norm_that_is_not_finite_says_nothing_of_vanishing(bad: float) -> None:
+    faint, sound = vitals(generator_norm=9e-3), vitals(generator_norm=1.1e-2)
+    broken = vitals(generator_norm=bad)
+    for last, told in ((faint, True), (sound, False)):
+        for history in ([broken, SOUND, last], [SOUND, broken, last], [SOUND, last, broken]):
+            assert SYMPTOMS["vanishing"](history) == told
+    assert not SYMPTOMS["vanishing"]([broken])
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_leap_of_either_player_is_told_from_its_own_means(player: str) -> None:
+    """The other's norms are a thousand times as long and say nothing of it."""
+    other = {"generator": "discriminator", "discriminator": "generator"}[player]
+    long = {f"{other}_norm": 1000.0, f"{other}_norm_max": 2000.0}
+
+    def history(peak: float) -> list[Vitals]:
+        norms = ((1.0, 3.0), (3.0, 4.0), (2.0, peak))
+        return [vitals(**long, **{f"{player}_norm": m, f"{player}_norm_max": p}) for m, p in norms]
+
+    assert symptoms(history(99.0)) == ()  # 50 times the mean of 1 and 3
+    assert symptoms(history(101.0)) == ("exploding",)
+    assert symptoms(history(math.inf)) == ("exploding",)
+
+
+@pytest.mark.parametrize("real", [0.9, 0.985, 0.995])
+@pytest.mark.parametrize("fake", [0.9, 0.985, 0.995])
+def test_the_discriminator_dominates_where_it_is_right_about_both(real: float, fake: float) -> None:
+    won = vitals(accuracy_real=real, accuracy_fake=fake)
+    dominates = real > 0.99 and fake > 0.99
+    assert SYMPTOMS["dominated"]([won] * 2 + [SOUND]) == dominates
+    assert not SYMPTOMS["dominated"]([won] * 2 + [SOUND] * 2), "half of them are not over half"
+
+
+@pytest.mark.parametrize("missed", [0.0, 1.0])
+@pytest.mark.parametrize("share", [0.3, 0.4])
+def test_a_mixtures_modes_are_dropped_where_samples_lie_on_others(
+    share: float, missed: float
+) -> None:
+    shown = vitals(high_quality_share=share, modes_missed=missed)
+    expected = share > 0.35 and missed > 0
+    assert SYMPTOMS["mode_dropping"]([shown] * 2) == expected
+    assert not SYMPTOMS["mode_dropping"]([shown, SOUND])
+    assert not SYMPTOMS["mode_dropping"]([SOUND, shown])
+    assert not SYMPTOMS["mode_dropping"]([shown])
+
+
+@pytest.mark.parametrize(
+    ("density", "coverage", "crowded"),
+    [
+        (0.34, 0.1, False),
+        (0.4, 0.19, True),
+        (0.4, 0.21, False),
+        (1.0, 0.49, True),
+        (3.0, 0.51, False),
+        (3.0, 0.49, True),
+    ],
+)
+def test_samples_crowd_where_coverage_is_under_half_of_density(
+    density: float, coverage: float, crowded: bool
+) -> None:
+    """A density beyond that of real samples counts as theirs, which is 1."""
+    shown = vitals(density=density, coverage=coverage)
+    assert SYMPTOMS["mode_dropping"]([SOUND, shown, shown]) == crowded
