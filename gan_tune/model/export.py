@@ -21,7 +21,14 @@ from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.randomness import seeded_globals
 from gan_tune.model.archive import check_operators
 
-__all__ = ["ExportedGenerator", "best_generator", "check_exportable", "draw", "exported_best"]
+__all__ = [
+    "ExportedGenerator",
+    "best_generator",
+    "check_exportable",
+    "draw",
+    "exported",
+    "exported_best",
+]
 
 BATCH = 1_000
 """Samples that :func:`draw` makes in one forward pass."""
@@ -92,14 +99,24 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
         Exception: what torch raises where it cannot copy the network, nor export it for any batch
             size.
     """
+    program = exported(network, latent=latent)
+    device = next(network.parameters()).device
+    program.module()(torch.zeros(3, latent, device=device))
+    check_operators(program)
+
+
+def exported(network: nn.Module, *, latent: int) -> torch.export.ExportedProgram:
+    """A generator in eval mode as a program for any batch size: z [batch, latent] → samples.
+
+    Raises:
+        Exception: what torch raises where it cannot copy the network, nor export it.
+    """
     plain = without_parametrizations(network)
     device = next(plain.parameters()).device
     # A batch of 1 would freeze the batch dimension.
     examples = (torch.zeros(2, latent, device=device),)
     with _in_silence():
-        program = torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
-    program.module()(torch.zeros(3, latent, device=device))
-    check_operators(program)
+        return torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
 
 
 @contextlib.contextmanager

@@ -44,7 +44,12 @@ from gan_tune.metrics import METRICS, NO_OBJECTIVES, OF_SEVERAL_MODES, metric_na
 from gan_tune.model.export import check_exportable
 from gan_tune.parts.advice import ADVICE
 from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
-from gan_tune.parts.network_traits import built_and_asked, is_users_own, once_per_network
+from gan_tune.parts.network_traits import (
+    built_and_asked,
+    features_fault,
+    is_users_own,
+    once_per_network,
+)
 from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS, dataset_of, own_arguments
 from gan_tune.searching.populations.population import POPULATIONS
@@ -220,12 +225,8 @@ def _discriminator_lacks(
     if features is None:
         rule = "needs a discriminator with a method `features`"
         yield from (Fault(_place_of_metric(config, name), rule, repr(name)) for name in probing)
-    elif probing:
-        found = features(samples) if callable(features) else features
-        shape = tuple(found.shape) if isinstance(found, Tensor) else None
-        if shape is None or shape[:1] != (len(samples),) or 0 in shape:
-            rule = f"its `features` must map {tuple(samples.shape)} to ({len(samples)}, features)"
-            yield Fault("discriminator", rule, shown(found if shape is None else shape))
+    elif probing and (fault := features_fault(features, samples)) is not None:
+        yield fault
 
 
 def _place_of_metric(config: TrialConfig, name: str) -> str:

@@ -9,19 +9,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_tune.config import Part, TrialConfig
-from gan_tune.errors import DataError
+from gan_tune.errors import DataError, Fault
 from gan_tune.gan.estimators import estimator_refuses
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
 from gan_tune.gan.networks.activations import hidden_activations
 from gan_tune.parts.trial_data import dataset_of
+from gan_tune.words.wording import shown
 
-__all__ = ["NetworkTraits", "built_and_asked", "is_users_own", "once_per_network", "traits_of"]
+__all__ = [
+    "NetworkTraits",
+    "built_and_asked",
+    "features_fault",
+    "is_users_own",
+    "once_per_network",
+    "traits_of",
+]
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
@@ -94,6 +102,16 @@ def built_and_asked(role: str, part: Part, shape: Shape, ask: Callable[[nn.Modul
         return on("meta")
     except Exception:
         return on("cpu")
+
+
+def features_fault(features: Any, samples: Tensor) -> Fault | None:
+    """What is wrong with a discriminator's ``features``, which must map samples to [batch, ...]."""
+    found = features(samples) if callable(features) else features
+    shape = tuple(found.shape) if isinstance(found, Tensor) else None
+    if shape is not None and shape[:1] == (len(samples),) and 0 not in shape:
+        return None
+    rule = f"its `features` must map {tuple(samples.shape)} to ({len(samples)}, features)"
+    return Fault("discriminator", rule, shown(found if shape is None else shape))
 
 
 @once_per_network

@@ -47,7 +47,8 @@ def search(
         max_concurrent: at most so many trials at a time; default what the cluster holds.
         address: of a running Ray cluster; default RAY_ADDRESS, else Ray is started here.
         tracking_uri: of MLflow; default MLFLOW_TRACKING_URI, else `mlflow.db` in this folder.
-        experiment, model: names in MLflow; default the search's name and the space's.
+        experiment: name in MLflow; default the search's name.
+        model: name in MLflow's registry; default the space's name.
         watcher: shows progress.
 
     Raises:
