@@ -55,8 +55,8 @@ from curves import (
 from scipy import stats
 
 from gan_tune.config import CollapseRule
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.opening import open_study

@@ -16,7 +16,7 @@ import platform
 from pathlib import Path
 
 from gan_tune import service
-from gan_tune.searching.study.settings import FIRST_SETTING
+from gan_tune.searching.jobs import FIRST_SETTING
 
 SPACES = ("digits", "mlp", "sparse_autoencoder", "zeroth_order", "conv", "points")
 

@@ -12,15 +12,14 @@ from conftest import trial_tree
 
 from gan_tune.errors import SpaceError
 from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.jobs import FIRST_SETTING, Job
+from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.leading.taking_up import take_up
-from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import common_study, importances, outcomes_by_choice
 from gan_tune.searching.study.opening import open_study
-from gan_tune.searching.study.settings import FIRST_SETTING
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage

@@ -15,12 +15,12 @@ from conftest import trial_tree
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.parts.catalogue import catalogue
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.leading.crowning import choose_champion
 from gan_tune.searching.leading.taking_up import take_up
-from gan_tune.searching.rules.champion import choose_champion
-from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
@@ -464,7 +464,9 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one, cut off after two reports of five, is better than the first ever was."""
-    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr(
+        "gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name
+    )
     short = {"trials": 2, "steps": 100, "evaluations": 5, "minutes": 0.1}
     alone = Worker(tmp_path / "alone", slots=1, budget=short, confirm={"top": 0})
     alone.run(steady)
@@ -650,7 +652,7 @@ def test_a_champion_is_the_next_best_that_has_weights(
     worker.run(steady)
     there = {name for name, ending in worker.log.ended.items() if ending.outcome == "completed"}
     monkeypatch.setattr(
-        "gan_tune.searching.rules.champion._generator",
+        "gan_tune.searching.leading.crowning._generator",
         lambda _, job, __: job.name if job.name in there else None,
     )
     chosen = []
@@ -778,7 +780,9 @@ def test_a_lucky_setting_with_fewer_seeds_is_no_champion(
     worker.run(curve, reports=6 * len(STEPS))
     for _ in range(reports):  # 5, 4 and the first setting, in rounds
         worker.run(curve, reports=len(STEPS))
-    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr(
+        "gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name
+    )
     rows = {row.setting: row for row in worker.conductor.standings()}
     assert (rows[5].seeds, rows[4].seeds) == (2, 1 if reports == 4 else 2)
     assert not any(rows[setting].dropped for setting in (4, 5))

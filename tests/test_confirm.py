@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gan_tune.searching.jobs import Setting
 from gan_tune.searching.rules.confirmation import Confirmation, candidates
-from gan_tune.searching.study.settings import Setting
 
 
 def setting(

@@ -15,10 +15,9 @@ from gan_tune.cli.printing.verdict import verdict, what_mattered
 from gan_tune.cli.watching import search_watcher
 from gan_tune.cli.watching.live_view import LiveView
 from gan_tune.cli.watching.plain_lines import PlainLines
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job, Setting
 from gan_tune.searching.rules.confirmation import Confirmation
-from gan_tune.searching.rules.leaderboard_row import Row
-from gan_tune.searching.study.settings import Setting
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.service import ChampionFigures
 from gan_tune.storage.trial_name import Kind
 from gan_tune.storage.trial_records import Ending, Result

@@ -17,10 +17,10 @@ from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
 from gan_tune.metrics import METRICS, build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
-from gan_tune.searching.leading.jobs import Job
-from gan_tune.searching.rules.leaderboard import leaderboard
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
 from gan_tune.searching.study.insight import common_step, importances
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.plots import figures
 from gan_tune.searching.study.samplers import SAMPLERS
 from gan_tune.service.report_page import Heading, report_page

@@ -13,6 +13,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
+from gan_tune.searching.jobs import Fork
 from gan_tune.searching.populations import bandit
 from gan_tune.searching.populations.bandit import (
     Bandit,
@@ -31,13 +32,7 @@ from gan_tune.searching.populations.exploring import (
     share_of,
     value_at,
 )
-from gan_tune.searching.populations.population import (
-    POPULATIONS,
-    Fork,
-    Population,
-    pbt,
-    ready_steps,
-)
+from gan_tune.searching.populations.population import POPULATIONS, Population, pbt, ready_steps
 from gan_tune.searching.rules.stopping import Mode
 from gan_tune.space.grammar import parse_trial
 from gan_tune.space.nodes import Branch, dimensions_of, settle

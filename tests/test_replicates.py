@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
-from gan_tune.searching.leading.jobs import Job
-from gan_tune.searching.rules.champion import choose_champion
-from gan_tune.searching.rules.leaderboard import leaderboard
+from gan_tune.searching.jobs import Job
+from gan_tune.searching.leading.crowning import choose_champion
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.storage.trial_records import Ending, Result
 
 SEEDS = {"search": {"seeds": 3}, "confirm": {"top": 0}}
@@ -200,7 +200,9 @@ def test_what_time_cut_off_stays_open_and_its_whole_replicate_may_become_champio
     def budget(minutes: float) -> dict[str, Any]:
         return {"trials": 2, "steps": 100, "evaluations": 5, "minutes": minutes}
 
-    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr(
+        "gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name
+    )
     short = Worker(tmp_path, slots=1, search={"seeds": 3}, budget=budget(0.15))
     short.run(steady)
     assert {name: end.outcome for name, end in short.log.ended.items()} == {

@@ -13,7 +13,7 @@ import pytest
 from toy_study import AWKWARD, METRIC, add, random_study, study_of
 
 from gan_tune.errors import StorageError
-from gan_tune.searching.rules.leaderboard import leaderboard
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import study_as_it_stands
 from gan_tune.searching.study.plots import PLOTS
 from gan_tune.searching.study.settings import settings_of

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from gan_tune.config import Argument, signature_arguments
 from gan_tune.errors import SpaceError
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.study import samplers
 from gan_tune.searching.study.opening import open_study
 from gan_tune.searching.study.samplers import SAMPLERS

@@ -29,11 +29,11 @@ from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
 from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.confirming import stored_standings
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
-from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace

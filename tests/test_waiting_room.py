@@ -10,7 +10,7 @@ from conftest import trial_tree
 
 from gan_tune.config import Objective, TrialConfig
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.waiting_room import WaitingRoom
 from gan_tune.searching.rules.stopping import NoStopping

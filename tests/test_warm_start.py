@@ -20,9 +20,9 @@ from gan_tune.record.batches import param_text
 from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.taking_up import take_up
-from gan_tune.searching.rules.leaderboard import leaderboard
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
 from gan_tune.service.earlier_searches import WarmStart, read_searches, warm_start

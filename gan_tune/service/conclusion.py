@@ -12,11 +12,11 @@ from gan_tune.model.export import draw
 from gan_tune.record.tags import Tag
 from gan_tune.registry.publish import Registration, register_champion
 from gan_tune.samples import pictures
+from gan_tune.searching.jobs import lineage_tree
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.jobs import lineage_tree
-from gan_tune.searching.rules.champion import Champion, choose_champion, measure_on_test
-from gan_tune.searching.rules.leaderboard import Row, leaderboard
+from gan_tune.searching.leading.crowning import Champion, choose_champion, measure_on_test
 from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
 from gan_tune.service.report_page import Heading, report_page
 from gan_tune.service.search_context import SearchContext

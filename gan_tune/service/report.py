@@ -47,7 +47,7 @@ def report(
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
     # Optuna and plotly are needed only once it is known what to draw.
     from gan_tune.searching.leading.confirming import stored_standings
-    from gan_tune.searching.rules.leaderboard import leaderboard
+    from gan_tune.searching.study.leaderboard import leaderboard
     from gan_tune.service.report_page import Heading, report_page
     from gan_tune.service.search_study import read_study
 

@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 
 from gan_tune.config import Objective
-from gan_tune.searching.rules.leaderboard_row import Row
 from gan_tune.searching.study import insight, plots
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.searching.study.settings import OptunaStudy, objective_of
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.storage import Storage

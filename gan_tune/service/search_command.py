@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from gan_tune.cluster import connection as cluster
 from gan_tune.cluster.ray_internals import started_here
 from gan_tune.record.recorder import Recorder
+from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.taking_up import take_up
 from gan_tune.searching.on_ray.tuning import Shared, run
-from gan_tune.searching.populations.breeding import Breeder
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping, StoppingRule, stopping_rule
 from gan_tune.searching.study.study import Study

@@ -9,8 +9,8 @@ from gan_tune.config import Part
 from gan_tune.record.events import DatasetInfo
 from gan_tune.record.recorder import Recorder
 from gan_tune.record.tags import Tag
-from gan_tune.searching.leading.jobs import Job
-from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.searching.jobs import Job
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.searching.study.study import Study
 from gan_tune.service.search_context import SearchContext
 from gan_tune.space import SearchSpace

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import SearchNotFoundError
-from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.space import check_name
 from gan_tune.storage.places import DEFAULT_STORAGE, RESULT, look_in
 from gan_tune.words.wording import there_are

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
-    from gan_tune.searching.leading.jobs import Job
     from gan_tune.storage.trial_records import Ending, Result
 
 

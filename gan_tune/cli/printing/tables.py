@@ -8,7 +8,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import style
 from gan_tune.words.readable import number, short_form

@@ -11,9 +11,8 @@ from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import plural, short_form
 
 if TYPE_CHECKING:
+    from gan_tune.searching.jobs import Job, Setting
     from gan_tune.searching.leading.conductor import Conductor
-    from gan_tune.searching.leading.jobs import Job
-    from gan_tune.searching.study.settings import Setting
     from gan_tune.storage.trial_records import Result
 
 __all__ = ["Board", "Outlook", "RunningTrial"]

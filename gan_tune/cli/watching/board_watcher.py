@@ -10,8 +10,8 @@ from gan_tune.cli.watching.board import Board
 from gan_tune.service.watcher import Watcher
 
 if TYPE_CHECKING:
+    from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
-    from gan_tune.searching.leading.jobs import Job
     from gan_tune.storage.trial_records import Ending, Result
 
 __all__ = ["BoardWatcher"]

@@ -10,8 +10,8 @@ from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import clock, number, plural
 
 if TYPE_CHECKING:
+    from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
-    from gan_tune.searching.leading.jobs import Job
     from gan_tune.storage.trial_records import Ending
 
 __all__ = ["PlainLines"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.rules.replicates import Replicates
 from gan_tune.searching.rules.stopping import StoppingRule

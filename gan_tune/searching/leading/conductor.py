@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
+from gan_tune.searching.jobs import FIRST_SETTING, Job, description
 from gan_tune.searching.leading.confirming import ConfirmationDesk
-from gan_tune.searching.leading.jobs import Job, description
 from gan_tune.searching.leading.protocols import Observer, TrialBreeder
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.taking_up import TakenUp
@@ -26,7 +26,6 @@ from gan_tune.searching.leading.timekeeping import Timekeeper
 from gan_tune.searching.leading.waiting_room import WaitingRoom
 from gan_tune.searching.rules.confirmation import Standing
 from gan_tune.searching.rules.stopping import StoppingRule
-from gan_tune.searching.study.settings import FIRST_SETTING
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 

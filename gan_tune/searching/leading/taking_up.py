@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.bookkeeping import Bookkeeper
 from gan_tune.searching.leading.confirming import stored_confirmations
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.leading.protocols import TrialBreeder
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.rules.replicates import Replicates

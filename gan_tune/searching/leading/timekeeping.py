@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.confirming import ConfirmationDesk
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.time_budget import TimeBudget
 from gan_tune.searching.study.study import Study

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from gan_tune.config import Objective
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.rules.stopping import StoppingRule
 

@@ -18,7 +18,7 @@ from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
-from gan_tune.searching.leading.jobs import Job
+from gan_tune.searching.jobs import Job
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Result

@@ -18,8 +18,8 @@ from gan_tune.cluster.ray_internals import first_with_pending_worker, keep_worke
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
 from gan_tune.metrics import Judge
+from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.jobs import Job
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage

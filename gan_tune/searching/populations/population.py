@@ -23,32 +23,17 @@ import numpy as np
 from pydantic import Field
 
 from gan_tune.config import Objective
+from gan_tune.searching.jobs import Fork
 from gan_tune.searching.populations.exploring import Assignment, Explore, Interval, Perturb, Start
 from gan_tune.searching.rules.stopping import Mode
 from gan_tune.space.nodes import Branch
-from gan_tune.space.ranges import Scalar
 
-__all__ = ["POPULATIONS", "Fork", "Population", "pb2", "pbt", "ready_steps"]
+__all__ = ["POPULATIONS", "Population", "pb2", "pbt", "ready_steps"]
 
 Size = Annotated[int, Field(ge=2)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Quantile = Annotated[float, Field(gt=0, le=0.5)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True)
-class Fork:
-    """A new setting that starts from another one's weights.
-
-    Attributes:
-        parent: number of the setting whose weights it starts from.
-        step: at which that setting had them.
-        assignment: dimension → value.
-    """
-
-    parent: int
-    step: int
-    assignment: Mapping[str, Scalar]
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import Literal
 from scipy import stats
 
 from gan_tune.config import Objective
-from gan_tune.searching.study.settings import FIRST_SETTING, Setting
+from gan_tune.searching.jobs import FIRST_SETTING, Setting
 
 __all__ = ["Confirmation", "Standing", "candidates", "spread"]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial
 
-from gan_tune.searching.populations.population import Fork
+from gan_tune.searching.jobs import Fork
 from gan_tune.searching.study.optuna_internals import enqueued_params
 
 __all__ = ["Replacement", "ancestry", "fork_attributes", "is_fork", "replacement_of"]

@@ -6,7 +6,6 @@ Nothing here changes a study.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import optuna
@@ -14,18 +13,16 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.config import Objective
-from gan_tune.words.outcomes import Outcome
+from gan_tune.searching.jobs import Setting
 
 __all__ = [
     "CURVE",
     "DIRECTIONS",
-    "FIRST_SETTING",
     "OUTCOME",
     "REPLICATES",
     "WARM_START",
     "OptunaStudy",
     "ReportedValue",
-    "Setting",
     "curve",
     "further_values",
     "is_own",
@@ -39,9 +36,6 @@ __all__ = [
 
 OptunaStudy: TypeAlias = optuna.Study
 """Optuna's own study, for those who pass it on and must not import Optuna."""
-
-FIRST_SETTING = 0
-"""Number of the setting against which the gain of a search is measured."""
 
 OUTCOME = "outcome"
 """User attribute of a trial: how it ended."""
@@ -58,27 +52,6 @@ WARM_START = "warm_start"
 
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 """Mode of an objective → Optuna's direction."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting that was tried.
-
-    Attributes:
-        number: counted from 0, in the order in which settings were decided.
-        outcome: how it ended; None while it has not.
-        value: the best so far of its trial, or the mean of ``values``. None: there was never a
-            finite one.
-        steps: how many it took. With several replicates, neither this nor ``value`` counts what was
-            cut off another replicate.
-        values: the bests of the replicates that ran to their end, where there are several.
-    """
-
-    number: int
-    outcome: Outcome | None
-    value: float | None
-    steps: int
-    values: tuple[float | None, ...] = ()
 
 
 class ReportedValue(NamedTuple):

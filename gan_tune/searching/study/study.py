@@ -15,8 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gan_tune.config import CollapseRule, TrialConfig
 from gan_tune.errors import ConfigError
-from gan_tune.searching.leading.jobs import Ancestor, Job
-from gan_tune.searching.populations.population import Fork
+from gan_tune.searching.jobs import FIRST_SETTING, Ancestor, Fork, Job, Setting
 from gan_tune.searching.study.forks import (
     Replacement,
     ancestry,
@@ -34,11 +33,9 @@ from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.seeds import trial_seed
 from gan_tune.searching.study.settings import (
     CURVE,
-    FIRST_SETTING,
     OUTCOME,
     REPLICATES,
     ReportedValue,
-    Setting,
     curve,
     is_own,
     own_study,

@@ -1,4 +1,4 @@
-"""What is handed to a worker: one trial to run."""
+"""What a search hands out and hears of: settings, forks, and jobs (a setting with one seed)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,58 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gan_tune.config import TrialConfig
+from gan_tune.space import Scalar
 from gan_tune.storage.trial_name import Kind
+from gan_tune.words.outcomes import Outcome
 
-__all__ = ["Ancestor", "Job", "description", "lineage_tree"]
+__all__ = [
+    "FIRST_SETTING",
+    "Ancestor",
+    "Fork",
+    "Job",
+    "Setting",
+    "description",
+    "lineage_tree",
+]
+
+FIRST_SETTING = 0
+"""Number of the setting against which the gain of a search is measured."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that was tried.
+
+    Attributes:
+        number: counted from 0, in the order in which settings were decided.
+        outcome: how it ended; None while it has not.
+        value: the best so far of its trial, or the mean of ``values``. None: there was never a
+            finite one.
+        steps: how many it took. With several replicates, neither this nor ``value`` counts what was
+            cut off another replicate.
+        values: the bests of the replicates that ran to their end, where there are several.
+    """
+
+    number: int
+    outcome: Outcome | None
+    value: float | None
+    steps: int
+    values: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A new setting that starts from another one's weights.
+
+    Attributes:
+        parent: number of the setting whose weights it starts from.
+        step: at which that setting had them.
+        assignment: dimension → value.
+    """
+
+    parent: int
+    step: int
+    assignment: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)

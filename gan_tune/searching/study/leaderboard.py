@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial
 
+from gan_tune.searching.jobs import Setting
 from gan_tune.searching.rules.confirmation import Standing, candidates, spread
-from gan_tune.searching.rules.leaderboard_row import Row
+from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.searching.study.settings import (
-    Setting,
     further_values,
     objective_of,
     pareto_front,

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gan_tune.searching.leading.jobs import Job
-from gan_tune.searching.populations.population import Fork, Population
+from gan_tune.searching.jobs import Fork, Job
+from gan_tune.searching.populations.population import Population
 from gan_tune.searching.study.seeds import derived_seed
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.trial_folder import TrialFolders
