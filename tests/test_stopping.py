@@ -76,7 +76,9 @@ def play(rule: StoppingRule, table: Sequence[Report]) -> tuple[dict[int, int], l
 @every_rule
 def test_who_leads_is_never_stopped(build: Build, seed: int) -> None:
     """Of those that have come no further, or have had no value before."""
-    stopped, heard = play(build(STEPS, "min"), reports(seed))
+    rule = build(STEPS, "min")
+    stopped, heard = play(rule, reports(seed))
+    assert bool(stopped) != isinstance(rule, NoStopping)
     began: dict[int, int] = {}
     for trial, step, value in heard:
         if value is not None:
