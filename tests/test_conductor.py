@@ -832,3 +832,37 @@ def test_the_leaderboard_tells_what_search_and_confirmation_came_to(
             assert (row.mean, row.spread, row.seeds) == (confirmed.mean, spread, confirmed.seeds)
             assert row.seeds > 0
         assert row.changes == worker.study.assignment(row.setting)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_what_is_not_to_begin_runs(tmp_path: Path, slots: int) -> None:
+    """Nobody is handed out who does not run: whose time is too short is handed back at once.
+
+    The first setting takes 30 s a report, so all its replicates would take as long as the budget.
+    """
+
+    def curve(job: Job, step: int) -> Result:
+        slow = job.setting == 0
+        worker.now += 29.0 * slow
+        return replace(steady(job, step), training_seconds=30.0 if slow else 1.0)
+
+    budget = {"trials": 12, "steps": 100, "evaluations": 5, "minutes": 6}
+    worker = Worker(tmp_path, slots=slots, budget=budget, confirm={"top": 2, "seeds": 2})
+    conductor = worker.conductor
+    compared = 0
+    for _ in range(200):
+        before = worker.now
+        worker.run(curve, reports=1)
+        for setting in (0, 10, 11):
+            running = [
+                job
+                for job in conductor.running
+                if job.kind == "confirmation" and job.setting == setting
+            ]
+            missing = conductor.confirmation.missing(setting)
+            if missing:
+                assert missing - conductor.confirmation.to_begin(setting) == len(running)
+                compared += 1
+        if worker.now == before:
+            break
+    assert compared > 50

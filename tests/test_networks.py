@@ -498,3 +498,22 @@ def test_residual_networks_begin_uniform_after_glorot_with_biases_of_0(role: str
         gain = 2**0.5 if inner else 1.0
         assert gain * (1 - 20 / weight.numel()) <= reach <= gain * (1 + 1e-6)
         assert layer.bias is None or not bool(layer.bias.any())
+
+
+class GroupsOf(nn.Module):
+    """A user's discriminator that reads the deviation within groups of so many samples."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.layer = size, nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.unflatten(0, (-1, self.size))
+        spread = (groups - groups.mean(1, keepdim=True)).square().mean((1, 2), keepdim=True)
+        return self.layer(x) + spread.expand(-1, self.size, 1).flatten(0, 1)
+
+
+@pytest.mark.parametrize(("size", "mixes"), [(1, False), (2, True), (4, True)])
+def test_statistics_over_groups_of_up_to_four_are_seen(size: int, mixes: bool) -> None:
+    """Such groups are usual, and a batch that they do not divide is none that they can read."""
+    assert mixes_samples(GroupsOf(size), (3,)) == mixes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
@@ -173,3 +174,55 @@ def test_a_step_with_a_closure_is_one_with_the_closures_gradients(name: str) -> 
         assert other.step(closure) == pytest.approx(expected)
         for one, same in zip(plain, closed, strict=True):
             torch.testing.assert_close(one, same)
+
+
+def by_hand(name: str, given: list[float], start: float, **a: float) -> float:
+    """Where one weight comes to under these gradients, by the papers' formulas."""
+    w, m, v, buffer = start, 0.0, 0.0, 0.0
+    for t, gradient in enumerate(given, 1):
+        g = gradient
+        if name == "adamw":
+            w -= a["lr"] * a["weight_decay"] * w
+        else:
+            g += a["weight_decay"] * w
+        if name in ("adam", "adamw"):
+            m = a["beta1"] * m + (1 - a["beta1"]) * g
+            v = a["beta2"] * v + (1 - a["beta2"]) * g * g
+            root = math.sqrt(v / (1 - a["beta2"] ** t))
+            w -= a["lr"] * m / (1 - a["beta1"] ** t) / (root + a["eps"])
+        elif name == "rmsprop":
+            v = a["alpha"] * v + (1 - a["alpha"]) * g * g
+            buffer = a["momentum"] * buffer + g / (math.sqrt(v) + a["eps"])
+            w -= a["lr"] * buffer
+        else:
+            buffer = a["momentum"] * buffer + g
+            w -= a["lr"] * (g + a["momentum"] * buffer if a["nesterov"] else buffer)
+    return w
+
+
+KNOBS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "adam": {"beta1": (0.0, 0.5), "beta2": (0.9, 0.99), "eps": (1e-8, 0.3)},
+    "adamw": {"beta1": (0.0, 0.5), "beta2": (0.9, 0.99), "eps": (1e-8, 0.3)},
+    "rmsprop": {"alpha": (0.5, 0.9), "eps": (1e-8, 0.3), "momentum": (0.0, 0.6)},
+    "sgd": {"momentum": (0.0, 0.6), "nesterov": (False, True)},
+}
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+@pytest.mark.parametrize("name", KNOBS)
+def test_all_knobs_together_give_the_papers_formula(name: str, weight_decay: float) -> None:
+    gradients, starts = [[1.0, -0.2, 0.4, 3.0], [-0.5, 0.1, 2.0, -0.3]], [2.0, -3.0]
+    for values in itertools.product(*KNOBS[name].values()):
+        args = dict(zip(KNOBS[name], values, strict=True)) | {"weight_decay": weight_decay}
+        p = nn.Parameter(torch.tensor(starts, dtype=torch.float64))
+        optimizer = OPTIMIZERS[name]([p], lr=0.1, **args)
+        for step in range(4):
+            p.grad = torch.tensor([g[step] for g in gradients], dtype=torch.float64)
+            optimizer.step()
+        pairs = zip(gradients, starts, strict=True)
+        expected = [by_hand(name, given, start, lr=0.1, **args) for given, start in pairs]
+        assert p.tolist() == pytest.approx(expected, rel=1e-6), args
+
+
+def test_every_optimizer_has_a_formula_here() -> None:
+    assert KNOBS.keys() | {"subgradient"} == OPTIMIZERS.keys()

@@ -32,6 +32,10 @@ NESTED = {"choice": [{"name": "adam", "lr": RATE}, {"name": "sgd", "lr": RATE}]}
 EARLY = {"tpe": {"startup": 4}, "gp": {"startup": 4}, "cmaes": {"population": 4}}
 """Options that make a sampler learn early."""
 
+READS_CONSTRAINTS = {"tpe", "random", "qmc"}
+"""Samplers that learn of what diverged from its constraint, or learn nothing; the others must be
+told a bad value."""
+
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 
 
@@ -182,7 +186,7 @@ def test_what_diverged_is_told_in_the_way_the_sampler_reads(name: str, tmp_path:
     study.tell(late.setting, "collapsed", 0.5)
     told = study.optuna_study.trials
     assert told[0].state == TrialState.PRUNED, "there was no finite value yet"
-    if SAMPLERS[name].reads_constraints:
+    if name in READS_CONSTRAINTS:
         assert told[3].state == TrialState.PRUNED
     else:
         assert (told[3].state, told[3].value) == (TrialState.COMPLETE, 3.0)
@@ -268,3 +272,20 @@ def test_cmaes_without_its_package_is_refused_before_anything_starts(
     monkeypatch.setattr(samplers, "find_spec", lambda name: None)
     with pytest.raises(SpaceError, match=r"^search.sampler: .*: pip install cmaes$"):
         open_study(tmp_path / "study.journal", space("cmaes"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "worst"), [("frechet_distance", "min", 3.0), ("precision", "max", 1.0)]
+)
+def test_a_bad_value_is_the_worst_by_the_objectives_mode(
+    metric: str, mode: str, worst: float, tmp_path: Path
+) -> None:
+    checked = space("gp")
+    overrides = [f"objective={{metric: {metric}, mode: {mode}}}"]
+    other = SearchSpace.load(checked.tree, catalogue(), overrides=overrides)
+    study = open_study(tmp_path / "study.journal", other)
+    for value in (2.0, 1.0, 3.0):
+        end(study, study.ask(), value)
+    diverged = study.ask()
+    study.tell(diverged.setting, "diverged", None)
+    assert study.optuna_study.trials[-1].value == worst

@@ -24,6 +24,7 @@ from gan_tune import space as space_module
 from gan_tune.config import (
     BLOCK_FIELDS,
     BOTH,
+    Objective,
     TrialConfig,
     block_fields,
     part_fields,
@@ -1646,3 +1647,35 @@ def test_a_first_setting_may_say_more_of_a_part_that_trial_only_names(
     else:
         (line,) = faults_in(tree)
         assert line.startswith(f"start_from.0.{fault}")
+
+
+@pytest.mark.parametrize(
+    ("right", "given", "faults"),
+    [
+        ("min", "min", []),
+        ("max", "max", []),
+        ("min", "max", ["objective.mode: mode must be min: 'max'"]),
+        ("max", "min", ["objective.mode: mode must be max: 'min'"]),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_wrong_mode_is_told_at_the_mode_and_a_wrong_metric_at_the_metric(
+    right: str, given: str, faults: list[str], known: bool
+) -> None:
+    """Of metrics of which less is better, and of which more is."""
+
+    def check(objective: Objective, data: Any) -> str | None:
+        if objective.metric != "frechet_distance":
+            return "no such metric"
+        return None if objective.mode == right else f"mode must be {right}"
+
+    catalogue = replace(toy_catalogue(), check_objective=check)
+    metric = "frechet_distance" if known else "unknown"
+    tree = {**PLAIN, "objective": {"metric": metric, "mode": given}}
+    expected = faults if known else ["objective.metric: no such metric: 'unknown'"]
+    if expected:
+        with pytest.raises(SpaceError) as caught:
+            SearchSpace.load(tree, catalogue)
+        assert str(caught.value).split("\n") == expected
+    else:
+        assert SearchSpace.load(tree, catalogue).objective.mode == given

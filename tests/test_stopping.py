@@ -83,7 +83,9 @@ def play(rule: StoppingRule, table: Sequence[Report]) -> tuple[dict[int, int], l
 @every_rule
 def test_who_leads_is_never_stopped(build: Build, seed: int) -> None:
     """Of those that have come no further, or have had no value before."""
-    stopped, heard = play(build(STEPS, "min"), reports(seed))
+    rule = build(STEPS, "min")
+    stopped, heard = play(rule, reports(seed))
+    assert bool(stopped) != isinstance(rule, NoStopping)
     began: dict[int, int] = {}
     for trial, step, value in heard:
         if value is not None:
@@ -303,3 +305,22 @@ def test_without_a_margin_who_is_worse_by_a_hair_is_stopped(name: str, mode: Mod
         rule.decide(trial, STEPS // 2, sign * 1.0)
     assert rule.decide(8, STEPS // 2, sign * 1.001)
     assert not rule.decide(9, STEPS // 2, sign * 1.0)
+
+
+def test_by_default_one_in_three_goes_on_at_a_tenth_and_at_three_tenths() -> None:
+    rule = Asha(STEPS, "min")
+    assert [pytest.approx(rungs) for rungs in rule.brackets] == [(0.1 * STEPS, 0.3 * STEPS)]
+    for trial in range(2):
+        assert not rule.decide(trial, STEPS // 10, float(trial))
+        assert rule.undecided(trial)
+    assert rule.decide(2, STEPS // 10, 2.0)
+    assert [rule.undecided(trial) for trial in range(3)] == [False] * 3
+    assert [rule.behind(trial) for trial in range(3)] == [False, True, True]
+
+
+def test_by_default_the_median_rule_compares_with_five_others_from_15_percent_on() -> None:
+    for others, step, stopped in ((4, 450, False), (5, 450, True), (5, 134, False), (5, 135, True)):
+        rule = Median(STEPS, "min")
+        for trial in range(others):
+            rule.decide(trial, step, 1.0)
+        assert rule.decide(9, step, 2.0) == stopped, (others, step)
