@@ -12,8 +12,9 @@ import torch
 import gan_tune
 
 LENGTH = ["budget.steps=600", "budget.evaluations=6"]
-SETTING = ["loss=hinge", "ema=0.99", "generator_optimizer.adam.lr=0.002"]
-SETTING += ["discriminator_optimizer.adam.lr=0.002"]
+SETTING = ["generator.norm=batch", "penalties.0=r1", "penalties.0.r1.weight=0.1", "ema=0.99"]
+for player in ("generator", "discriminator"):
+    SETTING += [f"{player}_optimizer.adam.lr=0.005", f"{player}_optimizer.adam.beta1=0.0"]
 
 
 def main() -> None:

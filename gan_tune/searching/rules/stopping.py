@@ -103,13 +103,13 @@ class Asha:
 
     Note:
         The paper is "A system for massively parallel hyperparameter tuning". Bracket s has its
-        rungs at ``grace · steps · reduction^(s + k)``. A trial that has come close to the end may
-        as well run to it, so there is no rung within a factor of √``reduction`` of ``steps``.
-        Before a rung has ``reduction`` trials, those at it are :meth:`undecided` and had better
-        wait: were the first ones let through, as is usual, whatever comes first would be trained
-        to its end. Brackets get equal shares of the budget (Li et al. 2018, Hyperband, algorithm
-        1): one with h rungs gets trials in proportion to reduction^h/(h + 1). A trial's bracket
-        follows from its number alone.
+        rungs at ``grace · steps · reduction^(s + k)``. A trial that has come close to its end may
+        as well run to it, so no rung lies within a factor of √``reduction`` of ``steps``. Before
+        ``reduction`` trials have reached a rung, those at it are :meth:`undecided` and should wait.
+        Usually the first trials at each rung are let through; then the first ones would always be
+        trained to their end. Brackets get equal shares of the budget (Li et al. 2018, Hyperband,
+        algorithm 1): one with h rungs gets trials in proportion to reduction^h/(h + 1). A trial's
+        bracket depends on its number alone.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
@@ -195,9 +195,9 @@ class Median(_NeverWaits):
     bests were by that step. It is milder than `asha`.
 
     Note:
-        A trial that was stopped before counts with the best it had come to: were only those
-        compared that came as far, the rule would halve the trials again at each report. Running
-        averages, as Vizier has them, would be spoilt by a GAN's wild first reports.
+        A trial that was stopped before counts with the best it had come to. If only trials that
+        came as far were compared, the rule would halve them again at each report. Running averages,
+        as Vizier has them, would be spoilt by the large first values of a GAN.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
