@@ -49,6 +49,7 @@ def models(tracking_uri: str | None = None) -> list[ModelInfo]:
 
 
 def model_names(tracking_uri: str | None) -> list[str]:
+    """The names of the registered generators."""
     return [model.name for model in models(tracking_uri)]
 
 
