@@ -76,7 +76,7 @@ def distance(game: Game, judge: Judge, network: nn.Module, *, own_statistics: bo
 def measured(seed: int, steps: int) -> dict[str, list[float]]:
     """Row → the distances at each look."""
     from gan_tune.gan.averages import MovingAverage
-    from gan_tune.gan.kernels import kernels
+    from gan_tune.gan.determinism import kernels
 
     game, judge, precision = game_of(seed)
     generator = game.networks.generator
@@ -109,7 +109,7 @@ def measured(seed: int, steps: int) -> dict[str, list[float]]:
 
 def step_times() -> dict[str, float]:
     """Precision of matrix products → milliseconds a step."""
-    from gan_tune.gan.kernels import kernels
+    from gan_tune.gan.determinism import kernels
 
     game, *_ = game_of(seed=0)
     seconds: dict[str, list[float]] = {"highest": [], "medium": []}

@@ -98,7 +98,7 @@ def in_folders(
 
 def in_optuna(study: Study) -> Facts:
     """Of the search's own trials: those that confirm are no affair of Optuna's."""
-    from gan_tune.searching.study.settings import curve
+    from gan_tune.searching.study.reading import curve
 
     held: dict[tuple[str, str], object] = {}
     trials = study.optuna_study.get_trials(deepcopy=False)

@@ -57,7 +57,7 @@ from scipy import stats
 from gan_tune.config import CollapseRule
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.taking_up import take_up
+from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
@@ -179,8 +179,8 @@ class GanTune:
         self._surrogate, self._steps = surrogate, space.budget.steps
         self._study = open_study(folder / "study.journal", space)
         home, rule = Storage(str(folder)), stopping_rule(space)
-        taken_up = take_up(self._study, TrialFolders(home), rule)
-        self._conductor = Conductor(self._study, home, rule, taken_up, slots=workers)
+        resumed = resume_search(self._study, TrialFolders(home), rule)
+        self._conductor = Conductor(self._study, home, rule, resumed, slots=workers)
         self._collapse: dict[str, CollapseRule] = {}
         self._waiting: dict[str, Trial] = {}
 

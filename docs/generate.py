@@ -47,7 +47,7 @@ from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import SCHEDULERS
 from gan_tune.searching.study.samplers import SAMPLERS
-from gan_tune.space.blocks import SpaceFile
+from gan_tune.space.space_file import SpaceFile
 
 DOCS = Path(__file__).parent
 

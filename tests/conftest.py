@@ -18,7 +18,7 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.parts.catalogue import catalogue
 
 # They wait for processes of their own: begun first, the others fill the time beside them.
-LONG_FILES = ("test_going_on.py", "test_search.py", "test_cluster.py")
+LONG_FILES = ("test_resuming.py", "test_search.py", "test_cluster.py", "test_earlier_commits.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

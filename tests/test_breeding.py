@@ -15,7 +15,7 @@ from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.taking_up import take_up
+from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import common_study, importances, outcomes_by_choice
@@ -96,7 +96,7 @@ class Farm:
             self.study,
             self.storage,
             NoStopping(),
-            take_up(self.study, self.trials, NoStopping(), breeder),
+            resume_search(self.study, self.trials, NoStopping(), breeder),
             breeder=breeder,
             observers=[self.log],
             slots=slots,

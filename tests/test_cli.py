@@ -500,7 +500,7 @@ def test_a_search_tells_its_name_before_ray_starts(
     def interrupted(*words: object) -> None:
         raise KeyboardInterrupt
 
-    from gan_tune.service.search_command import SearchCommand
+    from gan_tune.service.running.command import SearchCommand
 
     monkeypatch.setattr(SearchCommand, "run", interrupted)
     (tmp_path / "gan_tune_runs" / "digits").mkdir(parents=True)

@@ -17,8 +17,8 @@ from gan_tune.gan import checkpoint
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.leading.crowning import choose_champion
-from gan_tune.searching.leading.taking_up import take_up
+from gan_tune.searching.leading.crowning import crown_champion
+from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study
@@ -91,7 +91,7 @@ class Worker:
             self.study,
             self.storage,
             rule,
-            take_up(self.study, self.trials, rule),
+            resume_search(self.study, self.trials, rule),
             observers=[self.log],
             slots=slots,
             clock=lambda: self.now,
@@ -368,8 +368,8 @@ def test_a_decision_that_a_kill_kept_from_being_stored_is_made_anew(
 
 def test_no_more_trials_are_handed_out_than_the_limit(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
-    taken_up = take_up(worker.study, worker.trials, NoStopping())
-    limited = Conductor(worker.study, worker.storage, NoStopping(), taken_up, slots=4, limit=1)
+    resumed = resume_search(worker.study, worker.trials, NoStopping())
+    limited = Conductor(worker.study, worker.storage, NoStopping(), resumed, slots=4, limit=1)
     job = limited.next_job()
     assert isinstance(job, Job)
     assert limited.next_job() is Next.WAIT
@@ -475,7 +475,7 @@ def test_a_setting_that_the_end_of_the_time_cut_off_is_wasted_on_nobody(
         if best is not None:  # what the last stored weights came to
             state = checkpoint.pack({}, {"best": best}, "digest")
             alone.trials["0001"].write_checkpoint(state)
-        champion = choose_champion(alone.conductor, None)  # type: ignore[arg-type]
+        champion = crown_champion(alone.conductor, None)  # type: ignore[arg-type]
         assert champion is not None
         assert (champion.job.name, champion.confirmed) == (winner, False)
         assert champion.mean == pytest.approx(mean)
@@ -657,7 +657,7 @@ def test_a_champion_is_the_next_best_that_has_weights(
     )
     chosen = []
     while there:
-        champion = choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+        champion = crown_champion(worker.conductor, None)  # type: ignore[arg-type]
         assert champion is not None
         chosen.append((champion.job.name, champion.confirmed))
         there.remove(champion.job.name)
@@ -671,7 +671,7 @@ def test_a_champion_is_the_next_best_that_has_weights(
     with pytest.raises(
         CheckpointError, match=r"must have a checkpoint\.safetensors, but all"
     ) as no:
-        choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+        crown_champion(worker.conductor, None)  # type: ignore[arg-type]
     assert "\n" not in str(no.value)
 
 
@@ -746,11 +746,11 @@ def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
     study = open_study(tmp_path / "study.journal", worker.space)
     journal = tmp_path / "study.journal"
     before = journal.read_bytes()
-    taken_up = take_up(study, worker.trials, NoStopping())
+    resumed = resume_search(study, worker.trials, NoStopping())
     told = journal.read_bytes()
     assert study.settings()[1].outcome == "completed"
     assert len(told) > len(before)
-    Conductor(study, worker.storage, NoStopping(), taken_up)
+    Conductor(study, worker.storage, NoStopping(), resumed)
     assert journal.read_bytes() == told
 
 
@@ -787,7 +787,7 @@ def test_a_lucky_setting_with_fewer_seeds_is_no_champion(
     assert (rows[5].seeds, rows[4].seeds) == (2, 1 if reports == 4 else 2)
     assert not any(rows[setting].dropped for setting in (4, 5))
     assert sign * rows[4].mean < sign * rows[5].mean
-    chosen = choose_champion(worker.conductor, None)  # type: ignore[arg-type]
+    chosen = crown_champion(worker.conductor, None)  # type: ignore[arg-type]
     assert chosen is not None
     assert chosen.job.name == champion
     assert chosen.confirmed

@@ -30,7 +30,7 @@ from gan_tune.metrics import METRICS, metric_names
 from gan_tune.parts.catalogue import catalogue
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
-from gan_tune.space.blocks import SpaceFile
+from gan_tune.space.space_file import SpaceFile
 from gan_tune.words.outcomes import OUTCOMES, UNSOUND
 
 ROOT = Path(__file__).parent.parent

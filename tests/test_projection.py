@@ -18,7 +18,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.store.entities import PagedList
 
 from gan_tune.record.events import Event, Reported, SearchFinished, TrialEnded, TrialStarted
-from gan_tune.record.pictures import GRIDS
+from gan_tune.record.grids import GRIDS
 from gan_tune.record.projection import Projection
 from gan_tune.record.tags import Tag
 

@@ -34,14 +34,14 @@ from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, TrackingError
 from gan_tune.record import mlflow_internals
 from gan_tune.record import mlflow_store as store
-from gan_tune.record.batches import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.record.ended_trials import ended_trials
 from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.recorder import DatasetInfo, Recorder, connect
+from gan_tune.record.requests import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.registry.publish import register_champion
 from gan_tune.registry.pull import load_generator
 from gan_tune.registry.versions import list_models
-from gan_tune.service.earlier_searches import read_searches
+from gan_tune.service.running.earlier_searches import read_searches
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.words.outcomes import OUTCOMES
 

@@ -13,7 +13,7 @@ from scipy import stats
 from test_conductor import STEPS, Worker, result, steady
 
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.leading.crowning import choose_champion
+from gan_tune.searching.leading.crowning import crown_champion
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
 from gan_tune.searching.study.leaderboard import leaderboard
@@ -208,7 +208,7 @@ def test_what_time_cut_off_stays_open_and_its_whole_replicate_may_become_champio
     assert {name: end.outcome for name, end in short.log.ended.items()} == {
         "0000": "completed", "0000-seed-1": "interrupted",
     }  # fmt: skip
-    champion = choose_champion(short.conductor, None)  # type: ignore[arg-type]
+    champion = crown_champion(short.conductor, None)  # type: ignore[arg-type]
     assert champion is not None
     whole = steady(short.study.job(0, 0), STEPS[-1]).best
     assert (champion.job.name, champion.mean, champion.confirmed) == ("0000", whole, False)

@@ -16,7 +16,7 @@ from gan_tune.errors import StorageError
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import study_as_it_stands
 from gan_tune.searching.study.plots import PLOTS
-from gan_tune.searching.study.settings import settings_of
+from gan_tune.searching.study.reading import settings_of
 from gan_tune.service.report_page import Heading, report_page
 from gan_tune.storage.storage import Storage
 

@@ -20,7 +20,7 @@ from gan_tune.searching.study.opening import open_study
 from gan_tune.searching.study.samplers import SAMPLERS
 from gan_tune.searching.study.seeds import Seeds
 from gan_tune.searching.study.study import Study
-from gan_tune.service.search_record import space_params
+from gan_tune.service.running.recording import space_params
 from gan_tune.space import SearchSpace
 
 RATE = {"log_uniform": [1e-4, 1e-2]}

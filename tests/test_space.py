@@ -33,9 +33,9 @@ from gan_tune.config import (
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
-from gan_tune.space.blocks import SpaceFile
 from gan_tune.space.grammar import ELSEWHERE, MOST_OPTIONS
 from gan_tune.space.overrides import apply_overrides
+from gan_tune.space.space_file import SpaceFile
 from gan_tune.space.yaml_text import parse, write, write_line
 
 EXAMPLE = """\

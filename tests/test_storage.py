@@ -19,8 +19,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import SearchLockedError, StorageError
-from gan_tune.service.search_names import choose_name
-from gan_tune.service.search_study import open_study
+from gan_tune.service.running.names import choose_name
+from gan_tune.service.running.study_place import open_study
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lock import hold

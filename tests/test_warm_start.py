@@ -16,19 +16,19 @@ from optuna.trial import TrialState
 from gan_tune.config import Objective, Part, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError, SpaceError
 from gan_tune.parts.catalogue import catalogue
-from gan_tune.record.batches import param_text
 from gan_tune.record.ended_trials import EndedTrial, RecordedSearch
+from gan_tune.record.requests import param_text
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.taking_up import take_up
+from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.insight import importances
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
-from gan_tune.service.earlier_searches import WarmStart, read_searches, warm_start
 from gan_tune.service.optuna_stand_ins import Draws
-from gan_tune.service.search_names import choose_name
-from gan_tune.service.search_study import study_of_search
+from gan_tune.service.running.earlier_searches import WarmStart, read_searches, warm_start
+from gan_tune.service.running.names import choose_name
+from gan_tune.service.running.study_place import study_of_search
 from gan_tune.space import SearchSpace, shipped_spaces
 from gan_tune.space.fitting import what_learns
 from gan_tune.storage.storage import open_storage
@@ -449,7 +449,7 @@ def test_the_stopping_rule_does_not_hear_of_them(tmp_path: Path) -> None:
     kept = plain()
     study = open_study(tmp_path / "study.journal", kept, warm=of(kept, earlier(EVERY)))
     home = open_storage(tmp_path / "home")
-    conductor = Conductor(study, home, Deaf(), take_up(study, TrialFolders(home), Deaf()))
+    conductor = Conductor(study, home, Deaf(), resume_search(study, TrialFolders(home), Deaf()))
     assert conductor.next_job() is not None
 
 

@@ -21,8 +21,8 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.building import build_game
+from gan_tune.gan.determinism import kernels
 from gan_tune.gan.game import Game
-from gan_tune.gan.kernels import kernels
 from gan_tune.gan.progress import Outcome, Progress, is_sound
 from gan_tune.gan.randomness import global_generators, seeded_globals
 from gan_tune.gan.state import load_game, scalars_of, tensors_of

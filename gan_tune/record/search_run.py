@@ -13,7 +13,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 
-from gan_tune.record.batches import as_metrics, as_tags, log, new_params
 from gan_tune.record.events import DatasetInfo, Picture, SearchFinished
 from gan_tune.record.mlflow_internals import (
     DATA_CONTEXT,
@@ -22,6 +21,7 @@ from gan_tune.record.mlflow_internals import (
     SOURCE_TYPE,
 )
 from gan_tune.record.mlflow_store import artifact_location, reason_of, search_runs, tagged
+from gan_tune.record.requests import as_metrics, as_tags, log, new_params
 from gan_tune.record.tags import Tag
 from gan_tune.words.outcomes import OUTCOMES
 

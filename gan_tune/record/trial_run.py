@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from gan_tune.record.batches import Entity, as_metrics, as_tags, key_of, log, new_params
 from gan_tune.record.events import Reported, TrialEnded, TrialStarted
+from gan_tune.record.grids import log_grids, recorded_grids
 from gan_tune.record.mlflow_internals import HAS_IMAGES, PARENT_RUN
-from gan_tune.record.pictures import log_grids, recorded_grids
+from gan_tune.record.requests import Entity, as_metrics, as_tags, key_of, log, new_params
 from gan_tune.record.tags import Tag
 from gan_tune.words.outcomes import OUTCOMES
 

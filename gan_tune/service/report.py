@@ -49,7 +49,7 @@ def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
     from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.study.leaderboard import leaderboard
     from gan_tune.service.report_page import Heading, report_page
-    from gan_tune.service.search_study import read_study
+    from gan_tune.service.running.study_place import read_study
 
     home, status = root.below(name), folder_status(root, name)
     study = read_study(home, name)

@@ -14,7 +14,7 @@ import jinja2
 from gan_tune.config import Objective
 from gan_tune.searching.study import insight, plots
 from gan_tune.searching.study.leaderboard_row import Row
-from gan_tune.searching.study.settings import OptunaStudy, objective_of
+from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import Fault, SpaceError
-from gan_tune.service.earlier_searches import WarmStart, read_searches, told_of
-from gan_tune.service.search_context import SearchContext
-from gan_tune.service.search_names import Names, check_names, choose_name
+from gan_tune.service.running.context import SearchContext
+from gan_tune.service.running.earlier_searches import WarmStart, read_searches, told_of
+from gan_tune.service.running.names import Names, check_names, choose_name
 from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.service.watcher import Watcher
@@ -88,7 +88,7 @@ def search(
 def _run(
     context: SearchContext, warm: WarmStart, address: str | None, max_concurrent: int | None
 ) -> SearchResult:
-    from gan_tune.service.search_command import SearchCommand
+    from gan_tune.service.running.command import SearchCommand
 
     return SearchCommand(context).run(warm, address, max_concurrent)
 
@@ -104,7 +104,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         return None
     if result.space_digest != space.digest:
         from gan_tune.searching.study.opening import changed_space
-        from gan_tune.service.search_study import study_of_search
+        from gan_tune.service.running.study_place import study_of_search
 
         study_of_search(space, home, result.name)  # refuses, since it knows what has changed
         raise changed_space(result.name, space, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from gan_tune.service.search_note import SearchNote, read_note
+from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
 from gan_tune.storage.places import driver_folder

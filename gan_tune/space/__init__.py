@@ -6,7 +6,13 @@ sample the space that it returns.
 
 from __future__ import annotations
 
-from gan_tune.space.blocks import (
+from gan_tune.space.changes import changes
+from gan_tune.space.fitting import Fit
+from gan_tune.space.ranges import RANGES, Choice, Dimension, NumberRange, Scalar, Suggest
+from gan_tune.space.reading import shipped_spaces
+from gan_tune.space.schema import json_schema
+from gan_tune.space.search_space import SearchSpace
+from gan_tune.space.space_file import (
     Budget,
     Confirm,
     Resources,
@@ -14,12 +20,6 @@ from gan_tune.space.blocks import (
     SpaceFile,
     check_name,
 )
-from gan_tune.space.changes import changes
-from gan_tune.space.fitting import Fit
-from gan_tune.space.ranges import RANGES, Choice, Dimension, NumberRange, Scalar, Suggest
-from gan_tune.space.reading import shipped_spaces
-from gan_tune.space.schema import json_schema
-from gan_tune.space.search_space import SearchSpace
 
 __all__ = [
     "RANGES",

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from gan_tune.config import Catalogue, Objective, SearchPlan
 from gan_tune.errors import Fault
-from gan_tune.space.blocks import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.checking import SpaceCheck
 from gan_tune.space.grammar import parse_trial
 from gan_tune.space.nodes import Branch, under
 from gan_tune.space.overrides import Override
 from gan_tune.space.ranges import Dimension, Scalar
+from gan_tune.space.space_file import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.start_from import Mismatch, match_entry
 from gan_tune.words.wording import faults_of, shown
 

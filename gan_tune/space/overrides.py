@@ -8,9 +8,9 @@ from typing import Any
 
 from gan_tune.config import BLOCK_FIELDS, block_fields
 from gan_tune.errors import Fault
-from gan_tune.space.blocks import SpaceFile
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.plain_copy import PlainCopy
+from gan_tune.space.space_file import SpaceFile
 from gan_tune.space.yaml_text import YamlFaultsError, parse
 from gan_tune.words.wording import did_you_mean
 

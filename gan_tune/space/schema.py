@@ -14,9 +14,9 @@ from gan_tune.config import (
     Catalogue,
     TrialConfig,
 )
-from gan_tune.space.blocks import SEARCH_PARTS, SpaceFile
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.ranges import RANGES
+from gan_tune.space.space_file import SEARCH_PARTS, SpaceFile
 
 __all__ = ["json_schema"]
 

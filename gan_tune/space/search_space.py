@@ -12,13 +12,13 @@ from typing import Any
 
 from gan_tune.config import Catalogue, Objective, TrialConfig
 from gan_tune.errors import ConfigError, Fault, SpaceError
-from gan_tune.space.blocks import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
 from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
 from gan_tune.space.nodes import Branch, dimensions_of, settle
 from gan_tune.space.overrides import apply_overrides
 from gan_tune.space.ranges import Choice, Dimension, Scalar, Suggest
 from gan_tune.space.reading import read_space
+from gan_tune.space.space_file import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["SearchSpace"]

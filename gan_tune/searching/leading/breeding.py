@@ -39,7 +39,7 @@ class Breeder:
         self._replaced: set[int] = set()
         self._unborn: set[int] = set()
 
-    def take_up(self) -> None:
+    def resume(self) -> None:
         """Tell the population what the study and the trials' folders know.
 
         A setting whose fork was stored by a command that was killed before it stored the setting's

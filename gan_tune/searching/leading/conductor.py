@@ -19,8 +19,8 @@ from enum import Enum
 from gan_tune.searching.jobs import FIRST_SETTING, Job, description
 from gan_tune.searching.leading.confirming import ConfirmationDesk
 from gan_tune.searching.leading.protocols import Observer, TrialBreeder
+from gan_tune.searching.leading.resuming import ResumedSearch
 from gan_tune.searching.leading.running_trial import RunningTrial
-from gan_tune.searching.leading.taking_up import TakenUp
 from gan_tune.searching.leading.time_budget import TimeBudget
 from gan_tune.searching.leading.timekeeping import Timekeeper
 from gan_tune.searching.leading.waiting_room import WaitingRoom
@@ -52,7 +52,7 @@ class Conductor:
         study: what was proposed and told.
         storage: the search's folder.
         rule: the stopping rule.
-        taken_up: where the search stands; ``rule`` and ``breeder`` have been brought up to date.
+        resumed: where the search stands; ``rule`` and ``breeder`` have been brought up to date.
         breeder: keeps a population, where trials go on from each other's weights; default none.
         observers: who hears of trials.
         slots: how many trials run at a time, to guess how long the confirmation takes.
@@ -65,7 +65,7 @@ class Conductor:
         study: Study,
         storage: Storage,
         rule: StoppingRule,
-        taken_up: TakenUp,
+        resumed: ResumedSearch,
         *,
         breeder: TrialBreeder | None = None,
         observers: Sequence[Observer] = (),
@@ -77,12 +77,12 @@ class Conductor:
         self.space, self.trials = study.space, TrialFolders(storage)
         self.slots, self._limit, self._observers = slots, limit, observers
         self.stop_requested = False
-        self.confirmation, self._books = taken_up.confirmation, taken_up.books
+        self.confirmation, self._books = resumed.confirmation, resumed.books
         budget = time_budget(self.space, slots)
         self._desk = ConfirmationDesk(study, self.trials, self.confirmation, slots=slots)
         self._time = Timekeeper(study, budget, self._desk, clock)
         self._room = WaitingRoom(
-            rule, self.space.pruned_by, taken_up.waiting, spared=study.is_compared_with
+            rule, self.space.pruned_by, resumed.waiting, spared=study.is_compared_with
         )
         self._running: dict[str, RunningTrial] = {}
         self._confirms = False  # whether the search has given way to the confirmation

@@ -9,7 +9,7 @@ import optuna
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.time_budget import Planned, full_length
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
-from gan_tune.searching.study.settings import objective_of
+from gan_tune.searching.study.reading import objective_of
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders

@@ -21,7 +21,7 @@ from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.rules.champion import Contender, contenders
 from gan_tune.storage.trial_folder import CHECKPOINT
 
-__all__ = ["Champion", "choose_champion", "measure_on_test"]
+__all__ = ["Champion", "crown_champion", "measure_on_test"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -47,7 +47,7 @@ class Champion:
     first_mean: float | None
 
 
-def choose_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
+def crown_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
     """The first of the :func:`contenders` that has its weights; None if there is no contender.
 
     It stands for its best replicate. A replicate whose weights are gone is passed over for the

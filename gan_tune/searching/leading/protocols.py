@@ -23,7 +23,7 @@ class Observer(Protocol):
 class TrialBreeder(Protocol):
     """Keeps a population of trials, where new ones begin with the weights of the best."""
 
-    def take_up(self) -> None:
+    def resume(self) -> None:
         """Learn what earlier commands stored, and finish what a kill cut short."""
         ...
 

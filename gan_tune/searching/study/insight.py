@@ -24,7 +24,7 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.study.settings import OUTCOME, curve, objective_of
+from gan_tune.searching.study.reading import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
 
 __all__ = [

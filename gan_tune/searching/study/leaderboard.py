@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from gan_tune.searching.jobs import Setting
 from gan_tune.searching.rules.confirmation import Standing, candidates, spread
 from gan_tune.searching.study.leaderboard_row import Row
-from gan_tune.searching.study.settings import (
+from gan_tune.searching.study.reading import (
     further_values,
     objective_of,
     pareto_front,

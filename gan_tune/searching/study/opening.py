@@ -21,8 +21,8 @@ from gan_tune.errors import Fault, SpaceError, StorageError
 from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database
 from gan_tune.searching.study.journal import UNREADABLE_JOURNAL, Journal, mend_journal
 from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_optuna
+from gan_tune.searching.study.reading import DIRECTIONS, WARM_START, own_study, own_trials
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
-from gan_tune.searching.study.settings import DIRECTIONS, WARM_START, own_study, own_trials
 from gan_tune.searching.study.study import Study
 from gan_tune.searching.study.telling import HEALTH, told_of
 from gan_tune.searching.study.warm_start import EarlierTrial

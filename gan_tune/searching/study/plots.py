@@ -35,7 +35,7 @@ from gan_tune.searching.study.optuna_internals import (
     INFEASIBLE_TRACE,
     parallel_axes,
 )
-from gan_tune.searching.study.settings import curve, objective_of, pareto_front
+from gan_tune.searching.study.reading import curve, objective_of, pareto_front
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -29,9 +29,7 @@ from gan_tune.searching.study.optuna_internals import (
     stored_trial,
     trial_without_params,
 )
-from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
-from gan_tune.searching.study.seeds import trial_seed
-from gan_tune.searching.study.settings import (
+from gan_tune.searching.study.reading import (
     CURVE,
     OUTCOME,
     REPLICATES,
@@ -42,6 +40,8 @@ from gan_tune.searching.study.settings import (
     reports_of,
     settings_of,
 )
+from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
+from gan_tune.searching.study.seeds import trial_seed
 from gan_tune.searching.study.telling import HEALTH, Told, told_of
 from gan_tune.space import SearchSpace
 from gan_tune.storage.trial_name import Kind, TrialName, setting_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gan_tune.config import Argument, Catalogue, TrialConfig
 from gan_tune.errors import ConfigError, GanTuneError
 from gan_tune.gan.schedules import PACED
-from gan_tune.service.search_context import SearchContext
+from gan_tune.service.running.context import SearchContext
 from gan_tune.space import SearchSpace
 from gan_tune.words.readable import plural
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
-from gan_tune.searching.study.settings import OptunaStudy
+from gan_tune.searching.study.reading import OptunaStudy
 from gan_tune.searching.study.study import Study
-from gan_tune.service.earlier_searches import WarmStart
+from gan_tune.service.running.earlier_searches import WarmStart
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import STUDY, driver_folder
 from gan_tune.storage.storage import Storage

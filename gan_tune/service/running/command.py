@@ -10,18 +10,18 @@ from gan_tune.cluster.ray_internals import started_here
 from gan_tune.record.recorder import Recorder
 from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.taking_up import take_up
+from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.on_ray.tuning import Shared, run
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping, StoppingRule, stopping_rule
 from gan_tune.searching.study.study import Study
-from gan_tune.service.ctrl_c import interruptible
-from gan_tune.service.earlier_searches import WarmStart
-from gan_tune.service.search_context import SearchContext
-from gan_tune.service.search_note import SearchNote
-from gan_tune.service.search_record import RecordKeeper, bring_up_to_date, open_recorder
+from gan_tune.service.running.context import SearchContext
+from gan_tune.service.running.ctrl_c import interruptible
+from gan_tune.service.running.earlier_searches import WarmStart
+from gan_tune.service.running.note import SearchNote
+from gan_tune.service.running.recording import RecordKeeper, bring_up_to_date, open_recorder
+from gan_tune.service.running.study_place import study_of_search
 from gan_tune.service.search_result import SearchResult
-from gan_tune.service.search_study import study_of_search
 from gan_tune.storage.trial_folder import TrialFolders
 
 
@@ -61,7 +61,7 @@ class SearchCommand:
                 finally:
                     watcher.end()
                 # Its imports take a second that the first trials need not wait for.
-                from gan_tune.service.conclusion import Conclusion
+                from gan_tune.service.running.conclusion import Conclusion
 
                 # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
                 return Conclusion(context, conductor, recorder).conclude()
@@ -72,7 +72,7 @@ class SearchCommand:
         """What leads the trials, told of all that earlier commands have left."""
         context = self._context
         rule, breeder = self._scheduler(study)
-        taken_up = take_up(study, TrialFolders(context.home), rule, breeder)
+        resumed = resume_search(study, TrialFolders(context.home), rule, breeder)
         bring_up_to_date(recorder, context.home, study, context.objective.metric)
         # Who takes turns must not be taken in advance. Nor need others, where no node will be
         # added for those that wait: Tune starts a worker for each, and kills it half started
@@ -82,7 +82,7 @@ class SearchCommand:
             study,
             context.home,
             rule,
-            taken_up,
+            resumed,
             breeder=breeder,
             observers=[RecordKeeper(recorder, context.objective.metric), context.watcher],
             slots=slots,

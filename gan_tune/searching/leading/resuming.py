@@ -21,11 +21,11 @@ from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import is_confirmation
 from gan_tune.words.outcomes import ENDINGS
 
-__all__ = ["TakenUp", "take_up"]
+__all__ = ["ResumedSearch", "resume_search"]
 
 
 @dataclass(frozen=True)
-class TakenUp:
+class ResumedSearch:
     """Where a search stands when a command begins to lead it.
 
     Attributes:
@@ -39,12 +39,12 @@ class TakenUp:
     confirmation: Confirmation
 
 
-def take_up(
+def resume_search(
     study: Study,
     trials: TrialFolders,
     rule: StoppingRule,
     breeder: TrialBreeder | None = None,
-) -> TakenUp:
+) -> ResumedSearch:
     """Bring all who lead a search up to date with what is stored.
 
     Args:
@@ -54,7 +54,7 @@ def take_up(
         breeder: a new one, where trials are bred.
     """
     if breeder is not None:
-        breeder.take_up()
+        breeder.resume()
     unfinished = study.unfinished()
     books, space = Bookkeeper(study, trials), study.space
     if space.search.seeds > 1:
@@ -68,7 +68,7 @@ def take_up(
     )
     for setting, replicate, value in stored_confirmations(trials):
         confirmation.record(setting, replicate, value)
-    return TakenUp(waiting, books, confirmation)
+    return ResumedSearch(waiting, books, confirmation)
 
 
 def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set[int]) -> None:

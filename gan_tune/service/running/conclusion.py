@@ -14,13 +14,13 @@ from gan_tune.registry.publish import Registration, register_champion
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import lineage_tree
 from gan_tune.searching.leading.conductor import Conductor
-from gan_tune.searching.leading.crowning import Champion, choose_champion, measure_on_test
+from gan_tune.searching.leading.crowning import Champion, crown_champion, measure_on_test
 from gan_tune.searching.study.insight import importances
 from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
 from gan_tune.service.report_page import Heading, report_page
-from gan_tune.service.search_context import SearchContext
-from gan_tune.service.search_record import flat_row
+from gan_tune.service.running.context import SearchContext
+from gan_tune.service.running.recording import flat_row
 from gan_tune.service.search_result import ChampionFigures, SearchResult
 from gan_tune.storage.places import REPORT, RESULT
 from gan_tune.words.wording import masked
@@ -98,7 +98,7 @@ class Conclusion:
     def _crown(self) -> Crowned:
         """Choose the champion, measure, draw, register and look inside it."""
         context = self._context
-        champion = choose_champion(self._conductor, context.dataset)
+        champion = crown_champion(self._conductor, context.dataset)
         if champion is None:
             return Crowned()
         context.watcher.stage("measuring the champion on the test split")

@@ -12,7 +12,7 @@ from gan_tune.record.tags import Tag
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.searching.study.study import Study
-from gan_tune.service.search_context import SearchContext
+from gan_tune.service.running.context import SearchContext
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders

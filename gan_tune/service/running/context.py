@@ -10,7 +10,7 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.metrics import Judge, build_judge
 from gan_tune.parts.catalogue import dataset_of
 from gan_tune.service.optuna_stand_ins import LowEnds
-from gan_tune.service.search_names import Names
+from gan_tune.service.running.names import Names
 from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
 

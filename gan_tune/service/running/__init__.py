@@ -1,0 +1,1 @@
+"""One command's work on one search: opened, run, recorded, concluded."""
