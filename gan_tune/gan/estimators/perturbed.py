@@ -42,15 +42,15 @@ OTHER_CHUNK_BYTES = 2**28
 
 
 def parameters(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters to be trained, by name, in the order of ``network.parameters()``."""
+    """The trained parameters by name, in the order of ``network.parameters()``."""
     return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
 
 
 def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) -> list[Tensor]:
     """L(w + step·e_i) for each coordinate i of each parameter, in the parameters' shapes.
 
-    Weights and biases of linear layers go the short way of :mod:`~gan_tune.gan.estimators.columns`.
-    For the others vmap batches the layer that holds them and what follows it.
+    Weights and biases of linear layers use the faster :mod:`~gan_tune.gan.estimators.columns`. For
+    other parameters, vmap batches the layer that holds them and all that follows it.
     """
     recorder = _recorded(objective, network)
     losses = []
@@ -66,7 +66,7 @@ def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) 
 
 
 def _recorded(objective: Objective, network: nn.Module) -> Recorder | None:
-    """The unperturbed calls of the network; None where they cannot be recorded."""
+    """The unperturbed calls of the network; None if they cannot be recorded."""
     graph = traced(network)
     if graph is None:
         return None
@@ -128,7 +128,7 @@ def direction_losses(
 
 
 def copies_per_chunk(one: Callable[[], object], device: torch.device) -> int:
-    """How many copies fit a chunk, judged by the largest value on the way of one copy."""
+    """How many copies fit into a chunk, judged by the largest intermediate value of one copy."""
     seen = _Largest()
     with seen:
         one()

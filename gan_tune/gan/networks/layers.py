@@ -1,4 +1,4 @@
-"""What all networks choose from: activations of hidden layers, and of the generator's output."""
+"""The activations that all networks offer: of hidden layers and of the generator's output."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class StridedDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of pictures [batch, C, H, W]: [batch, features]."""
+        """The input of the last layer, [batch, features], for pictures [batch, C, H, W]."""
         features: Tensor = self.body(x)
         return features
 
