@@ -1,4 +1,4 @@
-"""The confirmation within a search: who is confirmed, and which replicate can end in time."""
+"""The confirmation within a search: which settings, and which replicates can end in time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["ConfirmationDesk", "stored_confirmations", "stored_standings"]
 class ConfirmationDesk:
     """Chooses the settings to confirm and hands out their replicates.
 
-    The candidates are the best of the search, the first setting, and all settings that have
-    confirmed values: a search that is extended forgets no champion. They are chosen by
-    :meth:`review`, anew once any trial has ended.
+    The candidates are the best settings of the search, the first setting, and all settings that
+    have confirmed values, so that an extended search keeps its champion. :meth:`review` chooses
+    them again after any trial has ended.
 
     Args:
         study: of the search.
-        trials: where the lengths of earlier commands' trials are read.
-        confirmation: what is known of the confirming trials.
+        trials: the folders in which the lengths of earlier commands' trials are read.
+        confirmation: the results of the confirming trials so far.
         slots: how many trials run at a time.
     """
 
@@ -38,7 +38,7 @@ class ConfirmationDesk:
     ) -> None:
         self._study, self._trials, self._confirmation = study, trials, confirmation
         self._slots = slots
-        self._top: list[int] | None = None  # None: to be chosen anew
+        self._top: list[int] | None = None  # None: must be chosen again
         self._candidates: list[int] = []
         self._lengths: dict[int, float] = {}  # setting → seconds of a full trial, 0: not known
 
@@ -55,9 +55,9 @@ class ConfirmationDesk:
                 self._lengths[setting] = self._stored_length(setting)
 
     def next(self, seconds_left: float, *, only: int | None = None) -> Job | None:
-        """The next replicate that can be expected to end in time, None for none.
+        """The next replicate that is expected to end in time; None if there is none.
 
-        ``only``: of this setting alone.
+        ``only``: consider this setting only.
         """
         too_long = []
         while chosen := self._confirmation.next(only=only):
@@ -69,12 +69,12 @@ class ConfirmationDesk:
         return None if chosen is None else self._study.job(*chosen)
 
     def hear_length(self, job: Job, seconds: float, last: int) -> None:
-        """A trial took so many seconds until the step ``last``."""
+        """Note that a trial took ``seconds`` to reach step ``last``."""
         done = last - job.first_step
         self._lengths[job.setting] = full_length(seconds, steps=job.config.steps, done=done)
 
     def hear_end(self, job: Job, ending: Ending) -> None:
-        """Any trial has ended. Only completed confirming trials have weights, and so a value."""
+        """Note that a trial ended. Only completed confirming trials have weights, so a value."""
         self._top = None
         if job.kind == "search":
             return
@@ -88,11 +88,11 @@ class ConfirmationDesk:
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest full trial known, 0 for none."""
+        """Seconds of the longest full trial known; 0 if none is known."""
         return max(self._lengths.values(), default=0.0)
 
     def planned(self) -> list[Planned]:
-        """What is to be confirmed, by the last review."""
+        """The settings to confirm, as of the last review."""
         return [
             Planned(
                 self._expected(setting),
@@ -103,7 +103,7 @@ class ConfirmationDesk:
         ]
 
     def standings(self, searched: Set[int]) -> list[Standing]:
-        """How the candidates stand, best first, as if they were reviewed now."""
+        """The standings of the candidates, best first, as if reviewed now."""
         top = self._best(searched) if self._top is None else self._top
         return self._confirmation.standings(self._with_known(top))
 
@@ -126,9 +126,9 @@ class ConfirmationDesk:
         return [*top, *(known for known in self._confirmation.known() if known not in top)]
 
     def _ends_in_time(self, setting: int, seconds_left: float) -> bool:
-        """Whether a replicate can be expected to end in time.
+        """Whether a replicate is expected to end in time.
 
-        The first setting is only there to be compared with, so it leaves the others their time.
+        The first setting only serves as the baseline, so it must not use the time of the others.
         """
         kept = 0.0
         if setting == FIRST_SETTING:
@@ -138,13 +138,13 @@ class ConfirmationDesk:
         return self._expected(setting) + kept / self._slots <= seconds_left
 
     def _expected(self, setting: int) -> float:
-        """Seconds of one replicate: as the setting's own trial, else as the longest known."""
+        """Seconds of one replicate: those of the setting's own trial, or of the longest known."""
         return self._lengths.get(setting, 0.0) or self.longest
 
     def _stored_length(self, setting: int) -> float:
-        """Seconds of a full trial by the reports of earlier commands, 0 where there are none.
+        """Seconds of a full trial by the reports of earlier commands; 0 without any.
 
-        A trial that patience ended counts as of full length: its replicates will end early, too.
+        A trial that patience ended counts as a full trial: its replicates will end early, too.
         """
         job = self._study.job(setting, 0)
         stored = self._trials[job.name].reports()
@@ -157,7 +157,7 @@ class ConfirmationDesk:
 def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float | None]]:
     """(setting, replicate, best value) of each confirming trial that has ended.
 
-    None for one that did not run to its end.
+    The value is None if the trial did not run to its end.
     """
     for name in filter(is_confirmation, trials.names()):
         ending = trials[name].ending()
@@ -168,7 +168,7 @@ def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float
 
 
 def stored_standings(home: Storage, study: optuna.Study) -> list[Standing]:
-    """How the settings stand that any command has confirmed so far, for onlookers."""
+    """The standings of all settings confirmed so far by any command, read from the storage."""
     stored = list(stored_confirmations(TrialFolders(home)))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
     for setting, replicate, value in stored:
