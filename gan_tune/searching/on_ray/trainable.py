@@ -56,9 +56,9 @@ class GanTrainable(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial. Nothing is kept from the last one but the data."""
+        """Set up the next trial. Only the data are kept from the last one."""
         self._job: Job = new_config["job"]
-        self.config = {}  # else each report takes the job back to the driver, which keeps it
+        self.config = {}  # else each report sends the job to the driver, which keeps it
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
         self._last_checkpoint = time.monotonic()
