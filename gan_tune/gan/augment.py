@@ -87,7 +87,7 @@ def _cut_out(x: Tensor, down: Tensor, right: Tensor, *, share: float | Tensor) -
 
 
 UNIFORMS: Mapping[str, int] = {"color": 3, "translation": 2, "cutout": 2}
-"""Policy → how many numbers it takes for each sample."""
+"""Policy → how many random numbers it needs for each sample."""
 ALL_POLICIES: tuple[Policy, ...] = ("color", "translation", "cutout")
 
 
@@ -156,7 +156,7 @@ AUGMENTS: dict[str, Augment] = {
 }
 
 FAINT = 0.03
-"""What noise that fades geometrically comes to, as a share of where it began."""
+"""The final level of geometrically decreasing noise, as a share of the first level."""
 
 
 def draw_noise(samples: Tensor, random: torch.Generator) -> Tensor:

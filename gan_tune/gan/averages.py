@@ -21,11 +21,11 @@ __all__ = [
 ]
 
 STATISTICS_BATCHES = 4
-"""Evaluation batches of which statistics are taken: with one, the Fréchet distance of `mlp` changes
-by 3 % with their draw, with four by less than 1 %."""
+"""How many batches the statistics are computed over: with one, the Fréchet distance of `mlp` varies
+by 3 % between draws, with four by less than 1 %."""
 STATISTICS_VALUES = 2**26
-"""Fewer batches where the samples have more values than this together: pictures so large have many
-places to take statistics of, and take long."""
+"""If the samples have more values than this in total, fewer batches are used: such large pictures
+have many positions for the statistics, and take long."""
 
 
 def decay(step: int, *, ema: float | Tensor, reach: float | Tensor) -> Any:

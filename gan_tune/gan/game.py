@@ -44,7 +44,7 @@ from gan_tune.gan.updates import alternating
 __all__ = ["RANDOM_STREAMS", "Game", "Pace", "Round"]
 
 RANDOM_STREAMS = ("data", "latent", "view", "penalty", "gradient")
-"""What is drawn while training, each by a generator of its own."""
+"""The random draws of training; each has its own random generator."""
 
 
 class Round(NamedTuple):

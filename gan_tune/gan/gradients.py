@@ -32,7 +32,7 @@ __all__ = [
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 
 VANISHING = 1e-12
-"""Norms below this count as this, so that a gradient of zero stays zero."""
+"""Lower limit of norms in a division, so that a gradient of zero stays zero."""
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:

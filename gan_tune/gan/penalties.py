@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 EVERY = Annotated[int, Field(ge=1, le=1000)]
-"""Lazy regularisation (Karras et al. 2020, appendix B), an argument that stands beside those of any
-discriminator penalty: it is computed at each k-th D step only, k times as heavy. Training does
-that, so the functions below know nothing of it."""
+"""Lazy regularisation (Karras et al. 2020, appendix B), an additional argument of all discriminator
+penalties: a penalty is computed at each k-th D step only, with k times its weight. Training does
+this, so the functions below have no such argument."""
 
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Size = Annotated[float, Field(ge=0, le=1e30)]

@@ -16,7 +16,7 @@ __all__ = ["PLAYERS", "Gradients", "Player", "PlayerName"]
 
 PlayerName = Literal["discriminator", "generator"]
 PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
-"""In the order in which checkpoints hold the weights of both."""
+"""The players, in the order in which checkpoints store their weights."""
 
 Gradients = Sequence[Tensor]
 

@@ -77,4 +77,4 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 }
 
 PACED = frozenset({"linear", "cosine"})
-"""Schedules that go by the length of the training: a longer one does not begin like a shorter."""
+"""Schedules that depend on the training's length, so a longer run differs from the first step on."""

@@ -25,27 +25,27 @@ __all__ = [
 ]
 
 VANISHING = 1e-2
-"""Share of its largest mean under which the generator's mean gradient norm has vanished."""
+"""The generator's gradient has vanished if its mean norm is below this share of its largest mean."""
 SILENT = 1e-7
-"""Mean gradient norm of the generator under which there is nothing but rounding."""
+"""Below this, the generator's mean gradient norm consists of rounding errors only."""
 EXPLODING = 50.0
-"""Times its mean over the reports before that a gradient norm may reach."""
+"""A gradient explodes if its norm reaches this many times its mean over the earlier reports."""
 DOMINATED = 0.99
 """Accuracy on real and on fake samples beyond which the discriminator dominates."""
 SWING = 1.5
-"""Least ratio between a value and the next turning point for the way to be a swing."""
+"""Smallest ratio between two successive turning points that counts as a swing."""
 NOISE = 3.0
-"""Times its noise that is added to the objective: what lies below it counts as still."""
+"""This many times its noise is added to the objective, so that smaller changes do not count."""
 SLIGHT = 0.01
-"""Share of the largest objective seen that is added to it where that is more than the noise."""
+"""This share of the largest objective so far is added instead, if it is more than the noise."""
 SWINGS = 4
-"""So many swings make an oscillation."""
+"""Number of swings that counts as an oscillation."""
 FAITHFUL = 0.35
-"""Share of samples on the modes of a mixture, or density, from which on a part can be missed."""
+"""A part of the data can be missed only if density, or the share of samples on modes, reaches this."""
 CROWDED = 0.5
-"""Coverage over density (at most 1) under which samples crowd on a part of the data."""
+"""Samples crowd on a part of the data if coverage / density (at most 1) is below this."""
 DROPPED_REPORTS = 2
-"""So many reports in a row, the last ones, show dropped modes."""
+"""Number of successive last reports that must all show dropped modes."""
 
 
 class Vitals(NamedTuple):

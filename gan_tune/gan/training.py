@@ -34,7 +34,7 @@ from gan_tune.words.wording import first_line
 __all__ = ["Judge", "Outcome", "Report", "Training", "build_training", "train"]
 
 CHECK_EVERY = 50
-"""Steps between two looks for divergence: each look waits for the device once."""
+"""Steps between two checks for divergence; each check waits for the device once."""
 GRID_SAMPLES = 64
 
 

@@ -1,4 +1,4 @@
-"""How a search stands, and each of its trials."""
+"""The status of a search and of each of its trials."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gan_tune.config import Objective
 from gan_tune.words.outcomes import is_healthy
 
 RUNNING = "running"
-"""Stands for the outcome of a trial that has none yet, and for the state of such a search."""
+"""Shown as the outcome of a trial that has none yet, and as the state of a running search."""
 
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """How a trial stands; ``outcome`` is `running` where it has none, ``steps`` its full length.
+    """The status of a trial; ``outcome`` is `running` if it has none; ``steps`` is its full length.
 
-    ``step`` is the last report's, None where only MLflow knows the trial.
+    ``step`` is the last report's step; None if only MLflow knows the trial.
     """
 
     name: str
@@ -31,18 +31,18 @@ class TrialStatus:
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """How a search stands.
+    """The status of a search.
 
     Attributes:
         name: of the search.
         state: `running`, `interrupted` or `finished`.
-        holder: which process works on it, empty for none.
+        holder: the process that works on it; empty if there is none.
         metric, mode: the objective.
-        trials: settings to try by the budget, None where that is not known.
-        minutes: the time budget, None without one.
-        seconds: wall time spent by all commands, None where that is not known.
+        trials: number of settings in the budget; None if it is not known.
+        minutes: the time budget; None without one.
+        seconds: wall time spent by all commands; None if it is not known.
         rows: its trials, best first.
-        where: the folder or MLflow experiment this was read from.
+        where: the folder or MLflow experiment from which this was read.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SearchStatus:
     def outcomes(self) -> dict[str, int]:
         """Number of settings by outcome."""
         trials = [row for row in self.rows if row.kind == "search"]
-        # A setting's last replicate says how it stands; -seed-10 comes after -seed-9.
+        # A setting's last replicate has its status; -seed-10 comes after -seed-9.
         trials.sort(key=lambda row: (len(row.name), row.name))
         return dict(Counter({row.name.partition("-")[0]: row.outcome for row in trials}.values()))
 
@@ -72,7 +72,7 @@ class SearchStatus:
 
     @property
     def best(self) -> float | None:
-        """The best value so far, of search and confirmation alike."""
+        """The best value so far in search and confirmation."""
         return self.rows[0].value if self.rows else None
 
 

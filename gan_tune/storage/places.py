@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 DEFAULT_STORAGE = "./gan_tune_runs"
 REMOTE = ".remote"
-"""Folder below the default storage with what belongs to searches behind URIs."""
+"""Folder below the default storage for the local files of searches behind URIs."""
 RESULT = "result.json"
 REPORT = "report.html"
 HEADING = "search.json"
-"""What a command that begins to work on a search notes of it, for those who look on."""
+"""The note that a command writes when it begins to work on a search, for read-only commands."""
 STUDY = "study.json"
-"""Where the first command put the study, and a random name that tells this folder from others."""
+"""The place of the study, and a random name that identifies this folder."""
 
 
 def look_in(storage: str | Path) -> Storage:

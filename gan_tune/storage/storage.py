@@ -38,7 +38,7 @@ HOST = "endpoint_override="
 """Option of a URI that names the host of its store."""
 
 GCS_PATIENCE = 10
-"""Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
+"""Seconds for retries with a Google store; its client's own default is 15 minutes."""
 
 
 class _Files(Protocol):
@@ -236,9 +236,9 @@ def open_storage(location: str | Path) -> Storage:
 
 
 def _made(text: str) -> str:
-    """The folder a person named, absolute and existing."""
+    """The folder that the user named, absolute and existing."""
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        # `s3:/bucket` is a slip of the pen; a local folder of that name would hide it.
+        # `s3:/bucket` is a typing error; a local folder of that name would hide it.
         raise StorageError(
             f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
         )

@@ -146,7 +146,7 @@ OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
         ),
     }
 )
-"""Why differences of values cannot estimate a network's gradient → whether that holds for it."""
+"""Reason why differences of values cannot estimate a gradient → whether a network has it."""
 
 
 def estimator_refuses(network: nn.Module) -> str | None:

@@ -27,17 +27,17 @@ Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
 """A player's loss, a scalar, as a function of the player's network.
 
-It must be a plain function of the network: equal batches and noise at each call, no randomness of
-its own, and nothing that differentiates (penalties on D's gradient) or leaves the tensors.
+It must be a pure function of the network: the same batches and noise at each call, and no random
+numbers. It must not differentiate (as penalties on D's gradient do) or convert tensors to numbers.
 """
 Here = Callable[[], Tensor]
-"""The value of an objective at the weights as they are."""
+"""The value of an objective at the present weights."""
 Copy = Callable[[Tensor], Network]
-"""The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
+"""Index of a coordinate in the flattened parameter → the network with that coordinate perturbed."""
 
 CHUNK_BYTES = {"cpu": 2**23}
-"""What the largest value of a chunk's copies may take together: on a CPU as much as its caches
-hold, elsewhere so much that the number of launches no longer counts."""
+"""Memory limit for the largest tensor of a chunk's copies together. On a CPU it is the size of the
+caches; elsewhere it is so large that the number of launches does not matter."""
 OTHER_CHUNK_BYTES = 2**28
 
 

@@ -134,7 +134,7 @@ class FourierMLPDiscriminator(nn.Module):
 class MLPEncoder(nn.Module):
     """Linear layers: samples [batch, *shape] → hidden layers → codes [batch, code].
 
-    A code is as large as the generator's `latent`. ``output: relu`` gives codes with true zeros.
+    A code is as large as the generator's `latent`. ``output: relu`` gives codes with exact zeros.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MIXED_BATCH = 4
-"""Samples among which dependence is looked for; statistics are often over groups of four."""
+"""Number of samples in the test for dependence; statistics are often over groups of four."""
 
 Norm = Literal["none", "batch", "spectral"]
 

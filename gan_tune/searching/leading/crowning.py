@@ -26,7 +26,7 @@ __all__ = ["Champion", "crown_champion", "measure_on_test"]
 logger = logging.getLogger("gan_tune")
 
 TEST_SEED = 20_000
-"""Seed of the noise for the test split: no trial's own noise."""
+"""Seed of the noise for the test split; it differs from every trial's noise."""
 
 
 @dataclass(frozen=True)

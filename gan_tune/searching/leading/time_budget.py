@@ -13,13 +13,13 @@ from heapq import heapreplace
 __all__ = ["Planned", "TimeBudget", "full_length", "makespan"]
 
 CLOSING_SECONDS = 2.0
-"""Workers begin this long before the search time can end to keep the weights of every report.
+"""Workers keep the weights of every report from this long before the search time can end.
 
-It must be longer than a report takes from the worker to the driver.
+It must be longer than a report needs from the worker to the driver.
 """
 
 SAFETY = 1.25
-"""Factor on every estimate of the time that steps or replicates will take."""
+"""Factor on every estimate of the time that steps or replicates need."""
 
 
 @dataclass(frozen=True)

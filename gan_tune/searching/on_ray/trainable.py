@@ -29,7 +29,7 @@ __all__ = ["GanTrainable"]
 logger = logging.getLogger("gan_tune")
 
 CHECKPOINT_SECONDS = 10.0
-"""Checkpoints are written no more often than this. A crash loses about as much of a trial."""
+"""Shortest time between two checkpoints. A crash loses about this much of a trial."""
 
 
 class GanTrainable(tune.Trainable):

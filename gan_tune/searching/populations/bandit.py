@@ -46,8 +46,8 @@ Rows = NDArray[np.float64]
 C_1, C_2 = 0.2, 0.4
 """Constants of β_t that the paper's experiments use."""
 LARGEST_GAIN = 2.0
-"""In standard deviations. Larger gains, as of the first steps, are cut to this, as in the authors'
-code."""
+"""In standard deviations. Larger gains, such as those of the first steps, are cut to this, as in
+the authors' code."""
 
 
 class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 WEIGHTS = ("data", "generator", "discriminator", "encoder")
-"""Fields of a trial that a fork takes over from its parent, whose weights must fit."""
+"""Fields of a trial that a fork inherits from its parent, so that the parent's weights fit."""
 
 Assignment = Mapping[str, Scalar]
 """Dotted name of a dimension → its value: one setting of a space."""

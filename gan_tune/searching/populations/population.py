@@ -320,5 +320,5 @@ def pb2(
 
 
 POPULATIONS: Mapping[str, Callable[..., Population]] = MappingProxyType({"pbt": pbt, "pb2": pb2})
-"""Population by its name in a space file, where it stands in the place of a stopping rule. Each is
-built with the tree of the space, the steps of the reports and the mode."""
+"""Population by its name in a space file, where it replaces a stopping rule. Each is built with the
+tree of the space, the steps of the reports and the mode."""

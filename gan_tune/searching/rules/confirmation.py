@@ -23,7 +23,7 @@ __all__ = ["Confirmation", "Standing", "candidates", "spread"]
 CONFIDENCE = 0.95
 
 Values = Mapping[int, float | None]
-"""Best values of a setting by replicate, None for one that never had a finite value."""
+"""Best values of a setting by replicate; None if a replicate never had a finite value."""
 
 
 @dataclass(frozen=True)

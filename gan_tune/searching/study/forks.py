@@ -14,7 +14,7 @@ __all__ = ["Replacement", "ancestry", "fork_attributes", "is_fork", "replacement
 
 PARENT, PARENT_STEP, REPLACES = "parent", "parent_step", "replaces"
 """User attributes of a fork: the setting whose weights it starts from, the step at which that
-setting had them, and the setting in whose place it trains."""
+setting had them, and the setting that it replaces."""
 
 
 class Replacement(NamedTuple):

@@ -47,18 +47,18 @@ BEST_SHARE = 0.25
 """Share of the compared settings that counts as the best."""
 
 FEWEST = 20
-"""The least number of settings from which anything is concluded: five of them are the best."""
+"""The smallest number of settings for an analysis; five of them are the best."""
 
 FEWEST_OF_BEST = 3
-"""A parameter that fewer of the best settings have gets no importance: the density of two points is
-only that of its kernels."""
+"""A parameter that fewer of the best settings have gets no importance: a density of two points
+only shows its kernels."""
 
 FEWEST_SHARING = 5
-"""Two parameters are drawn together if at least so many settings have both."""
+"""Smallest number of settings that must have two parameters that are drawn together."""
 
 Label = str | int | float | bool | None
 Extent = tuple[float, float] | Mapping[Label, float]
-"""Of numbers the least and the largest; of a choice each option's share (they sum to 1)."""
+"""For numbers, the smallest and the largest; for a choice, each option's share (they sum to 1)."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ __all__ = ["Row"]
 NOT_TOLD: Mapping[str, Any] = MappingProxyType(
     {"value_spread": None, "value_seeds": 1, "further": {}, "on_front": False}
 )
-"""What older versions did not write, and what it was then."""
+"""Defaults for fields that older versions did not write."""
 
 
 @dataclass(frozen=True)

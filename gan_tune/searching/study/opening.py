@@ -31,7 +31,7 @@ from gan_tune.space import SearchSpace, changes
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
 
 LAYOUT = 1
-"""How a study is laid out. To be raised where an older gan-tune would misread a newer study."""
+"""Version of a study's layout. Increase it if an older gan-tune would misread a newer study."""
 
 
 def open_study(

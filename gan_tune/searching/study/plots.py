@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
-"""Slices and parallel coordinates show at most so many parameters, the most important ones."""
+"""Largest number of parameters in slices and parallel coordinates; the most important are shown."""
 
 LOG_FROM = 30.0
 """Values that span more than this factor are drawn on a logarithmic axis."""

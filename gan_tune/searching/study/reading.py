@@ -35,20 +35,20 @@ __all__ = [
 ]
 
 OptunaStudy: TypeAlias = optuna.Study
-"""Optuna's own study, for those who pass it on and must not import Optuna."""
+"""Optuna's study, for modules that pass it on but must not import Optuna."""
 
 OUTCOME = "outcome"
 """User attribute of a trial: how it ended."""
 
 CURVE = "curve"
-"""User attribute of a trial: its reports, where several objectives keep Optuna from holding them.
+"""User attribute of a trial: its reports, if Optuna refuses them because of several objectives.
 """
 
 REPLICATES = "replicates"
-"""User attribute of a trial: the best values of a setting's replicates, where there are several."""
+"""User attribute of a trial: the best values of a setting's replicates, if there are several."""
 
 WARM_START = "warm_start"
-"""User attribute of a trial that is an earlier search's: `SEARCH/TRIAL`."""
+"""User attribute of an earlier search's trial: `SEARCH/TRIAL`."""
 
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 """Mode of an objective → Optuna's direction."""
