@@ -77,4 +77,5 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 }
 
 PACED = frozenset({"linear", "cosine"})
-"""Schedules that depend on the training's length, so a longer run differs from the first step on."""
+"""Schedules that depend on the training's length, so a longer run differs from the first step
+on."""

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 VANISHING = 1e-2
-"""The generator's gradient has vanished if its mean norm is below this share of its largest mean."""
+"""The generator's gradient has vanished if its mean norm is below this share of its largest."""
 SILENT = 1e-7
 """Below this, the generator's mean gradient norm consists of rounding errors only."""
 EXPLODING = 50.0
@@ -41,7 +41,7 @@ SLIGHT = 0.01
 SWINGS = 4
 """Number of swings that counts as an oscillation."""
 FAITHFUL = 0.35
-"""A part of the data can be missed only if density, or the share of samples on modes, reaches this."""
+"""A part of the data can be missed only if density, or the share on modes, reaches this value."""
 CROWDED = 0.5
 """Samples crowd on a part of the data if coverage / density (at most 1) is below this."""
 DROPPED_REPORTS = 2

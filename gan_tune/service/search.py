@@ -107,7 +107,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         from gan_tune.searching.study.opening import changed_space
         from gan_tune.service.running.study_place import study_of_search
 
-        study_of_search(space, home, result.name)  # raises the error, since it knows what has changed
+        study_of_search(space, home, result.name)  # raises, since it knows what has changed
         raise changed_space(result.name, space, None)
     more_trials = space.budget.trials > result.trials
     if more_trials:

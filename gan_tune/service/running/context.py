@@ -42,7 +42,7 @@ class SearchContext:
 
     @cached_property
     def any_config(self) -> TrialConfig:
-        """Some trial's config, for the fields that all trials share: data, metrics, report steps."""
+        """Some trial's config, for the fields that all share: data, metrics, report steps."""
         return self.space.sample(LowEnds(), seed=0)
 
     @cached_property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The ``trials`` of earlier searches for a new one; ``shifted`` of them were moved to its grid."""
+    """The ``trials`` of earlier searches; ``shifted`` of them were moved to the new grid."""
 
     searches: Sequence[str] = ()
     trials: Sequence[EarlierTrial] = ()
