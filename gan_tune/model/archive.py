@@ -1,11 +1,11 @@
 """Reading an exported generator (torch's `pt2` archive) so that its file can run no code.
 
-`torch.export.load` trusts its file. In torch 2.15 it unpickles weights and constants that say so,
-custom objects, and sample inputs that are not plain; it loads compiled libraries; it hands guards
-to `exec` and symbolic sizes to sympy, which evaluates them; tree specs import modules, names of
-nodes become source code, and there are operators that read and write files. So an archive is
-checked first. It may hold what a generator's export holds, plain tensors and a graph of ATen's
-operators on them, and is refused for anything else.
+`torch.export.load` trusts its file. In torch 2.15 it unpickles custom objects, sample inputs that
+are not plain, and weights and constants that are marked so. It loads compiled libraries. It passes
+guards to `exec` and symbolic sizes to sympy, which evaluates them. Tree specs import modules, names
+of nodes become source code, and some operators read and write files. So an archive is checked
+first. It may contain plain tensors and a graph of ATen's operators on them, as a generator's export
+does. Archives with other content are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAYLOADS = {
     "data/weights/model_weights_config.json": r"weight_\d+",
     "data/constants/model_constants_config.json": r"tensor_\d+",
 }
-"""The lists of tensors, and what the files of tensors are called that need no unpickling."""
+"""The lists of tensors, and the names of the tensor files that need no unpickling."""
 
 RECORDS = re.compile(
     r"archive_format|archive_version|byteorder|version|\.data/(serialization_id|version)"
@@ -76,7 +76,7 @@ TEXTS: Mapping[str, re.Pattern[str]] = {
     "in_spec": re.compile(re.escape(pytree.treespec_dumps(pytree.tree_structure(((0,), {}))))),
     "out_spec": re.compile(re.escape(pytree.treespec_dumps(pytree.tree_structure(0)))),
 }
-"""What the texts of a program must be like, by their key; all others are names."""
+"""Patterns for the texts of a program, by their key; all other texts are names."""
 
 ARGUMENT = re.compile(
     "as_(none|(optional_)?tensors?|ints?|floats?|bools?|string|scalar_type|memory_format|layout"
@@ -89,8 +89,8 @@ def read_archive(path: Path) -> nn.Module:
     """The module in a file that `torch.export.save` wrote; both reading and running it are safe.
 
     Raises:
-        ValueError: the file holds what could run other code; names the place.
-        Exception: what torch raises where it cannot read the file.
+        ValueError: the file has content that could run other code; names the place.
+        Exception: any error of torch if it cannot read the file.
     """
     _check(path)
     return torch.export.load(path).module()
@@ -121,7 +121,7 @@ def _as_saved(operator: Any) -> str:
 def _check(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]
-    # What torch itself finds in the file, which two readers of zip files might see otherwise.
+    # Use torch's own reader, since another reader might see other content in a zip file.
     with PT2ArchiveReader(str(path)) as reader:
         if sorted(names) != sorted(reader.get_file_names()) or len(names) != len(set(names)):
             raise ValueError("each of its files must be there once, but some are ambiguous")
@@ -157,7 +157,7 @@ def _check_texts(name: str, tree: Any) -> None:
 
 
 def _texts(tree: Any, key: str = "name") -> Iterator[tuple[str, str]]:
-    """The texts of a tree that matter, keys among them, each with the key it stands under."""
+    """The relevant texts of a tree, including keys, each with the key above it."""
     if isinstance(tree, str):
         yield key, tree
     elif isinstance(tree, list):
@@ -173,9 +173,9 @@ def _texts(tree: Any, key: str = "name") -> Iterator[tuple[str, str]]:
 
 
 def _is_free(key: str, value: Any) -> bool:
-    """Whether nothing evaluates a value: an operator's own word; stack traces and the like.
+    """Whether a value is never evaluated, such as an operator's own word or a stack trace.
 
-    Any name may be a key, so what is below `metadata` counts only where it is texts alone.
+    Any name may be a key, so the value of `metadata` counts only if it consists of texts.
     """
     if key == "as_string":
         return isinstance(value, str)

@@ -1,4 +1,4 @@
-"""The best generator of a trial as a module that stands alone: noise in, samples out."""
+"""The best generator of a trial as a self-contained module from noise to samples."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
     """The generator as it was at the trial's best report, on the CPU, in eval mode.
 
     Raises:
-        CheckpointError: the checkpoint is of another config, or has no best report.
+        CheckpointError: the checkpoint belongs to another config, or has no best report.
     """
     state = checkpoint.read(saved)
     state.check(config.digest())
@@ -75,7 +75,7 @@ def exported_best(
 ) -> ExportedGenerator:
     """The generator of that name and these arguments with a checkpoint's best weights.
 
-    ``shape`` is that of one sample, ``seed`` the trial's, ``scaling`` the way back to data space.
+    ``shape`` is one sample's, ``seed`` is the trial's, ``scaling`` maps back to data space.
 
     Raises:
         CheckpointError: the checkpoint has no best report.
@@ -83,11 +83,11 @@ def exported_best(
     weights = state.under("best")
     if not weights:
         raise CheckpointError("checkpoint: must hold a best report, but the trial never had one")
-    # As it was built for training: a user's network may hold tensors that no state has.
+    # Built as for training: a user's network may have tensors that are not in its state.
     with seeded_globals(seed, "networks", torch.device("cpu")):
         network = build_network("generator", shape, name=name, args=args)
     network.load_state_dict(weights)
-    plain = without_parametrizations(network)  # torch.export cannot take the others
+    plain = without_parametrizations(network)  # torch.export cannot handle parametrizations
     return ExportedGenerator(plain, scaling).eval()
 
 
@@ -96,7 +96,7 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
 
     Raises:
         ValueError: it has operators that are not torch's own.
-        Exception: what torch raises where it cannot copy the network, nor export it for any batch
+        Exception: any error of torch if it cannot copy the network, or export it for any batch
             size.
     """
     program = exported(network, latent=latent)
@@ -109,7 +109,7 @@ def exported(network: nn.Module, *, latent: int) -> torch.export.ExportedProgram
     """A generator in eval mode as a program for any batch size: z [batch, latent] → samples.
 
     Raises:
-        Exception: what torch raises where it cannot copy the network, nor export it.
+        Exception: any error of torch if it cannot copy or export the network.
     """
     plain = without_parametrizations(network)
     device = next(plain.parameters()).device
@@ -121,7 +121,7 @@ def exported(network: nn.Module, *, latent: int) -> torch.export.ExportedProgram
 
 @contextlib.contextmanager
 def _in_silence() -> Iterator[None]:
-    """Suppress what torch prints, logs and warns of before it raises: whole graphs."""
+    """Suppress torch's output, logs and warnings before an error, which contain whole graphs."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

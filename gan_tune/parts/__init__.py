@@ -1,1 +1,1 @@
-"""The catalogue of all parts of a trial, and which of them go together."""
+"""The catalogue of all parts of a trial, and their incompatibilities."""

@@ -1,7 +1,7 @@
-"""All parts by kind and name, and the rules that span several of them.
+"""All parts by kind and name, and the rules about several of them.
 
-A part is added in the dict of its kind, in the file that defines it; from there it gets into the
-space files, the JSON Schema and the conformance tests by way of :func:`catalogue`.
+To add a part, add it to the dict of its kind, in the file that defines it. :func:`catalogue` makes
+it available to space files, the JSON Schema and the conformance tests.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ EVERY = Argument("every", Every, False, 1)
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue of everything that can stand in a space file."""
+    """The catalogue of all parts that a space file can name."""
     return Catalogue(
         parts={
             "data": {
@@ -141,7 +141,7 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
         shape = dataset_of(config.data).shape
     except DataError:
         return
-    latent = config.generator.args.get("latent")  # a default that is no JSON is not there
+    latent = config.generator.args.get("latent")  # missing if its default is not JSON
     if not isinstance(latent, int) or latent < 1:  # of a user's own generator: checked nowhere else
         yield Fault("generator.latent", "must be a whole number of at least 1", shown(latent))
         return
@@ -149,7 +149,7 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
         part: Part = getattr(config, role)
         if part.name == "none":
             continue
-        # On no real memory, unless a user's network cannot do that.
+        # Without real memory, unless a user's network does not allow that.
         faults = list(_faults_of_network(role, part, config, shape, latent, device="meta"))
         if faults and is_users_own(config, role):
             faults = list(_faults_of_network(role, part, config, shape, latent, device="cpu"))
@@ -192,7 +192,7 @@ def _faults_of_network(
 
 
 def _unsound(network: Any) -> str | None:
-    """The rule that what a user's class makes breaks, or None."""
+    """The rule that an instance of a user's class breaks, or None."""
     if not isinstance(network, nn.Module):
         return "must be a torch.nn.Module"
     if any(nn.parameter.is_lazy(parameter) for parameter in network.parameters()):
@@ -204,7 +204,7 @@ def _unsound(network: Any) -> str | None:
 
 @once_per_network
 def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fault]:
-    """Whether a generator could not be registered in the end."""
+    """The faults that would prevent the registration of a generator."""
     try:
         built_and_asked(role, part, shape, partial(check_exportable, latent=part.args["latent"]))
     except Exception as error:  # torch, or a user's network, may raise anything
@@ -234,7 +234,7 @@ def _place_of_metric(config: TrialConfig, name: str) -> str:
 
 
 def _metric_faults(config: TrialConfig) -> Iterator[Fault]:
-    """Metrics to measure that the data do not have, or of a network that the trial has not."""
+    """Requested metrics that do not apply to the data, or need a network that the trial lacks."""
     try:
         valid = metric_names(dataset_of(config.data))
     except DataError:
@@ -252,7 +252,7 @@ def _broken_objective(objective: Objective, data: Part) -> str | None:
     try:
         dataset = dataset_of(data)
     except DataError:
-        return None  # missing data is a fault of its own
+        return None  # missing data are a separate fault
     valid = metric_names(dataset)
     if objective.metric not in valid:
         return must_be_one_of(f"metric for {data.name}", objective.metric, valid)

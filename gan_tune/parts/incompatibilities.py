@@ -1,4 +1,4 @@
-"""Parts that make no sound trial together.
+"""Combinations of parts that are no sound trial.
 
 A search space that can sample such a pair is refused when it is checked.
 """
@@ -47,7 +47,7 @@ def rule(
 
 
 def _estimates(player: str, *networks: str) -> tuple[Incompatibility, ...]:
-    """Rules of an estimate of a player's gradient, whose copies pass through ``networks``."""
+    """Rules for the estimate of a player's gradient, whose copies pass through ``networks``."""
     gradient = f"{player}_gradient"
     return (
         *(rule for network in networks for rule in _fixed(gradient, player, network)),
@@ -176,7 +176,7 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "there is no code to be sparse without an encoder",
         lambda c: c.sparsity.name != "none" and c.encoder.name == "none",
     ),
-    # G's loss is D's verdict: each copy of G passes its samples through D.
+    # G's loss depends on D: the samples of each copy of G pass through D.
     *_estimates("generator", "generator", "discriminator"),
     *_estimates("discriminator", "discriminator"),
     rule(

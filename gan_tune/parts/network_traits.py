@@ -1,7 +1,7 @@
 """Traits of a trial's networks that decide which parts go together.
 
-Shipped networks tell their traits by their arguments (`norm`). A user's own network is built and
-examined.
+The traits of shipped networks follow from their arguments (`norm`). A user's own network is built
+and examined.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class NetworkTraits:
     Attributes:
         batch_norm: whether it has batch norm.
         spectral_norm: whether a layer of it has spectral norm.
-        obstacle: why differences of values cannot estimate its gradient, None where they can.
-        activations: whether it has hidden activation layers to look at.
+        obstacle: why differences of values cannot estimate its gradient; None if they can.
+        activations: whether it has hidden activation layers.
     """
 
     batch_norm: bool
@@ -72,7 +72,7 @@ def once_per_network(
 ) -> Callable[[str, Part, Shape], T]:
     """Cache a function of a network's role, its part and the samples' shape.
 
-    Arguments of a part may be lists, which `functools.cache` does not take.
+    Arguments of a part may be lists, which `functools.cache` does not allow.
     """
     known: dict[str, T] = {}
 
@@ -86,9 +86,9 @@ def once_per_network(
 
 
 def built_and_asked(role: str, part: Part, shape: Shape, ask: Callable[[nn.Module], T]) -> T:
-    """Build a network and return what ``ask`` says of it.
+    """Build a network and return the result of ``ask`` for it.
 
-    It is built on the meta device, which takes no memory; on the CPU if that fails.
+    It is built on the meta device, which needs no memory; on the CPU if that fails.
 
     Raises:
         Exception: a user's network may raise anything.

@@ -1,4 +1,4 @@
-"""Questions that the rules between parts ask of a trial config: pure, each one line of meaning."""
+"""Pure predicates of a trial config, used by the rules between parts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LEAST_MEAN_ACTIVITY = {"relu": 1 / 2, "elu": 1 / (1 + math.e), "tanh": 1 / (1 + 
 
 
 def penalises_slope(config: TrialConfig) -> bool:
-    """Whether a penalty looks at the discriminator's slope."""
+    """Whether a penalty depends on the discriminator's slope."""
     return any(part.name in GRADIENT_PENALTIES for part in config.penalties)
 
 
@@ -68,13 +68,13 @@ def is_estimated(config: TrialConfig, player: str) -> bool:
 
 
 def users_own_has_batch_norm(config: TrialConfig) -> bool:
-    """Whether a user's own discriminator has batch norm: ours say so by their argument `norm`."""
+    """Whether a user's own discriminator has batch norm; shipped ones have the argument `norm`."""
     found = traits_of(config, "discriminator") if is_users_own(config, "discriminator") else None
     return found is not None and found.batch_norm
 
 
 def has_obstacle(config: TrialConfig, player: str, network: str, reason: str) -> bool:
-    """Whether an estimate of a player's gradient is refused by what a user's own network is."""
+    """Whether a user's own network prevents the estimate of a player's gradient."""
     if not (is_estimated(config, player) and is_users_own(config, network)):
         return False
     found = traits_of(config, network)
@@ -88,7 +88,7 @@ def users_own_has_spectral_norm(config: TrialConfig) -> bool:
 
 
 def sees_no_activations(config: TrialConfig) -> bool:
-    """Whether a penalty looks at activations of a generator that has none."""
+    """Whether a penalty needs activations, but the generator has none."""
     if not any(PENALTIES[part.name].of == "activations" for part in config.penalties):
         return False
     found = traits_of(config, "generator")
@@ -100,7 +100,7 @@ def sample_shape(config: TrialConfig) -> tuple[int, ...]:
     try:
         return dataset_of(config.data).shape
     except DataError:
-        return ()  # a fault of its own
+        return ()  # a separate fault
 
 
 def is_points(config: TrialConfig) -> bool:
@@ -138,24 +138,24 @@ def has_lazy_penalty(config: TrialConfig) -> bool:
 
 
 def activity_is_out_of_reach(config: TrialConfig) -> bool:
-    """Whether a penalty asks the generator's activations for less than they can be."""
+    """Whether a penalty's target is below the smallest possible activity of the generator."""
     least = LEAST_MEAN_ACTIVITY.get(str(config.generator.args.get("activation")), 0.0)
     return any(p.name == "activation_kl" and p.args["target"] < least for p in config.penalties)
 
 
 def looks_ahead_without_momentum(config: TrialConfig, player: str) -> bool:
-    """Whether an optimizer is to look ahead along a momentum that it has not."""
+    """Whether an optimizer uses `nesterov` without a momentum."""
     args = getattr(config, f"{player}_optimizer").args
     return bool(args.get("nesterov")) and args["momentum"] == 0
 
 
 def warms_up_to_the_end(config: TrialConfig, player: str) -> bool:
-    """Whether a player's learning rate still climbs when the training ends."""
+    """Whether a player's learning rate still rises when the training ends."""
     return bool(getattr(config, f"{player}_schedule").args.get("warm_up", 0) >= config.steps)
 
 
 def k_exceeds_code(config: TrialConfig) -> bool:
-    """Whether k-sparse codes are to keep more units than the code has."""
+    """Whether k-sparse codes would keep more units than the code has."""
     latent = config.generator.args.get("latent")
     k = config.sparsity.args.get("k")
     return isinstance(latent, int) and isinstance(k, int) and k > latent

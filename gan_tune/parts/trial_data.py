@@ -20,7 +20,7 @@ __all__ = ["TRAINING_ARGUMENTS", "dataset_of", "own_arguments"]
 BATCH_SIZE = Argument("batch_size", Annotated[int, Field(ge=2, le=65536)], False, 64)
 SCALE = Argument("scale", Scale, False, "none")
 TRAINING_ARGUMENTS = {argument.name: argument for argument in (BATCH_SIZE, SCALE)}
-"""What every data part takes beside its data set's own arguments: how training reads the data."""
+"""The arguments that all data parts share: how training reads the data."""
 
 
 def own_arguments(part: Part) -> dict[str, Any]:
@@ -31,17 +31,17 @@ def own_arguments(part: Part) -> dict[str, Any]:
 def dataset_of(part: Part) -> Dataset:
     """The data set a data part names.
 
-    The last few are kept, so that checking a space and then searching it loads the data once.
+    The last few are cached, so that checking a space and then searching it loads the data once.
 
     Raises:
-        DataError: missing, damaged, not fitting, or all samples of a split are equal.
+        DataError: they are missing, damaged or unsuitable, or all samples of a split are equal.
     """
     return _load(part.name, json.dumps(own_arguments(part), sort_keys=True))
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, args: str) -> Dataset:
-    """``args`` are JSON: a user's own data set may take lists, which no cache can compare."""
+    """``args`` are JSON, since a user's data set may have lists, which are no keys of a cache."""
     dataset = load_dataset(name, **json.loads(args))
     for split in SPLITS:
         samples = dataset.split(split)

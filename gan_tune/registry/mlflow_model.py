@@ -1,4 +1,4 @@
-"""A generator as a folder in MLflow's format: saved without pickle, read back with a guard."""
+"""A generator as a folder in MLflow's format: saved without pickle, and checked when read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_tune.record.mlflow_store import reason_of
 __all__ = ["read_model", "save_model"]
 
 ARCHIVE = Path("data", "model.pt2")
-"""The one file of the folder that is read back."""
+"""The only file of the folder that is read."""
 
 
 def save_model(
@@ -31,9 +31,9 @@ def save_model(
     run_id: str,
     files: Mapping[str, bytes],
 ) -> None:
-    """Save a module z[B, latent] → samples [B, ...] that takes any batch, and see that it does.
+    """Save a module z[B, latent] → samples [B, ...], and check that it works for any batch size.
 
-    ``files`` are written beside it, by name. The folder must not exist yet, its parent must.
+    ``files`` are written next to it, by name. The folder must not exist yet, but its parent must.
 
     Raises:
         GanTuneError: torch cannot export the module, or only for one batch size.
@@ -49,7 +49,7 @@ def save_model(
                 signature=_signature(module, example),
                 input_example=example,
                 extra_files=_written(folder.with_name("files"), files),
-                # Given, or MLflow would find out by importing the model in a fresh process.
+                # Given here; otherwise MLflow would import the model in a new process.
                 pip_requirements=[
                     f"torch=={torch.__version__.partition('+')[0]}",
                     f"numpy=={np.__version__}",

@@ -1,4 +1,4 @@
-"""Whether a registered generator becomes the champion of its model: the one place that decides."""
+"""Decides whether a registered generator becomes the champion of its model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Measured:
     """A version of a model and how good it is.
 
     Attributes:
-        value: the objective on the selection split; None where nothing is known.
-        comparable: objective, mode, data and metric version as a text; only values of equal texts
-            may be compared.
-        confirmed_seeds: over how many fresh seeds ``value`` is the mean; 0: unconfirmed.
+        value: the objective on the selection split; None if it is not known.
+        comparable: objective, mode, data and metric version as a text; values may be compared only
+            if their texts are equal.
+        confirmed_seeds: number of fresh seeds over which ``value`` is the mean; 0: unconfirmed.
     """
 
     version: int
@@ -32,7 +32,7 @@ class Measured:
 
     @classmethod
     def from_tags(cls, version: int, tags: Mapping[str, str]) -> Measured:
-        """As the tags of a version say."""
+        """Read it from the tags of a version."""
         value = tags.get(Tag.VALUE)
         return cls(
             version,
@@ -53,11 +53,11 @@ class Promotion:
 def decide_promotion(
     champion: Measured | None, candidate: Measured, *, model: str, objective: Objective
 ) -> Promotion:
-    """Whether ``candidate`` takes the place of the standing ``champion`` of a model.
+    """Whether ``candidate`` replaces the present ``champion`` of a model.
 
-    Values that are not comparable are never compared: the champion stays. An unconfirmed value may
-    be luck: it never beats a confirmed one, and gives way to any. Otherwise the better value wins,
-    and the champion stays on equal terms.
+    If the values are not comparable, the champion stays. An unconfirmed value may be luck: it never
+    beats a confirmed one, and any confirmed one beats it. Otherwise the better value wins; if the
+    values are equal, the champion stays.
     """
     if champion is None:
         return Promotion(True, f"the first {ALIAS} of {model}")

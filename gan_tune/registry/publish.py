@@ -60,7 +60,7 @@ def register_champion(
     files: Mapping[str, Picture] | None = None,
     uri: str | None = None,
 ) -> Registration:
-    """Export a generator, register it, and make it the champion if it beats the standing one.
+    """Export a generator, register it, and make it the champion if it beats the present one.
 
     :func:`gan_tune.registry.promotion.decide_promotion` compares the two. The same weights of the
     same search are registered once, so that an interrupted command can be repeated.
@@ -68,13 +68,13 @@ def register_champion(
     Args:
         module: z[B, latent] → samples in data space; it is exported in `eval()` mode, on the CPU.
         model: name of the registered model.
-        run_id: MLflow run that trained it; None makes one, for a module that no search trained.
+        run_id: MLflow run that trained it; None creates one, for a module that no search trained.
         value: the objective's value on the selection split.
-        comparable: objective, mode, data digest and metric version as a text; only values of equal
-            texts are compared.
-        confirmed_seeds: over how many fresh seeds ``value`` is the mean; 0: unconfirmed.
+        comparable: objective, mode, data digest and metric version as a text; values are compared
+            only if their texts are equal.
+        confirmed_seeds: number of fresh seeds over which ``value`` is the mean; 0: unconfirmed.
         tags: further tags of the version, see :class:`gan_tune.record.tags.Tag`.
-        files: pictures and the like that travel with the model, by name.
+        files: additional files of the model, such as pictures, by name.
 
     Raises:
         GanTuneError: the module cannot be exported for any batch size, or ``value`` is not finite.
@@ -132,7 +132,7 @@ def _promote(
     tags: Mapping[str, str],
     objective: Objective,
 ) -> Promotion:
-    """Move the alias to a version, if that beats the standing champion."""
+    """Move the alias to a version, if that beats the present champion."""
     champion = Measured.from_tags(int(standing.version), standing.tags) if standing else None
     candidate = Measured.from_tags(int(version.version), tags)
     decision = decide_promotion(champion, candidate, model=version.name, objective=objective)
@@ -148,10 +148,10 @@ def _register(
     run_id: str,
     tags: Mapping[str, str],
 ) -> ModelVersion:
-    """What `mlflow.pytorch.log_model` does after saving, but in the store and run that are given.
+    """Do what `mlflow.pytorch.log_model` does after saving, but in the given store and run.
 
-    `log_model` writes to the process's own store and active run, starts one where there is none,
-    and tells the terminal all about it.
+    `log_model` writes to the process's own store and active run, starts a run if there is none, and
+    prints messages to the terminal.
     """
     logged = mlflow_client.create_logged_model(
         mlflow_client.get_run(run_id).info.experiment_id,
@@ -189,7 +189,7 @@ def _create_model(mlflow_client: MlflowClient, name: str) -> None:
 def _registered_before(
     mlflow_client: MlflowClient, name: str, tags: Mapping[str, str]
 ) -> ModelVersion | None:
-    """The version with the very same weights and tags, from a command that was interrupted."""
+    """The version with the same weights and tags, from an interrupted command."""
     for version in all_versions(mlflow_client, name):
         if all(version.tags.get(key) == value for key, value in tags.items()):
             return version

@@ -1,4 +1,4 @@
-"""Which models gan-tune registered, and their versions: found by name and listed, not loaded."""
+"""Finds and lists the models that gan-tune registered, and their versions, without loading them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 GENERATOR = "generator"
-"""The kind of gan-tune's models, by which they are told from others."""
+"""The kind of gan-tune's models, which distinguishes them from others."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A registered model; what follows the name is its champion's (None: it has no champion)."""
+    """A registered model; all fields after the name are its champion's (None: no champion)."""
 
     name: str
     version: int | None
@@ -56,13 +56,13 @@ class VersionInfo:
 def find_version(
     model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
 ) -> VersionInfo:
-    """What is registered of a model; nothing is downloaded.
+    """The registered version of a model; nothing is downloaded.
 
-    ``model`` is `NAME`, `NAME@alias` or `NAME/3`, each with or without `models:/` before it; what
-    it says goes before ``alias`` and ``version``.
+    ``model`` is `NAME`, `NAME@alias` or `NAME/3`, each with or without `models:/` before it. An
+    alias or version in it has priority over ``alias`` and ``version``.
 
     Raises:
-        ModelNotFoundError: no such model, alias or version; the message names those there are.
+        ModelNotFoundError: no such model, alias or version; the message names the existing ones.
         TrackingError: MLflow does not answer.
     """
     return look_up(connect(uri, create=False), model, alias, version)
@@ -89,18 +89,18 @@ def list_models(uri: str | None = None) -> list[ModelInfo]:
 
 
 def version_at(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """The version that an alias of a model names; None where there is no such model or alias."""
+    """The version that an alias of a model names; None if there is no such model or alias."""
     return _or_none(lambda: mlflow_client.get_model_version_by_alias(name, alias))
 
 
 def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
-    """All versions of a model; none where there is no such model."""
+    """All versions of a model; none if there is no such model."""
     rule = f"name = {quoted(name)}"
     return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
 
 
 def _parse(model: str, alias: str, version: int | None) -> tuple[str, str, int | None]:
-    """(name, alias, version) of what a user wrote."""
+    """(name, alias, version), parsed from the user's text."""
     text = model.removeprefix("models:/").strip("/")
     if match := re.fullmatch(r"([^/@]+)/(\d+)", text):
         return match[1], alias, int(match[2])

@@ -1,4 +1,4 @@
-"""Figures and settings as people read them."""
+"""Figures and settings in readable form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["clock", "counted", "number", "plural", "short_form"]
 
 
 def number(value: float | None) -> str:
-    """Four digits that count: `12.35`; a dash for none."""
+    """Four significant digits: `12.35`; a dash for None."""
     return "-" if value is None else f"{value:.4g}"
 
 
@@ -33,9 +33,9 @@ def plural(count: int, word: str) -> str:
 
 
 def short_form(decided: Mapping[str, Any]) -> str:
-    """What a search decided, in one line: `loss=hinge G=adam(lr=0.0002 beta1=0.5) ema=0.99`.
+    """A search's decisions in one line: `loss=hinge G=adam(lr=0.0002 beta1=0.5) ema=0.99`.
 
-    What lies below an option of a choice stands in brackets after it; `none` is left out.
+    Values below an option of a choice are in brackets after it; `none` is left out.
     """
     return " ".join(_short_entries(decided, ""))
 

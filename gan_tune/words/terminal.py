@@ -1,4 +1,4 @@
-"""The terminal: how lines go out, and what is said while one waits."""
+"""The terminal: prints lines, and shows a status while the user waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["busy", "console", "print_line"]
 
 
 def console() -> Console:
-    """Standard output; text is shown as it is, and a pipe gets room for a table."""
+    """Standard output; text is printed unchanged, and a pipe is wide enough for a table."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
@@ -22,12 +22,12 @@ def console() -> Console:
 
 
 def print_line(out: Console, line: str) -> None:
-    """A line that is never broken, so that paths and commands can be copied."""
+    """Print a line without breaks, so that paths and commands can be copied."""
     out.print(line, soft_wrap=True)
 
 
 def busy(text: str) -> Status:
-    """What is going on, on a terminal only, and gone afterwards."""
+    """Show the present activity, on a terminal only; it disappears afterwards."""
     from rich.console import Console
 
     return Console(stderr=True, markup=False).status(text)

@@ -52,11 +52,11 @@ RULES: Mapping[str, str] = MappingProxyType(
         "value_error": "{error}",
     }
 )
-"""Pydantic's error type → the rule in our words."""
+"""Pydantic's error type → the rule in gan-tune's words."""
 
 
 def first_line(text: object) -> str:
-    """The first line of a text, or of what an error says; empty where that is empty."""
+    """The first line of a text or of an error's message; empty if that is empty."""
     return str(text).strip().split("\n")[0]
 
 
@@ -133,13 +133,13 @@ def _model_at(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel]:
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """The end of a rule that a name breaks, `; did you mean ...?`; empty where none is near."""
+    """The end of a rule that a name breaks, `; did you mean ...?`; empty if no name is close."""
     near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def there_are(name: str, known: Iterable[str]) -> str:
-    """`there are: ...` in place of a name that is not there, what is most alike first."""
+    """`there are: ...` for a name that does not exist, the most similar names first."""
 
     def unlike(other: str) -> float:
         return -difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
@@ -156,7 +156,7 @@ def must_be_one_of(what: str, name: str, valid: Iterable[str]) -> str:
 def unknown_key(
     key: Any, valid: Iterable[str], value: Any, path: str = "", owner: str = "a trial"
 ) -> Fault:
-    """The fault of a key that ``owner`` does not take, with the nearest valid one."""
+    """The fault of a key that ``owner`` does not allow, with the nearest valid one."""
     valid = list(valid)
     hint = did_you_mean(str(key), valid) or f", which takes {', '.join(valid) or 'nothing'}"
     return Fault(
@@ -165,7 +165,7 @@ def unknown_key(
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: its repr, cut where it is long."""
+    """A value in the form for messages: its repr, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
 
