@@ -1,1 +1,1 @@
-"""What is drawn: pictures, files, and a look inside a generator."""
+"""Output of samples: pictures, files, and a look inside a generator."""

@@ -65,7 +65,7 @@ WRITERS: Mapping[str, Callable[[Tensor], bytes]] = MappingProxyType(
 
 
 def check_output(path: str, *, force: bool = False) -> None:
-    """See beforehand that samples can be written to ``path``.
+    """Check in advance that samples can be written to ``path``.
 
     Raises:
         OutputError: unknown suffix, no such parent folder, or something is there already.
@@ -147,7 +147,7 @@ def _suffix(path: str) -> str:
 
 
 def check_place(path: Path, *, force: bool = False, folder: bool = False) -> None:
-    """See beforehand that a file (or a folder of samples) can be written to ``path``.
+    """Check in advance that a file (or a folder of samples) can be written to ``path``.
 
     Raises:
         OutputError: no such parent folder, or something is there already.
@@ -165,7 +165,7 @@ def check_place(path: Path, *, force: bool = False, folder: bool = False) -> Non
 
 
 def _check_folder(path: Path, *, force: bool) -> None:
-    """An empty folder will do; only one of nothing but samples is ever replaced."""
+    """Accept an empty folder; replace only a folder that contains nothing but samples."""
     names = [entry.name for entry in path.iterdir()]
     if any(not (name.endswith(".png") and name[:-4].isdigit()) for name in names):
         raise OutputError(f"{path}: holds other files than samples; give a new folder")

@@ -1,4 +1,4 @@
-"""A look inside a generator: what its coordinates do, what lies between samples, what it copies.
+"""A look inside a generator: latent traversals, interpolations, and copies of training data.
 
 A generator is any module that maps noise z [B, latent] to samples in data space: pictures
 [B, C, H, W] in [0, 1], or points [B, D]. Everything is computed on the CPU, and is the same for the
@@ -87,10 +87,10 @@ def traversals(
 
 
 def total_effects(generator: nn.Module, latent: int, *, draws: int = 32, seed: int = 0) -> Tensor:
-    """T_i = ½ E‖G(z) − G(z with z_i drawn anew)‖², float64 [latent].
+    """T_i = ½ E‖G(z) − G(z with z_i drawn again)‖², float64 [latent].
 
-    The part of the samples' total variance that z_i takes part in, alone or with others. The
-    coordinates of points may have units of their own: each is taken over its standard deviation.
+    It is the part of the samples' total variance that depends on z_i, alone or with others. The
+    coordinates of points may have different units: each is divided by its standard deviation.
 
     Source: Jansen, Analysis of variance designs for model output, 1999; Saltelli et al., Variance
     based sensitivity analysis of model output, 2010, table 2 (f).
@@ -194,11 +194,11 @@ def nearest_neighbours(
 def copying_ratio(held_out: Tensor, samples: Tensor) -> float | None:
     """Median distance of samples to their nearest training sample, over that of held-out real data.
 
-    ``held_out`` [M] and ``samples`` [N] are the distances. About 1 for fresh real data. Below 1
-    samples lie closer to the training data than real data do that were not trained on, near 0 they
-    are copies; well above 1 they are unlike the data. A generator that makes only the most typical
-    samples is below 1 too: the pictures of the neighbours tell the two apart. None where half of
-    the held-out data stand in the training data as well.
+    ``held_out`` [M] and ``samples`` [N] are the distances. The ratio is about 1 for new real data.
+    Below 1, samples are closer to the training data than held-out real data are; near 0 they are
+    copies. Well above 1, they differ from the data. A generator of only the most typical samples
+    also has a ratio below 1; the pictures of the neighbours show which case applies. None if half
+    of the held-out data are also in the training data.
 
     Source: the comparison of generated, training and held-out samples by nearest distances is that
     of Meehan, Chaudhuri and Dasgupta, A non-parametric test to detect data-copying in generative

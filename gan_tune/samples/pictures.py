@@ -56,8 +56,8 @@ def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
 def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
     """Points [N, D] (blue) over the data's (grey), first two coordinates, uint8 [side, side, 3].
 
-    Where there is only one coordinate, the other is 0. Only of a mixture are they coordinates of
-    one plane: columns of a table have units of their own, and so has each axis.
+    If there is only one coordinate, the other is 0. The axes have the same unit only for a mixture;
+    the columns of a table may have different units.
 
     Drawn by hand on a raster: a plotting library would take longer than the training step between
     two reports.
