@@ -866,3 +866,32 @@ def test_what_is_not_to_begin_runs(tmp_path: Path, slots: int) -> None:
         if worker.now == before:
             break
     assert compared > 50
+
+
+@pytest.mark.parametrize(
+    ("first", "champion"),
+    [(1.0, ("0000-confirm-1", 2.5, True)), (9.0, ("0005", 4.5, False))],
+    ids=["the first is the best", "another is better"],
+)
+def test_a_first_setting_that_was_confirmed_alone_has_beaten_nobody(
+    tmp_path: Path,
+    first: float,
+    champion: tuple[str, float, bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time sufficed for one of its replicates: it wins only where it led the search, too."""
+
+    def curve(job: Job, step: int) -> Result:
+        value = 9.5 - job.setting if job.setting else first
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    Worker(tmp_path, slots=1).run(curve, reports=6 * len(STEPS))
+    ending = Ending("completed", 2.5, 100)
+    worker = Worker(tmp_path, slots=1)
+    worker.storage.write_json("trials/0000-confirm-1/outcome.json", vars(ending))
+    conductor = Worker(tmp_path, slots=1).conductor
+    assert [row.setting for row in conductor.standings()] == [0]
+    chosen = choose_champion(conductor, None)  # type: ignore[arg-type]
+    assert chosen is not None
+    assert (chosen.job.name, chosen.mean, chosen.confirmed) == champion

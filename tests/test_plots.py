@@ -53,6 +53,7 @@ def test_a_figure_names_the_objective_and_its_parameters(tmp_path: Path) -> None
         text = figure.to_json().replace(".\\u003cbr\\u003e", ".")
         for word in (METRIC, *named.get(name, ["generator_optimizer.adam.lr"])):
             assert word in text, name
+        assert "Objective Value" not in text, f"{name} has Optuna's word for it somewhere"
 
 
 def test_unsound_settings_are_marked_and_do_not_count_as_good(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -408,3 +409,33 @@ def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database:
     study_of_search(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
     with pytest.raises(StorageError, match="keeps its study in a journal in its folder"):
         study_of_search(kept, journals, "toy")
+
+
+def test_the_journal_reaches_the_disk_with_all_but_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is noted between two proposals; the lines of one of these reach it together."""
+    path, synced = tmp_path / "study.journal", [0]
+    plain = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        plain(descriptor)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            synced.append(os.fstat(descriptor).st_size)
+
+    study = open_study(path, space())
+    monkeypatch.setattr(os, "fsync", fsync)
+    for value in (3.0, 2.0):
+        job = study.ask()
+        assert synced[-1] == path.stat().st_size
+        before = len(synced)
+        study.report(job.setting, 50, value)
+        assert len(synced) == before, "reports do not wait for the disk"
+        study.note_replicates(job.setting, [value])
+        assert synced[-1] == path.stat().st_size
+        before = len(synced)
+        study.tell(job.setting, "completed", value)
+        assert synced[-1] == path.stat().st_size
+        assert len(synced) == before + 1
+        study.seconds_used = 7.0 * value
+        assert synced[-1] == path.stat().st_size
