@@ -885,13 +885,13 @@ def test_a_first_setting_that_was_confirmed_alone_has_beaten_nobody(
         value = 9.5 - job.setting if job.setting else first
         return result(step, value, value, "completed" if step == STEPS[-1] else None)
 
-    monkeypatch.setattr("gan_tune.searching.rules.champion._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr("gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name)
     Worker(tmp_path, slots=1).run(curve, reports=6 * len(STEPS))
     ending = Ending("completed", 2.5, 100)
     worker = Worker(tmp_path, slots=1)
     worker.storage.write_json("trials/0000-confirm-1/outcome.json", vars(ending))
     conductor = Worker(tmp_path, slots=1).conductor
     assert [row.setting for row in conductor.standings()] == [0]
-    chosen = choose_champion(conductor, None)  # type: ignore[arg-type]
+    chosen = crown_champion(conductor, None)  # type: ignore[arg-type]
     assert chosen is not None
     assert (chosen.job.name, chosen.mean, chosen.confirmed) == champion
