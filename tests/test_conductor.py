@@ -885,7 +885,9 @@ def test_a_first_setting_that_was_confirmed_alone_has_beaten_nobody(
         value = 9.5 - job.setting if job.setting else first
         return result(step, value, value, "completed" if step == STEPS[-1] else None)
 
-    monkeypatch.setattr("gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name)
+    monkeypatch.setattr(
+        "gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name
+    )
     Worker(tmp_path, slots=1).run(curve, reports=6 * len(STEPS))
     ending = Ending("completed", 2.5, 100)
     worker = Worker(tmp_path, slots=1)

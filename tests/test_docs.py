@@ -287,6 +287,7 @@ def test_the_networks_and_data_of_ones_own_that_are_shown_are_taken(
     assert not checked(points, tmp_path).warnings
 
 
+@pytest.mark.ci
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     """The search first, though the page shows before how its generator is pulled."""
     pull, search = re.findall(r"```python\n(import gan_tune.*?)```", README, re.DOTALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import pickle
 import resource
 import shutil
@@ -477,9 +478,10 @@ def test_what_is_written_has_reached_the_disk_before_it_has_its_name(
     plain = os.fsync
 
     def fsync(descriptor: int) -> None:
-        there = (tmp_path / "a" / "b.json").exists()
-        assert not there or (tmp_path / "a" / "b.json").read_bytes() == b"old"
         plain(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return  # the folder's turn comes once the name is there
+        assert (tmp_path / "a" / "b.json").read_bytes() == b"old"
         synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
 
     storage = open_storage(tmp_path)
