@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import pickle
 import resource
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
