@@ -20,7 +20,8 @@ def verdict(result: SearchResult) -> Iterator[str]:
         if result.finished:
             yield (
                 "no champion: no trial stayed in good health; where most diverged, lower "
-                "the learning rates, clip the gradients, or see `divergence` in docs/reference.md"
+                "the learning rates, clip the gradients, or see `divergence` in "
+                "docs/reference/space-file.md"
             )
         return
     mine, first = (result.test.get(f"test.{who}.{metric}") for who in ("mean", "first"))
