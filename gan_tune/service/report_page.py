@@ -74,7 +74,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
     page = template.render(
         heading=heading,
-        direction="less is better" if objective.mode == "min" else "more is better",
+        direction=objective.direction,
         front=None if len(study.directions) == 1 else [row for row in rows if row.on_front],
         time=None if heading.seconds is None else clock(heading.seconds),
         counts=counted(Counter(str(row.outcome) for row in shown)),

@@ -76,9 +76,8 @@ class SearchStatus:
         return self.rows[0].value if self.rows else None
 
 
-def best_first(rows: Iterable[TrialStatus], mode: str) -> list[TrialStatus]:
+def best_first(rows: Iterable[TrialStatus], objective: Objective) -> list[TrialStatus]:
     """Trials by value; those whose values do not count come last."""
-    objective = Objective(mode="min" if mode == "min" else "max")
 
     def place(row: TrialStatus) -> tuple[bool, float]:
         cost = math.inf if row.value is None else objective.cost(row.value)

@@ -42,7 +42,7 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
         trials=told.trials,
         minutes=told.minutes,
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
-        rows=best_first(rows, told.mode),
+        rows=best_first(rows, told.objective),
         where=home.local_path("").rstrip("/"),
     )
 

@@ -28,10 +28,9 @@ def verdict(result: SearchResult) -> Iterator[str]:
     if champion.setting == 0:
         yield "the first setting is the champion: the search found nothing better"
     elif mine is not None and first is not None and result.gain is not None:
-        better = "less is better" if result.mode == "min" else "more is better"
         yield (
             f"test split: {metric} {number(mine)}, the first setting {number(first)}: "
-            f"{result.gain:.3g} times as much ({better})"
+            f"{result.gain:.3g} times as much ({result.objective.direction})"
         )
     elif f"test.{metric}" in result.test:
         yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"
