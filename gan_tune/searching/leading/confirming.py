@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 
-import optuna
-
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.time_budget import Planned, full_length
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
-from gan_tune.searching.study.reading import objective_of
+from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -167,7 +165,7 @@ def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float
             yield trial.setting, trial.replicate, ending.value if completed else None
 
 
-def stored_standings(home: Storage, study: optuna.Study) -> list[Standing]:
+def stored_standings(home: Storage, study: OptunaStudy) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(TrialFolders(home)))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
