@@ -11,7 +11,7 @@ from gan_tune.errors import StorageError
 from gan_tune.gan import checkpoint
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import CHECKPOINT, TrialFolders
-from gan_tune.storage.trial_name import TrialName, is_confirmation
+from gan_tune.storage.trial_name import TrialName, is_confirmation, is_trial_name
 from gan_tune.storage.trial_records import Ending, Result
 
 NAMES = {
@@ -27,12 +27,14 @@ def test_a_name_is_read_as_it_was_written(name: str) -> None:
     assert TrialName.parse(name) == NAMES[name]
     assert str(NAMES[name]) == name
     assert is_confirmation(name) == (NAMES[name].kind == "confirmation")
+    assert is_trial_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "7", "0007-", "0007-seed", "0007-other-1", "0007-seed-1-2"])
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="SETTING-seed-N"):
         TrialName.parse(name)
+    assert not is_trial_name(name)
 
 
 def test_the_layout_is_the_one_that_earlier_releases_wrote(tmp_path: Path) -> None:

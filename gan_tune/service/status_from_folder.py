@@ -15,7 +15,7 @@ from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, b
 from gan_tune.storage.places import driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
-from gan_tune.storage.trial_name import is_confirmation
+from gan_tune.storage.trial_name import is_confirmation, is_trial_name
 
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
@@ -27,7 +27,8 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
     assert told is not None, "a search has at least one of the two"
     holder = _holder(driver_folder(home, name))
     trials = TrialFolders(home)
-    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in trials.names()]
+    names = filter(is_trial_name, trials.names())  # others may have put folders there, too
+    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in names]
     finished = result is not None and result.finished
     spent = [
         _seconds_so_far(trials, note, alive=bool(holder)) if note else None,
