@@ -50,7 +50,7 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
 
 def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
     ending, steps = trial.ending(), trial.report_steps()
-    described = trial.description() or {"config": {}}
+    described = trial.description()
     outcome: str
     if ending is None:
         last = trial.report(steps[-1]) if steps else None
@@ -63,7 +63,7 @@ def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
         outcome=outcome,
         value=value,
         step=max(steps, default=0),
-        steps=described["config"].get("steps"),
+        steps=described.config.get("steps") if described else None,
     )
 
 

@@ -78,9 +78,9 @@ def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set
     """
     for name in trials.names():
         described = trials[name].description()
-        if described is None or is_confirmation(name) or described["setting"] in but:
+        if described is None or is_confirmation(name) or described.setting in but:
             continue
-        setting, replicate = described["setting"], described["replicate"]
+        setting, replicate = described.setting, described.replicate
         for result in trials[name].reports():
             replicates.reported(setting, replicate, result.step, result.best)
         ending = trials[name].ending()

@@ -99,7 +99,7 @@ def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: st
             continue
         if recorder.recorded_outcome(name) == ending.outcome:
             continue
-        job = study.job(described["setting"], described["replicate"])
+        job = study.job(described.setting, described.replicate)
         keeper.trial_started(job, resumed=True)
         for result in trials[name].reports():
             keeper.trial_reported(job, result, trials[name].grid(result.step))
