@@ -12,7 +12,7 @@ import psutil
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import driver_folder
+from gan_tune.storage.places import LOCK, driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_name import is_confirmation, is_trial_name
@@ -80,7 +80,7 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
 
 def _holder(folder: Path) -> str:
     """Who works on a search, empty for nobody; on another machine one can only take its word."""
-    path = folder / "search.lock"
+    path = folder / LOCK
     try:
         written = path.stat().st_mtime
         match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
