@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from typing import NamedTuple
 
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.time_budget import Planned, full_length
@@ -14,7 +15,7 @@ from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import TrialName, is_confirmation
 from gan_tune.storage.trial_records import Ending
 
-__all__ = ["ConfirmationDesk", "stored_confirmations", "stored_standings"]
+__all__ = ["ConfirmationDesk", "StoredConfirmation", "stored_confirmations", "stored_standings"]
 
 
 class ConfirmationDesk:
@@ -152,23 +153,29 @@ class ConfirmationDesk:
         return full_length(seconds, steps=job.config.steps, done=last - job.first_step)
 
 
-def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float | None]]:
-    """(setting, replicate, best value) of each confirming trial that has ended.
+class StoredConfirmation(NamedTuple):
+    """A confirming trial that has ended; its value is None if it did not run to its end."""
 
-    None for one that did not run to its end.
-    """
+    setting: int
+    replicate: int
+    value: float | None
+
+
+def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
+    """The confirming trials that have ended, by name."""
     for name in filter(is_confirmation, trials.names()):
         ending = trials[name].ending()
         if ending is not None:
             trial = TrialName.parse(name)
             completed = ending.outcome == "completed"
-            yield trial.setting, trial.replicate, ending.value if completed else None
+            value = ending.value if completed else None
+            yield StoredConfirmation(trial.setting, trial.replicate, value)
 
 
 def stored_standings(home: Storage, study: OptunaStudy) -> list[Standing]:
     """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(TrialFolders(home)))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
-    for setting, replicate, value in stored:
-        confirmation.record(setting, replicate, value)
-    return confirmation.standings([setting for setting, _, _ in stored])
+    for trial in stored:
+        confirmation.record(trial.setting, trial.replicate, trial.value)
+    return confirmation.standings([trial.setting for trial in stored])
