@@ -439,7 +439,7 @@ def test_a_stop_interrupts_at_the_next_report_and_the_trial_stays_open(tmp_path:
     worker.conductor.sweep()
     assert {e.outcome for e in worker.log.ended.values()} == {"interrupted"}
     assert worker.conductor.next_job() is Next.DONE
-    assert len(Worker(tmp_path).study.unfinished()) == 2
+    assert len(Worker(tmp_path).study.finish_proposals()) == 2
 
 
 def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(

@@ -56,7 +56,7 @@ def resume_search(
     """
     if breeder is not None:
         breeder.resume()
-    unfinished = study.unfinished()
+    unfinished = study.finish_proposals()
     books, space = Bookkeeper(study, trials), study.space
     if space.search.seeds > 1:
         _recall_replicates(books.replicates, trials, but={job.setting for job in unfinished})
