@@ -754,6 +754,24 @@ def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
     assert journal.read_bytes() == told
 
 
+def test_building_a_conductor_reads_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is to be confirmed in a limited time is chosen as the search is resumed."""
+    timed = {"trials": 3, "steps": 100, "evaluations": 10, "minutes": 5.0}
+    Worker(tmp_path, slots=1, budget=timed).run(steady, reports=12)
+    again = Worker(tmp_path, slots=1, budget=timed)
+    resumed = resume_search(again.study, again.trials, NoStopping())
+    assert resumed.desk.planned()
+
+    def read(*_: object) -> None:
+        raise AssertionError("the storage is read")
+
+    monkeypatch.setattr(Storage, "read", read)
+    conductor = Conductor(again.study, again.storage, NoStopping(), resumed)
+    assert conductor.seconds_left < math.inf
+
+
 @pytest.mark.parametrize(
     ("metric", "sign"), [("frechet_distance", 1.0), ("precision", -1.0)], ids=["min", "max"]
 )

@@ -29,14 +29,10 @@ class ConfirmationDesk:
         study: of the search.
         trials: where the lengths of earlier commands' trials are read.
         confirmation: what is known of the confirming trials.
-        slots: how many trials run at a time.
     """
 
-    def __init__(
-        self, study: Study, trials: TrialFolders, confirmation: Confirmation, *, slots: int
-    ) -> None:
+    def __init__(self, study: Study, trials: TrialFolders, confirmation: Confirmation) -> None:
         self._study, self._trials, self._confirmation = study, trials, confirmation
-        self._slots = slots
         self._top: list[int] | None = None  # None: to be chosen anew
         self._candidates: list[int] = []
         self._lengths: dict[int, float] = {}  # setting → seconds of a full trial, 0: not known
@@ -53,14 +49,14 @@ class ConfirmationDesk:
             if setting not in self._lengths:
                 self._lengths[setting] = self._stored_length(setting)
 
-    def next(self, seconds_left: float, *, only: int | None = None) -> Job | None:
+    def next(self, seconds_left: float, slots: int, *, only: int | None = None) -> Job | None:
         """The next replicate that can be expected to end in time, None for none.
 
-        ``only``: of this setting alone.
+        ``slots`` trials run at a time. ``only``: of this setting alone.
         """
         too_long = []
         while chosen := self._confirmation.next(only=only):
-            if self._ends_in_time(chosen[0], seconds_left):
+            if self._ends_in_time(chosen[0], seconds_left, slots):
                 break
             too_long.append(chosen)
         for setting, replicate in too_long:
@@ -124,7 +120,7 @@ class ConfirmationDesk:
     def _with_known(self, top: Sequence[int]) -> list[int]:
         return [*top, *(known for known in self._confirmation.known() if known not in top)]
 
-    def _ends_in_time(self, setting: int, seconds_left: float) -> bool:
+    def _ends_in_time(self, setting: int, seconds_left: float, slots: int) -> bool:
         """Whether a replicate can be expected to end in time.
 
         The first setting is only there to be compared with, so it leaves the others their time.
@@ -134,7 +130,7 @@ class ConfirmationDesk:
             others = [other for other in self._candidates if other != FIRST_SETTING]
             missing = {other: self._confirmation.to_begin(other) for other in others}
             kept = sum(n * self._expected(other) for other, n in missing.items())
-        return self._expected(setting) + kept / self._slots <= seconds_left
+        return self._expected(setting) + kept / slots <= seconds_left
 
     def _expected(self, setting: int) -> float:
         """Seconds of one replicate: as the setting's own trial, else as the longest known."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.bookkeeping import Bookkeeper
-from gan_tune.searching.leading.confirming import stored_confirmations
+from gan_tune.searching.leading.confirming import ConfirmationDesk, stored_confirmations
 from gan_tune.searching.leading.protocols import TrialBreeder
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.rules.replicates import Replicates
@@ -33,11 +33,13 @@ class ResumedSearch:
         waiting: the trials to continue, first of all.
         books: what the study was told, with the replicates so far.
         confirmation: what was confirmed so far.
+        desk: chooses who is confirmed; where the time is limited, it has chosen by what is stored.
     """
 
     waiting: Sequence[Job]
     books: Bookkeeper
     confirmation: Confirmation
+    desk: ConfirmationDesk
 
 
 def resume_search(
@@ -69,7 +71,10 @@ def resume_search(
     )
     for trial in stored_confirmations(trials):
         confirmation.record(trial.setting, trial.replicate, trial.value)
-    return ResumedSearch(waiting, books, confirmation)
+    desk = ConfirmationDesk(study, trials, confirmation)
+    if space.budget.minutes is not None:  # what is planned decides how long the search may go on
+        desk.review(set())
+    return ResumedSearch(waiting, books, confirmation, desk)
 
 
 def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set[int]) -> None:
