@@ -439,7 +439,7 @@ def test_a_stop_interrupts_at_the_next_report_and_the_trial_stays_open(tmp_path:
     worker.conductor.sweep()
     assert {e.outcome for e in worker.log.ended.values()} == {"interrupted"}
     assert worker.conductor.next_job() is Next.DONE
-    assert len(Worker(tmp_path).study.unfinished()) == 2
+    assert len(Worker(tmp_path).study.finish_proposals()) == 2
 
 
 def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(
@@ -752,6 +752,24 @@ def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
     assert len(told) > len(before)
     Conductor(study, worker.storage, NoStopping(), resumed)
     assert journal.read_bytes() == told
+
+
+def test_building_a_conductor_reads_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is to be confirmed in a limited time is chosen as the search is resumed."""
+    timed = {"trials": 3, "steps": 100, "evaluations": 10, "minutes": 5.0}
+    Worker(tmp_path, slots=1, budget=timed).run(steady, reports=12)
+    again = Worker(tmp_path, slots=1, budget=timed)
+    resumed = resume_search(again.study, again.trials, NoStopping())
+    assert resumed.desk.planned()
+
+    def read(*_: object) -> None:
+        raise AssertionError("the storage is read")
+
+    monkeypatch.setattr(Storage, "read", read)
+    conductor = Conductor(again.study, again.storage, NoStopping(), resumed)
+    assert conductor.seconds_left < math.inf
 
 
 @pytest.mark.parametrize(

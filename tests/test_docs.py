@@ -397,3 +397,15 @@ def test_advice_to_install_is_what_the_package_asks_for() -> None:
     advised = {given for text in sources for given in re.findall(r"pip install '([^'{]+)'", text)}
     assert "mlflow" in {re.split(r"\W", given)[0] for given in advised}
     assert advised <= asked
+
+
+def test_every_page_that_the_package_names_exists() -> None:
+    """Messages and docstrings name pages by their path from the root of the repository."""
+    named = {
+        (str(path.relative_to(ROOT)), page.rstrip("."))
+        for path in sorted((ROOT / "gan_tune").rglob("*"))
+        if path.suffix in (".py", ".pyi", ".jinja")
+        for page in re.findall(r"\bdocs/[\w./-]+", path.read_text())
+    }
+    assert named
+    assert [(path, page) for path, page in sorted(named) if not (ROOT / page).exists()] == []

@@ -146,7 +146,7 @@ def test_optuna_agrees_with_the_record(finished: Finished) -> None:
         assert run.data.tags["gan_tune.outcome"] == setting.outcome
         if setting.value is not None:
             assert run.data.metrics["best.frechet_distance"] == pytest.approx(setting.value)
-    assert study.unfinished() == []
+    assert study.finish_proposals() == []
 
 
 def test_the_champion_is_registered_and_draws(finished: Finished) -> None:

@@ -1,8 +1,8 @@
 """Troubles of adversarial training, told from the figures of a trial's reports.
 
 Each symptom is a pure function of the trial's history: one :class:`Vitals` a report, oldest first.
-The thresholds are rules of thumb, stated here and in docs/reference.md; a symptom is a hint for
-people, it stops nothing.
+The thresholds are rules of thumb, stated here and in docs/reference/metrics.md; a symptom is a
+hint for people, it stops nothing.
 """
 
 from __future__ import annotations

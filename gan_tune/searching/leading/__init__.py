@@ -2,5 +2,5 @@
 
 `conductor` reads from the next job over a report to an ending. It asks `waiting_room` who waits,
 `confirming` who is confirmed, and `timekeeping` how much time is left, with the arithmetic of
-`time_budget`. `bookkeeping` tells Optuna. `taking_up` is the first step of every command.
+`time_budget`. `bookkeeping` tells Optuna. `resuming` is the first step of every command.
 """

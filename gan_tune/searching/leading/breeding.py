@@ -45,7 +45,7 @@ class Breeder:
         A setting whose fork was stored by a command that was killed before it stored the setting's
         end has that end stored now.
         """
-        self._study.unfinished()  # decides what a kill within a proposal left open
+        self._study.finish_proposals()
         forks = self._study.forks()
         settings = {setting.number: setting.outcome for setting in self._study.settings()}
         for number in sorted(settings.keys() | forks.keys()):

@@ -119,10 +119,10 @@ class Study:
         search = self.space.search
         return build_sampler(search.sampler, search_seed=search.seed, proposal=proposal)
 
-    def unfinished(self) -> list[Job]:
-        """Jobs that an earlier command handed out and that never ended.
+    def finish_proposals(self) -> list[Job]:
+        """Decide what a kill left half decided; returns all jobs that never ended.
 
-        One that a kill left half decided is decided first.
+        Those are jobs that an earlier command handed out. Writes to the study.
         """
         running = (
             number
