@@ -623,7 +623,7 @@ def test_a_replay_that_diverges_in_an_early_phase_has_no_value() -> None:
 
 def test_a_checkpoint_of_no_phase_is_refused() -> None:
     state = finished(trial_config(seed=9))[0][1]
-    with pytest.raises(CheckpointError, match="of no phase"):
+    with pytest.raises(CheckpointError, match="must belong to a phase"):
         replayed([Phase(16, trial_config()), Phase(24, trial_config(d_steps=2))], resume_from=state)
 
 

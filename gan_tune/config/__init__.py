@@ -1,20 +1,19 @@
-"""What one trial is: a frozen, fully checked description of one training run.
+"""The config of one trial: a frozen, fully checked description of one training run.
 
-A trial config is a tree of plain values. Its *parts* (data, networks, loss, penalties, optimizers,
-gradient rules) are named; which names there are and which arguments they take is read off the
-parts' own signatures. The caller hands them in as a :class:`Catalogue`, so this room needs no
-torch.
+A trial config is a tree of plain values. It names its *parts* (data, networks, loss, penalties,
+optimizers, gradient rules). A part's arguments are read from its signature. The caller passes all
+parts as a :class:`Catalogue`, so this package does not need torch.
 
     settings     a block of settings, and the plain values in it
-    parts        a named part; which kind of part stands in which field
-    arguments    the arguments of a part, read off its signature
-    objective    what a search improves
+    parts        a named part; the kind of part of each field
+    arguments    the arguments of a part, read from its signature
+    objective    the objective of a search
     blocks       the blocks of settings inside a trial
     draft        from a tree to a model, field by field
-    recorded     dotted paths, as a record keeps them
+    recorded     dotted paths, the form of the record
     trial        the trial config
-    rules        what does not go together
-    catalogue    all parts, as the caller hands them in
+    rules        incompatibilities
+    catalogue    all parts, passed by the caller
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The arguments of a part, read off its signature."""
+"""The arguments of a part, read from its signature."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Argument", "is_json", "signature_arguments"]
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a part: what it accepts, and its default (`required` if it has none)."""
+    """One argument of a part: its allowed values, and its default (`required` if it has none)."""
 
     name: str
     annotation: Any
@@ -29,7 +29,7 @@ class Argument:
     default: Any = None
 
     def check(self, value: Any) -> Any:
-        """The value in the argument's own type.
+        """The value, converted to the argument's type.
 
         Raises:
             pydantic.ValidationError: the value does not fit the annotation.
@@ -37,11 +37,11 @@ class Argument:
         adapter = _adapter(self.annotation)
         if not is_json(value):
             return adapter.validate_python(value, strict=True)
-        # Through JSON, so that strict means: no number out of text, but a tuple out of a list.
+        # Through JSON, so that a list becomes a tuple, but strict mode still refuses text as number.
         return adapter.validate_json(json.dumps(value), strict=True)
 
     def example(self) -> Any:
-        """Some value that fits; None if none of a few simple values does."""
+        """A simple value that is allowed; None if none of the tried values is."""
         for value in (0.5, 1, 2, "x", [1], True):
             try:
                 return self.check(value)
@@ -57,16 +57,16 @@ class Argument:
 def signature_arguments(
     part: Callable[..., Any], *, skip: int | None = None
 ) -> dict[str, Argument]:
-    """A part's arguments, read off its signature: the keyword-only ones of our own parts.
+    """A part's arguments, read from its signature: the keyword-only ones of gan-tune's parts.
 
-    For a user's part, give ``skip``: all parameters after the first ``skip`` count. Bounds in an
-    annotation (`Annotated[float, Gt(0)]`) are enforced. An argument without an annotation takes
-    anything.
+    For a user's part, ``skip`` is given: all parameters after the first ``skip`` count. Bounds in
+    an annotation (`Annotated[float, Gt(0)]`) are enforced. An argument without an annotation
+    accepts any value.
     """
     target = part.__init__ if inspect.isclass(part) else part
     try:
         hints = get_type_hints(target, include_extras=True)
-    except Exception:  # text that is evaluated: of types there for a type checker only, or no type
+    except Exception:  # an annotation as text may name a type that exists only for type checkers
         hints = {}
     parameters = list(inspect.signature(part).parameters.values())
     if skip is not None:
@@ -112,6 +112,6 @@ def _new_adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(annotation, config=plain)
     except PydanticUserError:
-        return TypeAdapter(annotation)  # a model or dataclass brings its own config
+        return TypeAdapter(annotation)  # a model or dataclass has its own config
     except PydanticSchemaGenerationError:
         return TypeAdapter(Any)

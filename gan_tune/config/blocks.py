@@ -14,8 +14,9 @@ __all__ = ["Block", "CollapseRule", "DivergenceRule", "InstanceNoise", "Lookahea
 class CollapseRule(Settings):
     """A generator has collapsed when its variety stays below a share of the data's.
 
-    Variety is the root of the samples' total variance over that of the data, in the space of the
-    metric's features (pictures) or of the points themselves; 1 is as varied as the data.
+    Variety is the square root of the samples' total variance divided by that of the data. It is
+    computed on the metric's features (pictures) or on the points themselves. 1 means as varied as
+    the data.
     """
 
     variety: Number = Field(
@@ -39,14 +40,14 @@ class DivergenceRule(Settings):
 
 
 class Block(Settings):
-    """A block schedule: some steps of both players, then some of the generator alone."""
+    """A block schedule: some steps of both players, then some of the generator only."""
 
     both: Whole = Field(1, ge=1, description="Generator steps with discriminator steps before each")
     generator: Whole = Field(0, ge=0, description="Generator steps that follow on their own")
 
 
 class InstanceNoise(Settings):
-    """Gaussian noise on the discriminator's inputs, which fades (Sønderby et al. 2017)."""
+    """Decreasing Gaussian noise on the discriminator's inputs (Sønderby et al. 2017)."""
 
     std: Number = Field(0.0, ge=0, description="Deviation at the start, in scaled units; 0: off")
     until: Number = Field(1.0, gt=0, le=1, description="Share of the training where it is gone")
@@ -56,7 +57,7 @@ class InstanceNoise(Settings):
 
 
 class Lookahead(Settings):
-    """Both players' weights are pulled back to slow averages (Chavdarova et al. 2021)."""
+    """Both players' weights are reset to slow averages every few steps (Chavdarova et al. 2021)."""
 
     every: Whole = Field(0, ge=0, description="Generator steps between two pulls; 0: off")
     alpha: Number = Field(0.5, gt=0, le=1, description="Share of the way that the averages follow")

@@ -1,4 +1,4 @@
-"""All parts by kind and name, as a caller hands them in."""
+"""All parts by kind and name, passed by a caller."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["Catalogue"]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All parts by kind and name, with the rules that span several of them.
+    """All parts by kind and name, with the rules about several parts.
 
-    - A trial that breaks one of the ``incompatibilities`` is refused. One that goes against the
+    - A trial that breaks one of the ``incompatibilities`` is refused. One that breaks a rule of
       ``advice`` is allowed with a warning.
     - ``search_refusals`` and ``search_advice`` are the same for the rest of a space file: the
       sampler, the stopping rule, the objectives, the budget.
     - ``populations`` are the schedulers that propose settings themselves. They need no sampler.
     - ``load(kind, name)`` imports a user's own part (`package.module:Name`), or raises KeyError
-      with the rule that was broken.
-    - ``build(config)`` constructs a config's networks without memory and returns what does not
-      fit, each at its dotted path in the config.
+      with the broken rule.
+    - ``build(config)`` constructs a config's networks without memory and returns the faults, each
+      at its dotted path in the config.
     - ``check_objective(objective, data)`` returns the rule that an objective breaks on that data
       (`must be one of ...`), or None.
-    - ``check_data(data)`` looks whether the data are there and readable, and returns what is
-      wrong at its dotted path (`data.root`), or None.
+    - ``check_data(data)`` checks that the data exist and are readable, and returns the fault at
+      its dotted path (`data.root`), or None.
     """
 
     parts: Mapping[str, Mapping[str, Mapping[str, Argument]]]
@@ -56,7 +56,7 @@ class Catalogue:
         """Arguments of a part.
 
         Raises:
-            KeyError: no part of that name; the message is the rule that was broken.
+            KeyError: no part has that name; the message is the broken rule.
         """
         if name in self.parts[kind]:
             return self.parts[kind][name]
@@ -67,8 +67,8 @@ class Catalogue:
     def resolve(self, kind: str, given: Any, path: str, faults: list[Fault]) -> Any:
         """A :class:`Part` with every argument checked and defaults filled in.
 
-        All of its arguments are JSON, since trials are recorded. A default that is not JSON (a
-        class, a function) is left out; the part's own signature supplies it.
+        All of its arguments are JSON values, since trials are recorded. A default that is not JSON
+        (a class, a function) is left out; the part's signature supplies it.
 
         Faults are appended to ``faults``. If there are any, the result must not be used.
         """
@@ -98,13 +98,13 @@ class Catalogue:
                 continue
             if argument.required:
                 faults.append(Fault(f"{path}.{argument.name}", f"{name} needs {argument.name}"))
-            elif is_json(argument.default):  # others are no setting: the part itself knows them
+            elif is_json(argument.default):  # others are no settings: the part itself has them
                 resolved[argument.name] = argument.default
         ordered = {key: resolved[key] for key in arguments if key in resolved}
         return Part(name=name, args=ordered)
 
     def stand_in(self, kind: str) -> Part | None:
-        """A sound part of a kind, to use in place of a faulty one; None if there is none."""
+        """A valid part of a kind, used in place of a faulty one; None if there is none."""
         for name, arguments in self.parts[kind].items():
             args = {a.name: a.example() if a.required else a.default for a in arguments.values()}
             if not any(args[a.name] is None for a in arguments.values() if a.required):
@@ -124,10 +124,9 @@ class Catalogue:
     def check(
         self, config: TrialConfig, *, but: frozenset[str] = frozenset(), build: bool = True
     ) -> list[Fault]:
-        """What is wrong with a config whose fields are sound one by one.
+        """The faults of a config whose single fields are valid.
 
-        The fields ``but`` hold stand-ins and are not checked. Parts that do not go together are not
-        built.
+        The fields ``but`` hold stand-ins and are not checked. Incompatible parts are not built.
         """
         broken = self.broken_rules(config, but=but)
         faults = [rule.fault(config) for rule in broken]
@@ -138,7 +137,7 @@ class Catalogue:
 
 
 def _checked(argument: Argument, value: Any, place: str, faults: list[Fault]) -> Any:
-    """The value in the argument's own type, which must be JSON."""
+    """The value, converted to the argument's type; it must be JSON."""
     try:
         checked = argument.check(value)
     except ValidationError as error:

@@ -1,7 +1,6 @@
-"""From a tree of plain values to a checked model, field by field.
+"""Converts a tree of plain values to a checked model, field by field.
 
-The annotations say what a model takes (:mod:`gan_tune.config.parts`). The catalogue says which
-parts there are.
+The annotations define a model's fields (:mod:`gan_tune.config.parts`). The catalogue has the parts.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class PartSource(Protocol):
-    """Knows all parts by kind and name; :class:`gan_tune.config.Catalogue` is one."""
+    """Has all parts by kind and name; implemented by :class:`gan_tune.config.Catalogue`."""
 
     def arguments(self, kind: str, name: str) -> Mapping[str, Argument]:
-        """Arguments of a part; KeyError with the broken rule where there is no such part."""
+        """Arguments of a part; KeyError with the broken rule if there is no such part."""
 
     def resolve(self, kind: str, given: Any, path: str, faults: list[Fault]) -> Any:
         """A part with every argument checked; faults are appended to ``faults``."""
 
     def stand_in(self, kind: str) -> Part | None:
-        """A sound part of a kind, to use in place of a faulty one; None if there is none."""
+        """A valid part of a kind, used in place of a faulty one; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def draft(
 ) -> Draft[Model]:
     """Resolve a tree field by field. A faulty field gets a stand-in.
 
-    So one faulty field does not hide the faults of the others. ``parts`` has the stand-ins of
-    parts, ``stand_ins`` those of the other fields without a default.
+    So a faulty field does not hide the faults of the others. ``parts`` has the stand-ins of parts,
+    ``stand_ins`` has those of the other fields without a default.
     """
     faults: list[Fault] = []
     fields = _spread(model, tree, faults)
@@ -83,7 +82,7 @@ def draft(
 
 
 def field_of(fault: Fault) -> str:
-    """The field of the model that a fault lies in."""
+    """The field of the model that has the fault."""
     return fault.path.split(".")[0]
 
 
@@ -92,7 +91,7 @@ def as_written(
 ) -> list[Fault]:
     """The faults, each once, at their places in the tree.
 
-    A part that is given for both networks has its faults at the word for both.
+    The faults of a part given for both networks are placed at the word for both.
     """
     word_of = {
         name: word
@@ -112,7 +111,7 @@ def _mended(model: type[Model], fields: Mapping[str, Any]) -> Model | None:
     try:
         return model.model_validate(fields)
     except ValidationError:
-        return None  # a kind of part without any that could stand in
+        return None  # a kind without any part that could be a stand-in
 
 
 def _with_stand_ins(
@@ -122,7 +121,7 @@ def _with_stand_ins(
     stand_ins: Mapping[str, Any],
     broken: Collection[str],
 ) -> dict[str, Any]:
-    """The sound fields, and stand-ins for the broken ones that have no default."""
+    """The valid fields, and stand-ins for the faulty ones that have no default."""
     sound = {key: value for key, value in fields.items() if key not in broken}
     sound |= {key: value for key, value in stand_ins.items() if key in broken}
     for name, kind in part_fields(model).items():
@@ -133,7 +132,7 @@ def _with_stand_ins(
 
 
 def _spread(model: type[BaseModel], tree: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """The tree with each part that is given for both networks written out for each."""
+    """The tree with each part given for both networks copied to each of them."""
     fields = dict(tree)
     for word, names in words_for_both(model).items():
         if word not in fields:

@@ -13,13 +13,13 @@ __all__ = ["import_by_path"]
 
 
 def import_by_path(path: str) -> Any:
-    """Import what a path such as `my_package.networks:Generator` names.
+    """Import the object at a path such as `my_package.networks:Generator`.
 
-    Modules are also looked for in the working folder, where an installed script such as `gan-tune`
-    does not look by itself; last, so that a file there hides no installed module.
+    Modules are also searched in the working folder, which Python skips for an installed script such
+    as `gan-tune`. It is searched last, so that a file there hides no installed module.
 
     Raises:
-        LookupError: it cannot be imported; the text is the rule broken, with the reason.
+        LookupError: it cannot be imported; the text is the broken rule, with the reason.
     """
     module, _, name = path.partition(":")
     folder = os.getcwd()
@@ -27,7 +27,7 @@ def import_by_path(path: str) -> Any:
         sys.path.append(folder)
     try:
         return getattr(import_module(module), name)
-    except (Exception, SystemExit) as error:  # a user's module may do anything while imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
         raise LookupError(
             f"must be importable as package.module:name ({in_one_line(error)})"
         ) from error

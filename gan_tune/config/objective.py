@@ -1,4 +1,4 @@
-"""What a search improves."""
+"""The objective of a search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Objective(Settings):
     mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
 
     def cost(self, value: float) -> float:
-        """The value as a cost: less is always better. :meth:`value` turns it back."""
+        """The value as a cost: less is always better. :meth:`value` is the inverse."""
         return value if self.mode == "min" else -value
 
     def value(self, cost: float) -> float:
@@ -37,5 +37,5 @@ class Objective(Settings):
 
     @property
     def worst(self) -> float:
-        """The value that every finite one beats: +inf or -inf."""
+        """The value that is worse than all finite ones: +inf or -inf."""
         return self.value(math.inf)

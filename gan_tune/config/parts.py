@@ -1,6 +1,6 @@
-"""A named part, and which kind of part stands in which field of a model.
+"""A named part, and the kind of part that each field of a model holds.
 
-A field says so in its annotation, and nowhere else:
+Only a field's annotation declares the kind:
 
     generator_optimizer: Annotated[Part, PartKind("optimizer")]
     penalties: Annotated[tuple[Part, ...], PartKind("penalty")]
@@ -28,16 +28,16 @@ class Part(BaseModel):
     args: Mapping[str, Any] = Field(default_factory=dict)
 
     def tree(self) -> dict[str, Any]:
-        """The part as it stands in a space file: its name beside its arguments."""
+        """The part in the form of a space file: its name together with its arguments."""
         return {"name": self.name, **self.args}
 
 
 @dataclass(frozen=True)
 class PartKind:
-    """Annotation of a field: the kind of part that stands there, as a catalogue calls it.
+    """Annotation of a field: the kind of its part, by the catalogue's name.
 
-    With ``for_both``, a tree may give the part once, under the name of its kind, for the fields of
-    both networks.
+    With ``for_both``, a tree may give the part once, under the name of its kind, for both
+    networks.
     """
 
     name: str
@@ -46,7 +46,7 @@ class PartKind:
 
 @cache
 def part_fields(model: type[BaseModel]) -> Mapping[str, str]:
-    """Field of ``model`` → kind of the part that stands there."""
+    """Field of ``model`` → kind of its part."""
     fields = model.model_fields
     return MappingProxyType(
         {name: kind.name for name, kind in _kinds(model) if fields[name].annotation is Part}
@@ -55,14 +55,14 @@ def part_fields(model: type[BaseModel]) -> Mapping[str, str]:
 
 @cache
 def part_list_fields(model: type[BaseModel]) -> Mapping[str, str]:
-    """Field of ``model`` → kind of the parts in the list that stands there."""
+    """Field of ``model`` → kind of the parts in its list."""
     single = part_fields(model)
     return MappingProxyType({name: kind.name for name, kind in _kinds(model) if name not in single})
 
 
 @cache
 def words_for_both(model: type[BaseModel]) -> Mapping[str, tuple[str, str]]:
-    """Word that gives a part for both networks → the two fields that it stands for."""
+    """Word that gives a part for both networks → the two fields that it sets."""
     found: dict[str, list[str]] = {}
     for field, kind in _kinds(model):
         if kind.for_both:

@@ -1,4 +1,4 @@
-"""A trial as dotted paths and texts, as a record keeps it, and back."""
+"""Converts a trial to dotted paths and texts, the form of the record, and back."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def flatten(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 def recorded_tree(
     model: type[BaseModel], params: Mapping[str, str], parts: PartSource
 ) -> dict[str, Any]:
-    """The tree of a model, read back from the texts that :func:`flatten` made of it.
+    """The tree of a model, read from the texts that :func:`flatten` made.
 
     Other texts are ignored. A field without a record is left out.
 
     Raises:
-        ConfigError: a part is recorded that ``parts`` does not have.
+        ConfigError: the record has a part that ``parts`` does not have.
     """
     tree: dict[str, Any] = {}
     kinds, lists, blocks = part_fields(model), part_list_fields(model), block_fields(model)
@@ -75,7 +75,7 @@ def _part(params: Mapping[str, str], place: str, kind: str, parts: PartSource) -
 
 
 def _keys(params: Mapping[str, str], place: str, keys: Iterable[str]) -> dict[str, Any]:
-    """The keys of a mapping of which something is recorded, with their values."""
+    """The keys of a mapping that are recorded, with their values."""
     paths = {key: f"{place}.{key}" for key in keys}
     return {
         key: _value(params, path)
@@ -85,12 +85,12 @@ def _keys(params: Mapping[str, str], place: str, keys: Iterable[str]) -> dict[st
 
 
 def _value(params: Mapping[str, str], path: str) -> Any:
-    """The value that :func:`flatten` left at a path, or in leaves below it."""
+    """The value that :func:`flatten` recorded at a path, or in leaves below it."""
     if path in params:
         try:
             return json.loads(params[path])
         except ValueError:
-            return params[path]  # a string is recorded as it is
+            return params[path]  # a string is recorded unchanged
     steps = {name[len(path) + 1 :].split(".")[0] for name in params if name.startswith(f"{path}.")}
     below = {step: _value(params, f"{path}.{step}") for step in steps}
     if all(step.isdigit() for step in steps):

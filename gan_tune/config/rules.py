@@ -1,4 +1,4 @@
-"""What does not go together: inside a trial, and in how a space is searched."""
+"""Rules about combinations: inside a trial, and in the search of a space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Incompatibility", "Ranged", "SearchPlan", "SearchRule", "place_and_w
 class Incompatibility:
     """Two parts (or settings of them) that do not work together, and why.
 
-    ``fields`` are the dotted places in a trial config that ``clash`` looks at.
+    ``fields`` are the dotted places in a trial config that ``clash`` reads.
     """
 
     fields: tuple[str, str]
@@ -26,7 +26,7 @@ class Incompatibility:
 
     @property
     def touches(self) -> frozenset[str]:
-        """The fields of a trial config that the rule looks at."""
+        """The fields of a trial config that the rule reads."""
         heads = {place.split(".")[0] for place in self.fields}
         return frozenset(heads.union(*(BOTH[head] for head in heads if head in BOTH)))
 
@@ -38,7 +38,7 @@ class Incompatibility:
 
 
 def place_and_word(config: TrialConfig, place: str) -> str:
-    """A dotted place of a config with its value, if one word can say it."""
+    """A dotted place of a config, with its value if that is one word."""
     word = _word_at(config, place)
     return f"{place} = {word}" if word else place
 
@@ -56,7 +56,7 @@ def _word_at(config: TrialConfig, place: str) -> str:
 
 
 class Ranged(Protocol):
-    """One thing a search decides, as :class:`gan_tune.space.Dimension` describes it."""
+    """One value that a search decides; implemented by :class:`gan_tune.space.Dimension`."""
 
     @property
     def field(self) -> str:
@@ -71,9 +71,9 @@ class Ranged(Protocol):
 class SearchPlan:
     """How a space is searched.
 
-    ``objectives`` are metrics. ``starts`` counts the settings to start from, ``trials`` all
-    settings, ``seeds`` the seeds of each. ``sampler_given`` is whether the file names a sampler,
-    ``bred`` whether the scheduler is a population.
+    ``objectives`` are metrics. ``starts`` is the number of settings to start from, ``trials`` that
+    of all settings, ``seeds`` that of each setting's seeds. ``sampler_given`` is whether the file
+    names a sampler, ``bred`` whether the scheduler is a population.
     """
 
     sampler: Part
@@ -90,7 +90,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class SearchRule:
-    """Something that a search cannot do, and the two places in the space file that ask for it."""
+    """Something that a search cannot do, and the two places in the space file that request it."""
 
     fields: tuple[str, str]
     reason: str

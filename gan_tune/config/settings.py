@@ -17,18 +17,18 @@ Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict()]
-"""Plain values as they are meant: text is not a number, and `true` is not 1."""
+"""Plain values without conversion: text is not a number, and `true` is not 1."""
 
 
 class Settings(BaseModel):
-    """A block of settings. It takes no unknown keys and no infinite numbers."""
+    """A block of settings. It allows no unknown keys and no infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @cache
 def block_fields(model: type[BaseModel]) -> Mapping[str, type[Settings]]:
-    """Field of ``model`` → the block of settings (or the list of such blocks) that stands there."""
+    """Field of ``model`` → its block of settings (or list of such blocks)."""
     found = {name: _block_in(field.annotation) for name, field in model.model_fields.items()}
     return MappingProxyType({name: block for name, block in found.items() if block is not None})
 

@@ -1,4 +1,4 @@
-"""What one trial is: a frozen, fully checked description of one training run."""
+"""The config of one trial: a frozen, fully checked description of one training run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 
 
 class TrialCatalogue(PartSource, Protocol):
-    """What checks a trial: all parts, and what does not go together."""
+    """Checks a trial: it has all parts and their incompatibilities."""
 
     def check(
         self, config: TrialConfig, *, but: frozenset[str] = ..., build: bool = ...
     ) -> list[Fault]:
-        """What is wrong with a config whose fields are sound one by one."""
+        """The faults of a config whose single fields are valid."""
 
 
 Gradient = Annotated[Part, PartKind("gradient", for_both=True)]
@@ -43,10 +43,10 @@ Schedule = Annotated[Part, PartKind("schedule", for_both=True)]
 
 
 class TrialConfig(Settings):
-    """Everything that decides one training run. Equal configs train bit-identically.
+    """All settings of one training run. Equal configs train bit-identically.
 
-    The kinds of parts, the blocks of settings, the JSON Schema and `--set` are all read off these
-    annotations.
+    The kinds of parts, the blocks of settings, the JSON Schema and `--set` are all derived from
+    these annotations.
     """
 
     data: Annotated[Part, PartKind("data")]
@@ -111,7 +111,7 @@ class TrialConfig(Settings):
 
     @property
     def wanted_metrics(self) -> tuple[str, ...]:
-        """The metrics to compute even if costly: the objective's, and those in `measure`."""
+        """The metrics to compute even if they are costly: the objective, and those in `measure`."""
         return (self.objective.metric, *self.measure)
 
     @property
@@ -136,20 +136,19 @@ class TrialConfig(Settings):
         return tree
 
     def params(self) -> dict[str, Any]:
-        """Dotted path → value, as MLflow's params show a trial (`generator_optimizer.lr`)."""
+        """Dotted path → value, the form of MLflow's params (`generator_optimizer.lr`)."""
         return dict(flatten(self.tree()))
 
     def digest(self) -> str:
-        """16 hex digits that name this config: equal configs have equal digests."""
+        """16 hex digits that identify this config: equal configs have equal digests."""
         text = json.dumps(self.tree(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
     def from_params(cls, params: Mapping[str, str], catalogue: TrialCatalogue) -> TrialConfig:
-        """:meth:`params` read back from the texts that MLflow keeps of them.
+        """The config, read from MLflow's texts of :meth:`params`.
 
-        Other texts among them (the choosers) are ignored. A field that is not there has its
-        default.
+        Other texts among them (the choosers) are ignored. A missing field has its default.
 
         Raises:
             ConfigError: the texts are not those of a trial, or this version cannot train it.
@@ -162,9 +161,9 @@ class TrialConfig(Settings):
     ) -> TrialConfig:
         """Resolve and check a tree of plain values.
 
-        A part may be given by its name alone, and a word of :data:`BOTH` for both networks.
-        The parts are then built once, on no real memory, to see whether they fit each other.
-        ``build=False`` skips that, for trees of a space that was checked.
+        A part may be given by its name only, and a word of :data:`BOTH` sets both networks. The
+        parts are then built once without memory, to check that they fit each other.
+        ``build=False`` skips this for trees of a checked space.
 
         Raises:
             ConfigError: with every fault found, each at its dotted path in ``tree``.
@@ -186,13 +185,13 @@ class TrialConfig(Settings):
 
 
 PART_FIELDS: Mapping[str, str] = part_fields(TrialConfig)
-"""Field of a trial config → kind of the part that stands there."""
+"""Field of a trial config → kind of its part."""
 
 PART_LIST_FIELDS: Mapping[str, str] = part_list_fields(TrialConfig)
-"""Field of a trial config → kind of the parts in the list that stands there."""
+"""Field of a trial config → kind of the parts in its list."""
 
 BLOCK_FIELDS: Mapping[str, type[Settings]] = block_fields(TrialConfig)
-"""Field of a trial config → the block of settings that stands there."""
+"""Field of a trial config → its block of settings."""
 
 BOTH: Mapping[str, tuple[str, str]] = words_for_both(TrialConfig)
-"""Word for both networks → the two fields that it stands for."""
+"""Word for both networks → the two fields that it sets."""

@@ -1,8 +1,8 @@
-"""What both players' samples go through before the discriminator sees them.
+"""Augmentation and noise applied to samples before the discriminator sees them.
 
-Pure functions of a batch and of what was drawn for it: differentiable in the samples, so the
-generator learns through them, and applied alike to real and fake. All work in the scaled space of
-the networks.
+Pure functions of a batch and of the random numbers drawn for it. They are differentiable in the
+samples, so the generator learns through them. Real and fake samples are treated alike. All work in
+the scaled space of the networks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Until = Annotated[float, Field(gt=0, le=1)]
 
 
 def unaugmented(samples: Tensor, uniforms: Sequence[Tensor]) -> Tensor:
-    """The samples as they are."""
+    """Return the samples unchanged."""
     return samples
 
 
@@ -63,7 +63,7 @@ def _places(x: Tensor, dim: int) -> Tensor:
 
 
 def _translate(x: Tensor, down: Tensor, right: Tensor, *, share: float | Tensor) -> Tensor:
-    """Shift by up to a share of the height and of the width; what comes in is zero."""
+    """Shift by up to a share of the height and of the width; uncovered pixels become zero."""
     shape = x.shape
     for dim, border, uniform in ((2, (0, 0, 1, 1), down), (3, (1, 1), right)):
         size = x.shape[dim]
@@ -76,7 +76,7 @@ def _translate(x: Tensor, down: Tensor, right: Tensor, *, share: float | Tensor)
 
 
 def _cut_out(x: Tensor, down: Tensor, right: Tensor, *, share: float | Tensor) -> Tensor:
-    """Blank a box of that share of the height and of the width, which may reach over the edge."""
+    """Set a box to zero. Its sides are a share of height and width; it may cross the edge."""
     inside = torch.ones((), dtype=torch.bool, device=x.device)
     for dim, uniform in ((2, down), (3, right)):
         length = (share * x.shape[dim] + 0.5) // 1
@@ -87,7 +87,7 @@ def _cut_out(x: Tensor, down: Tensor, right: Tensor, *, share: float | Tensor) -
 
 
 UNIFORMS: Mapping[str, int] = {"color": 3, "translation": 2, "cutout": 2}
-"""Policy → how many numbers it takes for each sample."""
+"""Policy → how many random numbers it needs for each sample."""
 ALL_POLICIES: tuple[Policy, ...] = ("color", "translation", "cutout")
 
 
@@ -101,10 +101,10 @@ def diffaugment(
 ) -> Tensor:
     """DiffAugment (Zhao et al. 2020) of pictures [batch, channels, height, width].
 
-    The policies are applied in the order given, each sample by its own numbers: ``uniforms`` are
-    those of :func:`draw_uniforms`. ``translation`` and ``cutout`` are shares of height and width,
-    the defaults the paper's. Its brightness of ±½ and its fill of zero are meant for pictures in
-    [−1, 1].
+    The policies are applied in the order given. Each sample has its own random numbers:
+    ``uniforms``, drawn by :func:`draw_uniforms`. ``translation`` and ``cutout`` are shares of
+    height and width; the defaults are the paper's. The brightness of ±½ and the fill value of zero
+    are meant for pictures in [−1, 1].
     """
     policies: dict[str, Callable[..., Tensor]] = {
         "color": _color,
@@ -119,7 +119,7 @@ def diffaugment(
 
 
 def draw_nothing(samples: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
-    """Of what needs no random numbers."""
+    """Draw nothing, for augmentations that need no random numbers."""
     return ()
 
 
@@ -143,8 +143,8 @@ def draw_uniforms(
 
 @dataclass(frozen=True)
 class Augment:
-    """An augmentation ``function(samples, draws, **knobs)``, and ``draw(samples, random, **knobs)``
-    for what it needs of random numbers."""
+    """An augmentation ``function(samples, draws, **knobs)``, and the function
+    ``draw(samples, random, **knobs)`` that draws its random numbers."""
 
     function: Callable[..., Tensor]
     draw: Callable[..., tuple[Tensor, ...]] = draw_nothing
@@ -156,7 +156,7 @@ AUGMENTS: dict[str, Augment] = {
 }
 
 FAINT = 0.03
-"""What noise that fades geometrically comes to, as a share of where it began."""
+"""The final level of geometrically decreasing noise, as a share of the first level."""
 
 
 def draw_noise(samples: Tensor, random: torch.Generator) -> Tensor:
@@ -165,9 +165,10 @@ def draw_noise(samples: Tensor, random: torch.Generator) -> Tensor:
 
 
 def instance_noise(samples: Tensor, noise: Tensor, *, std: Deviation) -> Tensor:
-    """samples + std · noise, for samples and noise ~ N(0, 1) of any one shape [batch, ...].
+    """samples + std · noise, with noise ~ N(0, 1) of the samples' shape [batch, ...].
 
-    It gives real and fake overlapping supports (Sønderby et al. 2017; Arjovsky and Bottou 2017).
+    The noise makes the supports of real and fake data overlap (Sønderby et al. 2017; Arjovsky and
+    Bottou 2017).
     """
     return samples + std * noise
 
@@ -182,10 +183,10 @@ def noise_level(
 ) -> float:
     """The noise's deviation at a step counted from 0: from ``std`` to 0 at ``until``.
 
-    ``until`` is a share of the training. `linear`: in a line. `geometric`: by the same factor each
-    step, to :data:`FAINT` of ``std`` and then none, so that every scale of the data gets its time
-    (the sequence of Song and Ermon 2019, "Generative modeling by estimating gradients of the data
-    distribution").
+    ``until`` is a share of the training. `linear`: the deviation falls in a straight line.
+    `geometric`: it falls by the same factor each step to :data:`FAINT` times ``std``, then to 0, so
+    that every scale of the data has its share of the steps (the sequence of Song and Ermon 2019,
+    "Generative modeling by estimating gradients of the data distribution").
     """
     done = step / (until * steps)
     left = 1 - done
@@ -194,7 +195,7 @@ def noise_level(
 
 
 class ViewDraws(NamedTuple):
-    """What was drawn for one view: numbers for the augmentation, and noise where there is any."""
+    """The random numbers of one view: those of the augmentation, and noise if it is used."""
 
     augment: tuple[Tensor, ...]
     noise: Tensor | None
@@ -202,16 +203,16 @@ class ViewDraws(NamedTuple):
 
 
 def no_noise(step: int) -> float:
-    """Of deviation 0 at all steps."""
+    """Deviation 0 at every step."""
     return 0.0
 
 
 @dataclass(frozen=True)
 class View:
-    """What the discriminator sees of samples: augmented, then noisy.
+    """The discriminator's view of samples: they are augmented, then noise is added.
 
     Attributes:
-        augment, knobs: an augmentation, and what it is called with.
+        augment, knobs: an augmentation, and its keyword arguments.
         noise: the noise's deviation at each step.
     """
 
@@ -220,7 +221,7 @@ class View:
     noise: Callable[[int], float] = no_noise
 
     def draw(self, samples: Tensor, random: torch.Generator, step: int) -> ViewDraws:
-        """What one view of such samples needs; no noise is drawn of deviation 0."""
+        """Draw the random numbers of one view; no noise if its deviation is 0."""
         uniforms = self.augment.draw(samples, random, **self.knobs)
         std = self.noise(step)
         return ViewDraws(uniforms, draw_noise(samples, random) if std else None, std)

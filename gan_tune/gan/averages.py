@@ -1,4 +1,4 @@
-"""Averaged weights, and the batch statistics that go with them."""
+"""Averages of weights, and batch statistics computed for them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = [
 ]
 
 STATISTICS_BATCHES = 4
-"""Evaluation batches of which statistics are taken: with one, the Fréchet distance of `mlp` changes
-by 3 % with their draw, with four by less than 1 %."""
+"""How many batches the statistics are computed over: with one, the Fréchet distance of `mlp` varies
+by 3 % between draws, with four by less than 1 %."""
 STATISTICS_VALUES = 2**26
-"""Fewer batches where the samples have more values than this together: pictures so large have many
-places to take statistics of, and take long."""
+"""If the samples have more values than this in total, fewer batches are used: such large pictures
+have many positions for the statistics, and take long."""
 
 
 def decay(step: int, *, ema: float | Tensor, reach: float | Tensor) -> Any:
     """d of average ← d · average + (1 − d) · weights, after ``step`` steps.
 
-    d is ``ema``, but so small that the average reaches back over at most the share ``reach`` of the
-    steps. At that limit weights count by a power of their step, so that early ones are forgotten
+    d is ``ema``, limited so that the average covers at most the share ``reach`` of the steps. At
+    that limit each step's weights count by a power of the step number, so early ones are forgotten
     (Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models").
     """
     steps = reach * (1 + step)
@@ -44,7 +44,7 @@ def decay(step: int, *, ema: float | Tensor, reach: float | Tensor) -> Any:
 
 @torch.no_grad()
 def follow(average: Sequence[Tensor], weights: Sequence[Tensor], *, share: float) -> None:
-    """Move an average towards the weights, in place, by a ``share`` of the way."""
+    """Move an average towards the weights in place, by a ``share`` of their difference."""
     torch._foreach_copy_(list(average), blended(average, weights, share))
 
 
@@ -56,16 +56,16 @@ class MovingAverage:
         self.ema, self.reach = ema, reach
 
     def follow(self, step: int) -> None:
-        """Follow the weights after so many steps."""
+        """Move the average towards the weights, ``step`` steps having been made."""
         share = 1 - decay(step, ema=self.ema, reach=self.reach)
         follow(self.average, self.weights, share=share)
 
 
 class Lookahead:
-    """Slow weights that follow the fast ones, which are pulled back to them every few steps.
+    """Slow weights follow the fast ones; every few steps the fast ones are reset to the slow ones.
 
-    slow ← slow + α (fast − slow), fast ← slow, with both players' weights (Chavdarova et al. 2021,
-    "Taming GANs with lookahead-minmax").
+    slow ← slow + α (fast − slow), fast ← slow, for the weights of both players (Chavdarova et al.
+    2021, "Taming GANs with lookahead-minmax").
 
     Attributes:
         slow: the slow weights, in the order of the fast ones.
@@ -76,33 +76,33 @@ class Lookahead:
         self.begin(weights)
 
     def begin(self, weights: Sequence[Tensor]) -> None:
-        """Let the slow weights be these."""
+        """Set the slow weights to these."""
         self.slow = [w.detach().clone() for w in weights]
 
     def is_due(self, step: int) -> bool:
-        """Whether the weights are pulled back after so many steps."""
+        """Whether the weights are pulled back after ``step`` steps."""
         return step % self.every == 0
 
     @torch.no_grad()
     def pull_back(self, weights: Sequence[Tensor]) -> None:
-        """Let the slow weights follow, and the fast ones go on from there."""
+        """Move the slow weights towards the fast ones, then copy them to the fast ones."""
         self.slow = blended(self.slow, weights, self.alpha)
         torch._foreach_copy_(list(weights), self.slow)
 
 
 def statistics_batches(shape: Sequence[int], batch: int) -> int:
-    """Of how many batches of such samples statistics are taken."""
+    """How many batches the statistics are computed over."""
     fitting = STATISTICS_VALUES // (batch * math.prod(shape))
     return max(1, min(STATISTICS_BATCHES, fitting))
 
 
 @torch.no_grad()
 def take_batch_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace the running averages of batch norm by the statistics over some batches.
+    """Replace the running averages of batch norm by the statistics of the given batches.
 
-    All other layers work as in evaluation, as they will when the statistics are used. Batch norm
-    that the network itself keeps from training stays as it is. Without any, no batch is drawn.
-    (All of that is what :func:`torch.optim.swa_utils.update_bn` does not do.)
+    All other layers run in eval mode, as they will when the statistics are used. Batch norm
+    layers that the network itself keeps in eval mode stay unchanged. A network without batch norm
+    draws no batch. (:func:`torch.optim.swa_utils.update_bn` does none of this.)
 
     Sources: Izmailov et al. 2018, "Averaging weights leads to wider optima and better
     generalization"; Brock et al. 2019, "Large scale GAN training" (standing statistics).

@@ -1,4 +1,4 @@
-"""What training is fed with: batches of real samples, and of noise."""
+"""The input of training: batches of real samples and of noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Batches"]
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Batches of ``size`` real samples, scaled, and of noise [size, latent], on a device."""
+    """Batches of ``size`` scaled real samples and of noise [size, latent], on a device."""
 
     data: Source
     size: int

@@ -1,4 +1,4 @@
-"""From a trial config to the plain parts of its game: the door where configs stop."""
+"""Builds a game from a trial config. The parts of a game get plain arguments, never a config."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _networks(
 
 
 def _players(config: TrialConfig, networks: TrialNetworks) -> tuple[Player, Player]:
-    """Discriminator and generator; the latter trains the encoder as well, where there is one."""
+    """Discriminator and generator. The generator's player also trains the encoder, if any."""
     generator = networks.generator
     if networks.encoder is not None:
         generator = WithEncoder(generator, networks.encoder)
@@ -141,7 +141,10 @@ def _player(
 
 
 def _state_kind(optimizer: Part) -> str:
-    """What an optimizer's state is of: with momentum and without, some keep unlike tensors."""
+    """Identifies the layout of an optimizer's state.
+
+    With and without momentum, some optimizers keep different tensors.
+    """
     return f"{optimizer.name} with momentum" if optimizer.args.get("momentum") else optimizer.name
 
 

@@ -1,6 +1,6 @@
-"""A trial's complete state as one safetensors file: tensors, with the scalars in its header.
+"""A trial's complete state as one safetensors file: tensors, and scalars in the header.
 
-One file, so that it is either whole or not there. No pickle.
+It is a single file, so it is either complete or absent. It contains no pickle.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ FORMAT = "1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read: named tensors, JSON scalars and the digest of the trial config."""
+    """A checkpoint in memory: named tensors, JSON scalars and the digest of the trial config."""
 
     tensors: Mapping[str, Tensor]
     scalars: Mapping[str, Any]
     config_digest: str
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors below ``prefix/``, by the rest of their names."""
+        """The tensors named ``prefix/REST``, keyed by REST."""
         start = f"{prefix}/"
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
     def check(self, config_digest: str) -> None:
-        """Refuse the checkpoint of another trial config.
+        """Check that the checkpoint belongs to this trial config.
 
         Raises:
             CheckpointError: the digests differ.
@@ -67,7 +67,7 @@ def read(source: bytes | Path) -> Checkpoint:
     """Read a checkpoint from its bytes, its file, or the folder that holds it.
 
     Raises:
-        CheckpointError: missing, torn, or not a checkpoint of gan-tune.
+        CheckpointError: it is missing, damaged, or not a checkpoint of gan-tune.
     """
     if isinstance(source, Path):
         path = source / FILE_NAME if source.is_dir() else source
@@ -84,7 +84,7 @@ def read(source: bytes | Path) -> Checkpoint:
 
 
 def write(state: bytes, folder: Path) -> Path:
-    """Write a checkpoint's bytes into a folder, whole or not at all."""
+    """Write a checkpoint's bytes into a folder, completely or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     write_whole(path, state)
@@ -103,11 +103,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Restore an optimizer's state only: its settings (learning rate) stay the config's."""
+    """Restore an optimizer's state; settings such as the learning rate come from the config."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in tensors.items():
         index, key = name.split("/", 1)
         parameter = parameters[int(index)]
-        # Adam's step counter lives wherever the optimizer made it; the moments beside the weights.
+        # Adam's step counter is on the device where the optimizer made it; the moments are on
+        # the weights' device.
         device = parameter.device if tensor.ndim or parameter.is_cuda else tensor.device
         optimizer.state[parameter][key] = tensor.to(device)

@@ -1,4 +1,4 @@
-"""Which kernels PyTorch takes: deterministic ones or any, and how exactly they multiply."""
+"""Selects PyTorch's kernels: deterministic or any, and the precision of matrix products."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["kernels"]
 
 @contextmanager
 def kernels(*, deterministic: bool, matmul_precision: str = "highest") -> Iterator[None]:
-    """Run with deterministic kernels or with any, whatever the process has.
+    """Run with deterministic kernels or with any, independent of the process's own settings.
 
-    And multiply float32 matrices in this precision: "highest", "high" or "medium".
+    ``matmul_precision`` is that of float32 matrix products: "highest", "high" or "medium".
     """
     outer = torch.get_deterministic_debug_mode()
     matmuls = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     by_backend = [matmul.fp32_precision for matmul in matmuls]
     try:
         outer_precision = torch.get_float32_matmul_precision()
-    except RuntimeError:  # it was set backend by backend, which no one word can say
+    except RuntimeError:  # it was set per backend, which no single value describes
         outer_precision = "highest"
     _use_deterministic_kernels("error" if deterministic else "default")
     torch.set_float32_matmul_precision(matmul_precision)
@@ -38,8 +38,8 @@ def kernels(*, deterministic: bool, matmul_precision: str = "highest") -> Iterat
 def _use_deterministic_kernels(debug_mode: int | str) -> None:
     """:func:`torch.use_deterministic_algorithms` without importing torch's compiler.
 
-    That import takes a worker over a second. Only a user's network calls the compiler, which then
-    is imported already, unless that happens as late as in `forward`.
+    The import costs a worker over a second. Only a user's network may call the compiler. It has
+    then been imported already, unless the network imports it only in `forward`.
     """
     torch.set_deterministic_debug_mode(debug_mode)
     if "torch._inductor.config" in sys.modules:

@@ -1,4 +1,4 @@
-"""A trial's networks as they are looked at between steps: in eval mode, from and to data space."""
+"""A trial's networks as they are evaluated between steps: in eval mode, from and to data space."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COST_BATCH = 2
 
 
 class Evaluation:
-    """What is looked at: samples, codes, reconstructions, features.
+    """Computes samples, codes, reconstructions and features for evaluation.
 
-    The same weights serve everywhere: the average where it is on.
+    All of them use the same weights: the average of the weights if averaging is on.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Evaluation:
         self._settled: set[nn.Module] = set()
 
     def outdate(self) -> None:
-        """Say that weights have moved, so that averages need batch statistics anew."""
+        """Note that weights have changed, so that averages need new batch statistics."""
         self._settled.clear()
 
     def generator(self) -> nn.Module:
-        """The generator that is judged, drawn, kept and exported: the average where it is on."""
+        """The generator that is judged, drawn, kept and exported; the average if there is one."""
         average = self.networks.average
         if average is None:
             return self.networks.generator
@@ -68,7 +68,7 @@ class Evaluation:
         return samples
 
     def encode(self, real: Tensor) -> Tensor:
-        """Codes [N, code] of scaled samples, as the generator gets them."""
+        """Codes [N, code] of scaled samples, in the form that the generator receives."""
         assert self.networks.encoder is not None
         code: Tensor = self.sparsity.transform(self.networks.encoder(real))
         return code
@@ -100,7 +100,7 @@ class Evaluation:
         return call
 
     def models(self) -> Models:
-        """What metrics of representations look at, as functions of samples in data space."""
+        """The models that metrics of representations use, as functions of samples in data space."""
         features = getattr(self.networks.discriminator, "features", None)
         encoder = self.networks.encoder
         return Models(
@@ -112,7 +112,7 @@ class Evaluation:
 
     @torch.no_grad()
     def _generator_cost(self) -> Cost:
-        """Counted by PyTorch over a batch, since a network need not take single samples."""
+        """PyTorch counts it over a batch, since a network need not accept single samples."""
         generator = self.generator().eval()
         latent = torch.zeros(COST_BATCH, self.batches.latent, device=self.device)
         with FlopCounterMode(display=False) as counter:
@@ -124,9 +124,9 @@ class Evaluation:
     def _settle(
         self, average: nn.Module, source: nn.Module, inputs: Callable[[torch.Generator], Tensor]
     ) -> None:
-        """Give an average the other buffers of its source, but batch statistics of its own.
+        """Copy the source's buffers to an average, but compute the average's own batch statistics.
 
-        The source's running averages are of other weights: of those that each step had come to.
+        The source's running averages were collected over other weights, those of earlier steps.
         """
         if average in self._settled:
             return

@@ -1,6 +1,7 @@
 """Figures of training since the last report: last values, means and largest values.
 
-All stay tensors on the device of the training until they are asked for: each reading waits for it.
+All stay tensors on the training's device until they are read, since each reading waits for the
+device.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ __all__ = ["Figures"]
 
 
 class Figures:
-    """What is noted of each step in a window.
+    """The figures of the steps in a window.
 
     Attributes:
         latest: scalars of the last step.
-        peaks: largest values in the window; not a number stays.
+        peaks: largest values in the window. Once a value is NaN, it stays NaN.
     """
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a new window, as after each report."""
+        """Begin a new window; called after each report."""
         self.latest: dict[str, Tensor] = {}
         self.peaks: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def means(self) -> dict[str, float]:
-        """Means over the window, and largest values in it."""
+        """Means over the window, and the largest values in it."""
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         return means | {name: float(peak) for name, peak in self.peaks.items()}
 
@@ -48,7 +49,7 @@ class Figures:
         self.latest["discriminator_loss"] = found.total.detach()
         largest = torch.maximum(real_logits.abs().max(), fake_logits.abs().max())
         self._note_peak("discriminator_logit_max", largest)
-        if boundary is None:  # only differences count: is each real logit above its fake one?
+        if boundary is None:  # only differences count: compare each real logit with its fake one
             right_real = right_fake = real_logits > fake_logits
         else:
             right_real, right_fake = real_logits > boundary, fake_logits < boundary
@@ -56,7 +57,7 @@ class Figures:
         self._add("discriminator_accuracy_fake", right_fake.float().mean())
 
     def note_generator(self, found: GeneratorObjective) -> None:
-        """Loss, share of idle units, and how well codes are decoded."""
+        """Loss, share of idle units, and the reconstruction's error."""
         self.latest["generator_loss"] = found.loss.detach()
         if found.activations:
             shares = torch.stack([idle_share(h) for h in found.activations])
@@ -68,7 +69,7 @@ class Figures:
     def note_gradients(
         self, player: str, gradients: Sequence[Tensor], clipped: Sequence[Tensor] | None
     ) -> None:
-        """Norms before clipping, and whether a rule changed them; None where there is no rule."""
+        """Norms before clipping, and whether a rule changed them; None if there is no rule."""
         norm = total_norm(gradients)
         self.latest[f"{player}_gradient_norm"] = norm
         self._add(f"{player}_gradient_norm", norm)
@@ -77,7 +78,7 @@ class Figures:
         self._note_peak(f"{player}_gradient_norm_max", norm)
 
     def _note_peak(self, name: str, figure: Tensor) -> None:
-        # Not a number stays: torch.maximum passes it on.
+        # NaN is kept: torch.maximum propagates it.
         self.peaks[name] = torch.maximum(self.peaks[name], figure) if name in self.peaks else figure
 
     def _add(self, name: str, figure: Tensor) -> None:

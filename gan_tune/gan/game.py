@@ -1,7 +1,15 @@
 """The game of the two players, one step at a time.
 
-Everything of a trial that moves while it trains, and nothing that judges it. What the players
-minimise is in :mod:`~gan_tune.gan.objectives`, how they take turns in :mod:`~gan_tune.gan.updates`.
+Holds all state that training changes. Evaluation is elsewhere. The players' objectives are in
+:mod:`~gan_tune.gan.objectives`, the order of their steps in :mod:`~gan_tune.gan.updates`. One
+alternating step of :meth:`Game.train_step` runs in this order::
+
+    batch = draw()                                       real samples x and generated ones G(z)
+    g = gradients("discriminator", batch)                objective, penalties, estimation rule
+    descend("discriminator", g)                          clip, schedule, optimizer
+    g = gradients("generator", batch)                    the same batch, the new discriminator
+    descend("generator", g)                              clip, schedule, optimizer
+    lookahead.pull_back(...), average.follow(...)        averages of weights, if they are on
 """
 
 from __future__ import annotations
@@ -36,13 +44,13 @@ from gan_tune.gan.updates import alternating
 __all__ = ["RANDOM_STREAMS", "Game", "Pace", "Round"]
 
 RANDOM_STREAMS = ("data", "latent", "view", "penalty", "gradient")
-"""What is drawn while training, each by a generator of its own."""
+"""The random draws of training; each has its own random generator."""
 
 
 class Round(NamedTuple):
-    """One batch of each side, scaled: x and G(z), [batch, *shape], with z [batch, latent].
+    """A batch of scaled real samples x, and G(z), [batch, *shape] each, with z [batch, latent].
 
-    ``activations`` are the generator's hidden ones while it drew G(z), where a penalty reads them.
+    ``activations`` are the generator's hidden activations for G(z), if a penalty uses them.
     """
 
     real: Tensor
@@ -53,9 +61,9 @@ class Round(NamedTuple):
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a game lasts, and how often the discriminator moves.
+    """How long a game lasts, and how often the discriminator makes a step.
 
-    Of each ``both`` + ``alone`` steps, the generator makes the last ones ``alone``.
+    In each cycle of ``both`` + ``alone`` steps, the last ``alone`` train the generator only.
     """
 
     steps: int
@@ -64,7 +72,7 @@ class Pace:
     alone: int = 0
 
     def d_steps_at(self, step: int) -> int:
-        """How many discriminator steps are due before the generator's."""
+        """How many discriminator steps come before this step of the generator."""
         return self.d_steps if step % (self.both + self.alone) < self.both else 0
 
 
@@ -73,7 +81,7 @@ class Game:
 
     Attributes:
         step: generator steps done so far; ``d_step`` the discriminator's.
-        figures: what is noted of the steps.
+        figures: the figures recorded for the steps.
         random: the generators of :data:`RANDOM_STREAMS`.
         global_random: the state of torch's global generators, as a user's network left it.
     """
@@ -107,7 +115,7 @@ class Game:
         self._together = not networks.mixes_samples
 
     def train_step(self) -> None:
-        """One step of the generator, after those of the discriminator that are due."""
+        """The discriminator steps that are due, then one step of the generator."""
         self.update(self, self.pace.d_steps_at(self.step))
         self.step += 1
         if self.lookahead is not None and self.lookahead.is_due(self.step):
@@ -118,13 +126,13 @@ class Game:
         self.evaluation.outdate()
 
     def draw(self) -> Round:
-        """A batch of real data, and one of the generator's with its graph."""
+        """A batch of real samples, and a batch of generated ones with its graph."""
         real = self.batches.real(self.random["data"])
         z = self.batches.noise(self.random["latent"])
         return Round(real, z, *self.networks.drawn(z))
 
     def gradients(self, player: PlayerName, batch: Round) -> Gradients:
-        """∇ of a player's objective, by the player's own rule of estimation."""
+        """The gradients of a player's objective, by the player's own estimator."""
         if player == "discriminator":
             return self._discriminator_gradients(batch)
         return self._generator_gradients(batch)
@@ -174,7 +182,7 @@ class Game:
             )
 
         def here() -> Tensor:
-            found = objective(batch.fake)  # drawn for the discriminator, it serves here, too
+            found = objective(batch.fake)  # drawn for the discriminator, and used again
             self.figures.note_generator(found)
             return found.total
 
@@ -185,7 +193,7 @@ class Game:
     ) -> Gradients:
         if player.estimate is not backprop:
             with torch.no_grad():
-                here()  # for the figures: perturbed copies leave none
+                here()  # for the figures, which perturbed copies do not record
         return player.estimate(here, objective, player.network, self.random["gradient"])
 
     def descend(self, player: PlayerName, gradients: Gradients) -> None:
@@ -199,10 +207,9 @@ class Game:
 
     @contextmanager
     def extrapolated(self) -> Iterator[None]:
-        """Come back to the present weights of both players when the block ends.
+        """Restore the present weights of both players when the block ends.
 
-        Steps in it do not count, so that a lazy penalty is in the gradients there and back or in
-        neither.
+        Steps inside the block do not count. So a lazy penalty is in both gradients or in neither.
         """
         before = [weight.detach().clone() for weight in self.weights()]
         self._ahead = True
@@ -214,7 +221,7 @@ class Game:
                 torch._foreach_copy_(self.weights(), before)
 
     def weights(self) -> list[Tensor]:
-        """All trained parameters, the generator's first."""
+        """All trained parameters; the generator's come first."""
         return [p for name in PLAYERS for p in self.players[name].parameters]
 
     def _seen(self, samples: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Gradient rules: what happens to a network's gradients between autograd and the optimizer.
+"""Gradient rules: applied to a network's gradients between autograd and the optimizer.
 
-Each is a pure function of a list of gradients (any shapes), of the parameters they belong to, and
-of the dimension of each along which the outputs of its layer lie (:func:`output_dimensions`), all
-in the same order, that returns the new list. The knobs may be tensors, and all of it lanes of
+Each is a pure function of three lists in the same order: gradients (any shapes), the parameters
+they belong to, and the output dimension of each parameter (:func:`output_dimensions`). It returns
+the new gradients. The keyword arguments may be tensors. All of it works under
 :func:`torch.func.vmap`.
 """
 
@@ -32,7 +32,7 @@ __all__ = [
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 
 VANISHING = 1e-12
-"""Norms below this count as this, so that a gradient of zero stays zero."""
+"""Lower limit of norms in a division, so that a gradient of zero stays zero."""
 
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
@@ -42,25 +42,26 @@ def total_norm(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def was_clipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
-    """1 where a rule changed the gradients, else 0: a scalar of their dtype.
+    """1 if a rule changed the gradients, else 0: a scalar of their dtype.
 
-    Read off the norm of each tensor, a fraction of the cost of comparing all components; what
-    changes none of them within the rounding of their type counts as no change.
+    Compares the norm of each tensor, which costs a fraction of comparing all components. A change
+    that alters no norm beyond the rounding of its type counts as no change.
     """
     given, ruled = norms(before), norms(after)
     return (given != ruled).any().to(given.dtype)
 
 
 def output_dimensions(network: nn.Module) -> list[int]:
-    """Along which dimension of each trained parameter the outputs of its layer lie.
+    """The dimension of each trained parameter that counts the outputs of its layer.
 
-    The first one, but in a transposed convolution, whose weights are [inputs, outputs, ...].
+    It is the first one, except in a transposed convolution, whose weights are
+    [inputs, outputs, ...].
     """
     transposed = {
         id(weight)
         for layer in network.modules()
         if isinstance(layer, nn.modules.conv._ConvTransposeNd)
-        for weight in layer.parameters()  # under a parametrization it has another name
+        for weight in layer.parameters()  # a parametrized one has another name
         if weight.ndim > 1
     }
     return [int(id(p) in transposed) for p in network.parameters() if p.requires_grad]
@@ -69,7 +70,7 @@ def output_dimensions(network: nn.Module) -> list[int]:
 def unclipped(
     gradients: Sequence[Tensor], parameters: Sequence[Tensor], outputs: Sequence[int]
 ) -> list[Tensor]:
-    """The gradients as they are."""
+    """The gradients, unchanged."""
     return list(gradients)
 
 
@@ -106,10 +107,10 @@ def clip_adaptively(
 ) -> list[Tensor]:
     """Unit by unit, g · min(1, clipping · max(‖w‖, eps) / ‖g‖).
 
-    Adaptive gradient clipping, AGC (Brock et al. 2021, equation 3). A unit is what makes one output
-    of its layer: a row of a matrix, the kernels of an output map of a (transposed) convolution; or
-    a whole vector. All layers are clipped, the last one too, which the paper leaves out in a
-    classifier.
+    Adaptive gradient clipping, AGC (Brock et al. 2021, equation 3). A unit is the part of a
+    parameter that yields one output of its layer: a row of a matrix, or the kernels of an output
+    map of a (transposed) convolution. A vector is one unit. All layers are clipped, including the
+    last one, which the paper excludes in a classifier.
     """
     clipped = []
     for g, w, out in zip(gradients, parameters, outputs, strict=True):
@@ -119,7 +120,7 @@ def clip_adaptively(
 
 
 def _unit_norm(x: Tensor, out: int) -> Tensor:
-    """Norm of each unit of a parameter, of a shape that broadcasts against it; at least tiny."""
+    """Norm of each unit of a parameter, in a shape that broadcasts against it, always above 0."""
     dims = tuple(d for d in range(x.ndim) if d != out) or None
     norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
     return norm.clamp(min=VANISHING)
@@ -132,9 +133,9 @@ def normalise(
     *,
     scale: Positive = 1.0,
 ) -> list[Tensor]:
-    """scale · g / ‖g‖, ‖g‖ over all gradients together: only the direction is left.
+    """scale · g / ‖g‖, ‖g‖ over all gradients together: only the direction is kept.
 
-    Short gradients are lengthened too, so it answers vanishing as well as exploding ones.
+    Small gradients are enlarged too, so it helps against vanishing and exploding ones.
     """
     factor = scale / total_norm(gradients).clamp(min=VANISHING)
     return scaled(gradients, factor)

@@ -1,9 +1,9 @@
-"""The discriminator as penalties see it: its logits, and the gradient of these in the samples.
+"""The discriminator for penalties: its logits, and their gradient with respect to the samples.
 
-The gradient is taken in one of two ways, alike to rounding. Training takes :func:`by_autograd`,
-which serves any network. :func:`by_transform` serves several trials that are trained as one batch
-under :func:`torch.func.vmap`, where autograd cannot be called; the network must then be a plain
-function, which changes none of its buffers in passing.
+There are two ways to compute the gradient; they agree up to rounding. Training uses
+:func:`by_autograd`, which works for any network. :func:`by_transform` is for several trials that
+are trained as one batch under :func:`torch.func.vmap`, where autograd cannot be called. The network
+must then be a pure function that changes none of its buffers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Adversarial objectives: pure functions of the discriminator's logits.
 
 Symbols: ``real_logits`` = D(x) and ``fake_logits`` = D(G(z)), each of shape [batch, 1] or [batch].
-Every function returns a scalar to be minimised by the player it is named for. Real comes before
-fake, discriminator before generator.
+Every function returns a scalar that the player in its name minimises. In arguments, real comes
+before fake and discriminator before generator.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ class Loss:
 
     Attributes:
         discriminator, generator: what each player minimises, a scalar.
-        generator_needs_real: the generator's objective reads the real logits; elsewhere its step
-            does not compute them and passes the fake ones twice.
-        boundary: the logit at which the discriminator is undecided, that is where real and fake
-            samples pull it with equal force; above it, it takes a sample for real. None where
-            logits mean something only as differences: then the discriminator is right about a
-            pair where D(x) > D(G(z)).
+        generator_needs_real: the generator's objective uses the real logits. If not, its step does
+            not compute them and passes the fake ones twice.
+        boundary: the logit at which the discriminator is undecided: real and fake samples push it
+            with equal force. Above it, D classifies a sample as real. None if only differences of
+            logits have a meaning: D is then right about a pair if D(x) > D(G(z)).
         relativistic: the objectives compare real and fake logits pair by pair, so both batches
-            must be of one size.
+            must have the same size.
     """
 
     discriminator: Objective
@@ -110,7 +109,7 @@ def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def _undecided_logit(smoothing: float | Tensor) -> float | Tensor:
-    """log((1 − s) / (1 + s)), where σ(d) = (1 − s)/2: half way between the targets."""
+    """log((1 − s) / (1 + s)), where σ(d) = (1 − s)/2: halfway between the targets."""
     if isinstance(smoothing, Tensor):
         return -2 * smoothing.atanh()
     return -2 * math.atanh(smoothing)
@@ -166,7 +165,7 @@ def wasserstein() -> Loss:
 def hinge() -> Loss:
     """D: max(0, 1 − D(x)) + max(0, 1 + D(G(z))). G: −D(G(z)) (Lim and Ye 2017).
 
-    Logits beyond ±1 do not pull D any more.
+    Logits beyond ±1 have no effect on D.
     """
     return Loss(hinge_discriminator, critic_generator)
 

@@ -1,7 +1,7 @@
-"""What each player minimises: pure functions of networks, a batch and its draws.
+"""The players' objectives: pure functions of networks, a batch and its random numbers.
 
-They note nothing and draw nothing. Networks are given as functions, and what is no tensor may be
-bound beforehand, so that several trials of one shape can be one batch under
+They record nothing and draw nothing. Networks are passed as functions, and arguments that are not
+tensors can be bound beforehand. So several trials of the same shape can run as one batch under
 :func:`torch.func.vmap`.
 """
 
@@ -32,8 +32,8 @@ Differentiable = Callable[[Network], Discriminator]
 
 
 class DiscriminatorObjective(NamedTuple):
-    """What the discriminator minimises, ``total`` = adversarial ``loss`` + penalties, and its
-    logits [batch, 1] of each side."""
+    """The discriminator's objective, ``total`` = adversarial ``loss`` + penalties, and its logits
+    [batch, 1] of the real and of the fake samples."""
 
     total: Tensor
     loss: Tensor
@@ -42,8 +42,8 @@ class DiscriminatorObjective(NamedTuple):
 
 
 class GeneratorObjective(NamedTuple):
-    """What the generator minimises, ``total`` = adversarial ``loss`` + penalties + that of the
-    autoencoder, where there is one."""
+    """The generator's objective, ``total`` = adversarial ``loss`` + penalties + the autoencoder's
+    objective, if there is one."""
 
     total: Tensor
     loss: Tensor
@@ -60,7 +60,7 @@ class Reconstruction(NamedTuple):
 
 
 class Autoencoder(NamedTuple):
-    """E and G as functions, what makes the code sparse, and the weight of the error."""
+    """E and G as functions, the sparsity of the code, and the weight of the error."""
 
     encoder: Network
     decoder: Network
@@ -82,8 +82,9 @@ def discriminator_objective(
 ) -> DiscriminatorObjective:
     """loss(D(x), D(G(z))) + Σ penalties, for views of real and fake samples [batch, *shape].
 
-    ``draws`` are those of each penalty; ``parameters`` what the weight penalties see;
-    ``differentiable`` gives D its gradient in the samples; ``together``: see :func:`logits`.
+    ``draws``: the random numbers of each penalty. ``parameters``: the input of weight penalties.
+    ``differentiable``: makes D's gradient with respect to the samples. ``together``: see
+    :func:`logits`.
     """
     real_logits, fake_logits = logits(discriminator, real, fake, together=together)
     adversarial = loss.discriminator(real_logits, fake_logits)
@@ -110,9 +111,9 @@ def generator_objective(
 ) -> GeneratorObjective:
     """loss(D(x), D(G(z))) + Σ penalties + reconstruction, for views of samples [batch, *shape].
 
-    ``real`` is looked at where the loss needs it; ``activations`` are those of the generator's
-    hidden layers while it drew ``fake``; ``data`` are what the autoencoder learns from, real
-    samples as they are.
+    ``real`` is used only if the loss needs it. ``activations`` are the generator's hidden
+    activations for ``fake``. ``data`` are the real samples without augmentation, from which the
+    autoencoder learns.
     """
     if loss.generator_needs_real:
         assert real is not None
@@ -144,8 +145,8 @@ def logits(
 ) -> tuple[Tensor, Tensor]:
     """D of real and of fake samples, each [batch, 1].
 
-    In one pass, which is cheaper, where they may stand ``together``: where a sample's logit does
-    not depend on the others of its batch.
+    If ``together``, both are computed in one pass, which is cheaper. This is allowed if a sample's
+    logit does not depend on the other samples of its batch.
     """
     if not together:
         return discriminator(real), discriminator(fake)
@@ -156,7 +157,7 @@ def logits(
 def _penalised(
     penalties: Sequence[BoundPenalty], draws: Sequence[Draws], seen: Mapping[str, tuple[Any, ...]]
 ) -> Any:
-    """Σ penalties, each of what it looks at; 0 where there is none."""
+    """Σ penalties, each computed on its own input; 0 if there is none."""
     total: Any = 0.0
     for penalty, drawn in zip(penalties, draws, strict=True):
         total = total + penalty(*seen[penalty.of], *drawn)

@@ -1,6 +1,6 @@
-"""Optimizers by name: thin, fully annotated fronts of torch's own, and the subgradient method.
+"""Optimizers by name: thin, annotated wrappers of torch's optimizers, and the subgradient method.
 
-The fused or foreach kernels are chosen because a GAN's networks are small: one launch per step
+They use the fused or foreach kernels, because a GAN's networks are small: a step takes one launch
 instead of one per parameter.
 """
 
@@ -28,8 +28,8 @@ _Optimizer = TypeVar("_Optimizer", bound=torch.optim.Optimizer)
 def _uncompiled(kind: type[_Optimizer]) -> type[_Optimizer]:
     """An optimizer whose methods are not guarded against being compiled.
 
-    The guards do nothing else, but import PyTorch's compiler for it: 1.3 s of CPU time and 75 MB
-    of memory in each worker.
+    The guards have no other effect, but they import PyTorch's compiler. That costs 1.3 s of CPU
+    time and 75 MB of memory in each worker.
     """
     bare = {
         "step": torch.no_grad()(inspect.unwrap(kind.step)),
@@ -108,11 +108,12 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent.
 
-    ``nesterov`` (Nesterov 1983; Sutskever et al. 2013) needs a ``momentum`` above 0. Without one
-    it changes nothing, and the space file gets a warning.
+    ``nesterov`` (Nesterov 1983; Sutskever et al. 2013) needs a ``momentum`` above 0. With a
+    momentum of 0 it has no effect, and a warning is given for the space file.
 
     Note:
-        PyTorch refuses that pair; a range of momenta may begin at 0.
+        PyTorch refuses ``nesterov`` with momentum 0. Here it is allowed, since a range of momenta
+        may begin at 0.
     """
     return _SGD(
         parameters,
@@ -129,9 +130,9 @@ class Subgradient(torch.optim.Optimizer):
     """w ← w − α g / ‖g‖, ‖g‖ over a whole parameter group; w ← w − α g if not ``normalised``.
 
     The subgradient method (Shor 1985; Boyd, Xiao and Mutapcic, "Subgradient methods", 2003). It
-    converges for steps that vanish but sum to infinity, as α_t = α_0 / √t: ``lr`` is α_0, and the
-    schedule ``inverse_sqrt`` does the rest. It is no descent method, so the best iterate counts,
-    not the last. It keeps no state.
+    converges for step sizes that tend to 0 but sum to infinity, such as α_t = α_0 / √t. ``lr`` is
+    α_0; the schedule ``inverse_sqrt`` divides by √t. It is no descent method, so the best iterate
+    counts, not the last. It keeps no state.
     """
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, normalised: bool = True) -> None:
@@ -139,7 +140,7 @@ class Subgradient(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move all parameters that have a gradient."""
+        """Update all parameters that have a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -159,7 +160,7 @@ def subgradient(
 ) -> torch.optim.Optimizer:
     """w ← w − lr · g/‖g‖, ‖g‖ over all parameters (Shor 1985); if not ``normalised``, w − lr · g.
 
-    The subgradient method goes with `schedule: inverse_sqrt`. It is no descent method: the best
+    Use the subgradient method with `schedule: inverse_sqrt`. It is no descent method: the best
     report counts.
     """
     return Subgradient(parameters, lr=lr, normalised=normalised)

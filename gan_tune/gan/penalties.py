@@ -1,9 +1,9 @@
 """Penalties added to a player's objective: pure functions, combined freely with any loss.
 
-Three kinds: a *discriminator penalty* sees D as a function with its gradient, a batch of each side
-and what was drawn for it; a *weight penalty* a network's parameters; an *activation penalty* the
-generator's hidden activations. The weight, the target and the noise may be tensors, and all of it
-lanes of :func:`torch.func.vmap`.
+There are three kinds. A *discriminator penalty* is a function of D with its gradient, a real and a
+fake batch, and its random numbers. A *weight penalty* is a function of a network's parameters. An
+*activation penalty* is a function of the generator's hidden activations. The weight, the target
+and the noise may be tensors. All of it works under :func:`torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 EVERY = Annotated[int, Field(ge=1, le=1000)]
-"""Lazy regularisation (Karras et al. 2020, appendix B), an argument that stands beside those of any
-discriminator penalty: it is computed at each k-th D step only, k times as heavy. Training does
-that, so the functions below know nothing of it."""
+"""Lazy regularisation (Karras et al. 2020, appendix B), an additional argument of all discriminator
+penalties: a penalty is computed at each k-th D step only, with k times its weight. Training does
+this, so the functions below have no such argument."""
 
 Weight = Annotated[float, Field(ge=0, le=1e30)]
 Size = Annotated[float, Field(ge=0, le=1e30)]
@@ -50,13 +50,13 @@ Draws = tuple[Tensor, ...]
 
 
 def draw_nothing(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
-    """Of a penalty that needs no random numbers."""
+    """Draw nothing, for penalties that need no random numbers."""
     return ()
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty, what it is a function of, and what is drawn for it.
+    """A penalty, the kind of its input, and the function that draws its random numbers.
 
     - "discriminator": ``function(discriminator, real, fake, *draws, weight=...)`` with D as a
       :class:`~gan_tune.gan.input_gradients.Discriminator` and batches real and fake
@@ -65,8 +65,8 @@ class Penalty:
     - "activations": ``function(activations, weight=...)`` with one tensor [batch, units, ...] for
       each hidden layer of the generator.
 
-    All return a scalar. ``draw(real, fake, random)`` gives the ``draws`` of a discriminator
-    penalty, by a generator of randomness on the samples' device.
+    All return a scalar. ``draw(real, fake, random)`` returns the ``draws`` of a discriminator
+    penalty; ``random`` is a random number generator on the samples' device.
     """
 
     function: Callable[..., Tensor]
@@ -76,9 +76,10 @@ class Penalty:
 
 @dataclass(frozen=True)
 class BoundPenalty:
-    """A penalty with its knobs, computed at each ``every``-th step of D and so many times as heavy.
+    """A penalty with its arguments, computed at each ``every``-th step of D.
 
-    It is called with what the penalty is ``of``, and with the draws.
+    Its weight is then multiplied by ``every``. It is called with the penalty's input and with its
+    random numbers.
     """
 
     function: Callable[..., Tensor]
@@ -90,14 +91,14 @@ class BoundPenalty:
         return self.function(*seen)
 
     def is_due(self, d_step: int) -> bool:
-        """Whether it is computed after so many steps of the discriminator."""
+        """Whether it is computed after ``d_step`` steps of the discriminator."""
         return d_step % self.every == 0
 
 
 def bound_penalty(
     penalty: Penalty, *, weight: Weight, every: int = 1, **knobs: Any
 ) -> BoundPenalty:
-    """A penalty with its knobs; ``weight`` is that of the same penalty computed at each step."""
+    """A penalty with its arguments; ``weight`` is its weight if it were computed at each step."""
     function = partial(penalty.function, weight=weight * every, **knobs)
     return BoundPenalty(function, penalty.of, penalty.draw, every)
 
@@ -109,7 +110,7 @@ def _squared_gradient(gradient: Network, x: Tensor) -> Tensor:
 
 def _slope_error(gradient: Network, x: Tensor, target: float | Tensor) -> Tensor:
     """E(‖∇D(x)‖ − target)² over a batch x [batch, ...]."""
-    # vector_norm, unlike the root of a sum, has a finite derivative (0) where D is flat.
+    # vector_norm has a finite derivative (0) where D is flat; the root of a sum has not.
     slope: Tensor = torch.linalg.vector_norm(gradient(x).flatten(1), dim=1)
     return (slope - target).square().mean()
 
@@ -125,7 +126,7 @@ def r2(discriminator: Discriminator, real: Tensor, fake: Tensor, *, weight: Weig
 
 
 def draw_shares(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
-    """Of each pair the share of the real sample, uniform in [0, 1): [batch, 1, ...]."""
+    """The share of the real sample in each pair, uniform in [0, 1): [batch, 1, ...]."""
     shape = (len(real), *[1] * (real.ndim - 1))
     return (torch.rand(shape, generator=random, device=real.device, dtype=real.dtype),)
 
@@ -141,14 +142,14 @@ def gradient_penalty(
 ) -> Tensor:
     """λ E(‖∇D(x̂)‖ − target)², x̂ between x and G(z) (Gulrajani et al. 2017, equation 3).
 
-    ``share`` [batch, 1, ...] is that of x, uniform in [0, 1). ``weight`` is λ, 10 in the paper;
-    ``target`` 0 gives the zero-centred variant.
+    ``share`` [batch, 1, ...] is the share of x in x̂, uniform in [0, 1). ``weight`` is λ, 10 in the
+    paper. ``target`` 0 gives the zero-centred variant.
     """
     return weight * _slope_error(discriminator.gradient, torch.lerp(fake, real, share), target)
 
 
 def draw_noise(real: Tensor, fake: Tensor, random: torch.Generator) -> Draws:
-    """Standard normal, of the shape of the real samples."""
+    """Standard normal noise in the shape of the real samples."""
     return (torch.randn(real.shape, generator=random, device=real.device, dtype=real.dtype),)
 
 
@@ -164,8 +165,9 @@ def dragan(
 ) -> Tensor:
     """λ E(‖∇D(x + noise · s · δ)‖ − target)², s the batch's deviation over all values.
 
-    ``delta`` is δ ~ N(0, 1), of the shape of x. (Kodali et al. 2017, equation 4, with c relative to
-    the data as in the authors' code, whose noise is uniform.) ``weight`` is λ, 10 in the paper.
+    ``delta`` is δ ~ N(0, 1) in the shape of x. ``weight`` is λ, 10 in the paper (Kodali et al.
+    2017, equation 4). The noise is relative to the data, as in the authors' code, where it is
+    uniform.
     """
     perturbed = real + noise * real.std(correction=0) * delta
     return weight * _slope_error(discriminator.gradient, perturbed, target)
@@ -189,11 +191,11 @@ def activation_l1(activations: Sequence[Tensor], *, weight: Weight) -> Tensor:
 def activation_kl(
     activations: Sequence[Tensor], *, weight: Weight, target: Target = 0.05
 ) -> Tensor:
-    """weight · Σ over hidden units of KL(target ‖ mean σ(h)): each unit is seldom active.
+    """weight · Σ over hidden units of KL(target ‖ mean σ(h)): each unit is rarely active.
 
-    The activations are taken as they are; those of a ReLU never go below 0, so σ(h) ≥ ½, and those
-    of ELU and tanh never below −1, so σ(h) > 0.27: a lower target cannot be met, and the penalty
-    only pulls toward these bounds.
+    h is not rescaled. A ReLU's values are at least 0, so σ(h) ≥ ½. Those of ELU and tanh are at
+    least −1, so σ(h) > 0.27. A lower target cannot be reached; the penalty then only pulls toward
+    these bounds.
     """
     return weight * torch.stack([activity_divergence(h, target) for h in activations]).sum()
 

@@ -1,4 +1,4 @@
-"""A player: a network with all that moves it."""
+"""A player: a network with all that its training steps need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PLAYERS", "Gradients", "Player", "PlayerName"]
 
 PlayerName = Literal["discriminator", "generator"]
 PLAYERS: tuple[PlayerName, ...] = ("generator", "discriminator")
-"""In the order in which checkpoints hold the weights of both."""
+"""The players, in the order in which checkpoints store their weights."""
 
 Gradients = Sequence[Tensor]
 
@@ -27,16 +27,17 @@ class Player:
 
     Attributes:
         name: which of the two.
-        network: the module whose trained parameters move.
+        network: the module whose parameters are trained.
         optimizer: of these parameters; ``rate`` times the schedule is its learning rate.
-        estimate: its gradient rule, of :data:`gan_tune.gan.estimators.ESTIMATORS`.
-        clip: what is done to the gradients, of :data:`gan_tune.gan.gradients.GRADIENT_CLIPS`.
-        schedule: factor on the rate at a step, of :data:`gan_tune.gan.schedules.SCHEDULES`.
-        penalties: those in its objective.
-        weight_limit: largest |weight| after each step; 0: none.
-        state_kind: what the optimizer's state is of; only a state of the same kind is taken over.
+        estimate: its gradient estimator, from :data:`gan_tune.gan.estimators.ESTIMATORS`.
+        clip: its gradient rule, from :data:`gan_tune.gan.gradients.GRADIENT_CLIPS`.
+        schedule: factor on the rate at a step, from :data:`gan_tune.gan.schedules.SCHEDULES`.
+        penalties: the penalties in its objective.
+        weight_limit: largest |weight| after each step; 0: no limit.
+        state_kind: identifies the layout of the optimizer's state. A fork inherits only a state of
+            the same kind.
         parameters: the trained ones, in the network's order.
-        outputs: along which dimension of each lie the outputs of its layer.
+        outputs: for each parameter, the dimension that counts the outputs of its layer.
     """
 
     name: PlayerName
@@ -58,15 +59,15 @@ class Player:
 
     @property
     def is_clipped(self) -> bool:
-        """Whether there is a rule that may change its gradients."""
+        """Whether a rule may change its gradients."""
         return self.clip is not unclipped
 
     def clipped(self, gradients: Gradients) -> Gradients:
-        """The gradients as its rule leaves them."""
+        """The gradients after its rule is applied."""
         return self.clip(gradients, self.parameters, self.outputs)
 
     def step(self, gradients: Gradients, *, step: int, steps: int) -> None:
-        """Move by these gradients, at the rate that is due at a step of so many."""
+        """Update by these gradients, at the learning rate of step ``step`` out of ``steps``."""
         rate = self.rate * self.schedule(step, steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -77,7 +78,7 @@ class Player:
 
     @torch.no_grad()
     def limit_weights(self) -> None:
-        """Bring all weights within their limit."""
+        """Clip all weights to their limit."""
         if limit := self.weight_limit:
             torch._foreach_clamp_min_(self.parameters, -limit)
             torch._foreach_clamp_max_(self.parameters, limit)

@@ -1,4 +1,4 @@
-"""What a trial's reports come to: the best so far, and whether and how the trial ended."""
+"""Summarises a trial's reports: the best so far, and whether and how the trial ended."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Outcome = Literal["completed", "diverged", "collapsed"]
 
 @dataclass
 class Progress:
-    """What the reports so far come to.
+    """Summary of the reports so far.
 
     Attributes:
-        steps: after so many, the trial is complete.
-        patience: reports without a better value after which it is, too; 0: off.
-        outcome: how the trial ended, None while it goes on.
-        best, best_step: the best value so far and when it was, None and 0 before there is one.
+        steps: number of steps after which the trial is complete.
+        patience: number of reports without a better value that also completes it; 0: off.
+        outcome: how the trial ended; None while it continues.
+        best, best_step: the best value so far and its step; None and 0 before there is one.
         history: the vitals of each report.
     """
 
@@ -43,9 +43,9 @@ class Progress:
     history: list[Vitals] = field(default_factory=list)
 
     def note(self, step: int, value: float, *, vitals: Vitals, variety: float, sound: bool) -> bool:
-        """Take a report in; whether its value is the new best.
+        """Note a report; returns whether its value is the new best.
 
-        A training that was not ``sound``, or a value that is not finite, has diverged.
+        The trial has diverged if training was not ``sound`` or the value is not finite.
         """
         self.history.append(vitals)
         if not (sound and math.isfinite(value)):
@@ -83,7 +83,7 @@ class Progress:
         }
 
     def load(self, scalars: Mapping[str, Any]) -> None:
-        """Take up the state that :meth:`scalars` told."""
+        """Load the state that :meth:`scalars` returned."""
         self.outcome = scalars["outcome"]
         self.best, self.best_step = scalars["best"], scalars["best_step"]
         self.reports_since_best = scalars["reports_since_best"]
@@ -96,7 +96,7 @@ def is_sound(figures: Figures, rule: DivergenceRule) -> bool:
     values = torch.stack([figure.double() for figure in figures.latest.values()])
     if not bool(torch.isfinite(values).all()):
         return False
-    # Of all steps since the last report: a spike between two looks counts.
+    # Over all steps since the last report: a spike between two reports counts.
     limits = {f"{player}_gradient_norm_max": rule.max_gradient_norm for player in PLAYERS}
     limits["discriminator_logit_max"] = rule.max_logit
     return all(float(peak) <= limits[name] for name, peak in figures.peaks.items())

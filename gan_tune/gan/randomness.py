@@ -1,4 +1,4 @@
-"""Random numbers of a trial's own: nothing outside the trial draws from them, or is drawn from."""
+"""A trial's own random numbers: nothing else draws from them, and the trial uses no others."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["global_generators", "global_state", "seeded", "seeded_globals"]
 
 
 def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
-    """A generator for one purpose of a trial, independent of those for its other purposes."""
+    """A random generator for one purpose of a trial, independent of those for other purposes."""
     return torch.Generator(device).manual_seed(_derived(seed, purpose))
 
 
 @contextmanager
 def seeded_globals(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
-    """Run with torch's global generators seeded for a purpose, and put their state back after."""
+    """Run with torch's global generators seeded for a purpose; restore their state afterwards."""
     outer = global_state(device)
-    # Not torch.manual_seed: without a GPU it formats a traceback each time, a millisecond.
+    # Not torch.manual_seed: without a GPU it formats a traceback each time, which takes 1 ms.
     torch.default_generator.manual_seed(_derived(seed, purpose))
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -34,9 +34,9 @@ def seeded_globals(seed: int, purpose: str, device: torch.device) -> Iterator[No
 
 @contextmanager
 def global_generators(state: dict[str, Tensor], device: torch.device) -> Iterator[None]:
-    """Run with torch's global generators in ``state``, which is then brought up to date.
+    """Run with torch's global generators in ``state``; update ``state`` afterwards.
 
-    Our own parts do not use them, but a user's network may (dropout).
+    gan-tune's own parts do not use them, but a user's network may, for dropout.
     """
     outer = global_state(device)
     _set_global_state(state, device)

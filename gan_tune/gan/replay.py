@@ -1,7 +1,7 @@
-"""A schedule of settings, trained through from the start: what forks of a trial add up to.
+"""Trains a schedule of settings from the start, as a chain of forks did.
 
-A population finds no single setting but a schedule (Jaderberg et al. 2017, figure 4c): to judge it
-with a fresh seed, all its settings must be trained in their order.
+A population finds a schedule of settings instead of a single one (Jaderberg et al. 2017, figure
+4c). To judge it with a new seed, all its settings must be trained in their order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Phase", "replay"]
 
 @dataclass(frozen=True)
 class Phase:
-    """A config, and the step until which it is trained: one of its reports."""
+    """A config, and the step until which it is trained. A report is due at that step."""
 
     until: int
     config: TrialConfig
@@ -36,13 +36,13 @@ def replay(
     resume_from: bytes | Path | None = None,
     device: str = "cpu",
 ) -> Iterator[Report]:
-    """Train through phases of one seed; from one to the next as a fork goes on.
+    """Train phases one after another with one seed; each continues the last as a fork does.
 
-    ``best`` counts in the last phase only, whose setting is the one that is judged: reports of the
-    others have none. Divergence or collapse in any phase is the end.
+    Only the last phase has a ``best``, since its setting is the one that is judged; the other
+    phases' reports have none. Divergence or collapse in any phase ends the training.
 
     Raises:
-        CheckpointError: ``resume_from`` is incomplete or of none of the phases.
+        CheckpointError: ``resume_from`` is incomplete or belongs to none of the phases.
     """
     saved = None if resume_from is None else checkpoint.read(resume_from)
     place = 0 if saved is None else _phase_of(saved, phases)
@@ -57,7 +57,9 @@ def _phase_of(saved: checkpoint.Checkpoint, phases: Sequence[Phase]) -> int:
         own = saved.config_digest == phase.config.digest()
         if own and saved.scalars["step"] <= phase.until:
             return place
-    raise CheckpointError(f"checkpoint: is of no phase of the trial, but of {saved.config_digest}")
+    raise CheckpointError(
+        f"checkpoint: must belong to a phase of the trial, but has digest {saved.config_digest}"
+    )
 
 
 def _reports(

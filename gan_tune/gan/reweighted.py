@@ -11,10 +11,10 @@ __all__ = ["reweighted"]
 
 
 def reweighted(network: nn.Module, values: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    """The network with ``values`` for parameters by name, wherever these are shared.
+    """The network with its parameters replaced by ``values``, by name, wherever they are shared.
 
-    Each module counts under one of its names only: torch's own tying of weights swaps those of a
-    module with two names twice, and then puts back what the first swap left there.
+    Each module is replaced under one of its names only. If a module has two names, torch's own
+    ``tie_weights`` replaces shared parameters twice and restores the wrong ones.
     """
     given = {id(network.get_parameter(name)): value for name, value in values.items()}
     places = {

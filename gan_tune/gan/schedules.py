@@ -1,9 +1,8 @@
 """Learning-rate schedules: pure functions of the step, so nothing needs to be restored.
 
-Each gives the factor on the learning rate, in (0, 1], at a step counted from 0 of a training of
-``steps``. The rate first climbs linearly over ``warm_up`` steps; the decay starts from the full
-rate thereafter. Its far end would be reached at step ``steps``, one past the last, so that no step
-is lost to a rate of zero.
+Each returns the factor on the learning rate, in (0, 1], at a step counted from 0 in a training of
+``steps`` steps. The rate first rises linearly over ``warm_up`` steps. Then it decays from the full
+rate. The decay would end at step ``steps``, one past the last, so that no step has a rate of zero.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def linear(
 ) -> float:
     """From 1 down to ``end`` in a straight line.
 
-    ``start`` is the share of the training that goes by at the full rate before (CycleGAN: 0.5).
+    ``start`` is the share of the training before the decay, at the full rate (CycleGAN: 0.5).
     """
     p = _progress(step, steps, warm_up=warm_up, start=start)
     return _climb(step, warm_up) * (1 - (1 - end) * p)
@@ -54,7 +53,7 @@ def cosine(
 ) -> float:
     """From 1 down to ``end`` along half a cosine (Loshchilov and Hutter 2017, without restarts).
 
-    ``start`` is the share of the training that goes by at the full rate before.
+    ``start`` is the share of the training before the decay, at the full rate.
     """
     p = _progress(step, steps, warm_up=warm_up, start=start)
     return _climb(step, warm_up) * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * p)))
@@ -63,8 +62,8 @@ def cosine(
 def inverse_sqrt(step: int, steps: int, *, warm_up: Steps = 0, scale: Time = 1.0) -> float:
     """1/√(1 + t/scale), t the steps since the warm-up: the step sizes of the subgradient method.
 
-    ``scale`` is a time in steps: after three times as many, half the rate is left. With 1 it is
-    the textbook's 1/√t for t = 1, 2, ...
+    ``scale`` is a number of steps: after 3 · ``scale`` steps the rate is halved. With 1 it is the
+    textbook's 1/√t for t = 1, 2, ...
     """
     t = max(0, step - warm_up)
     return _climb(step, warm_up) * float((1 + t / scale) ** -0.5)
@@ -78,4 +77,5 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 }
 
 PACED = frozenset({"linear", "cosine"})
-"""Schedules that go by the length of the training: a longer one does not begin like a shorter."""
+"""Schedules that depend on the training's length, so a longer run differs from the first step
+on."""

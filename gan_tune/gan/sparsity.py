@@ -1,8 +1,7 @@
-"""Sparsity of a code h [batch, units]: what is done to it before decoding, and what it costs.
+"""Sparsity of a code h [batch, units]: a transform before decoding, and a penalty.
 
-An autoencoder that shares the generator as its decoder minimises
-reconstruction error + penalty(h), where the decoder is given transform(h). A weight or a target may
-be a tensor.
+The autoencoder uses the generator as its decoder. It minimises reconstruction error + penalty(h);
+the decoder's input is transform(h). A weight or a target may be a tensor.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ def mean_magnitude(h: Tensor) -> Tensor:
 def activity_divergence(h: Tensor, target: float | Tensor) -> Tensor:
     """Σ_j KL(ρ ‖ ρ̂_j) with ρ̂_j = mean over the batch of σ(h_j), ρ = ``target`` (Ng 2011).
 
-    A unit is an entry of dimension 1: for maps [batch, units, H, W] the mean runs over the places
-    too. Computed from log σ(±h), so that it stays finite and pulls even where every σ(h_j)
-    rounds to 0 or 1.
+    A unit is an entry of dimension 1: for maps [batch, units, H, W] the mean is also over the
+    positions. It is computed from log σ(±h), so it is finite and has a gradient even if every
+    σ(h_j) rounds to 0 or 1.
     """
     by_unit = h.transpose(0, 1).flatten(1)
     log_count = math.log(by_unit.shape[1])
@@ -57,7 +56,7 @@ def activity_divergence(h: Tensor, target: float | Tensor) -> Tensor:
 
 
 def keep_largest(h: Tensor, k: int) -> Tensor:
-    """Each sample's k entries of largest |h|, the others 0 (Makhzani and Frey 2013)."""
+    """Keep each sample's k entries of largest |h|, set the others to 0 (Makhzani and Frey 2013)."""
     kept = h.abs().topk(min(k, h.shape[1]), dim=1).indices
     return h * torch.zeros_like(h).scatter(1, kept, 1.0)
 
@@ -65,7 +64,8 @@ def keep_largest(h: Tensor, k: int) -> Tensor:
 def idle_share(h: Tensor) -> Tensor:
     """Share of the entries of h [batch, units, ...] under 1 % of their unit's root mean square.
 
-    So that shrinking all of a unit's values gains nothing; a unit that is always 0 is idle.
+    The threshold is relative, so scaling all of a unit's values changes nothing. A unit that is
+    always 0 is idle.
     """
     by_unit = h.detach().transpose(0, 1).flatten(1)
     rms = by_unit.square().mean(1, keepdim=True).sqrt()
@@ -77,8 +77,8 @@ class Sparsity:
     """How codes are made sparse.
 
     Attributes:
-        transform: codes [batch, units] → the codes that are decoded, of the same shape.
-        penalty: codes, as the encoder gave them → a scalar for the autoencoder to minimise.
+        transform: codes [batch, units] → the codes that are decoded, in the same shape.
+        penalty: the encoder's codes → a scalar that the autoencoder minimises.
     """
 
     transform: Callable[[Tensor], Tensor]
@@ -106,7 +106,7 @@ def l1(*, weight: Weight) -> Sparsity:
 def kl(*, weight: Weight, target: Target = 0.05) -> Sparsity:
     """Ω(h) = weight · Σ_j KL(target ‖ mean over the batch of σ(h_j)) (Ng 2011).
 
-    Each unit is seldom active.
+    Each unit is rarely active.
     """
     return Sparsity(_unchanged, lambda h: weight * activity_divergence(h, target))
 

@@ -1,4 +1,4 @@
-"""The state of a game as named tensors and scalars, and a game brought to such a state."""
+"""Saves the state of a game as named tensors and scalars, and loads it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def tensors_of(game: Game) -> dict[str, Tensor]:
 
 
 def scalars_of(game: Game) -> dict[str, Any]:
-    """The rest of a game's state."""
+    """All of a game's state that is not a tensor."""
     kinds = {name: player.state_kind for name, player in game.players.items()}
     return {"step": game.step, "d_steps": game.d_step, "optimizers": kinds}
 
 
 def load_game(game: Game, saved: Checkpoint) -> None:
-    """Take up a state: of this game, or of one with the same networks and other settings.
+    """Load the state of this game, or of one with the same networks and other settings.
 
-    What such a one did not have begins anew: the averages at its weights, and the state of an
-    optimizer of another kind.
+    State that the other game did not have is initialised: averages start at its weights, and an
+    optimizer of another kind starts with no state.
 
     Raises:
-        KeyError, RuntimeError: the networks are others.
+        KeyError, RuntimeError: the networks differ.
     """
     for name, network in game.networks.by_name().items():
         network.load_state_dict(saved.under(name) or saved.under("generator"))

@@ -1,8 +1,8 @@
-"""Troubles of adversarial training, told from the figures of a trial's reports.
+"""Recognises problems of adversarial training from the figures of a trial's reports.
 
-Each symptom is a pure function of the trial's history: one :class:`Vitals` a report, oldest first.
-The thresholds are rules of thumb, stated here and in docs/reference/metrics.md; a symptom is a
-hint for people, it stops nothing.
+Each symptom is a pure function of the trial's history: one :class:`Vitals` per report, oldest
+first. The thresholds are rules of thumb, stated here and in docs/reference/metrics.md. A symptom is
+a hint for people; it never stops a trial.
 """
 
 from __future__ import annotations
@@ -25,40 +25,39 @@ __all__ = [
 ]
 
 VANISHING = 1e-2
-"""Share of its largest mean under which the generator's mean gradient norm has vanished."""
+"""The generator's gradient has vanished if its mean norm is below this share of its largest."""
 SILENT = 1e-7
-"""Mean gradient norm of the generator under which there is nothing but rounding."""
+"""Below this, the generator's mean gradient norm consists of rounding errors only."""
 EXPLODING = 50.0
-"""Times its mean over the reports before that a gradient norm may reach."""
+"""A gradient explodes if its norm reaches this many times its mean over the earlier reports."""
 DOMINATED = 0.99
 """Accuracy on real and on fake samples beyond which the discriminator dominates."""
 SWING = 1.5
-"""Least ratio between a value and the next turning point for the way to be a swing."""
+"""Smallest ratio between two successive turning points that counts as a swing."""
 NOISE = 3.0
-"""Times its noise that is added to the objective: what lies below it counts as still."""
+"""This many times its noise is added to the objective, so that smaller changes do not count."""
 SLIGHT = 0.01
-"""Share of the largest objective seen that is added to it where that is more than the noise."""
+"""This share of the largest objective so far is added instead, if it is more than the noise."""
 SWINGS = 4
-"""So many swings make an oscillation."""
+"""Number of swings that counts as an oscillation."""
 FAITHFUL = 0.35
-"""Share of samples on the modes of a mixture, or density, from which on a part can be missed."""
+"""A part of the data can be missed only if density, or the share on modes, reaches this value."""
 CROWDED = 0.5
-"""Coverage over density (at most 1) under which samples crowd on a part of the data."""
+"""Samples crowd on a part of the data if coverage / density (at most 1) is below this."""
 DROPPED_REPORTS = 2
-"""So many reports in a row, the last ones, show dropped modes."""
+"""Number of successive last reports that must all show dropped modes."""
 
 
 class Vitals(NamedTuple):
-    """What one report says of the training since the last one.
+    """The figures of one report about the training since the last one.
 
-    Means (and largest values) of both players' gradient norms before clipping, the
-    discriminator's mean accuracy on real and on fake samples, and the objective, all of them
-    possibly NaN; ``noise`` is by how much the objective changes with the draw of the samples alone,
-    in its units. What is of the discriminator is None where it made no step, as in a ``block`` of
-    the generator alone.
+    They are the means (and largest values) of both players' gradient norms before clipping, the
+    discriminator's mean accuracy on real and on fake samples, and the objective. All of them may be
+    NaN. ``noise`` is how much the objective varies between draws of samples, in its own units.
+    Discriminator figures are None if it made no step, as in a ``block`` of generator steps.
 
-    ``modes_missed`` and ``high_quality_share`` are known of a mixture, ``density`` and ``coverage``
-    of any other data.
+    ``modes_missed`` and ``high_quality_share`` exist for mixtures, ``density`` and ``coverage`` for
+    all other data.
     """
 
     generator_norm: float
@@ -78,7 +77,7 @@ class Vitals(NamedTuple):
 def vitals_of(
     scalars: Mapping[str, float], value: float, noise: float, *, modes: int | None
 ) -> Vitals:
-    """The vitals of a report with these scalars; ``modes`` are those of a mixture, if it is one."""
+    """The vitals of a report with these scalars; ``modes`` are a mixture's modes, if it is one."""
     if modes is None:
         spread = {name: scalars[name] for name in ("density", "coverage")}
     else:
@@ -100,17 +99,17 @@ def vitals_of(
 
 
 def vanishing(history: Sequence[Vitals]) -> bool:
-    """The generator hears nothing (any more): ‖g‖ fell under a hundredth of what it was, or never
-    was more than rounding.
+    """The generator's gradient vanished: ‖g‖ fell below a hundredth of its former value, or was
+    never above rounding errors.
 
-    The saturating loss does this where the discriminator wins (Arjovsky and Bottou 2017).
+    The saturating loss causes this if the discriminator wins (Arjovsky and Bottou 2017).
     """
     means = [vitals.generator_norm for vitals in history if math.isfinite(vitals.generator_norm)]
     return bool(means) and means[-1] < max(VANISHING * max(means), SILENT)
 
 
 def exploding(history: Sequence[Vitals]) -> bool:
-    """A gradient norm that is not finite, or leapt to 50 times its mean before."""
+    """A gradient norm is not finite, or rose to 50 times its earlier mean."""
     return _leaps((v.generator_norm, v.generator_norm_max) for v in history) or _leaps(
         (v.discriminator_norm, v.discriminator_norm_max) for v in history
     )
@@ -127,7 +126,7 @@ def _leaps(mean_and_peak: Iterable[tuple[float | None, float | None]]) -> bool:
 
 
 def dominated(history: Sequence[Vitals]) -> bool:
-    """The discriminator told real from fake almost perfectly in over half of its reports."""
+    """The discriminator separated real from fake almost perfectly in over half of its reports."""
     won = [
         min(vitals.accuracy_real, vitals.accuracy_fake) > DOMINATED
         for vitals in history
@@ -137,10 +136,10 @@ def dominated(history: Sequence[Vitals]) -> bool:
 
 
 def oscillating(history: Sequence[Vitals]) -> bool:
-    """The objective went up and down again and again by half of itself and more.
+    """The objective rose and fell repeatedly by at least half of its value.
 
-    A ratio means nothing next to 0, where shares, divergences and unbiased distances may lie: so
-    some of what cannot be told from 0 is added first.
+    Ratios have no meaning near 0, where shares, divergences and unbiased distances may lie. So a
+    small amount that is indistinguishable from 0 is added first.
     """
     told = [vitals for vitals in history if math.isfinite(vitals.value)]
     if not told:
@@ -158,11 +157,11 @@ def oscillating(history: Sequence[Vitals]) -> bool:
 
 
 def mode_dropping(history: Sequence[Vitals]) -> bool:
-    """Samples are like the data, but only like a part of them, in the last two reports.
+    """Samples resemble only a part of the data, in each of the last two reports.
 
-    Of a mixture, a mode is missed while a third of the samples lie on modes. Of other data, samples
-    lie where the data are dense and yet leave most of them without a sample nearby: coverage is
-    under half of density, and the two are alike for real samples (Naeem et al. 2020).
+    For a mixture: a mode is missed although a third of the samples lie on modes. For other data:
+    samples lie where the data are dense, but most data have no sample nearby, so coverage is below
+    half of density. For real samples the two are about equal (Naeem et al. 2020).
     """
     last = history[-DROPPED_REPORTS:]
     return len(last) == DROPPED_REPORTS and all(_misses_modes(v) or _crowds(v) for v in last)

@@ -1,8 +1,8 @@
-"""Operations on lists of tensors: one kernel for all of them, and one by one under vmap.
+"""Operations on lists of tensors: with one kernel for all, or one by one under vmap.
 
 A GAN's networks are small: one launch per tensor would cost more than the arithmetic. PyTorch has
-no batching rules for its kernels of many tensors, so under :func:`torch.func.vmap` each tensor has
-a call of its own.
+no batching rules for its multi-tensor kernels, so under :func:`torch.func.vmap` each tensor has its
+own call.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def scaled(tensors: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
 
 
 def blended(tensors: Sequence[Tensor], others: Sequence[Tensor], share: float) -> list[Tensor]:
-    """(1 − share) · t + share · o for each tensor t and its other o."""
+    """(1 − share) · t + share · o for each pair of tensors t and o."""
     if _transformed():
         return [torch.lerp(t, o, share) for t, o in zip(tensors, others, strict=True)]
     return list(torch._foreach_lerp(list(tensors), list(others), share))
 
 
 def _transformed() -> bool:
-    """Whether a transform of :mod:`torch.func` is at work."""
+    """Whether a transform of :mod:`torch.func` is active."""
     return torch._C._are_functorch_transforms_active()

@@ -1,8 +1,8 @@
 """The GAN loop: ``train(config, dataset, judge)`` yields a :class:`Report` at each evaluation.
 
-It knows nothing of Ray or MLflow. Stopping a trial means not iterating further. Everything random
-comes from generators of the trial's own, so equal configs give equal reports, bit for bit, and a
-run resumed from a checkpoint equals one that ran through.
+It does not depend on Ray or MLflow. To stop a trial, stop iterating. All random numbers come from
+the trial's own generators. So equal configs give equal reports, bit for bit, and a run resumed from
+a checkpoint equals one without interruption.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gan_tune.words.wording import first_line
 __all__ = ["Outcome", "Report", "Scorer", "Training", "build_training", "train"]
 
 CHECK_EVERY = 50
-"""Steps between two looks for divergence: each look waits for the device once."""
+"""Steps between two checks for divergence; each check waits for the device once."""
 GRID_SAMPLES = 64
 
 
@@ -43,12 +43,12 @@ class Scorer(Protocol):
 
     @property
     def count(self) -> int:
-        """How many samples it asks for."""
+        """How many samples it needs."""
         ...
 
     @property
     def noise(self) -> Mapping[str, float]:
-        """By how much each metric changes with the draw of the samples alone."""
+        """How much each metric varies between draws of samples."""
         ...
 
     def __call__(self, samples: Tensor, *, models: Models) -> Mapping[str, float]: ...
@@ -56,16 +56,16 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """What training yields at an evaluation.
+    """The result of one evaluation during training.
 
     Attributes:
         step: generator steps done so far.
         scalars: the judge's metrics and the training's own figures, finite or not.
-        value: the objective now; None where it is not finite.
+        value: the objective now; None if it is not finite.
         best: the best objective so far, None before there is one.
         improved: whether ``value`` is the new best.
-        outcome: how the trial ended, None while it goes on.
-        symptoms: names out of :data:`gan_tune.gan.symptoms.SYMPTOMS` that show so far.
+        outcome: how the trial ended, None while it continues.
+        symptoms: names from :data:`gan_tune.gan.symptoms.SYMPTOMS` that apply so far.
         grid: uint8 picture [H, W, 3] of samples from fixed noise.
         training_seconds, evaluation_seconds: time spent since the last report.
     """
@@ -83,11 +83,11 @@ class Report:
     _state: Callable[[], bytes]
 
     def checkpoint(self) -> bytes:
-        """The complete state of training, to resume from; valid until training goes on."""
+        """The complete state of training, to resume from; valid until training continues."""
         return self._state()
 
     def save(self, folder: Path) -> Path:
-        """Write :meth:`checkpoint` into a folder, whole or not at all; returns the file."""
+        """Write :meth:`checkpoint` into a folder, completely or not at all; returns the file."""
         return checkpoint.write(self._state(), folder)
 
 
@@ -106,18 +106,18 @@ def train(
         config: the trial, checked.
         dataset: what it trains on.
         judge: scores ``judge.count`` samples at each report.
-        resume_from: a checkpoint's bytes, its file or its folder; it goes on after that step.
-        inherit_from: the checkpoint of a trial with the same networks and other settings, to go on
-            from its step (:meth:`Training.inherit`); not looked at beside ``resume_from``.
+        resume_from: a checkpoint's bytes, file or folder; training continues after its step.
+        inherit_from: the checkpoint of a trial with the same networks and other settings; training
+            continues from its step (:meth:`Training.inherit`). Ignored if ``resume_from`` is given.
         device: a torch device.
 
     Returns:
-        An iterator of reports: one at each of ``config.report_steps`` that is still ahead, the
-        last one with its outcome. Divergence ends the training at once, with a report of its own.
+        An iterator of reports: one at each remaining step of ``config.report_steps``. The last one
+        has the outcome. Divergence ends the training at once, with an additional report.
 
     Raises:
-        CheckpointError: ``resume_from`` is incomplete or of another config, or ``inherit_from``
-            is incomplete or of other networks.
+        CheckpointError: ``resume_from`` is incomplete or belongs to another config, or
+            ``inherit_from`` is incomplete or belongs to other networks.
     """
     training = build_training(config, dataset, judge, device=device)
     if resume_from is not None:
@@ -150,8 +150,8 @@ def build_training(
 class Training:
     """A game, judged at each of ``report_steps``. Most callers want :func:`train`.
 
-    ``seed`` is that of the noise which a user's generator may draw in evaluation; the checkpoints
-    bear ``config_digest``.
+    ``seed`` seeds the noise that a user's generator may draw in evaluation. The checkpoints contain
+    ``config_digest``.
     """
 
     def __init__(
@@ -184,11 +184,11 @@ class Training:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the trial ended, None while it goes on."""
+        """How the trial ended, None while it continues."""
         return self.progress.outcome
 
     def reports(self) -> Iterator[Report]:
-        """The reports still ahead, the last one with its outcome."""
+        """The remaining reports; the last one has the outcome."""
         while self.outcome is None:
             yield self.next_report()
 
@@ -230,9 +230,9 @@ class Training:
         return True
 
     def _judged(self) -> tuple[dict[str, float], Tensor]:
-        """Metrics of the generator as it is, and a picture of its samples."""
+        """Metrics of the present generator, and a picture of its samples."""
         evaluation = self.game.evaluation
-        # A user's generator may draw noise of its own, in evaluation too.
+        # A user's generator may draw its own noise, also in evaluation.
         own_noise = seeded_globals(self.seed, "noise in evaluation", evaluation.device)
         with kernels(deterministic=self.deterministic), own_noise:
             samples = evaluation.sample(self.judge.count, "evaluation")
@@ -247,7 +247,7 @@ class Training:
     def _noted(
         self, scalars: Mapping[str, float], value: float, variety: float, *, sound: bool
     ) -> bool:
-        """Whether a report's value is the new best; then its weights are kept."""
+        """Note a report; returns whether its value is the new best. If so, its weights are kept."""
         modes = len(self.dataset.mixture.modes) if self.dataset.mixture else None
         noise = self.judge.noise[self.progress.objective.metric]
         vitals = vitals_of(scalars, value, noise, modes=modes)
@@ -260,14 +260,14 @@ class Training:
     # ---------------------------------------------------------------- state
 
     def state(self) -> bytes:
-        """Everything that training needs to go on as if it had never stopped."""
+        """All state that training needs to continue as if it had not stopped."""
         tensors = tensors_of(self.game)
         tensors |= {f"best/{key}": tensor for key, tensor in self._best_weights.items()}
         scalars = scalars_of(self.game) | self.progress.scalars()
         return checkpoint.pack(tensors, scalars, self.config_digest)
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
-        """Take up the state of a checkpoint.
+        """Load the state of a checkpoint.
 
         Raises:
             CheckpointError: it was written by another config.
@@ -279,17 +279,17 @@ class Training:
         self.progress.load(saved.scalars)
 
     def inherit(self, saved: checkpoint.Checkpoint) -> None:
-        """Go on from another trial's state with this trial's settings.
+        """Continue from another trial's state with this trial's settings.
 
-        Taken over are the weights and their averages, the state of optimizers of the same kind, the
-        step, the order of the data and all random state. The best so far, patience and what watches
-        for collapse begin anew: they are this trial's own.
+        Inherited are the weights and their averages, the state of optimizers of the same kind, the
+        step, the order of the data and all random state. The best value, the patience counter and
+        the history for symptoms and collapse start empty, since they belong to this trial.
 
         Raises:
-            CheckpointError: its networks are others.
+            CheckpointError: its networks differ.
         """
         try:
             load_game(self.game, saved)
-        except (KeyError, RuntimeError) as error:  # torch raises the latter for unlike shapes
+        except (KeyError, RuntimeError) as error:  # torch raises the latter for different shapes
             reason = first_line(error)
             raise CheckpointError(f"checkpoint: must be of the same networks: {reason}") from None

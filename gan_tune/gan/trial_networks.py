@@ -1,4 +1,4 @@
-"""The networks of one trial: built from its seed, some of them sharing their weights."""
+"""The networks of one trial: initialised from its seed; some share their weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class TrialNetworks:
 
     Attributes:
         generator, discriminator: the two players'.
-        encoder: trained by the generator's player, where there is one.
-        decoder: the generator's weights with batch statistics of codes: those of noise would not
-            serve, nor the other way round.
-        average: an average of the generator, where it is on.
-        average_decoder: the average's weights with batch statistics of codes. Never trained: what
-            it has of its own is taken anew wherever it serves.
-        recorder: keeps the generator's hidden activations, where a penalty looks at them.
-        mixes_samples: whether the discriminator's logit of a sample depends on the others.
+        encoder: trained by the generator's player, if there is one.
+        decoder: the generator's weights with batch statistics of codes. Statistics of noise do not
+            fit codes, or vice versa.
+        average: an average of the generator, if averaging is on.
+        average_decoder: the average's weights with batch statistics of codes. It is never trained:
+            its statistics are computed again before each use.
+        recorder: keeps the generator's hidden activations, if a penalty uses them.
+        mixes_samples: whether the discriminator's logit of a sample depends on other samples.
     """
 
     generator: nn.Module
@@ -44,7 +44,7 @@ class TrialNetworks:
     mixes_samples: bool = False
 
     def by_name(self) -> dict[str, nn.Module]:
-        """Those with a state of their own, by name."""
+        """The networks that have their own state, by name."""
         found = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -55,7 +55,7 @@ class TrialNetworks:
         return {name: network for name, network in found.items() if network is not None}
 
     def drawn(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """G(z) with its graph, and the hidden activations that a penalty looks at."""
+        """G(z) with its graph, and the hidden activations that a penalty uses."""
         if self.recorder is None:
             return self.generator(z), []
         self.recorder.kept.clear()
@@ -63,7 +63,7 @@ class TrialNetworks:
 
 
 class WithEncoder(nn.Module):
-    """A generator whose player trains the encoder as well."""
+    """A generator whose player also trains the encoder."""
 
     def __init__(self, generator: nn.Module, encoder: nn.Module) -> None:
         super().__init__()
@@ -87,14 +87,14 @@ def build_networks(
 ) -> tuple[TrialNetworks, dict[str, Tensor]]:
     """The networks on a device, and the state of torch's global generators after them.
 
-    They are initialised from the seed, on the CPU first, so that every device starts from the same
-    weights. ``shape`` is that of one sample.
+    They are initialised from the seed on the CPU, then moved, so every device starts from the same
+    weights. ``shape`` is the shape of one sample.
     """
     with seeded_globals(seed, "networks", device):
         g, d = generator().to(device), discriminator().to(device)
         e = None if encoder is None else encoder().to(device)
         state = global_state(device)
-        mixes = mixes_samples(d, shape)  # within, since a user's network may draw in evaluation
+        mixes = mixes_samples(d, shape)  # inside, since a user's network may draw in evaluation
     average = None
     if averaged:
         with seeded_globals(seed, "networks", device):
@@ -113,5 +113,5 @@ def build_networks(
 
 
 def _sharing_weights(network: nn.Module) -> nn.Module:
-    """A copy with the same parameters, and buffers of its own."""
+    """A copy with the same parameters but its own buffers."""
     return copy.deepcopy(network, {id(p): p for p in network.parameters()})

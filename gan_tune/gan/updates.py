@@ -1,6 +1,6 @@
-"""How the two players move in one step: functions of a game by name.
+"""The order of the two players' steps: functions of a game by name.
 
-Each is called with the game and how many discriminator steps are due, which may be none (see
+Each is called with the game and the number of discriminator steps due, which may be 0 (see
 ``block`` in a trial).
 """
 
@@ -19,29 +19,29 @@ Slopes = TypeVar("Slopes")
 
 
 class Moves(Protocol[Batch, Slopes]):
-    """What a game of two players lets them do; :class:`gan_tune.gan.game.Game` is one."""
+    """The operations of a game of two players; implemented by :class:`gan_tune.gan.game.Game`."""
 
     def draw(self) -> Batch:
-        """A batch of each side."""
+        """A batch of real and of fake samples."""
         ...
 
     def gradients(self, player: PlayerName, batch: Batch) -> Slopes:
-        """Of a player's objective, at the weights as they are."""
+        """The gradients of a player's objective at the present weights."""
         ...
 
     def descend(self, player: PlayerName, gradients: Slopes) -> None:
-        """Move a player by its gradients."""
+        """Update a player by its gradients."""
         ...
 
     def extrapolated(self) -> AbstractContextManager[None]:
-        """Come back to the present weights of both players when the block ends."""
+        """Restore the present weights of both players when the block ends."""
         ...
 
 
 def alternating(game: Moves[Batch, Slopes], d_steps: int) -> None:
-    """The discriminator steps, then the generator answers the new one (Goodfellow et al. 2014).
+    """D's steps, then G's step against the new D (Goodfellow et al. 2014).
 
-    The generator's last batch serves both players.
+    The last batch is used for both players.
     """
     batch = game.draw()
     for i in range(d_steps):
@@ -58,11 +58,11 @@ def simultaneous(game: Moves[Batch, Slopes], d_steps: int) -> None:
 
 
 def extragradient(game: Moves[Batch, Slopes], d_steps: int) -> None:
-    """Step ahead with both players, and step for good by the gradients found there.
+    """Look one step ahead with both players; then step from the old weights by the gradients there.
 
-    Gidel et al. 2019, algorithm 4: the optimizers' moments learn from both steps. The second
-    gradients come from a batch of their own. All but the last of several discriminator steps are
-    plain ones.
+    Gidel et al. 2019, algorithm 4: both steps update the optimizers' moments. The second gradients
+    are computed on a new batch. If several discriminator steps are due, all but the last are plain
+    ones.
     """
     _run_ahead(game, d_steps - 1)
     due = d_steps > 0
@@ -80,7 +80,7 @@ def _run_ahead(game: Moves[Batch, Slopes], d_steps: int) -> None:
 def _both_gradients(
     game: Moves[Batch, Slopes], *, also_discriminator: bool
 ) -> dict[PlayerName, Slopes]:
-    """Gradients at the present weights on one batch, the discriminator's first if it is due."""
+    """Gradients at the present weights on one batch; D's come first, if its step is due."""
     batch = game.draw()
     players: tuple[PlayerName, ...] = ("discriminator",) if also_discriminator else ()
     return {player: game.gradients(player, batch) for player in (*players, "generator")}

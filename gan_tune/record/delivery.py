@@ -1,4 +1,4 @@
-"""A queue and a thread between a search and MLflow, which may be slow, or not answer at all."""
+"""A queue and a thread between a search and MLflow, which may be slow or not answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Delivery"]
 logger = logging.getLogger("gan_tune")
 
 BATCH = 1000
-"""Events that are delivered together at most."""
+"""Largest number of events that are delivered together."""
 
 LONGEST_PAUSE = 30.0
 """Seconds between two tries to reach a store that does not answer."""
@@ -34,18 +34,18 @@ REFUSED = frozenset(
         "RESOURCE_DOES_NOT_EXIST",
     }
 )
-"""MLflow's codes after which the same request would be answered the same."""
+"""MLflow's error codes for requests that would fail again."""
 
 
 class Delivery:
-    """Hands events to a projection, on a thread of its own, until MLflow has them.
+    """Passes events to a projection, on a separate thread, until MLflow has stored them.
 
-    A store that does not answer is tried again with growing pauses, after one warning. An event
-    that MLflow refuses for good is left out, with one warning for each kind of refusal.
+    If the store does not answer, it is tried again with growing pauses, after one warning. An event
+    that MLflow permanently refuses is left out, with one warning for each kind of refusal.
 
     Args:
-        projection: what writes the events; used by this thread alone.
-        system_metrics: started already if wanted; stopped before the search's end is written.
+        projection: writes the events; used by this thread only.
+        system_metrics: already started, if it is used; stopped before the search's end is written.
         uri: the store, for messages.
         flush_every: seconds over which events are gathered into one delivery.
     """
@@ -78,7 +78,7 @@ class Delivery:
 
     @property
     def undelivered(self) -> int:
-        """Events that are not in MLflow: those that wait, and those that it refused."""
+        """Number of events that are not in MLflow: those that wait, and those that it refused."""
         return len(self._events) + self._dropped
 
     def put(self, event: Event) -> None:
@@ -105,7 +105,7 @@ class Delivery:
         return done and not self._events
 
     def close(self, timeout: float) -> None:
-        """Deliver what waits, for ``timeout`` seconds at most, and stop."""
+        """Deliver waiting events, for at most ``timeout`` seconds, and stop."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
@@ -130,7 +130,7 @@ class Delivery:
                 self._condition.notify_all()
 
     def _next_batch(self) -> list[Event]:
-        """The next events, which stay queued until they are delivered; empty: the end."""
+        """The next events; they stay queued until they are delivered. Empty at the end."""
         with self._condition:
             self._condition.wait_for(lambda: self._events or self._closing)
             self._condition.wait_for(self._is_due, self._flush_every)
@@ -142,10 +142,10 @@ class Delivery:
         return len(self._events) >= BATCH or self._closing or self._flushing > 0
 
     def _deliver(self, batch: list[Event]) -> None:
-        """Apply a batch and take it off the queue; what MLflow refuses is searched out by halving.
+        """Apply a batch and remove it from the queue; refused events are found by halving.
 
         Raises:
-            MlflowException, OSError: MLflow does not answer; what is left stays queued.
+            MlflowException, OSError: MLflow does not answer; the remaining events stay queued.
         """
         if any(isinstance(event, SearchFinished) for event in batch):
             self._system_metrics.stop()
@@ -168,14 +168,14 @@ class Delivery:
             self._condition.notify_all()
 
     def _refuse(self, event: Event, error: Exception) -> None:
-        """Leave out an event, with a warning the first time."""
+        """Leave out an event; warn the first time."""
         self._dropped += 1
         code = getattr(error, "error_code", type(error).__name__)
         kind = (type(event).__name__, str(code))
         if kind in self._warned:
             return
         self._warned.add(kind)
-        # An error that MLflow did not answer with is a bug: it keeps its traceback.
+        # An error that is no answer of MLflow is a bug, so its traceback is kept.
         logger.warning(
             "MLflow's record lacks an event (%s): %s",
             kind[0],
@@ -184,7 +184,7 @@ class Delivery:
         )
 
     def _pause(self, error: Exception) -> None:
-        """After a delivery that broke off: warn, the first time, and wait."""
+        """After a failed delivery: warn the first time, and wait."""
         self._failures += 1
         if self._failures == 1:
             logger.warning(
@@ -200,7 +200,7 @@ class Delivery:
             )
 
     def _note_success(self) -> None:
-        """After a delivery: if MLflow was away, it answers again."""
+        """After a successful delivery: note that MLflow answers again, if it did not before."""
         if self._failures:
             logger.warning("MLflow at %s answers again", masked(self._uri))
             self._system_metrics.restart()
@@ -208,7 +208,7 @@ class Delivery:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later: no answer, a locked database, a full disk."""
+    """Whether the same call may succeed later, as after no answer, a locked database, a full disk."""
     if isinstance(error, MlflowException):
         return error.error_code not in REFUSED
-    return isinstance(error, OSError)  # with all that `requests` raises
+    return isinstance(error, OSError)  # includes all errors of `requests`

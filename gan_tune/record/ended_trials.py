@@ -1,4 +1,4 @@
-"""The trials of a search that have ended, read back from the record for another search."""
+"""Reads the ended trials of a search from the record, for another search."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ TOLD: Mapping[str, Told] = MappingProxyType(
         "interrupted": "pruned",
     }
 )
-"""Outcomes that tell something of a setting, and what: one that failed does not.
+"""Outcomes from which a sampler can learn, and in what form. A failed trial is not among them.
 
-What the end of the time cut off may have been the best of all, and has come as far as it has.
+A trial cut off by the time limit may have been the best of all; it counts up to its last report.
 """
 
 
 @dataclass(frozen=True)
 class EndedTrial:
-    """A trial of a search as it is recorded.
+    """A recorded trial of a search.
 
-    ``curve`` is its best value so far by step, from the first finite one on; ``reached`` the step
-    of its last report.
+    ``curve`` is its best value so far by step, from the first finite one on. ``reached`` is the
+    step of its last report.
     """
 
     name: str
@@ -53,9 +53,9 @@ class EndedTrial:
 
 @dataclass(frozen=True)
 class RecordedSearch:
-    """A search with its trials that have ended, and what their values stand for.
+    """A search with its ended trials, and the version of their values.
 
-    ``data`` are the digests of the data sets that are recorded with it, one in a sound record.
+    ``data`` are the digests of the data sets recorded with it; a correct record has one.
     """
 
     name: str
@@ -66,13 +66,14 @@ class RecordedSearch:
 
 
 def ended_trials(uri: str, search: str) -> RecordedSearch:
-    """What the settings of a search came to, in the order in which they were tried.
+    """The results of a search's settings, in the order in which they were tried.
 
-    Replicates with other seeds are left out, since a setting is told of once, and the forks of a
-    population, which went on from another's weights: their settings were not those of all steps.
+    Replicates with other seeds are left out, since each setting counts once. Forks of a population
+    are left out too: they continued from another trial's weights, so their settings did not apply
+    to all steps.
 
     Raises:
-        SearchNotFoundError: no such search; the message names those there are.
+        SearchNotFoundError: no such search; the message names the existing ones.
         TrackingError: the store does not answer.
     """
     mlflow_client = client(uri)

@@ -1,4 +1,4 @@
-"""What happens in a search, as far as the record goes: small frozen records, no MLflow."""
+"""The events of a search that are recorded: small frozen records, independent of MLflow."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Kind = Literal["search", "confirmation"]
 """A trial that the sampler proposed, or a replicate with a fresh seed."""
 
 Picture = Path | bytes
-"""An image or another file of the record: where it lies, or what is in it."""
+"""An image or another file of the record: its path or its content."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The data of a search. ``source`` is a path, an address or a word; ``profile`` e.g. counts."""
+    """The data of a search. ``source`` is a path, URL or word; ``profile`` has e.g. counts."""
 
     name: str
     digest: str
@@ -40,7 +40,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial starts, or goes on in a later command. Times are ms since 1970, as in MLflow."""
+    """A trial starts, or continues in a later command. Times are ms since 1970, as in MLflow."""
 
     trial: str
     setting: int
@@ -53,7 +53,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class Reported:
-    """A trial was evaluated after ``step`` generator steps, at the worker's own time."""
+    """A trial was evaluated after ``step`` generator steps; the time is the worker's."""
 
     trial: str
     step: int

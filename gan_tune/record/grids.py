@@ -1,4 +1,4 @@
-"""The sample grids of a trial as files of its MLflow run, which MLflow's pages show as a slider."""
+"""The sample grids of a trial as files of its MLflow run; MLflow's pages show them as a slider."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ GRIDS = "samples"
 FOLDER = "images"
 
 THUMBNAIL_EFFORT = 2
-"""Of 6, for WebP: under half the time of 4, its default, and files little larger."""
+"""WebP's effort, at most 6: takes under half the time of 4, the default; files are little larger."""
 
 
 def recorded_grids(client: MlflowClient, run_id: str) -> set[int]:
-    """The steps whose grids a run holds. One request."""
+    """The steps whose grids a run has; makes one request."""
     files = client.list_artifacts(run_id, FOLDER)
     steps = [image_step(GRIDS, Path(file.path).name) for file in files]
     return {step for step in steps if step is not None}
@@ -41,12 +41,13 @@ def recorded_grids(client: MlflowClient, run_id: str) -> set[int]:
 def log_grids(
     client: MlflowClient, run_id: str, artifacts: str, reports: Sequence[Reported]
 ) -> None:
-    """Write the grids of reports as `MlflowClient.log_image` does, all in one go.
+    """Write the grids of reports together, in the form that `MlflowClient.log_image` writes.
 
-    It would encode each a second time, take two deliveries and a database transaction for it: more
-    than all else of a short trial's record. Nor need it copy what stays on this machine.
+    `log_image` would encode each grid a second time and need two uploads and a database
+    transaction. That costs more than the rest of a short trial's record. It would also copy files
+    that stay on this machine.
 
-    ``artifacts`` is where the run's files lie. A grid that cannot be read is left out with a
+    ``artifacts`` is the URI of the run's files. A grid that cannot be read is left out with a
     warning.
     """
     local = _local_folder(artifacts)
@@ -62,7 +63,7 @@ def log_grids(
 
 
 def _local_folder(uri: str) -> Path | None:
-    """The folder of this machine that an artifact URI means, None where it is elsewhere."""
+    """The folder of an artifact URI; None if it is not on this machine."""
     parts = urlsplit(uri)
     return Path(url2pathname(parts.path)) if parts.scheme == "file" and not parts.netloc else None
 
@@ -70,7 +71,7 @@ def _local_folder(uri: str) -> Path | None:
 def _write_grid(folder: Path, report: Reported) -> None:
     """A report's grid and its thumbnail.
 
-    The grid, by which a picture is known to be there, comes last and whole.
+    The grid is written last and completely, since its file shows that the picture exists.
     """
     grid = report.grid
     assert grid is not None

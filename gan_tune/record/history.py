@@ -1,4 +1,4 @@
-"""The record read back: which searches there are, and how their trials did."""
+"""Reads searches and the results of their trials from the record."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 RUNNING = "running"
-"""Stands for the outcome where a run has none yet."""
+"""Shown as the outcome of a run that has none yet."""
 
 
 @dataclass(frozen=True)
 class SearchInfo:
-    """One search: how it stands, and its best value so far (None: no trial has one)."""
+    """One search: its status, and its best value so far (None: no trial has one)."""
 
     name: str
     experiment: str
@@ -83,10 +83,10 @@ def searches(uri: str) -> list[SearchInfo]:
 def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list[TrialInfo]:
     """All trials of a search, best first; those that diverged, collapsed or failed come last.
 
-    Where several experiments hold a search of that name, and none is named, the newest counts.
+    If several experiments hold a search of that name and none is named, the newest is used.
 
     Raises:
-        SearchNotFoundError: no such search; the message names those there are.
+        SearchNotFoundError: no such search; the message names the existing ones.
         TrackingError: the store does not answer.
     """
     mlflow_client = client(uri)
@@ -100,7 +100,7 @@ def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list
 def find_parent(
     mlflow_client: MlflowClient, uri: str, search: str, *, experiment: str | None = None
 ) -> Run:
-    """The parent run of a search, the newest where there are several of that name.
+    """The parent run of a search; the newest if there are several of that name.
 
     Raises:
         SearchNotFoundError: no such search.
@@ -178,7 +178,7 @@ def objective_of(parent: Run) -> Objective:
 
 
 def outcome_of(run: Run) -> str:
-    """How a run stands: :data:`RUNNING`, or how it ended."""
+    """A run's outcome, or :data:`RUNNING`."""
     if run.info.status == "RUNNING":
         return RUNNING
     return str(run.data.tags.get(Tag.OUTCOME, "interrupted"))

@@ -1,4 +1,4 @@
-"""All use of MLflow beyond its documented interface. A new release is checked against this file."""
+"""All use of MLflow beyond its documented interface. Check this file for a new release."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_VERSIONS = "mlflow.modelVersions"
 
 THUMBNAIL = "+compressed.webp"
-"""What the file of an image's thumbnail ends in, in place of `.png`."""
+"""The end of a thumbnail's file name, instead of `.png`."""
 
 SYSTEM_METRICS_SECONDS = 15
 
@@ -53,26 +53,26 @@ def image_name(key: str, step: int, time_ms: int) -> str:
 
 
 def image_step(key: str, name: str) -> int | None:
-    """The step of an image's file; None for a file of another kind. Older releases wrote `%`."""
+    """The step in an image's file name; None for other files. Older releases wrote `%`."""
     found = re.match(rf"{re.escape(key)}[+%]step[+%](\d+)[+%].*\.png$", name)
     return int(found[1]) if found else None
 
 
 def thumbnail(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """A picture in the size that MLflow's pages show first."""
+    """A picture, reduced to the size that MLflow's pages show first."""
     small: PIL.Image.Image = compress_image_size(picture.convert("RGB"))
     return small
 
 
 class SystemMetrics:
-    """MLflow's thread that records this machine's load at a run; without it all else goes on."""
+    """MLflow's thread that records this machine's load in a run. All else works without it."""
 
     def __init__(self, run_id: str, uri: str) -> None:
         self._run_id, self._uri = run_id, uri
         self._monitor: SystemMetricsMonitor | None = None
 
     def start(self) -> None:
-        """Start the thread, where it can be had."""
+        """Start the thread, if it is available."""
         try:
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -95,7 +95,7 @@ class SystemMetrics:
             monitor.finish()
 
     def restart(self) -> None:
-        """Start the thread anew, if it was started: it gives up at the first call that fails."""
+        """Start the thread again, if it was started: it ends at the first call that fails."""
         if self._monitor is not None:
             self.stop()
             self.start()

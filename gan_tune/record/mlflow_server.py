@@ -1,4 +1,4 @@
-"""MLflow's server as a child process: it serves the pages for as long as a command runs."""
+"""MLflow's server as a child process; it serves the pages while a command runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_port(host: str, port: int) -> None:
     """Check, before anything is started, that a server can listen there.
 
     Raises:
-        GanTuneError: another program does, or there is no such address.
+        GanTuneError: another program listens there, or there is no such address.
     """
     try:
         with socket.create_server((host, port)):
@@ -47,7 +47,7 @@ def serve(command: Sequence[str], address: str, store: str) -> None:
     machine can read command lines.
 
     Raises:
-        GanTuneError: it does not start, or ends by itself; with its last line of output.
+        GanTuneError: it does not start, or ends by itself; contains its last line of output.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ def serve(command: Sequence[str], address: str, store: str) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
-    # Its workers for background jobs have nothing to do here, but take seconds to start.
+    # Its workers for background jobs are not needed here, and take seconds to start.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
     environment |= {"MLFLOW_BACKEND_STORE_URI": store}
     with tempfile.TemporaryFile() as log:
@@ -95,7 +95,7 @@ def _last_words(log: IO[bytes]) -> str:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a server and the workers it has started; those that do not go within 5 s are killed."""
+    """End a server and its workers; those that do not end within 5 s are killed."""
     for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + seconds
         try:
@@ -105,4 +105,4 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
                 os.killpg(process.pid, 0)
                 time.sleep(0.05)
         except ProcessLookupError:
-            return  # the group is gone
+            return  # the group has ended

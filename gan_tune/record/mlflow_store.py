@@ -1,4 +1,4 @@
-"""The MLflow store: which one holds the record, whether it answers, and how it is searched."""
+"""The MLflow store of the record: finds it, checks that it answers, and searches it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ PATIENCE = 10.0
 """Seconds within which a tracking store must answer."""
 
 _CREATION = 60.0
-"""Seconds for a new SQLite store: all of MLflow's migrations run, some 2 s, more on a busy disk."""
+"""Seconds for creating a SQLite store: MLflow's migrations take about 2 s, more on a busy disk."""
 
 _Found = TypeVar("_Found")
 
 _ENVIRONMENT = {
-    # What the user has set wins. MLflow's own defaults would wait four minutes on a dead server,
-    # print an address after each run and draw progress bars into the search's own output.
+    # The user's settings have priority. MLflow's defaults would wait four minutes for a dead
+    # server, print an address after each run and draw progress bars into the search's own output.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -57,11 +57,11 @@ _ENVIRONMENT = {
 
 
 def connect(uri: str | None = None, *, create: bool = True) -> str:
-    """Find the tracking store and see that it answers.
+    """Find the tracking store and check that it answers.
 
     The store is ``uri``, else the environment's ``MLFLOW_TRACKING_URI``, else `mlflow.db` in the
-    working folder. SQLite paths come back absolute. ``create`` is False for those who only read:
-    then a SQLite file that is not there is an error, not a new and empty store.
+    working folder. SQLite paths are returned as absolute paths. With ``create`` False, for
+    reading, a missing SQLite file is an error; no empty store is created.
 
     Raises:
         TrackingError: no such store, or no answer within 10 seconds.
@@ -90,11 +90,11 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
 
 
 def client(uri: str) -> MlflowClient:
-    """A client of the store at ``uri`` that keeps quiet and gives up within seconds."""
+    """A client of the store at ``uri`` that prints nothing and gives up within seconds."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        # MLflow logs with a traceback what it raises anyway, and each migration of a new store.
+        # MLflow logs errors with a traceback before it raises them, and each migration.
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         logging.getLogger("alembic").setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)
@@ -102,7 +102,7 @@ def client(uri: str) -> MlflowClient:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into a TrackingError: one line that names the store."""
+    """Convert MLflow's errors to a TrackingError: one line that names the store."""
     try:
         yield
     except (MlflowException, OSError) as error:
@@ -110,9 +110,9 @@ def answering(uri: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, in one line without passwords.
+    """An error's message in one line, without passwords.
 
-    The system's own error (`Connection refused`) is enough, where one is the cause.
+    If a system error such as `Connection refused` is the cause, only that is shown.
     """
     root = error
     while under := root.__cause__ or root.__context__:
@@ -124,9 +124,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
-    """Where a new experiment's files go: beside a SQLite store; None leaves it to the server.
+    """The place of a new experiment's files: next to a SQLite store. None: the server decides.
 
-    MLflow would take `./mlruns` of whatever folder the command runs in.
+    MLflow would use `./mlruns` in the folder in which the command runs.
     """
     if not uri.startswith("sqlite:"):
         return None
@@ -135,7 +135,7 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def quoted(text: str) -> str:
-    """A string as MLflow's filters want it."""
+    """A string, quoted for MLflow's filters."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
@@ -145,7 +145,7 @@ def tagged(name: str, value: str) -> str:
 
 
 def search_runs(mlflow_client: MlflowClient, experiments: list[str], rule: str) -> list[Run]:
-    """All runs that fit a filter, oldest first, page by page."""
+    """All runs that match a filter, oldest first, page by page."""
     if not experiments:
         return []
     return pages(
@@ -156,7 +156,7 @@ def search_runs(mlflow_client: MlflowClient, experiments: list[str], rule: str) 
 
 
 def pages(fetch: Callable[[str | None], PagedList[_Found]]) -> list[_Found]:
-    """What a paged search of MLflow finds in all; ``fetch`` is given each page's token."""
+    """All results of a paged search in MLflow; ``fetch`` is called with each page's token."""
     found: list[_Found] = []
     token: str | None = None
     while True:
@@ -175,7 +175,7 @@ def _sqlite_path(uri: str) -> Path:
 
 
 def _check_sqlite(path: Path, uri: str) -> bool:
-    """Whether the store is yet to be created. MLflow itself would try for minutes to open it."""
+    """Whether the store must be created. MLflow itself would try to open it for minutes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists() or path.stat().st_size == 0
@@ -192,18 +192,18 @@ def _check_sqlite(path: Path, uri: str) -> bool:
 
 
 def _create_sqlite(path: Path, options: str) -> None:
-    """Make a new store whole or not at all: one that a full disk cut short never opens again."""
+    """Create a store completely or not at all: an incomplete one could never be opened."""
     begun = path.with_name(f".{path.name}.{os.getpid()}")
     uri = f"sqlite:///{begun}{options}"
     try:
         _within(_CREATION, uri, lambda: client(uri).search_experiments(max_results=1))
         replace_file(begun, path)
         with contextlib.closing(sqlite3.connect(path)) as database:
-            # Kept in the file: a commit waits for the disk once, not thrice, and nobody who looks
-            # at the record keeps it from being written.
+            # Stored in the file. A commit then waits for the disk once instead of three times, and
+            # readers of the record do not block writers.
             database.execute("PRAGMA journal_mode = WAL")
     except (OSError, TrackingError, sqlite3.Error) as error:
-        path.unlink(missing_ok=True)  # empty: it was made to see whether it can be
+        path.unlink(missing_ok=True)  # empty: it was created as a test
         raise TrackingError(
             f"the MLflow store {path} cannot be created ({reason_of(error)}); "
             "check that there is space, or give another --tracking-uri"
@@ -214,7 +214,7 @@ def _create_sqlite(path: Path, options: str) -> None:
 
 
 def _within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
-    """Ask a store on a thread of its own: a server that hangs must not hang the command."""
+    """Call a store on a separate thread: a server that hangs must not block the command."""
     failures: list[BaseException] = []
 
     def attempt() -> None:

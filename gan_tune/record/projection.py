@@ -1,9 +1,8 @@
 """Events → MLflow runs: the record as a function of what happened.
 
-Applying events twice gives the same record as applying them once. So a delivery that broke off can
-simply be repeated, and a search that goes on finds the runs of its trials again. There is one
-exception, which is MLflow's own: a picture whose two files were being written when the server died
-may show twice.
+Applying events twice gives the same record as applying them once. So a failed delivery can be
+repeated, and a resumed search finds the runs of its trials again. MLflow causes one exception: if
+the server died while it wrote the two files of a picture, the picture may be shown twice.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["Projection"]
 class Projection:
     """Writes the events of one search into its run and the runs of its trials.
 
-    Not thread-safe: one thread applies. ``run_ids`` (trial → run) may be read from others.
+    Not thread-safe: one thread applies events. Other threads may read ``run_ids`` (trial → run).
     """
 
     def __init__(
@@ -46,12 +45,12 @@ class Projection:
         self.run_ids: dict[str, str] = {}
 
     def outcomes(self) -> dict[str, str]:
-        """Trial → outcome of all trials whose end MLflow holds. At most one request."""
+        """Trial → outcome, for all trials whose end is in MLflow. Makes at most one request."""
         runs = self._known_runs()
         return {trial: run.outcome for trial, run in runs.items() if run.outcome is not None}
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Write events, in their order, in as few requests as they allow.
+        """Write events in their order, in as few requests as possible.
 
         Raises:
             MlflowException, OSError: as MLflow does; call :meth:`forget`, then apply again.
@@ -70,7 +69,7 @@ class Projection:
         self._write_all()
 
     def forget(self) -> None:
-        """Drop all knowledge of the runs: the next :meth:`apply` reads it from MLflow."""
+        """Drop all cached state of the runs: the next :meth:`apply` reads it from MLflow."""
         self._runs = None
 
     def _start(self, event: TrialStarted) -> None:
@@ -101,7 +100,7 @@ class Projection:
         search_run.log_end(self._client, self._parent_run_id, event)
 
     def _sweep(self, time_ms: int) -> None:
-        """Leave no trial's run RUNNING."""
+        """End all trials' runs that are still RUNNING."""
         rule = f"{self._is_child} and attributes.status = 'RUNNING'"
         for run in search_runs(self._client, [self._experiment_id], rule):
             end_as_interrupted(self._client, run, time_ms)

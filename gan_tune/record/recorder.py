@@ -1,8 +1,8 @@
-"""The recorder: what a search tells of itself, on its way to MLflow.
+"""The recorder: sends the events of a search to MLflow.
 
-The search hands events over and goes on at once; a server that is slow, or dies, costs it nothing.
-:mod:`gan_tune.record.delivery` brings the events to MLflow, :mod:`gan_tune.record.projection` says
-what they become there.
+The search passes events and continues at once, so a slow or dead server does not delay it.
+:mod:`gan_tune.record.delivery` sends the events to MLflow, and :mod:`gan_tune.record.projection`
+converts them to runs.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ logger = logging.getLogger("gan_tune")
 class Recorder:
     """Keeps the record of one search: a parent run, and one child run for each trial.
 
-    Only :meth:`open`, :meth:`flush` and :meth:`close` wait for MLflow; all else returns at once and
-    raises nothing that has to do with MLflow. If MLflow fails to answer, it is tried again with
-    growing pauses, after one warning. What MLflow refuses for good is left out, with one warning
+    Only :meth:`open`, :meth:`flush` and :meth:`close` wait for MLflow. All other methods return at
+    once and raise no errors of MLflow. If MLflow does not answer, it is tried again with growing
+    pauses, after one warning. Events that MLflow permanently refuses are left out, with one warning
     for each kind of refusal.
 
     Args:
-        uri: as :func:`connect` gives it.
-        experiment: MLflow experiment; made where there is none.
-        search: name of the search. A search of that name in the experiment goes on in its runs.
+        uri: from :func:`connect`.
+        experiment: MLflow experiment; created if it does not exist.
+        search: name of the search. A search of that name in the experiment continues in its runs.
         flush_every: seconds over which events are gathered into one delivery.
-        system_metrics: whether the driver's load is recorded at the parent run.
+        system_metrics: whether the driver's load is recorded in the parent run.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Recorder:
         tags: Mapping[str, str] | None = None,
         dataset: DatasetInfo | None = None,
     ) -> str:
-        """Make the experiment and the parent run, or find them again, and begin to record.
+        """Create or find the experiment and the parent run, and begin to record.
 
         Returns the parent run's id.
 
@@ -143,7 +143,7 @@ class Recorder:
         params: Mapping[str, object],
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """A trial starts, or goes on: its run is made, or found again, and is RUNNING."""
+        """A trial starts or continues: its run is created or found, and is RUNNING."""
         params, tags = dict(params), dict(tags or {})
         self._put(TrialStarted(trial, setting, replicate, kind, params, tags, _now_ms()))
 
@@ -185,7 +185,7 @@ class Recorder:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """The search ends: ``completed`` or ``interrupted``. No run of it is left RUNNING.
+        """The search ends: ``completed`` or ``interrupted``. None of its runs stays RUNNING.
 
         ``figures`` are files of the parent run by name (`champion.png`, `plots/history.png`).
 
@@ -204,16 +204,16 @@ class Recorder:
         )
 
     def run_id(self, trial: str) -> str | None:
-        """The MLflow run of a trial, once it is made: after :meth:`flush`."""
+        """The MLflow run of a trial, available after :meth:`flush`."""
         return self._projection.run_ids.get(trial) if self._projection else None
 
     def recorded_outcome(self, trial: str) -> str | None:
-        """The outcome that MLflow held for a trial when the record was opened; None if none."""
+        """A trial's outcome in MLflow when the record was opened; None if it had none."""
         return self._recorded_outcomes.get(trial)
 
     @property
     def undelivered(self) -> int:
-        """Events that are not in MLflow: those that wait, and those that it refused."""
+        """Number of events that are not in MLflow: those that wait, and those that it refused."""
         return self._delivery.undelivered if self._delivery else 0
 
     def flush(self, timeout: float = 30.0) -> bool:
@@ -221,9 +221,9 @@ class Recorder:
         return self._delivery.flush(timeout) if self._delivery else True
 
     def close(self, timeout: float = 30.0) -> int:
-        """Deliver what waits, for ``timeout`` seconds at most, and stop.
+        """Deliver waiting events, for at most ``timeout`` seconds, and stop.
 
-        Returns how many events are not in MLflow (:attr:`undelivered`); if any, a warning says so.
+        Returns how many events are not in MLflow (:attr:`undelivered`); warns if there are any.
         """
         if self._delivery is not None:
             self._delivery.close(timeout)

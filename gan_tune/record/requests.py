@@ -1,4 +1,4 @@
-"""Metrics, params and tags as MLflow takes them, in as few requests as its limits allow."""
+"""Metrics, params and tags in MLflow's form, in as few requests as its limits allow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_TAGS = 100
 MAX_ENTITIES = 1000
 """MLflow's limits on one `log_batch` request."""
 MAX_BYTES = 900_000
-"""Of 1 MB, which holds the JSON around the entities, too."""
+"""Limit for the entities; MLflow's limit is 1 MB including the JSON around them."""
 
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
@@ -39,7 +39,7 @@ _Entity = TypeVar("_Entity", bound=Entity)
 
 
 def log(client: MlflowClient, run_id: str, entities: Iterable[Entity]) -> None:
-    """Write entities to a run; none, and there is no request.
+    """Write entities to a run. Without entities no request is made.
 
     Raises:
         MlflowException, OSError: as MLflow does.
@@ -80,7 +80,7 @@ def as_metrics(values: Mapping[str, float], *, time_ms: int, step: int = 0) -> l
 
 
 def new_params(params: Mapping[str, object], known: Container[str]) -> list[Param]:
-    """Values by name as params, but for the ``known`` keys: a param cannot change."""
+    """Values by name as params, without the ``known`` keys, since a param cannot change."""
     texts = {key_of(name): param_text(value) for name, value in params.items()}
     return [Param(key, text) for key, text in texts.items() if key not in known]
 
@@ -96,16 +96,16 @@ def key_of(name: str) -> str:
 
 
 def metric_value(value: float) -> float:
-    """A value that MLflow keeps as it is: one that is not finite becomes NaN.
+    """A value that MLflow stores unchanged: one that is not finite becomes NaN.
 
-    MLflow's SQL store keeps NaN, but turns ±inf into ±1.8e308, which flattens every chart.
+    MLflow's SQL store keeps NaN, but converts ±inf to ±1.8e308, which flattens every chart.
     """
     value = float(value)
     return value if math.isfinite(value) else math.nan
 
 
 def param_text(value: object) -> str:
-    """A param as it would stand in a space file (`null`, `[128, 256]`), cut to 6,000 characters."""
+    """A param as written in a space file (`null`, `[128, 256]`), cut to 6,000 characters."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return _cut(text, MAX_PARAM_LENGTH)
 

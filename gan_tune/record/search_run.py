@@ -1,4 +1,4 @@
-"""The MLflow run of a search, the parent of its trials' runs: made, found again and ended here."""
+"""Creates, finds and ends the MLflow run of a search, the parent of its trials' runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            experiment = client.get_experiment_by_name(name)  # made by another just now
+            experiment = client.get_experiment_by_name(name)  # just created by another process
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
@@ -80,13 +80,13 @@ def open_search_run(
 
 
 def log_space(client: MlflowClient, parent: Run, text: str, params: Mapping[str, object]) -> None:
-    """The space file, and those params that the run lacks."""
+    """Log the space file, and the params that the run lacks."""
     client.log_text(parent.info.run_id, text, "space.yaml")
     log(client, parent.info.run_id, new_params(params, parent.data.params))
 
 
 def log_dataset(client: MlflowClient, parent: Run, info: DatasetInfo) -> None:
-    """The data of the search as MLflow's dataset input."""
+    """Log the data of the search as MLflow's dataset input."""
     dataset = Dataset(
         name=info.name[:500],
         digest=info.digest[:36],
@@ -99,13 +99,13 @@ def log_dataset(client: MlflowClient, parent: Run, info: DatasetInfo) -> None:
 
 
 def log_result(client: MlflowClient, run_id: str, event: SearchFinished) -> None:
-    """The metrics and tags of a search that ends."""
+    """Log the metrics and tags of a search that ends."""
     tags = {**event.tags, Tag.OUTCOME: event.outcome}
     log(client, run_id, [*as_metrics(event.metrics, time_ms=event.time_ms), *as_tags(tags)])
 
 
 def log_end(client: MlflowClient, run_id: str, event: SearchFinished) -> None:
-    """The files of a search that ends, and the end itself."""
+    """Log the files of a search that ends, and end its run."""
     with tempfile.TemporaryDirectory() as folder:
         _write_table(Path(folder), event.leaderboard)
         for name, figure in event.figures.items():
@@ -124,7 +124,7 @@ def _write_figure(folder: Path, name: str, content: Picture) -> None:
 
 
 def _write_table(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """`leaderboard.csv`, which MLflow's UI shows as a table, and `leaderboard.json`."""
+    """Write `leaderboard.csv`, which MLflow's UI shows as a table, and `leaderboard.json`."""
     if not rows:
         return
     columns = list(dict.fromkeys(column for row in rows for column in row))

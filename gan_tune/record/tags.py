@@ -8,7 +8,7 @@ __all__ = ["Tag"]
 
 
 class Tag:
-    """Tag names. Where nothing else is said, it is a run's; `parent` means the search's own run."""
+    """Tag names. A tag is set on runs if nothing else is stated; `parent` is the search's run."""
 
     PREFIX: Final = "gan_tune."
 
@@ -23,7 +23,7 @@ class Tag:
     MODE: Final = "gan_tune.mode"  # min or max; on a model version, too
     OBJECTIVES: Final = "gan_tune.objectives"  # all of them, `METRIC (MODE), ...`
     METRIC_VERSION: Final = "gan_tune.metric_version"
-    WARM_START: Final = "gan_tune.warm_start"  # the searches that this one learnt from
+    WARM_START: Final = "gan_tune.warm_start"  # the searches from which this one started
     FINISHED: Final = "gan_tune.finished"  # true or false
 
     # The run of a trial.
@@ -32,7 +32,7 @@ class Tag:
     REPLICATE: Final = "gan_tune.replicate"  # 0 is the first seed
     SYMPTOMS: Final = "gan_tune.symptoms"
     ERROR: Final = "gan_tune.error"  # first line of the exception
-    LINEAGE: Final = "gan_tune.lineage"  # trials whose weights it goes on from
+    LINEAGE: Final = "gan_tune.lineage"  # trials from whose weights it continues
     PARENT: Final = "gan_tune.parent"  # the last of these trials
     PARENT_STEP: Final = "gan_tune.parent_step"
 

@@ -1,4 +1,4 @@
-"""The MLflow run of one trial: made, found again, written and ended here."""
+"""Creates, finds, writes and ends the MLflow run of one trial."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ENDING_TAGS = (Tag.OUTCOME, Tag.SYMPTOMS, Tag.ERROR)
 
 @dataclass
 class TrialRun:
-    """One trial's run: what is in it already, and what is to be written next.
+    """One trial's run: its content so far, and the content to write next.
 
-    Nothing is written twice: an event that is told again adds only what the run lacks.
+    Nothing is written twice: a repeated event adds only what the run lacks.
 
     Attributes:
         artifacts: URI of the folder with the run's files.
-        is_new: whether this process made the run, so that nothing need be looked up.
+        is_new: whether this process created the run, so that nothing must be looked up.
         params: keys of its params.
-        ending_tags: tags that tell of its end.
+        ending_tags: tags that describe its end.
         outcome: None while it is RUNNING.
-        recorded: keys of metrics of which an earlier command wrote something.
+        recorded: keys of metrics that have values from an earlier command.
     """
 
     client: MlflowClient
@@ -82,7 +82,7 @@ class TrialRun:
 
     @classmethod
     def found(cls, client: MlflowClient, run: Run) -> TrialRun:
-        """A run that MLflow holds already."""
+        """A run that already exists in MLflow."""
         is_running = run.info.status == "RUNNING"
         return cls(
             client,
@@ -97,7 +97,7 @@ class TrialRun:
         )
 
     def go_on(self, event: TrialStarted, code_version: str) -> None:
-        """The trial goes on in a later command: the run is RUNNING, and nothing tells of an end."""
+        """The trial continues in a later command: its run is RUNNING again, without ending tags."""
         if self.status != "RUNNING":
             self.client.update_run(self.run_id, status="RUNNING")
         for tag in self.ending_tags:
@@ -106,13 +106,13 @@ class TrialRun:
         self._entities += as_tags({**event.tags, Tag.CODE_VERSION: code_version})
 
     def add_params(self, event: TrialStarted) -> None:
-        """The trial's params that the run lacks."""
+        """Add the trial's params that the run lacks."""
         missing = new_params(event.params, self.params)
         self._entities += missing
         self.params |= {param.key for param in missing}
 
     def report(self, event: Reported) -> None:
-        """The scalars of a report, and its grid; a step that is recorded already is left out."""
+        """Add the scalars and the grid of a report; a step that is already recorded is skipped."""
         new = {
             name: value
             for name, value in event.scalars.items()
@@ -126,7 +126,7 @@ class TrialRun:
             self._reports_with_grids.append(event)
 
     def end(self, event: TrialEnded) -> None:
-        """The trial's end, written at once with all that waits."""
+        """End the trial's run; this and all waiting content is written at once."""
         tags: dict[str, str] = {Tag.OUTCOME: event.outcome}
         if event.symptoms:
             tags[Tag.SYMPTOMS] = ", ".join(event.symptoms)
@@ -142,7 +142,7 @@ class TrialRun:
         self._forget_steps()
 
     def write(self) -> None:
-        """Write what waits."""
+        """Write the waiting content."""
         entities, self._entities = self._entities, []
         reports, self._reports_with_grids = self._reports_with_grids, []
         log(self.client, self.run_id, entities)
@@ -150,7 +150,7 @@ class TrialRun:
             log_grids(self.client, self.run_id, self.artifacts, reports)
 
     def _is_new_step(self, key: str, step: int) -> bool:
-        """Whether a metric has no value at a step yet; from now on it has."""
+        """Whether a metric has no value at a step yet; marks the step as written."""
         if key not in self._steps:
             known = not self.is_new and key in self.recorded
             history = self.client.get_metric_history(self.run_id, key) if known else []
@@ -161,19 +161,19 @@ class TrialRun:
         return True
 
     def _known_grids(self) -> set[int]:
-        """The steps whose grids this run holds already."""
+        """The steps whose grids this run already has."""
         if self._grids is None:
             self._grids = set() if self.is_new else recorded_grids(self.client, self.run_id)
         return self._grids
 
     def _forget_steps(self) -> None:
-        """Free the memory: an ended trial seldom goes on, and then MLflow is asked."""
+        """Free the memory. If an ended trial continues, which is rare, MLflow is queried."""
         self.recorded |= self._steps.keys()
         self._steps, self._grids, self.is_new = {}, None, False
 
 
 def end_as_interrupted(client: MlflowClient, run: Run, time_ms: int) -> None:
-    """End a run that was left RUNNING: the trial was interrupted, if nothing else is known."""
+    """End a run that is still RUNNING: the trial was interrupted, if nothing else is known."""
     outcome = run.data.tags.get(Tag.OUTCOME, "interrupted")
     log(client, run.info.run_id, as_tags({Tag.OUTCOME: outcome}))
     client.set_terminated(run.info.run_id, OUTCOMES[outcome].mlflow_status, time_ms)

@@ -1,4 +1,4 @@
-"""What a search hands out and hears of: settings, forks, and jobs (a setting with one seed)."""
+"""The records that a search works with: settings, forks, and jobs (a setting with one seed)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Setting:
 
     Attributes:
         number: counted from 0, in the order in which settings were decided.
-        outcome: how it ended; None while it has not.
-        value: the best so far of its trial, or the mean of ``values``. None: there was never a
-            finite one.
-        steps: how many it took. With several replicates, neither this nor ``value`` counts what was
-            cut off another replicate.
-        values: the bests of the replicates that ran to their end, where there are several.
+        outcome: how it ended; None if it has not ended.
+        value: the best so far of its trial, or the mean of ``values``. None if it never had a
+            finite value.
+        steps: the number of steps trained. With several replicates, ``steps`` and ``value`` do not
+            count a replicate that was cut off.
+        values: the best values of the replicates that ran to their end, if there are several.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Fork:
 
     Attributes:
         parent: number of the setting whose weights it starts from.
-        step: at which that setting had them.
+        step: the step at which that setting had these weights.
         assignment: dimension → value.
     """
 
@@ -70,7 +70,7 @@ class Ancestor:
     Attributes:
         trial: its trial's name.
         until: the step at which the fork takes its weights.
-        config: what it trained with.
+        config: the config that it trained with.
     """
 
     trial: str
@@ -85,18 +85,18 @@ class Job:
     Attributes:
         name: the trial's.
         setting: its number.
-        replicate: which seed of the setting: first come those of the search, then those of the
-            confirmation.
-        config: what to train.
-        params: what the record shows: the values of the config and of the choosers.
-        kind: which part of the search it belongs to.
-        lineage: of a fork, the settings before it, oldest first. A trial of the search continues
-            from the weights of the last one; a confirming trial trains through all of them, with
+        replicate: number of the setting's seed. The seeds of the search come first, then those of
+            the confirmation.
+        config: the config to train.
+        params: the values that MLflow shows: those of the config and of the choosers.
+        kind: the part of the search that it belongs to.
+        lineage: for a fork, the settings before it, oldest first. A trial of the search continues
+            from the weights of the last one. A confirming trial trains all of them in order, with
             its own seed.
         ready_steps: reports at which the weights are kept for forks.
         pause_steps: reports at which the trial may have to wait for others, so its state is stored.
-        closing: seconds since 1970 from which on the weights of every report are kept, because the
-            time of the search may end with any of them.
+        closing: time in seconds since 1970. From then on the weights of every report are kept,
+            because the search time may end after any report.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Job:
 
     @property
     def first_step(self) -> int:
-        """The step at which its own training begins: above 0 for a fork's trial of the search."""
+        """The step at which its own training begins; above 0 for a fork's trial of the search."""
         return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 

@@ -1,7 +1,7 @@
-"""The Python API, one file a command: search, train, and what became of it.
+"""The Python API, one file per command: search, train, and the commands that read their results.
 
-`__init__.pyi` lists what can be imported from here. Each name is loaded on first use, so importing
-the package takes no time.
+`__init__.pyi` lists the names that can be imported from here. Each name is loaded on first use, so
+importing the package is fast.
 """
 
 import lazy_loader

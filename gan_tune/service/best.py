@@ -1,4 +1,4 @@
-"""`gan-tune best`: the best that a search has found, or a registered version of a model."""
+"""`gan-tune best`: the champion of a search, or a registered version of a model."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ class Best:
     """The champion of a search, or a registered version of a model.
 
     Attributes:
-        search: the search that found it, None where the model does not say.
+        search: the search that found it; None if the model does not name it.
         trial: the trial that trained it.
-        model, version: what was registered, None where nothing was.
-        alias_holder: whether that version is the model's champion, None where that is not known.
+        model, version: the registered model; None if none was registered.
+        alias_holder: whether that version is the model's champion; None if not known.
         metric, mode: the objective.
         value: mean on the selection split.
-        spread: sample deviation over the seeds, None for fewer than two.
-        seeds: how many fresh seeds confirmed it, 0: none did.
-        first_mean: the same mean of the search's first setting.
-        test: figures of the test split.
-        decided: what the search decided, by dimension; empty where only MLflow knows the trial.
+        spread: sample deviation over the seeds; None for fewer than two.
+        seeds: how many fresh seeds confirmed it; 0: not confirmed.
+        first_mean: the same mean for the search's first setting.
+        test: figures on the test split.
+        decided: the values that the search decided, by dimension; empty if only MLflow knows the
+            trial.
         config: the trial config, as a tree, or as MLflow's dotted params.
-        lineage: the settings it was trained with before, oldest first: `trial`, `until` which step,
-            `config`. Empty but for a fork of a population, or where only MLflow knows the trial.
+        lineage: the settings with which it was trained before, oldest first, each with `trial`,
+            `until` (the last step) and `config`. Empty if it is no fork of a population, or if only
+            MLflow knows the trial.
     """
 
     search: str | None
@@ -60,10 +62,10 @@ class Best:
 def best(
     name: str, storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
 ) -> Best:
-    """The best that a search has found (`NAME`), or a model's version (`NAME@alias`, `NAME/3`).
+    """The champion of a search (`NAME`), or a model's version (`NAME@alias`, `NAME/3`).
 
     Raises:
-        SearchNotFoundError: no search or model of that name, or the search has no champion yet.
+        SearchNotFoundError: no search or model has that name, or the search has no champion yet.
         ModelNotFoundError: the model has no such version or alias.
     """
     root = look_in(storage)
@@ -83,7 +85,7 @@ def best(
 
 
 def _holds_alias(result: SearchResult, tracking_uri: str | None) -> bool | None:
-    """Whether a search's version is the champion now; None where MLflow is not there to ask."""
+    """Whether a search's version is the champion now; None if MLflow does not answer."""
     try:
         holders = {model.name: model.version for model in models(tracking_uri)}
     except TrackingError:
@@ -121,7 +123,7 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
 def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mapping[str, str]:
     """The config of the trial that trained a model, as MLflow's params; empty where unknown.
 
-    ``tags`` are the model version's.
+    ``tags`` are those of the model version.
 
     Raises:
         TrackingError: MLflow does not answer.

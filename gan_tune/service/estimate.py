@@ -11,19 +11,19 @@ from gan_tune.service.train import train
 from gan_tune.space import SearchSpace
 
 MEASURED_STEPS = 50
-"""Steps of the first setting that an estimate times, after as many to warm up."""
+"""Number of steps of the first setting that are timed, after the same number to warm up."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a search would take, measured on its first setting.
+    """The estimated time of a search, measured on its first setting.
 
     Attributes:
-        trials, steps, evaluations: the budget, each seed of a setting a trial; of a population its
-            members, since forks go on from what others have trained.
-        confirmations: trials that confirm, at most.
-        slots: trials at a time that were assumed.
-        step_seconds, evaluation_seconds: measured, one trial alone on this machine.
+        trials, steps, evaluations: the budget; each seed of a setting counts as a trial. For a
+            population only its members count, since forks continue trained weights.
+        confirmations: largest number of confirming trials.
+        slots: assumed number of trials at a time.
+        step_seconds, evaluation_seconds: measured for one trial alone on this machine.
     """
 
     trials: int
@@ -36,20 +36,20 @@ class Estimate:
 
     @property
     def trial_seconds(self) -> float:
-        """One full trial."""
+        """The time of one full trial."""
         return self.steps * self.step_seconds + self.evaluations * self.evaluation_seconds
 
     @property
     def seconds(self) -> float:
-        """All trials at full length, so many at a time: more than pruning leaves."""
+        """The time of all trials at full length, ``slots`` at a time. Pruning reduces it."""
         rounds = -(-self.trials // self.slots) + -(-self.confirmations // self.slots)
         return rounds * self.trial_seconds
 
 
 def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estimate:
-    """Train a few steps of the first setting here, and multiply. Starts and writes nothing.
+    """Time a few steps of the first setting here, and multiply. Starts and writes nothing.
 
-    As many trials at a time are assumed as this machine's cores (and GPUs) hold, and at most
+    The assumed number of trials at a time is what this machine's cores (and GPUs) allow, at most
     ``max_concurrent``.
     """
     import torch
@@ -60,7 +60,7 @@ def estimate(space: SearchSpace, *, max_concurrent: int | None = None) -> Estima
         update={"steps": 2 * MEASURED_STEPS, "evaluations": 2, "patience": 0}
     )
     before, threads = torch.get_num_threads(), max(1, int(space.resources.cpu))
-    torch.set_num_threads(threads)  # as a worker does
+    torch.set_num_threads(threads)  # as in a worker
     try:
         with threadpool_limits(threads):
             *_, measured = train(config, device="cuda" if gpu else "cpu")

@@ -23,18 +23,18 @@ def generate(
     """Draw samples from a registered generator and write them to ``out``.
 
     Args:
-        model: as :func:`load_generator` takes it.
+        model: a name as for :func:`load_generator`.
         out: a `.png`, `.npy` or `.csv` file, or a folder of single pictures.
         count: how many samples.
         seed: of the noise; the same seed gives the same samples.
         tracking_uri: of MLflow.
-        force: replace what is there.
+        force: replace existing files.
 
     Returns:
-        the generator, which tells its name and version.
+        The generator, which has the model's name and version.
 
     Raises:
-        OutputError: ``out`` exists already and not ``force``, or cannot be written.
+        OutputError: ``out`` exists already and ``force`` is False, or it cannot be written.
         ModelNotFoundError: there is no such model.
         TrackingError: MLflow does not answer.
     """

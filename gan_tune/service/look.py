@@ -1,4 +1,4 @@
-"""`gan-tune look`: pictures of the inside of a generator; a search takes them of its champion."""
+"""`gan-tune look`: pictures that show the latent space of a generator, also made of a champion."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from gan_tune.registry.pull import Generator
 
 COMPARED = 1_000
-"""So many samples, and as many held-out real ones, are compared with the training data."""
+"""This many samples, and as many held-out real ones, are compared with the training data."""
 SHOWN, NEIGHBOURS = 8, 3
 PATH_POINTS = 121
-"""A path of points is drawn as so many: odd, so that it has a middle."""
+"""Number of points in a drawn path: odd, so that it has a middle."""
 PICTURES = ("traversals.png", "interpolations.png", "neighbours.png")
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What a look inside has shown.
+    """The results of a look inside a generator.
 
     Attributes:
-        pictures: PNG by name, of :data:`PICTURES`; the neighbours are there only with the data.
+        pictures: PNG by name, from :data:`PICTURES`; the neighbours need the data.
         nearest_neighbour_ratio: see :func:`gan_tune.samples.inspection.copying_ratio`; None
             without data.
     """
@@ -54,7 +54,7 @@ class Inside:
 
 @dataclass(frozen=True)
 class Look:
-    """What :func:`look` has written: the files, the ratio, and a note if something is left out."""
+    """The results of :func:`look`: the files, the ratio, and a note if something is left out."""
 
     files: tuple[Path, ...]
     nearest_neighbour_ratio: float | None
@@ -71,8 +71,8 @@ def look_inside(
 ) -> Inside:
     """Traversals, interpolations and, with the data, the nearest training neighbours.
 
-    ``generator`` maps z [B, ``latent``] to samples in data space, on the CPU; ``features`` are what
-    the data set's metrics compare.
+    ``generator`` maps z [B, ``latent``] to samples in data space, on the CPU. ``features`` maps
+    samples to the features that the data set's metrics compare.
     """
     samples = draw(generator, COMPARED, latent=latent, seed=seed)
     if samples.ndim == 4:
@@ -97,12 +97,12 @@ def look(
 ) -> Look:
     """Pull a registered generator and write the pictures of a look inside into the folder ``out``.
 
-    The data are those that the record of the model's trial names. Where they are not here, or a
-    user's own, the neighbours are left out, and the note says why.
+    The data are those named in the record of the model's trial. If they are not on this machine, or
+    are a user's own part, the neighbours are left out, and the note says why.
 
     Raises:
-        OutputError: the folder cannot be made or written, or holds such pictures already and not
-            ``force``.
+        OutputError: the folder cannot be created or written, or it already holds such pictures and
+            ``force`` is False.
         ModelNotFoundError: there is no such model.
         TrackingError: MLflow does not answer.
     """
@@ -123,7 +123,7 @@ def look(
     return Look(tuple(folder / name for name in seen.pictures), seen.nearest_neighbour_ratio, note)
 
 
-# ------------------------------------------------------------------ drawing what was found
+# ------------------------------------------------------------------ drawing
 
 
 def _pictures_inside(generator: nn.Module, latent: int, seed: int) -> dict[str, bytes]:
@@ -181,7 +181,8 @@ def _beside_training_data(
 ) -> tuple[bytes, float | None]:
     """The picture of the nearest training samples, and the ratio of distances if there is one.
 
-    Real data that were not trained on are taken from the selection split, and as many samples.
+    For the ratio, real data that were not trained on come from the selection split, with the same
+    number of samples.
     """
     count = min(COMPARED, len(dataset.selection))
     chosen = np.random.RandomState(0).choice(len(dataset.selection), count, replace=False)
@@ -220,7 +221,7 @@ def _training_block(dataset: Dataset, indices: Tensor, title: str) -> pictures.B
 
 
 def _its_dataset(generator: Generator, tracking_uri: str | None) -> tuple[Dataset | None, str]:
-    """The data a model was trained on, or why they are not here."""
+    """The data a model was trained on, or the reason why they are not available."""
     left_out = "neighbours are left out:"
     try:
         part = _data_part(recorded_params(generator.tags, tracking_uri))
@@ -243,7 +244,7 @@ def _its_dataset(generator: Generator, tracking_uri: str | None) -> tuple[Datase
 
 
 def _data_part(params: Mapping[str, Any]) -> Part | None:
-    """The data of a trial out of the record's params, `data.name` and the like."""
+    """The data part of a trial, from the record's params such as `data.name`."""
     args = {
         key.removeprefix("data."): _value(text)
         for key, text in params.items()
@@ -254,7 +255,7 @@ def _data_part(params: Mapping[str, Any]) -> Part | None:
 
 
 def _value(text: str) -> Any:
-    """A param as it was before it became text: all but text was written as JSON."""
+    """The value of a param's text: all values except text were written as JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`gan-tune ui`: MLflow's pages on the record."""
+"""`gan-tune ui`: serves MLflow's pages with the record."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gan_tune.record.mlflow_server import check_port, serve
 
 
 def record_uri(tracking_uri: str | None) -> str:
-    """Where the record is.
+    """The URI of the record.
 
     Raises:
-        TrackingError: there is none yet, or MLflow does not answer.
+        TrackingError: there is no record yet, or MLflow does not answer.
     """
     return mlflow_store.connect(tracking_uri, create=False)
 
 
 def serve_ui(uri: str, *, host: str, port: int) -> None:
-    """Serve MLflow's pages on a store at ``host:port``, until Ctrl-C.
+    """Serve MLflow's pages for a store at ``host:port``, until Ctrl-C.
 
     Raises:
         GanTuneError: the port is taken, or the server does not start.

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class LowEnds:
-    """Stands in for an Optuna trial: the first option, the low end of every range."""
+    """Replaces an Optuna trial: takes the first option and the low end of every range."""
 
     def suggest_float(self, name: str, low: float, high: float, **rest: Any) -> float:
         return low
@@ -22,7 +22,7 @@ class LowEnds:
 
 
 class Draws:
-    """Stands in for an Optuna trial: independent draws."""
+    """Replaces an Optuna trial: draws each value independently."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -48,7 +48,7 @@ class Draws:
 
 
 class Decided:
-    """Stands in for an Optuna trial: what is given, and the rest from another one."""
+    """Replaces an Optuna trial: takes given values, and the others from another stand-in."""
 
     def __init__(self, given: Mapping[str, Any], rest: LowEnds | Draws) -> None:
         self._given, self._rest = given, rest

@@ -17,7 +17,7 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
     """Pull a registered generator: `NAME` (its champion), `NAME@ALIAS` or `NAME/VERSION`.
 
     Raises:
-        ModelNotFoundError: there is none; the message lists those there are.
+        ModelNotFoundError: there is no such model; the message lists the existing ones.
         TrackingError: MLflow does not answer.
     """
     from gan_tune.registry.pull import load_generator as load
@@ -26,14 +26,14 @@ def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
 
 
 def find_version(model: str, *, tracking_uri: str | None = None) -> VersionInfo:
-    """What is registered of a model, named as for :func:`load_generator`, which raises the same."""
+    """The registered version of a model; names and errors are as for :func:`load_generator`."""
     from gan_tune.registry.versions import find_version as find
 
     return find(model, uri=tracking_uri)
 
 
 def models(tracking_uri: str | None = None) -> list[ModelInfo]:
-    """The registered generators, by name; none where there is no record yet.
+    """The registered generators, by name; none if there is no record yet.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -59,5 +59,5 @@ def bare(model: str) -> str:
 
 
 def asked_for(tracking_uri: str | None) -> bool:
-    """Whether somebody said where the record is; else it is no fault that there is none yet."""
+    """Whether the user named the record's place. If not, a missing record is no error."""
     return bool(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))

@@ -26,9 +26,9 @@ def report(
     """Write the page of a search, finished or not, to ``out`` (default `NAME_report.html`).
 
     Raises:
-        SearchNotFoundError: no search of that name in the storage; lists those there are.
-        OutputError: ``out`` does not end in `.html`, is there already, or cannot be written.
-        StorageError: what the search has stored cannot be read.
+        SearchNotFoundError: no search in the storage has that name; lists the existing ones.
+        OutputError: ``out`` does not end in `.html`, exists already, or cannot be written.
+        StorageError: the search's files cannot be read.
     """
     path = Path(f"{name}_report.html" if out is None else out)
     if path.suffix != ".html":
@@ -45,7 +45,7 @@ def report(
 
 
 def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
-    # Optuna and plotly are needed only once it is known what to draw.
+    # Optuna and plotly are imported only after the arguments have been checked.
     from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.study.leaderboard import leaderboard
     from gan_tune.service.report_page import Heading, report_page

@@ -1,4 +1,4 @@
-"""The page that explains a search: what was best, what mattered, what failed and how."""
+"""The page that explains a search: the best settings, what mattered, and what failed and how."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from gan_tune.words.readable import clock, counted, number, short_form
 TEMPLATE = "report.html.jinja"
 BEST_SHOWN, ROWS_SHOWN = 3, 10
 ENDINGS_SHOWN = ("diverged", "collapsed", "pruned", "completed", "failed")
-"""Columns of the table that says what fails: what fails by divergence or collapse comes first."""
+"""Columns of the table of failures; divergence and collapse come first."""
 assert set(ENDINGS_SHOWN) == set(ENDINGS)
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A sample grid with what it is of; ``picture`` is a data URI, None where there is none."""
+    """A sample grid with its title; ``picture`` is a data URI, None if there is no grid."""
 
     title: str
     text: str
@@ -42,8 +42,8 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands on top of a page: the search's name, `finished`, `running` or `interrupted`, its
-    objective, wall time, and its result where it has come to one."""
+    """The top of a page: the search's name, its state (`finished`, `running` or `interrupted`), its
+    objective, wall time, and its result if it has one."""
 
     name: str
     state: str
@@ -53,13 +53,13 @@ class Heading:
 
 
 def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading: Heading) -> bytes:
-    """The page as HTML that loads nothing: plotly's JavaScript and all pictures are in it.
+    """The page as self-contained HTML: plotly's JavaScript and all pictures are in it.
 
     Args:
         home: the search's folder, for its sample grids.
         study: of the search.
         rows: its leaderboard, best first.
-        heading: what it is called and how it stands.
+        heading: its name, state and result.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -99,7 +99,7 @@ def _unfinished(heading: Heading) -> str:
 
 
 def _extent(extent: Any) -> str:
-    """A range of numbers, or the options that occur with their shares."""
+    """A range of numbers as text, or the options that occur with their shares."""
     if isinstance(extent, Mapping):
         shares = sorted(extent.items(), key=lambda item: -item[1])
         return ", ".join(f"{option} {share:.0%}" for option, share in shares if share)
@@ -111,7 +111,7 @@ def _extent(extent: Any) -> str:
 
 
 def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]:
-    """The champion's grid, and the last ones of the best settings."""
+    """The champion's grid, and the last grids of the best settings."""
     found = []
     champion = heading.result.champion if heading.result else None
     if champion is not None:
@@ -126,7 +126,7 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
 
 
 def _failures(home: Storage, rows: Sequence[Row], objective: Objective) -> list[Exhibit]:
-    """A typical diverged and collapsed setting, and the worst of those that ran their length."""
+    """A typical diverged setting, a typical collapsed one, and the worst that ran its length."""
     found = []
     for outcome in ("diverged", "collapsed"):
         alike = sorted((row for row in rows if row.outcome == outcome), key=lambda row: row.steps)

@@ -14,7 +14,7 @@ def schema(out: Path | None = None, *, force: bool = False) -> str:
     """The JSON Schema of a space file with all known parts; also written to ``out`` if given.
 
     Raises:
-        OutputError: ``out`` exists already and not ``force``, or cannot be written.
+        OutputError: ``out`` exists already and ``force`` is False, or it cannot be written.
     """
     text = json.dumps(json_schema(catalogue()), indent=2)
     if out is not None:

@@ -1,4 +1,4 @@
-"""`gan-tune search`: begin a search, continue it, or return what a finished one has come to."""
+"""`gan-tune search`: begin a search, continue it, or return the result of a finished one."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ def search(
     model: str | None = None,
     watcher: Watcher | None = None,
 ) -> SearchResult:
-    """Run a search, or go on with the unfinished one of that name; a finished one is returned.
+    """Run a search, or continue the unfinished one of that name; return a finished one's result.
 
     Args:
-        space: a checked space, or what :func:`load_space` takes.
+        space: a checked space, or a source as for :func:`load_space`.
         name: of the search; default the space's.
         storage: folder or URI that holds searches; on a cluster every node must reach it.
         fresh: start a new search, `NAME-2` and so on, if there is one of that name.
-        warm_start: names of earlier searches in MLflow, of whose trials the sampler is told where
-            they fall inside the space. It counts when a search begins: one of that name that began
-            without it, or with another space, is left alone, and this one is `NAME-2`.
-        max_concurrent: at most so many trials at a time; default what the cluster holds.
+        warm_start: names of earlier searches in MLflow. The sampler gets their trials that lie
+            inside the space. It has an effect only when a search begins: if the search of that name
+            began without it, or with another space, that search is kept and a new one, `NAME-2`,
+            begins.
+        max_concurrent: largest number of trials at a time; default as many as the cluster allows.
         address: of a running Ray cluster; default RAY_ADDRESS, else Ray is started here.
         tracking_uri: of MLflow; default MLFLOW_TRACKING_URI, else `mlflow.db` in this folder.
         experiment: name in MLflow; default the search's name.
@@ -52,7 +53,7 @@ def search(
         watcher: shows progress.
 
     Raises:
-        GanTuneError: one line; nothing was started.
+        GanTuneError: the message is one line; nothing was started.
     """
     # Ray and MLflow take seconds to import.
     from gan_tune.cluster.connection import check_address
@@ -72,7 +73,7 @@ def search(
     seen = look_in(storage)
     name = choose_name(seen, wanted, space, sources, fresh=fresh)
     watcher.named(name)
-    # A search that has begun was told of them then.
+    # A search that has begun already has their trials.
     begun = bool(sources and TrialFolders(seen.below(name)).names())
     earlier = [] if begun else read_searches(sources, space, uri)
     if sources and name != wanted and not fresh:
@@ -80,7 +81,7 @@ def search(
     home = open_storage(storage).below(name)
     names = Names(name, experiment or name, model or space.name)
     context = SearchContext(space, home, uri, names, watcher)
-    warm = told_of(earlier, context)  # may be refused: before this search writes anything
+    warm = told_of(earlier, context)  # before this search writes anything, since it may be refused
     with hold(driver_folder(home, name)):
         return _finished(home, space) or _run(context, warm, address, max_concurrent)
 
@@ -97,7 +98,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
     """The stored result, unless the search was interrupted or its budget has been extended.
 
     Raises:
-        SpaceError: the space has changed, or a population that is complete is to have more trials.
+        SpaceError: the space has changed, or more trials are requested for a complete population.
     """
     result = read_result(home)
     if result is None:
@@ -106,7 +107,7 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
         from gan_tune.searching.study.opening import changed_space
         from gan_tune.service.running.study_place import study_of_search
 
-        study_of_search(space, home, result.name)  # refuses, since it knows what has changed
+        study_of_search(space, home, result.name)  # raises, since it knows what has changed
         raise changed_space(result.name, space, None)
     more_trials = space.budget.trials > result.trials
     if more_trials:
@@ -117,9 +118,9 @@ def _finished(home: Storage, space: SearchSpace) -> SearchResult | None:
 
 
 def _check_room(space: SearchSpace, result: SearchResult) -> None:
-    """Refuse more trials where a population has nobody left whom a fork could replace.
+    """Refuse more trials if a population has no member left that a fork could replace.
 
-    A member that did not come to its end leaves room.
+    A member that did not reach its end can be replaced.
     """
     scheduler = space.search.scheduler
     if scheduler.name not in space.catalogue.populations:

@@ -1,4 +1,4 @@
-"""What a search has come to, as its `result.json` holds it."""
+"""The result of a search, as stored in `result.json`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ChampionFigures:
     """The champion of a search, in figures.
 
     Attributes:
-        trial, setting: which trial trained it, with which setting.
+        trial, setting: the trial that trained it, and its setting.
         mean: mean on the selection split over the fresh seeds, or the search's own value.
-        spread: sample deviation over the seeds, None for fewer than two.
-        seeds: how many fresh seeds confirmed it, 0: none did.
+        spread: sample deviation over the seeds; None for fewer than two.
+        seeds: how many fresh seeds confirmed it; 0: not confirmed.
         confirmed: whether it was confirmed.
         config: the trial config, as a tree.
-        lineage: the settings it was trained with before, oldest first: `trial`, `until` which step,
-            `config`. Empty but for a fork of a population.
+        lineage: the settings with which it was trained before, oldest first, each with `trial`,
+            `until` (the last step) and `config`. Empty if it is no fork of a population.
     """
 
     trial: str
@@ -45,26 +45,27 @@ class ChampionFigures:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search has come to.
+    """The result of a search.
 
     Attributes:
         name: of the search.
-        finished: whether budget and confirmation are through (False: it was interrupted).
+        finished: whether search and confirmation are complete (False: it was interrupted).
         metric, mode: the objective.
-        trials, minutes: the budget it was run with.
+        trials, minutes: its budget.
         outcomes: number of settings by outcome.
         rows: the leaderboard, best first.
-        champion: figures of the champion, None where no trial was sound.
+        champion: figures of the champion; None if no trial was sound.
         first_mean: the first setting's confirmed mean on the selection split.
-        test: figures of the test split.
-        model, model_version, promoted, model_note: what was registered, and why (not) as champion.
+        test: figures on the test split.
+        model, model_version, promoted, model_note: the registered model, whether it became the
+            champion, and why.
         grid: path of the champion's picture.
-        tracking_uri, experiment, run_id: where the record is.
+        tracking_uri, experiment, run_id: the place of the record.
         seconds: wall time spent on the search by all commands.
         space_digest: of the space that was searched.
         importances: which parameters mattered, as
-            `gan_tune.searching.study.insight.Importances`; empty in results of versions that did
-            not tell.
+            `gan_tune.searching.study.insight.Importances`; empty in results of older versions that
+            did not store it.
     """
 
     name: str
@@ -97,9 +98,9 @@ class SearchResult:
 
     @property
     def gain(self) -> float | None:
-        """The champion's mean on the test split over the first setting's (None without both).
+        """The champion's mean on the test split, divided by the first setting's; None without both.
 
-        Below 1 is a gain where less is better (``mode`` min), above 1 where more is.
+        A gain is a value below 1 if less is better (``mode`` min), above 1 if more is better.
         """
         mine = self.test.get(f"test.mean.{self.metric}")
         first = self.test.get(f"test.first.{self.metric}")
@@ -107,7 +108,7 @@ class SearchResult:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SearchResult:
-        """The result that `result.json` holds, also one of an older version."""
+        """Read the content of `result.json`, also of an older version."""
         champion = stored["champion"]
         typed = {
             "rows": [Row.from_json(row) for row in stored["rows"]],
@@ -121,7 +122,7 @@ class SearchResult:
 
 
 def read_result(home: Storage) -> SearchResult | None:
-    """The result in a search's folder, None where it has come to none yet.
+    """The result in a search's folder; None if there is none yet.
 
     Raises:
         StorageError: it cannot be read.
@@ -134,7 +135,7 @@ def load_result(name: str, storage: str | Path = DEFAULT_STORAGE) -> SearchResul
     """The stored result of a search.
 
     Raises:
-        SearchNotFoundError: no search of that name has come to a result; lists those that have.
+        SearchNotFoundError: no search of that name has a result; lists those that have one.
     """
     root = look_in(storage)
     found = read_result(root.below(name)) if check_name(name) is None else None

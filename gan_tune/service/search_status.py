@@ -1,4 +1,4 @@
-"""How a search stands, and each of its trials."""
+"""The status of a search and of each of its trials."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gan_tune.storage.trial_name import TrialName
 from gan_tune.words.outcomes import is_healthy
 
 RUNNING = "running"
-"""Stands for the outcome of a trial that has none yet, and for the state of such a search."""
+"""Shown as the outcome of a trial that has none yet, and as the state of a running search."""
 
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """How a trial stands; ``outcome`` is `running` where it has none, ``steps`` its full length.
+    """The status of a trial; ``outcome`` is `running` if it has none; ``steps`` is its full length.
 
-    ``step`` is the last report's, None where only MLflow knows the trial.
+    ``step`` is the last report's step; None if only MLflow knows the trial.
     """
 
     name: str
@@ -32,18 +32,18 @@ class TrialStatus:
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """How a search stands.
+    """The status of a search.
 
     Attributes:
         name: of the search.
         state: `running`, `interrupted` or `finished`.
-        holder: which process works on it, empty for none.
+        holder: the process that works on it; empty if there is none.
         metric, mode: the objective.
-        trials: settings to try by the budget, None where that is not known.
-        minutes: the time budget, None without one.
-        seconds: wall time spent by all commands, None where that is not known.
+        trials: number of settings in the budget; None if it is not known.
+        minutes: the time budget; None without one.
+        seconds: wall time spent by all commands; None if it is not known.
         rows: its trials, best first.
-        where: the folder or MLflow experiment this was read from.
+        where: the folder or MLflow experiment from which this was read.
     """
 
     name: str
@@ -73,7 +73,7 @@ class SearchStatus:
 
     @property
     def best(self) -> float | None:
-        """The best value so far, of search and confirmation alike."""
+        """The best value so far in search and confirmation."""
         return self.rows[0].value if self.rows else None
 
 

@@ -31,16 +31,16 @@ def load_space(
 def first_setting(
     space: SearchSpace, given: Sequence[str] = (), *, seed: int | None = None
 ) -> TrialConfig:
-    """One setting of a space: its first `start_from`, and what is ``given`` goes before that.
+    """One setting of a space: its first `start_from`, overridden by the values ``given``.
 
     Args:
         space: a checked space.
         given: `NAME=VALUE` texts, each a dimension by its name in :meth:`SearchSpace.dimensions`.
-        seed: the trial's. What is left open is then drawn at random by it; without one it takes
-            the first option and the low end of its range (and the trial's seed is 0).
+        seed: the trial's seed. With a seed, values that are left open are drawn at random. Without
+            one, they are the first option or the low end of the range, and the trial's seed is 0.
 
     Raises:
-        SpaceError: no such dimension, or a value outside its range; all faults at once.
+        SpaceError: a dimension does not exist or a value is outside its range; lists all faults.
     """
     known = {dimension.name: dimension for dimension in space.dimensions()}
     decided: dict[str, Any] = dict(space.starts[0]) if space.starts else {}

@@ -1,4 +1,4 @@
-"""`gan-tune status` and `ls`: how searches stand, read from a storage, else from MLflow."""
+"""`gan-tune status` and `ls`: the status of searches, read from a storage or from MLflow."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gan_tune.words.wording import there_are
 def status(
     name: str, storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
 ) -> SearchStatus:
-    """How a search stands, whether or not a command works on it now. Reads only.
+    """The status of a search, whether or not a command works on it now. Reads only.
 
-    The search's folder is asked first, then MLflow.
+    It is read from the search's folder, or from MLflow if there is no such folder.
 
     Raises:
-        SearchNotFoundError: neither knows it; the message lists those there are.
+        SearchNotFoundError: neither has it; the message lists the existing searches.
     """
     root = look_in(storage)
     if name in search_names(root):
@@ -38,7 +38,7 @@ def status(
 def searches(
     storage: str | Path = DEFAULT_STORAGE, *, tracking_uri: str | None = None
 ) -> list[SearchStatus]:
-    """All searches of a storage, and those that only MLflow knows. Reads only."""
+    """All searches in a storage, and those that are only in MLflow. Reads only."""
     from gan_tune.service.status_from_mlflow import recorded_searches, recorded_status
 
     root = look_in(storage)

@@ -1,4 +1,4 @@
-"""How a search stands by its folder: read only, whether or not a command works on it."""
+"""Reads the status of a search from its folder, whether or not a command works on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_tune.storage.trial_name import is_confirmation, is_trial_name
 
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
-    """How the search of that name stands; ``root`` is the storage that holds it."""
+    """The status of the search of that name; ``root`` is the storage that holds it."""
     home = root.below(name)
     result = read_result(home)
     note = read_note(home)
@@ -79,7 +79,7 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
 
 
 def _holder(folder: Path) -> str:
-    """Who works on a search, empty for nobody; on another machine one can only take its word."""
+    """The process that works on a search; empty if none. On another machine it is not checked."""
     path = folder / LOCK
     try:
         written = path.stat().st_mtime
@@ -91,7 +91,7 @@ def _holder(folder: Path) -> str:
     if match[2] != socket.gethostname():
         return match[0]
     try:
-        # A process that is younger than the lock has but the dead one's number.
+        # A process younger than the lock is another one that reuses the process id.
         return match[0] if psutil.Process(int(match[1])).create_time() <= written + 1 else ""
     except psutil.Error:
         return ""

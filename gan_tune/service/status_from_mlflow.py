@@ -1,4 +1,4 @@
-"""How searches stand by the record in MLflow alone, for those whose folder is elsewhere."""
+"""Reads the status of searches from MLflow only, for searches whose folder is elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus
 
 
 def recorded_searches(tracking_uri: str | None) -> list[SearchInfo]:
-    """The searches that MLflow knows; none where it has no record."""
+    """The searches in MLflow; none if it has no record."""
     try:
         return history.searches(connect(tracking_uri, create=False))
     except TrackingError:
@@ -21,7 +21,7 @@ def recorded_searches(tracking_uri: str | None) -> list[SearchInfo]:
 
 
 def recorded_status(info: SearchInfo, tracking_uri: str | None) -> SearchStatus:
-    """How a search stands by its runs."""
+    """The status of a search, from its runs."""
     uri = connect(tracking_uri, create=False)
     rows = [
         TrialStatus(t.trial, t.kind, t.outcome, t.value, None, int(t.params["steps"]))

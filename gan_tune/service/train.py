@@ -1,4 +1,4 @@
-"""`gan-tune train`: one setting trained here and now, and the folder it is kept in."""
+"""`gan-tune train`: trains one setting in this process, and keeps it in a folder."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def train(
     resume_from: Path | None = None,
     device: str = "cpu",
 ) -> Iterator[Report]:
-    """Train one setting here and now, with no Ray: an iterator of reports.
+    """Train one setting in this process, without Ray: an iterator of reports.
 
     Raises:
-        ConfigError: the config cannot be trained; all faults at once.
+        ConfigError: the config cannot be trained; lists all faults.
         DataError: its data are missing.
-        DeviceError: torch finds no such device here.
+        DeviceError: torch finds no such device.
     """
     try:
         torch.empty(0, device=device)
@@ -45,10 +45,10 @@ def train(
 
 
 def keep_trial(config: TrialConfig, folder: Path) -> None:
-    """Begin a trial's folder, laid out as those of a search.
+    """Create a trial's folder, with the same layout as in a search.
 
     Raises:
-        OutputError: the folder holds something.
+        OutputError: the folder is not empty.
         StorageError: it cannot be written.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

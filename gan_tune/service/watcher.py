@@ -1,4 +1,4 @@
-"""How a search is shown while it runs."""
+"""The interface for showing a search while it runs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Shows a search while it runs. This one shows nothing: override what is to be seen.
+    """Shows a search while it runs. This class shows nothing: override the methods you need.
 
-    All calls come from the thread that called :func:`gan_tune.search`; none may block.
+    All calls come from the thread that called :func:`gan_tune.search`; no method may block.
     """
 
     def named(self, name: str) -> None:
-        """The search has got this name."""
+        """The search's name is known."""
 
     def stage(self, text: str) -> None:
-        """This is done now, until the next stage begins."""
+        """A stage begins; it lasts until the next one."""
 
     def note(self, text: str) -> None:
-        """Something to remember, which stays on the screen."""
+        """A note that stays on the screen."""
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
-        """The trials begin, ``slots`` at a time, or go on after ``resumed`` settings."""
+        """The trials begin, ``slots`` at a time, or continue after ``resumed`` settings."""
 
     def tick(self) -> None:
         """Some time has passed; called many times a second."""
@@ -35,7 +35,7 @@ class Watcher:
         """No trial runs any more."""
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """A trial begins, or goes on from its checkpoint."""
+        """A trial begins, or continues from its checkpoint."""
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
         """A trial was evaluated; ``grid`` is a PNG of its samples."""

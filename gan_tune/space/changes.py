@@ -1,4 +1,4 @@
-"""What has changed between two trees of plain values, leaf by leaf."""
+"""The differences between two trees of plain values, leaf by leaf."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Checks that every setting a space can sample makes a sound trial.
+"""Checks that every setting a space can sample is a sound trial.
 
-The base is the setting of first options and low ends. Each option and each end of a range is tried
-alone on that base; declared incompatibilities are tried in pairs.
+The base is the setting with the first options and low ends. Each option and each end of a range is
+tried alone on that base. Declared incompatibilities are tried in pairs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Tried = tuple[tuple[Dimension, Scalar], ...]
 class SpaceCheck:
     """One check of a space's tree.
 
-    ``raw`` is the file's `trial`, ``root`` its parsed tree, ``fixed`` the fields of a trial config
-    that stand elsewhere in the file (objective, steps, evaluations).
+    ``raw`` is the file's `trial`, and ``root`` is its parsed tree. ``fixed`` are the fields of a
+    trial config that are elsewhere in the file (objective, steps, evaluations).
     """
 
     raw: Mapping[str, Any]
@@ -69,7 +69,7 @@ class SpaceCheck:
         return TrialConfig.draft(tree, self.catalogue)
 
     def extra_mismatches(self, match: Match) -> list[Mismatch]:
-        """Leaves of a first setting that the space does not have, other than the default."""
+        """Leaves of a first setting that the space lacks and that differ from the default."""
         draft = self.draft(match.values)
         if draft.config is None:
             return []
@@ -112,9 +112,9 @@ class SpaceCheck:
     # ---- in pairs -------------------------------------------------------------------------
 
     def advice(self) -> list[str]:
-        """What the literature advises against: one sentence for each rule that some setting breaks.
+        """One sentence for each rule of the literature that some setting breaks.
 
-        Settings are tried that differ from the base in at most two ranges. The space must have no
+        The settings tried differ from the base in at most two ranges. The space must have no
         faults.
         """
         return [
@@ -174,7 +174,7 @@ class SpaceCheck:
         return Fault(name, text)
 
     def _causes(self, rule: Incompatibility, values: Mapping[str, Scalar]) -> list[Cause]:
-        """The dimensions that would avoid the clash with another value."""
+        """The dimensions for which another value would avoid the clash."""
         active: dict[Dimension, Scalar] = {}
 
         def decide(dimension: Dimension) -> Scalar:
@@ -192,10 +192,10 @@ class SpaceCheck:
                 causes.append(Cause(dimension, bad, tuple(good)))
         return causes
 
-    # ---- what stands outside the trial ----------------------------------------------------
+    # ---- outside the trial ----------------------------------------------------------------
 
     def _outside_faults(self, *, check_data: bool) -> list[Fault]:
-        """What is wrong with the data, and with measuring the objective on them."""
+        """The faults of the data, and of measuring the objective on them."""
         base = self.draft({})
         if base.config is None or "data" in base.broken:
             return []
@@ -206,7 +206,7 @@ class SpaceCheck:
         return [*found, fault] if fault is not None else found
 
     def objective_faults(self, objective: Objective, place: str = "objective") -> list[Fault]:
-        """What is wrong with measuring an objective, written at ``place``, on the data."""
+        """The faults of measuring an objective, written at ``place``, on the data."""
         base = self.draft({})
         if base.config is None or "data" in base.broken:
             return []
@@ -242,7 +242,7 @@ def _owner(here: Any) -> str:
 
 
 def _fits(default: Mapping[str, Any], given: Any) -> bool:
-    """Whether a part, or some of its arguments, says the same as the default."""
+    """Whether a part, or some of its arguments, equals the default."""
     if isinstance(given, str):
         given = {"name": given}
     if given is None:
@@ -253,7 +253,7 @@ def _fits(default: Mapping[str, Any], given: Any) -> bool:
 
 
 def _assignment(tried: Tried) -> dict[str, Scalar] | None:
-    """The values with which everything that is tried exists; None if that is impossible."""
+    """The values with which all tried dimensions exist; None if that is impossible."""
     values: dict[str, Scalar] = {}
     for dimension, value in tried:
         for name, needed in (*dimension.conditions, (dimension.name, value)):
@@ -271,9 +271,9 @@ def _concerns(rule: Incompatibility, tried: Tried) -> bool:
 def _build_once(
     build: Callable[[TrialConfig], Sequence[Fault]],
 ) -> Callable[[TrialConfig], Sequence[Fault]]:
-    """``build`` with a memory.
+    """``build`` with a cache.
 
-    Real numbers decide no shape and are ignored, except in a user's own parts.
+    Real numbers do not affect shapes, so they are ignored, except in a user's own parts.
     """
     known: dict[str, Sequence[Fault]] = {}
 
@@ -306,14 +306,14 @@ def _name_in_file(path: str, names: Mapping[str, str], tree: Mapping[str, Any]) 
         above = ".".join(steps[:length])
         if above in names:
             below = steps[length:]
-            # Below a part that is given by its name alone there is nothing written.
+            # A part that is given by its name only has nothing below it in the file.
             plain = not isinstance(_at(tree, steps[:length]), (Mapping, list))
             return names[above] if plain else ".".join([names[above], *below])
     return path
 
 
 def _at(tree: Any, steps: Sequence[str]) -> Any:
-    """What lies at some steps of a tree; None if nothing does, since a key has a dot."""
+    """The value at a path of a tree; None if there is none, because a key contains a dot."""
     for step in steps:
         if isinstance(tree, list):
             tree = tree[int(step)]
@@ -325,13 +325,13 @@ def _at(tree: Any, steps: Sequence[str]) -> Any:
 
 
 def _what_is_new(fault: Fault, tried: Tried) -> tuple[str, ...]:
-    """What makes a fault a new one. Both ends of a range may break the same rule."""
+    """The key by which equal faults are found. Both ends of a range may break the same rule."""
     options = any(isinstance(dimension, Choice) for dimension, _ in tried)
     return (fault.path, fault.rule, fault.given) if options else (fault.path, fault.rule)
 
 
 def _with_cause(fault: Fault, tried: Tried) -> Fault:
-    """The fault with what was tried, if its place does not say it."""
+    """The fault with the tried values added, if its place does not show them."""
     for dimension, value in tried:
         if not under(fault.path, dimension.name):
             return replace(fault, rule=f"{fault.rule} (with {dimension.name} = {word(value)})")

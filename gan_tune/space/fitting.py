@@ -1,8 +1,8 @@
-"""Trials of earlier searches fitted into a space: which setting of the space is the same trial.
+"""Fits trials of earlier searches into a space: finds the setting of the space that equals a trial.
 
-Unlike an entry of `start_from`, an earlier trial is complete: it has every field, defaults
-included, and no penalties called `none`. So all settings that may make the trial are tried. One
-fits if its config learns the same.
+An entry of `start_from` may be partial. An earlier trial is complete: it has every field, including
+defaults, and no penalties called `none`. So all settings that may yield the trial are tried. A
+setting fits if its config learns in the same way.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ NOT_LEARNT: Mapping[str, Any] = {
     "divergence": DivergenceRule(),
     "deterministic": False,
 }
-"""Field of a trial config that says how long it trains and what is looked at, not how it learns →
-a value like any other."""
+"""Field of a trial config that does not affect learning, such as its length and its metrics →
+a placeholder value."""
 
 READING = ("batch_size", "scale")
-"""Arguments of `data` that say how training reads them; the others say where they are."""
+"""Arguments of `data` for how training reads the data; the others say where the data are."""
 
 
 @dataclass(frozen=True)
 class Fit:
     """An earlier trial as a setting of a space: name of each dimension → value.
 
-    ``shifted`` are the dimensions whose value was not on the grid of steps and has moved onto it.
+    ``shifted`` are the dimensions whose value was not on the grid of steps and was moved to it.
     """
 
     assignment: Mapping[str, Scalar]
@@ -48,18 +48,18 @@ class Fit:
 
 
 def what_learns(config: TrialConfig) -> TrialConfig:
-    """The config with one value for everything that does not affect learning.
+    """The config with the same fixed values for all that does not affect learning.
 
-    The data keep only how they are read: digests say which data they are.
+    Of the data's arguments only those for reading are kept: digests identify the data.
     """
     reading = {key: value for key, value in config.data.args.items() if key in READING}
     return config.model_copy(update={**NOT_LEARNT, "data": Part(name="", args=reading)})
 
 
 def assignments(root: Branch, tree: Mapping[str, Any]) -> Iterator[dict[str, Scalar]]:
-    """Every way to decide the ranges of a space's ``root`` so that it may make a trial's ``tree``.
+    """All assignments of a space's ranges with which its ``root`` may yield a trial's ``tree``.
 
-    Values lie within their ranges, but not always on their steps. The caller has to compare the
+    Values lie within their ranges, but not always on their grids. The caller must compare the
     fields that the space does not mention.
     """
     pairs = []
@@ -67,7 +67,7 @@ def assignments(root: Branch, tree: Mapping[str, Any]) -> Iterator[dict[str, Sca
         if key in NOT_LEARNT and not any(dimensions_of(node)):
             continue
         if key == "data":
-            # Where they lie may differ.
+            # The place of the data may differ.
             node = Branch(node.name, _only(READING, node.items if isinstance(node, Branch) else {}))
         one, other = BOTH.get(key, (key, key))
         if tree[one] != tree[other]:
@@ -88,7 +88,7 @@ def _only(keys: Sequence[str], items: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _all(pairs: Sequence[tuple[Node, Any]]) -> Iterator[dict[str, Scalar]]:
-    """Every way in which all nodes become the values given with them."""
+    """All assignments with which every node yields the value given with it."""
     if not pairs:
         yield {}
         return
@@ -99,7 +99,7 @@ def _all(pairs: Sequence[tuple[Node, Any]]) -> Iterator[dict[str, Scalar]]:
 
 
 def _ways(node: Node, given: Any) -> Iterator[dict[str, Scalar]]:
-    """Every way in which a node becomes a value."""
+    """All assignments with which a node yields a value."""
     match node:
         case Leaf():
             name = given.get("name") if isinstance(given, Mapping) else given

@@ -1,4 +1,4 @@
-"""Reading the tree below `trial:`, with the rules for ranges."""
+"""Parses the tree below `trial:`, with the rules for ranges."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 """Fields of a trial config that a space file decides elsewhere."""
 
 MOST_OPTIONS = 1000
-"""Of one choice: each option is tried when a space is checked."""
+"""Largest number of options of a choice, since each is tried when a space is checked."""
 
 MEASURED_ALIKE = "must be the same for every trial: no range, and in no option"
 
 
 def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
-    """The node of a space file's `trial`, and what is wrong with its ranges."""
+    """The node of a space file's `trial`, and the faults of its ranges."""
     parser = _Parser()
     root = parser.fields(raw, _Spot())
     for dimension in dimensions_of(root):
@@ -48,19 +48,19 @@ def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where the parser is: the dotted name, the place in the raw tree, the choosers above."""
+    """The parser's position: the dotted name, the place in the raw tree, the choosers above."""
 
     name: str = ""
     place: tuple[str | int, ...] = ()
     conditions: tuple[tuple[str, Scalar], ...] = ()
 
     def down(self, step: str | int) -> _Spot:
-        """The place one step below."""
+        """The position one step below."""
         name = f"{self.name}.{step}" if self.name else str(step)
         return _Spot(name, (*self.place, step), self.conditions)
 
     def into(self, chooser: str, label: Scalar, way: tuple[str | int, ...]) -> _Spot:
-        """The place of an option, which lies ``way`` below."""
+        """The position of an option, which is ``way`` below."""
         conditions = (*self.conditions, (chooser, label))
         return _Spot(f"{chooser}.{label}", (*self.place, *way), conditions)
 
@@ -74,7 +74,7 @@ class _Parser:
         self.faults.append(Fault(name, rule, shown(given)))
 
     def fields(self, raw: Mapping[str, Any], at: _Spot) -> Branch:
-        """The trial itself, or an option that holds several of its fields."""
+        """Parse the trial itself, or an option with several of its fields."""
         items: dict[str, Node] = {}
         for key, value in raw.items():
             if key in ELSEWHERE:
@@ -90,7 +90,7 @@ class _Parser:
         return Branch(at.name, items, self.spread(raw["choice"], items, at.down("choice")))
 
     def spread(self, raw: Any, beside: Mapping[str, Node], at: _Spot) -> Chooser | None:
-        """A choice whose options are sets of fields."""
+        """Parse a choice whose options are sets of fields."""
         labels = self.labels(raw, at)
         options = []
         for i, (label, value) in enumerate(labels):
@@ -108,7 +108,7 @@ class _Parser:
         return self.chooser(options, at, at.place) if options else None
 
     def node(self, raw: Any, at: _Spot) -> Node:
-        """Anything that may be the value of a field."""
+        """Parse any value of a field."""
         if isinstance(raw, list):
             return Series(at.name, tuple(self.node(v, at.down(i)) for i, v in enumerate(raw)))
         if not isinstance(raw, Mapping):
@@ -129,7 +129,7 @@ class _Parser:
                 self.fault(at.name, f"no range is called {key!r}{near}", raw)
 
     def range(self, raw: Mapping[str, Any], keys: Sequence[str], at: _Spot) -> Node:
-        """A mapping with range keys."""
+        """Parse a mapping with range keys."""
         kind = keys[0]
         if len(keys) > 1:
             self.fault(at.name, f"must be one range, not {' and '.join(keys)} at once", raw)
@@ -144,7 +144,7 @@ class _Parser:
         return self.span(raw, kind, at)
 
     def choice(self, raw: Any, at: _Spot) -> Node:
-        """A choice in place of a value; its options may be whole sub-trees."""
+        """Parse a choice in place of a value; its options may be whole sub-trees."""
         options = []
         for i, (label, value) in enumerate(self.labels(raw, at)):
             if isinstance(value, (Mapping, list)):
@@ -159,13 +159,13 @@ class _Parser:
     def chooser(
         self, options: Sequence[Option], at: _Spot, place: tuple[str | int, ...]
     ) -> Chooser:
-        """The node of a choice between options that are read already."""
+        """The node of a choice between parsed options."""
         labels = tuple(option.label for option in options)
         dimension = Choice(name=at.name, place=place, conditions=at.conditions, options=labels)
         return Chooser(at.name, dimension, tuple(options))
 
     def labels(self, raw: Any, at: _Spot) -> list[tuple[Scalar, Any]]:
-        """The options of a choice, each with its label; labels are removed from the options."""
+        """The options of a choice, each with its label, which is removed from the option."""
         if not isinstance(raw, list) or not raw:
             self.fault(at.name, "a choice must be a list of one or more options", raw)
             return []
@@ -201,7 +201,7 @@ class _Parser:
         return f"#{i}", bare
 
     def span(self, raw: Mapping[str, Any], kind: str, at: _Spot) -> Node:
-        """A range of numbers."""
+        """Parse a range of numbers."""
         step = raw.get("step")
         bounds = _bounds(raw[kind], kind)
         low, high, rule = bounds.low, bounds.high, bounds.fault

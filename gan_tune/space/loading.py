@@ -1,4 +1,4 @@
-"""One load of a search space: every check in turn, even after a fault."""
+"""Loads a search space: makes all checks, even after a fault."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MOVED: Mapping[str, str] = MappingProxyType(
         for key in ("reduction", "grace")
     }
 )
-"""Former field of `search` → where it stands now."""
+"""Former field of `search` → its present place."""
 
 
 class Loading:
-    """One load of a space. It goes on after a fault, so that all faults are found."""
+    """One load of a space. It continues after a fault, so that all faults are found."""
 
     def __init__(
         self, tree: Mapping[str, Any], overridden: Sequence[Override], catalogue: Catalogue
@@ -58,7 +58,7 @@ class Loading:
             return faults
         self.root, range_faults = parse_trial(raw)
         check = SpaceCheck(raw, self.root, self._fixed(), self.catalogue)
-        # A broken range breaks other things in turn: only the range itself is reported.
+        # A faulty range causes further faults: only that of the range itself is reported.
         told = [fault.path for fault in range_faults]
         late = check.faults(check_data=check_data)
         told += [f"measure.{i}" for i in self._further_measures(raw)]
@@ -92,7 +92,7 @@ class Loading:
         return fault
 
     def _with_search_parts(self, faults: list[Fault]) -> dict[str, Any]:
-        """The file with the parts of `search` resolved; a faulty one is left out."""
+        """The file with the parts of `search` resolved; faulty parts are left out."""
         given = self.tree.get("search", {})
         if not isinstance(given, Mapping):
             return dict(self.tree)
@@ -100,12 +100,12 @@ class Loading:
         search = {k: v for k, v in given.items() if k not in (*SEARCH_PARTS, *MOVED)}
         if rule := _broken_url_rule(given.get("study")):
             del search["study"]
-            faults.append(Fault("search.study", rule))  # shows nothing: it may hold a secret
+            faults.append(Fault("search.study", rule))  # the value is not shown: it may contain a secret
         for kind in SEARCH_PARTS:
             value = given.get(kind, self._default_part(kind, given))
             found: list[Fault] = []
             part = self.catalogue.resolve(kind, value, f"search.{kind}", found)
-            if found and isinstance(value, str):  # nothing is written below a plain name
+            if found and isinstance(value, str):  # a plain name has nothing below it
                 found = [replace(fault, path=f"search.{kind}") for fault in found]
             search |= {} if found else {kind: part}
             faults += found
@@ -113,11 +113,11 @@ class Loading:
 
     def _default_part(self, kind: str, search: Mapping[str, Any]) -> str:
         if kind == "sampler" and _name_of(search.get("scheduler")) in self.catalogue.populations:
-            return "random"  # the first generation is drawn, the others are bred
+            return "random"  # the first generation is drawn, the others are forks
         return str(Search.model_fields[kind].default.name)
 
     def _population_faults(self, file: SpaceFile) -> Iterator[Fault]:
-        """What is wrong with a population's size for the budget."""
+        """The faults of a population's size for the budget."""
         part, trials, starts = file.search.scheduler, file.budget.trials, len(file.start_from)
         if part.name not in self.catalogue.populations:
             return
@@ -130,7 +130,7 @@ class Loading:
             yield Fault("search.scheduler.population", rule)
 
     def _objective_faults(self, file: SpaceFile, check: SpaceCheck) -> list[Fault]:
-        """The faults of all objectives but the first, which is checked with the trial."""
+        """The faults of all objectives except the first, which is checked with the trial."""
         metrics = [objective.metric for objective in file.objective]
         faults = [
             Fault(f"objective.{i}.metric", "must be given once", repr(metric))
@@ -145,7 +145,7 @@ class Loading:
         return faults
 
     def _search_faults(self, file: SpaceFile, dimensions: Sequence[Dimension]) -> list[Fault]:
-        """What the search cannot do. What it does badly becomes a warning."""
+        """The faults of the search's parts. Unwise combinations become warnings."""
         search = file.search
         plan = SearchPlan(
             search.sampler,
@@ -169,7 +169,7 @@ class Loading:
     def _fixed(self) -> dict[str, Any]:
         if self.file is not None:
             return outside_trial(self.file)
-        # The file's other blocks have faults of their own, told already.
+        # The file's other blocks have their own faults, already reported.
         given = self.tree.get("objective", {})
         try:
             objective = Objective.model_validate(given[0] if isinstance(given, list) else given)
@@ -229,7 +229,7 @@ def _broken_url_rule(url: Any) -> str | None:
 
 
 def _is_in_memory(url: SplitResult) -> bool:
-    """Whether SQLite would keep this database in memory, as SQLAlchemy reads its URL."""
+    """Whether SQLAlchemy reads this URL as a SQLite database in memory."""
     in_memory = url.path.strip("/") == "" or ":memory:" in url.path
     in_memory = in_memory or parse_qs(url.query).get("mode") == ["memory"]
     return url.scheme.partition("+")[0] == "sqlite" and in_memory

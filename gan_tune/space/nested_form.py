@@ -1,4 +1,4 @@
-"""The nested form of a space: settings that do not go together become options of one choice."""
+"""The nested form of a space: incompatible settings become options of one choice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Cause", "nested_form"]
 
 @dataclass(frozen=True)
 class Cause:
-    """A dimension that takes part in a clash by its value ``bad``, but not by those ``good``."""
+    """A dimension whose value ``bad`` takes part in a clash; its values ``good`` do not."""
 
     dimension: Dimension
     bad: Scalar
@@ -25,8 +25,8 @@ class Cause:
 def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
     """One line of YAML that replaces the fields of ``causes`` in `trial` and avoids their clash.
 
-    It has one option for each cause, in which that cause has its good values and the causes before
-    it have their bad one.
+    It has one option for each cause. In that option, the cause has its good values and all earlier
+    causes have their bad value.
     """
     fields = list(dict.fromkeys(str(cause.dimension.place[0]) for cause in causes))
     options = [_option(raw, fields, causes, turn) for turn in range(len(causes))]
@@ -42,12 +42,12 @@ def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
 def _option(
     raw: Mapping[str, Any], fields: Sequence[str], causes: Sequence[Cause], turn: int
 ) -> dict[str, Any]:
-    # What lies deeper is narrowed first, so that the numbers of options above still hold.
+    # Deeper dimensions are narrowed first, so that the option numbers above stay valid.
     narrowed = copy.deepcopy({field: raw[field] for field in fields})
     chosen = [
         (cause.dimension, cause.good if i == turn else (cause.bad,))
         for i, cause in enumerate(causes[: turn + 1])
-        if i == turn or isinstance(cause.dimension, Choice)  # of a range not just one end is bad
+        if i == turn or isinstance(cause.dimension, Choice)  # in a range, other values than the end may be bad
     ]
     for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
         _narrow(narrowed, dimension, values)

@@ -3,9 +3,9 @@
 Node
 ├── Leaf       a plain value
 ├── Series     a list of nodes
-├── Branch     a mapping of nodes; the trial itself may also spread a chooser's option in it
+├── Branch     a mapping of nodes; in the trial itself, a chooser's option may add fields to it
 ├── Span       a range of numbers
-└── Chooser    one of several options, each with a node of its own
+└── Chooser    one of several options, each with its own node
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Leaf:
-    """A plain value. ``name`` is its dotted place in the file, here and below."""
+    """A plain value. ``name`` is its dotted place in the file, as in all nodes below."""
 
     name: str
     value: Scalar
@@ -93,9 +93,9 @@ def settle(
     names: dict[str, str] | None = None,
     path: str = "",
 ) -> Any:
-    """The plain value a node becomes once ``decide`` has settled each dimension it meets.
+    """The plain value of a node after ``decide`` has chosen a value for each of its dimensions.
 
-    ``names`` is filled with the dotted path in the result → the name in the file.
+    ``names`` gets an entry dotted path in the result → name in the file, for each value.
     """
     if names is not None and path:
         names[path] = node.name
@@ -115,7 +115,7 @@ def settle(
 
 
 def dimensions_of(node: Node) -> Iterator[Dimension]:
-    """All dimensions of a tree, a chooser before what lies below its options."""
+    """All dimensions of a tree; a chooser comes before those below its options."""
     if isinstance(node, Span):
         yield node.dimension
     elif isinstance(node, Series):

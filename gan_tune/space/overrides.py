@@ -19,7 +19,7 @@ __all__ = ["Overridden", "Override", "apply_overrides"]
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set`: its path as given, and where that lies in a trial (None: not in `trial`).
+    """One `--set`: its path as given, and its place in a trial (None: not in `trial`).
 
     ``place`` has no steps for choices: `trial.loss.choice.0` lies at `loss`.
     """
@@ -40,7 +40,7 @@ MAKEABLE: Mapping[str, tuple[str, ...]] = {
     "": tuple(block_fields(SpaceFile)),
     "trial": tuple(name for name in BLOCK_FIELDS if name not in ELSEWHERE),
 }
-"""Place in a file → the blocks that it may leave out there; setting something in one makes it."""
+"""Place in a file → the optional blocks there; setting a value in one creates the block."""
 
 
 def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> Overridden:
@@ -58,7 +58,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> Overridde
 
 
 class _OverrideError(Exception):
-    """What is wrong with one `--set`."""
+    """A fault of one `--set`."""
 
 
 def _split(text: str) -> tuple[str, Any]:
@@ -77,7 +77,7 @@ def _split(text: str) -> tuple[str, Any]:
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> tuple[str, ...] | None:
-    """Set a value in place; returns where in a trial it lies."""
+    """Set a value in place; returns its place in a trial."""
     steps = path.split(".")
     here: Any = tree
     place: list[str] = []
@@ -99,7 +99,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> tuple[str, ...] | None:
 
 
 def _option_called(here: Any, name: str) -> int | None:
-    """The number of the option of that name, where ``here`` is a choice."""
+    """The number of the option of that name, if ``here`` is a choice."""
     options = here.get("choice") if isinstance(here, dict) and name not in here else None
     for i, option in enumerate(options if isinstance(options, list) else ()):
         if isinstance(option, dict) and name in (option.get("label"), option.get("name")):
@@ -133,5 +133,5 @@ def _key(here: Any, step: str, above: str, last: bool) -> str | int:
 def _below(here: Any, key: str | int, *, has_parts: bool) -> Any:
     inner = here.setdefault(key, {}) if isinstance(here, dict) else here[key]
     if has_parts and isinstance(inner, str):
-        inner = here[key] = {"name": inner}  # a part given by its name alone
+        inner = here[key] = {"name": inner}  # a part given by its name only
     return inner

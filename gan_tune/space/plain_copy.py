@@ -21,16 +21,16 @@ MOST_BITS = 64
 
 @dataclass
 class PlainCopy:
-    """Copies trees, and notes in ``faults`` whatever is not a plain value."""
+    """Copies trees, and adds to ``faults`` each value that is not plain."""
 
     faults: list[Fault] = field(default_factory=list)
     values: int = 0
 
     def copy(self, value: Any, path: str = "", depth: int = 0) -> Any:
-        """The value with dicts, lists, text, numbers, booleans and None; ``path`` is its place."""
+        """A copy of dicts, lists, text, numbers, booleans and None; ``path`` is its place."""
         self.values += 1
         if self.values > MOST_VALUES or depth > DEEPEST:
-            # Reported once: aliases may repeat a tree without end.
+            # Reported once: aliases may repeat a tree endlessly.
             big = (
                 f"must have at most {MOST_VALUES} values"
                 if depth <= DEEPEST

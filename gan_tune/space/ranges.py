@@ -1,7 +1,7 @@
 """The ranges of a space: each is one thing that a search decides.
 
-A range is named by its dotted place; what lies below an option of a choice carries the option's
-name (`generator_optimizer.adam.lr`).
+A range is named by its dotted place. The name of a range below an option of a choice contains the
+option's name (`generator_optimizer.adam.lr`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Scalar = str | int | float | bool | None
 
 
 class Suggest(Protocol):
-    """Whatever proposes values as an Optuna trial does."""
+    """Proposes values, with the methods of an Optuna trial."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -50,7 +50,7 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True)
 class RangeKind:
-    """What a range key means: whole or real numbers, drawn evenly or by their logarithm."""
+    """The meaning of a range key: whole or real numbers, drawn evenly or by their logarithm."""
 
     whole: bool
     log: bool
@@ -64,15 +64,15 @@ RANGES: Mapping[str, RangeKind] = MappingProxyType(
         "log_int": RangeKind(whole=True, log=True),
     }
 )
-"""Key → kind of a range of numbers. `choice` is the one other range."""
+"""Key → kind of a range of numbers. `choice` is the only other range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension(ABC):
-    """One thing a search decides: a :class:`NumberRange` or a :class:`Choice`.
+    """One value that a search decides: a :class:`NumberRange` or a :class:`Choice`.
 
     ``conditions`` are the choices above it, each with the option under which it exists. ``place``
-    is the way to it in the file's `trial`.
+    is its path in the file's `trial`.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Dimension(ABC):
 
     @property
     def field(self) -> str:
-        """The field of a trial config it belongs to; empty for a choice that spans several."""
+        """The field of a trial config it belongs to; empty for a choice that sets several."""
         return next((str(s) for s in self.place if s != "choice" and isinstance(s, str)), "")
 
     @property
@@ -92,7 +92,7 @@ class Dimension(ABC):
     @property
     @abstractmethod
     def values(self) -> tuple[Scalar, ...]:
-        """What is worth trying one at a time: every option, or both ends."""
+        """The values that a check tries one at a time: all options, or both ends."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -104,15 +104,15 @@ class Dimension(ABC):
 
     @abstractmethod
     def broken_rule(self, value: Any) -> str | None:
-        """The rule a value breaks, or None where it lies within the range."""
+        """The rule a value breaks, or None if it lies within the range."""
 
     @abstractmethod
     def nearest(self, value: Scalar) -> Scalar:
-        """The allowed value that is nearest to one between the ends."""
+        """The allowed value nearest to ``value``, which lies between the ends."""
 
     @abstractmethod
     def read(self, written: str) -> Scalar:
-        """What was written, in the range's own type; as it is where it is not of that type."""
+        """The written text as a value of the range's type; unchanged if it does not fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class NumberRange(Dimension):
 
     @property
     def grid(self) -> float | int | None:
-        """The distance between two values; None where they are continuous."""
+        """The distance between two values; None if they are continuous."""
         return 1 if self.step is None and self.whole else self.step
 
     @property
@@ -151,7 +151,7 @@ class NumberRange(Dimension):
         return f"{self.kind} {self.low!r} to {self.high!r}{step}"
 
     def typed(self, value: float) -> float | int:
-        """A number as an int or a float, whichever the range has."""
+        """A number as an int or a float, according to the range."""
         return int(value) if self.whole else float(value)
 
     def suggest(self, source: Suggest) -> Scalar:
@@ -229,7 +229,7 @@ def divides(step: float, length: float) -> bool:
 
 
 def word(value: Scalar) -> str:
-    """A value as a person would write it in the file."""
+    """A value in the form in which a user writes it in the file."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return value if isinstance(value, str) else repr(value)

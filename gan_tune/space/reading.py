@@ -18,7 +18,7 @@ __all__ = ["SpaceText", "read_space", "shipped_spaces"]
 
 @dataclass(frozen=True)
 class SpaceText:
-    """A search space as it was given: plain values, the text they came from, and its name."""
+    """A search space as given: its plain values, their text, and its name."""
 
     tree: dict[str, Any]
     text: str
@@ -88,7 +88,7 @@ def _text_of(path: Path, source: str) -> str:
 
 def _mapping_of(loaded: Any, source: str) -> dict[str, Any]:
     copier = PlainCopy()
-    tree = copier.copy(loaded)  # before anything is shown: aliases may repeat a tree without end
+    tree = copier.copy(loaded)  # before anything is shown: aliases may repeat a tree endlessly
     if not copier.faults and not isinstance(tree, dict):
         copier.faults.append(Fault("", "a search space must be a mapping", shown(loaded)))
     if copier.faults:

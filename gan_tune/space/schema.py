@@ -26,7 +26,7 @@ LABEL: Schema = {"type": "string", "description": "What an option of a choice is
 OWN_PART = ".+:.+"
 """A user's own part, by its import path."""
 WITHOUT_RANGES = ("data", *SEARCH_PARTS)
-"""Kinds of parts that are not searched (of data, their `batch_size` is)."""
+"""Kinds of parts that are not searched (except the `batch_size` of data)."""
 
 
 def json_schema(catalogue: Catalogue) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _define_trial(definitions: Schema) -> None:
 
 
 def _define_kind(kind: str, catalogue: Catalogue, definitions: Schema) -> None:
-    """The definition of a place where a part of that kind may stand."""
+    """The definition of a place for a part of that kind."""
     parts = catalogue.parts[kind]
     names: Schema = {"enum": list(parts)}
     if kind not in SEARCH_PARTS:
@@ -133,7 +133,7 @@ def _part(kind: str, name: str, arguments: Mapping[str, Argument], definitions: 
 def _argument_schema(argument: Argument) -> Schema:
     schema = argument.json_schema()
     if "$defs" in schema:
-        return {}  # its references would lead nowhere from here
+        return {}  # its references would not resolve here
     if not argument.required and isinstance(argument.default, (str, int, float, type(None))):
         schema = {**schema, "default": argument.default}
     return schema
@@ -147,7 +147,7 @@ def _loosen(name: str, definitions: Schema) -> None:
 
 
 def _or_range(schema: Schema, place: str, definitions: Schema) -> Schema:
-    """A reference to a place that takes a value, or a range of such values."""
+    """A reference to a place for a value or a range of such values."""
     forms = [_with_ranged_items(schema, place, definitions)]
     kinds = set(_types(schema))
     if not kinds or "number" in kinds:
@@ -160,7 +160,7 @@ def _or_range(schema: Schema, place: str, definitions: Schema) -> Schema:
 
 
 def _with_ranged_items(schema: Schema, place: str, definitions: Schema) -> Schema:
-    """The same, where each entry of a list may be a range as well."""
+    """The same schema, but each entry of a list may also be a range."""
     members = schema.get("anyOf")
     if members is not None:
         loose = [_with_ranged_items(member, place, definitions) for member in members]

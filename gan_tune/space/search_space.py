@@ -1,4 +1,4 @@
-"""A checked search space, and the settings it makes."""
+"""A checked search space, and its settings."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SearchSpace:
         file: the top-level blocks.
         trial: the parsed tree of the file's `trial`.
         tree: the whole file as plain values, `--set` included.
-        source: the text of the file as it was given, for the record.
-        warnings: what was changed or is unwise, one sentence each.
-        catalogue: the parts it was checked against.
+        source: the text of the file as given, for the record.
+        warnings: one sentence for each value that was changed or is unwise.
+        catalogue: the parts against which it was checked.
     """
 
     file: SpaceFile
@@ -54,9 +54,9 @@ class SearchSpace:
         overrides: Sequence[str] = (),
         check_data: bool = True,
     ) -> SearchSpace:
-        """Read and check a space: a file, the bare name of a shipped one, or a mapping.
+        """Read and check a space: a file, the name of a shipped one, or a mapping.
 
-        ``overrides`` are `PATH=VALUE` texts, put in before anything is checked.
+        ``overrides`` are `PATH=VALUE` texts, applied before anything is checked.
 
         Raises:
             SpaceError: with every fault found.
@@ -84,23 +84,23 @@ class SearchSpace:
 
     @property
     def objective(self) -> Objective:
-        """What the search improves. Of several objectives this is the first, which decides."""
+        """The objective of the search; of several, the first, which decides."""
         return self.file.objective[0]
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """All that the search improves. The first decides."""
+        """All objectives of the search. The first decides."""
         return self.file.objective
 
     @property
     def pruned_by(self) -> Objective:
-        """The objective that the scheduler stops by: `search.prune_on`, or else the first."""
+        """The objective by which the scheduler stops trials: `search.prune_on`, or the first."""
         metric = self.search.prune_on or self.objective.metric
         return next(one for one in self.objectives if one.metric == metric)
 
     @property
     def budget(self) -> Budget:
-        """How much the search may spend."""
+        """The limits of the search's trials, steps and time."""
         return self.file.budget
 
     @property
@@ -115,7 +115,7 @@ class SearchSpace:
 
     @property
     def resources(self) -> Resources:
-        """What one trial occupies."""
+        """The resources that one trial occupies."""
         return self.file.resources
 
     @property
@@ -125,10 +125,10 @@ class SearchSpace:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits of everything that decides what is proposed and how it is judged.
+        """16 hex digits that depend on all that affects the proposals and their evaluation.
 
-        The name, the description, the resources, the place of the study, and the budget's trials
-        and minutes are left out, so that a search can be extended.
+        They do not depend on the name, the description, the resources, the place of the study, and
+        the budget's trials and minutes, so that a search can be extended.
         """
         blocks = dict(self.decisive)
         blocks["budget"] = [self.budget.steps, self.budget.evaluations]
@@ -137,7 +137,7 @@ class SearchSpace:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """The blocks that :attr:`digest` is of, as plain values."""
+        """The blocks from which :attr:`digest` is computed, as plain values."""
         included = ("objective", "search", "confirm", "trial", "start_from")
         blocks = self.file.model_dump(
             mode="json",
@@ -147,11 +147,11 @@ class SearchSpace:
         return blocks
 
     def dimensions(self) -> list[Dimension]:
-        """Everything the search decides, in the order of the file."""
+        """All dimensions that the search decides, in the order of the file."""
         return list(dimensions_of(self.trial))
 
     def sample(self, suggest: Suggest, *, seed: int) -> TrialConfig:
-        """A trial config whose ranges ``suggest`` decides."""
+        """A trial config with the values that ``suggest`` proposes for the ranges."""
         return self._config(lambda dimension: dimension.suggest(suggest), seed)
 
     def config(self, assignment: Mapping[str, Any], seed: int) -> TrialConfig:
@@ -168,8 +168,8 @@ class SearchSpace:
     def choosers(self, assignment: Mapping[str, Any]) -> dict[str, Scalar]:
         """The choosers that a setting decides, each with the option chosen.
 
-        They complete a config's params. A chooser is left out if a param of the same name says more
-        (the layer widths instead of `#1`).
+        They complete a config's params. A chooser is left out if a param of the same name is more
+        specific (the layer widths instead of `#1`).
         """
         found: dict[str, Scalar] = {}
 
@@ -183,7 +183,7 @@ class SearchSpace:
         return {name: value for name, value in found.items() if _adds(tree, name, value)}
 
     def fit(self, config: TrialConfig) -> Fit | None:
-        """The setting of this space that learns as ``config`` does; None if there is none.
+        """The setting of this space that learns in the same way as ``config``; None if none does.
 
         A number between two steps of its range moves to the nearest step.
         """
@@ -195,7 +195,7 @@ class SearchSpace:
     def _makes(self, values: Mapping[str, Scalar], config: TrialConfig) -> bool:
         try:
             made = self._config(lambda dimension: values[dimension.name], seed=0)
-        except ConfigError:  # what no longer may stand together
+        except ConfigError:  # a combination that is no longer allowed
             return False
         return what_learns(made) == what_learns(config)
 
@@ -236,7 +236,7 @@ class SearchSpace:
 
 
 def _adds(tree: Any, chooser: str, label: Scalar) -> bool:
-    """Whether a chooser's label says more than the param of its name, if there is one."""
+    """Whether a chooser's label is more specific than the param of its name, if there is one."""
     for step in chooser.split("."):
         if isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
             tree = tree[int(step)]

@@ -35,7 +35,7 @@ def check_name(name: str) -> str | None:
 
 
 class Budget(Settings):
-    """How much a search may spend."""
+    """The limits of a search's trials, steps and time."""
 
     trials: Whole = Field(32, ge=1, description="Settings to try")
     steps: Whole = Field(ge=1, description="Generator steps of a full trial")
@@ -46,9 +46,9 @@ class Budget(Settings):
 
 
 class Search(Settings):
-    """How settings are proposed and hopeless trials stopped.
+    """How settings are proposed and bad trials stopped.
 
-    The arguments of both parts are complete once a space is loaded.
+    After a space is loaded, the arguments of both parts are complete.
     """
 
     sampler: Annotated[Part, PartKind("sampler")] = Field(
@@ -70,11 +70,11 @@ class Search(Settings):
 
 
 SEARCH_PARTS = part_fields(Search)
-"""Field of `search` → kind of the part that stands there."""
+"""Field of `search` → kind of its part."""
 
 
 class Confirm(Settings):
-    """The best settings are trained again, on seeds that played no part in choosing them."""
+    """How the best settings are trained again, with seeds that were not used to choose them."""
 
     top: Whole = Field(3, ge=0, description="Settings to confirm; 0: no confirmation")
     seeds: Whole = Field(3, ge=1, description="Fresh seeds for each of them")
@@ -82,7 +82,7 @@ class Confirm(Settings):
 
 
 class Resources(Settings):
-    """What one trial occupies."""
+    """The resources that one trial occupies."""
 
     cpu: Number = Field(1, gt=0, description="CPU cores for one trial")
     gpu: Number = Field(0, ge=0, description="GPUs for one trial; a fraction shares one")
@@ -143,6 +143,6 @@ def outside_trial(file: SpaceFile) -> dict[str, Any]:
     }
     if further:
         own = file.trial.get("measure", [])
-        if isinstance(own, list):  # anything else is refused with the trial
+        if isinstance(own, list):  # other values are refused with the trial
             fields["measure"] = [*own, *(one.metric for one in further if one.metric not in own)]
     return fields

@@ -18,7 +18,7 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A leaf of an entry that the space does not allow. ``place`` is where it lies in a trial."""
+    """A leaf of an entry that the space does not allow. ``place`` is its place in a trial."""
 
     place: Place
     rule: str
@@ -27,10 +27,10 @@ class Mismatch:
 
 @dataclass
 class Match:
-    """What an entry settles.
+    """The values that an entry decides.
 
-    ``values`` maps the names of dimensions to values. ``extra`` holds leaves that the space does
-    not have: they must equal the default.
+    ``values`` maps the names of dimensions to values. ``extra`` holds leaves that the space lacks;
+    they must equal the default.
     """
 
     values: dict[str, Scalar] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Match:
     extra: list[tuple[Place, Any]] = field(default_factory=list)
 
     def add(self, other: Match) -> None:
-        """Take over what another part of the entry settles."""
+        """Add the values that another part of the entry decides."""
         self.values |= other.values
         self.mismatches += other.mismatches
         self.extra += other.extra
@@ -76,7 +76,7 @@ def _match_fields(branch: Branch, given: Mapping[str, Any]) -> Match:
 
 
 def _match_spread(chooser: Chooser, given: Mapping[str, Any]) -> Match:
-    """Fields that are in the options of a choice; `choice: LABEL` picks an option."""
+    """Match fields that belong to the options of a choice; `choice: LABEL` selects an option."""
     fields = {key: value for key, value in given.items() if key != "choice"}
     options: Iterable[Option] = chooser.options
     if "choice" in given:
@@ -112,7 +112,7 @@ def _match_items(node: Branch, given: Mapping[str, Any], place: Place) -> Match:
     if "name" in given and "name" in node.items:
         match = _match(node.items["name"], given["name"], (*place, "name"))
         if match.mismatches:
-            return match  # the arguments are those of another part
+            return match  # the arguments belong to another part
     match = Match()
     for key, value in given.items():
         if key in node.items:
@@ -151,7 +151,7 @@ def _match_series(node: Series, given: Any, place: Place) -> Match:
 
 
 def _match_chooser(node: Chooser, given: Any, place: Place) -> Match:
-    """The option that a value names, or else the one that it fits."""
+    """Match the option that a value names, or the option that it fits best."""
     named = _options_named(node, given)
     if isinstance(given, Mapping) and "label" in given:
         if not named:
@@ -172,7 +172,7 @@ def _match_chooser(node: Chooser, given: Any, place: Place) -> Match:
 
 
 def _options_named(node: Chooser, given: Any) -> list[Option]:
-    """The options that a value picks by their label, by the name of their part, or by equality."""
+    """The options that a value selects by label, by the name of their part, or by equality."""
     if isinstance(given, Mapping):
         if "label" in given:
             return [option for option in node.options if option.label == given["label"]]
@@ -183,7 +183,7 @@ def _options_named(node: Chooser, given: Any) -> list[Option]:
 
 
 def _name(option: Option) -> Any:
-    """The name of the part that an option is."""
+    """The name of an option's part."""
     node = option.node
     if isinstance(node, Branch):
         node = node.items.get("name", node)
@@ -202,5 +202,5 @@ def _mismatch(place: Place, rule: str, given: Any) -> Match:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    # Of a part, null and the name none mean the same.
+    # For a part, null and the name none mean the same.
     return same(a, b) or {repr(a), repr(b)} == {"None", "'none'"}

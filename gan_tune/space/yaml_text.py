@@ -1,8 +1,8 @@
 """YAML text to plain values and back, by ruamel.yaml.
 
-Plain scalars are read as YAML 1.2 has them (`1e-4` is a number), with two differences that keep the
-meaning of every space file: dates, octal numbers and `010` are text; `yes`, `no`, `on` and `off`
-are booleans.
+Plain scalars are read according to YAML 1.2 (`1e-4` is a number), with two differences that
+preserve the meaning of all space files. Dates, octal numbers and `010` are text. `yes`, `no`, `on`
+and `off` are booleans.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ PLAIN_SCALARS = (
     ),
     ("merge", r"<<", "<"),
 )
-"""Type of a plain scalar, what it looks like, and the characters that it may start with."""
+"""Type of a plain scalar, its pattern, and the characters that it may start with."""
 
 
 class YamlFaultsError(Exception):
-    """A text is not valid YAML; ``faults`` say where and why."""
+    """A text is not valid YAML; ``faults`` say where and why not."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(str(faults))
@@ -102,13 +102,13 @@ def _implicit_types() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 
 class _Resolver(VersionedResolver):
-    """Tells the types of plain scalars by :data:`PLAIN_SCALARS`."""
+    """Determines the types of plain scalars by :data:`PLAIN_SCALARS`."""
 
     versioned_resolver = _implicit_types()
 
 
 class _Constructor(SafeConstructor):
-    """Makes plain values, notes every double key, and says in words what a tag cannot read."""
+    """Makes plain values, notes every double key, and explains tags that cannot be read."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -116,8 +116,8 @@ class _Constructor(SafeConstructor):
         self._flat: set[Any] = set()
 
     def flatten_mapping(self, node: Any) -> None:
-        # The library stops at the first double key, and does not look beside `<<`. Keys merged in
-        # by `<<` may be overridden: what was written itself is looked at first.
+        # The library stops at the first double key, and does not check mappings with `<<`. Keys
+        # merged by `<<` may be overridden, so explicitly written keys are checked first.
         if node in self._flat:
             return
         self._flat.add(node)
@@ -140,14 +140,14 @@ class _Constructor(SafeConstructor):
             return super().construct_non_recursive_object(node, tag)
         except (YAMLError, RecursionError):
             raise
-        except Exception as error:  # whatever a library's reading of `!!int -` ends in
+        except Exception as error:  # any error of the library, for example on `!!int -`
             name = str(node.tag).rpartition(":")[2]
             problem = f"cannot be read as {name}: {shown(node.value)}"
             raise ConstructorError(None, None, problem, node.start_mark) from error
 
 
 class _Representer(SafeRepresenter):
-    """Writes real numbers so that YAML 1.1 reads them, too: `1.0e-05`."""
+    """Writes real numbers in a form that YAML 1.1 also reads: `1.0e-05`."""
 
     def represent_float(self, data: float) -> Any:
         node = super().represent_float(data)
@@ -160,7 +160,7 @@ _Representer.add_representer(float, _Representer.represent_float)
 
 
 class _CautiousResolver(VersionedResolver):
-    """Quotes text that this module or YAML 1.1 would take for anything else."""
+    """Quotes text that this module or YAML 1.1 would not read as text."""
 
     processing_version = (1, 1)
 

@@ -1,1 +1,1 @@
-"""Where a search is kept: its folder or bucket, its files, its lock."""
+"""The storage of a search: its folder or bucket, its files, its lock."""

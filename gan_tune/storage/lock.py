@@ -1,4 +1,4 @@
-"""One command at a time works on a search."""
+"""A lock, so that only one command at a time works on a search."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["hold"]
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold a search's folder while the block runs. The system frees it when the process dies.
+    """Lock a search's folder while the block runs. The system frees it when the process dies.
 
     Raises:
-        SearchLockedError: a live process holds it; it is named.
-        StorageError: the folder cannot be written, or its file system knows no locks.
+        SearchLockedError: a live process holds the lock; the message names it.
+        StorageError: the folder cannot be written, or its file system has no locks.
     """
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Python opens it for this process alone: those that Ray starts may outlive this one.
+        # Python opens it for this process only: processes that Ray starts may outlive this one.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise StorageError(f"storage: cannot write {path}: {error}") from None
@@ -36,7 +36,7 @@ def hold(folder: Path) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                os.ftruncate(descriptor, 0)  # nobody is named who has let go
+                os.ftruncate(descriptor, 0)  # clears the name of the former holder
     finally:
         os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""Where a search lies, and the names of its files."""
+"""The places of searches, and the names of their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORAGE = "./gan_tune_runs"
 REMOTE = ".remote"
-"""Folder below the default storage with what belongs to searches behind URIs."""
+"""Folder below the default storage for the local files of searches behind URIs."""
 LOCK = "search.lock"
 """Held by the one command that works on a search; it names that process."""
 JOURNAL = "study.journal"
@@ -20,13 +20,13 @@ REPORT = "report.html"
 LEADERBOARD = "leaderboard.json"
 CHAMPION_PICTURE = "champion.png"
 HEADING = "search.json"
-"""What a command that begins to work on a search notes of it, for those who look on."""
+"""The note that a command writes when it begins to work on a search, for read-only commands."""
 STUDY = "study.json"
-"""Where the first command put the study, and a random name that tells this folder from others."""
+"""The place of the study, and a random name that identifies this folder."""
 
 
 def look_in(storage: str | Path) -> Storage:
-    """The storage as it is: nothing is made, nothing is tried."""
+    """The storage, read only: nothing is created and nothing is checked."""
     from gan_tune.storage.storage import Storage
 
     text = str(storage)
@@ -34,12 +34,12 @@ def look_in(storage: str | Path) -> Storage:
 
 
 def driver_folder(home: Storage, name: str) -> Path:
-    """Where the lock and the journal lie: beside the trials, or here if those are behind a URI."""
+    """The folder of lock and journal: the search's own, or a local one if that is behind a URI."""
     return home.folder or _beside_a_uri(home) / name
 
 
 def taken_names(root: Storage) -> set[str]:
-    """The names of searches that have begun, in a storage or in what the driver keeps of it."""
+    """The names of searches that have begun, in a storage or in its folder on the driver."""
     taken = set(root.names())
     if root.folder is None:
         taken |= {folder.name for folder in _beside_a_uri(root).glob("*")}
@@ -47,10 +47,10 @@ def taken_names(root: Storage) -> set[str]:
 
 
 def _beside_a_uri(storage: Storage) -> Path:
-    """A folder of its own for each URI, or searches of one name would share their journal."""
+    """A separate folder for each URI; otherwise searches of one name would share a journal."""
     return Path(DEFAULT_STORAGE).resolve() / REMOTE / storage.label
 
 
 def search_names(root: Storage) -> list[str]:
-    """The searches in a storage that have come as far as a trial."""
+    """The searches in a storage that have at least one trial."""
     return [name for name in root.names() if {HEADING, RESULT} & set(root.below(name).names())]

@@ -1,13 +1,13 @@
-"""Where a search lives: one folder, local, shared (NFS) or behind a URI (`s3://...`).
+"""The storage of a search: one folder, local, shared (NFS) or behind a URI (`s3://...`).
 
 Layout below the root of one search:
 
     search.lock            held by the one command that works on the search
-    study.journal          the Optuna study: what was proposed and told
+    study.journal          the Optuna study: proposals, reports and results
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
     champion.png  leaderboard.json  report.html    the result
 
-The lock and the journal need a real file system: behind a URI they stay in a folder of the driver,
+The lock and the journal need a real file system: for a URI they stay in a folder on the driver,
 `./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
 """
 
@@ -38,11 +38,11 @@ HOST = "endpoint_override="
 """Option of a URI that names the host of its store."""
 
 GCS_PATIENCE = 10
-"""Seconds that a Google store is tried again; its client's own default is a quarter of an hour."""
+"""Seconds for retries with a Google store; its client's own default is 15 minutes."""
 
 
 class _Files(Protocol):
-    """Whole files by their full path. Absent files raise FileNotFoundError."""
+    """Reads and writes complete files by their full path. Absent files raise FileNotFoundError."""
 
     def write(self, path: str, content: bytes) -> None: ...
     def read(self, path: str) -> bytes: ...
@@ -67,7 +67,7 @@ class _Disk:
 
 
 class _Store:
-    """A bucket: a file is there once its upload is complete."""
+    """A bucket: a file exists once its upload is complete."""
 
     def __init__(self, files: pafs.FileSystem) -> None:
         self._files = files
@@ -88,14 +88,14 @@ class _Store:
 
 
 class Storage:
-    """Small whole files below one root; every write is all or nothing. Picklable by its location.
+    """Small files below one root; every write is complete or has no effect. Can be pickled.
 
     Args:
         location: an absolute folder, or a URI that pyarrow knows (`file://`, `s3://`, `gs://`).
-        below: names of folders that lead from there to the root.
+        below: names of the folders that lead from there to the root.
 
     Raises:
-        StorageError: the URI cannot be understood.
+        StorageError: the URI is not understood.
     """
 
     def __init__(self, location: str, *below: str) -> None:
@@ -115,21 +115,21 @@ class Storage:
 
     @property
     def uri(self) -> str:
-        """The root for a person to read: a path, or a URI without credentials and options."""
+        """The root in readable form: a path, or a URI without credentials and options."""
         if isinstance(self._files, _Disk):
             return self._root
         return f"{self._location.partition('://')[0]}://{self._root}"
 
     @property
     def folder(self) -> Path | None:
-        """The root as a local folder, None where it is remote."""
+        """The root as a local folder; None if it is remote."""
         return Path(self._root) if isinstance(self._files, _Disk) else None
 
     @property
     def label(self) -> str:
-        """A folder's name for the location, whatever lies below: readable, and another's is not it.
+        """A folder's name for the location (``below`` not included), readable and unique to it.
 
-        Credentials are no part of it, since they change; the host that a URI's options name is.
+        It includes the host that a URI's options name, but no credentials, since these change.
         """
         place = urlsplit(self._location)
         hosts = [part for part in sorted(place.query.split("&")) if part.startswith(HOST)]
@@ -143,23 +143,23 @@ class Storage:
         return Storage(self._location, *self._below, *parts)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write one file, whole or not at all.
+        """Write one file, completely or not at all.
 
         Raises:
-            StorageError: the disk is full, read-only, or the store does not answer.
+            StorageError: the disk is full or read-only, or the store does not answer.
         """
         with self._plainly("write", path):
             self._files.write(f"{self._root}/{path}", content)
 
     def write_json(self, path: str, content: Any) -> None:
-        """Write one JSON file, whole or not at all; raises as :meth:`write`."""
+        """Write one JSON file, completely or not at all; raises as :meth:`write`."""
         self.write(path, json.dumps(content, indent=1).encode())
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, None where it is not there.
+        """A file's content; None if it does not exist.
 
         Raises:
-            StorageError: it is there but cannot be read, or the store does not answer.
+            StorageError: it exists but cannot be read, or the store does not answer.
         """
         with self._plainly("read", path):
             try:
@@ -168,7 +168,7 @@ class Storage:
                 return None
 
     def read_json(self, path: str) -> Any:
-        """A JSON file's content, None where it is not there; raises as :meth:`read`."""
+        """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
         content = self.read(path)
         try:
             return None if content is None else json.loads(content)
@@ -178,10 +178,10 @@ class Storage:
             ) from None
 
     def names(self, path: str = "") -> list[str]:
-        """Names of the files and folders in a folder, sorted; empty where it is not there.
+        """Names of the files and folders in a folder, sorted; empty if it does not exist.
 
         Raises:
-            StorageError: it is there but cannot be read, or the store does not answer.
+            StorageError: it exists but cannot be read, or the store does not answer.
         """
         with self._plainly("list", path):
             try:
@@ -191,7 +191,7 @@ class Storage:
         return sorted(name for name in found if not name.startswith("."))
 
     def delete(self, path: str) -> None:
-        """Remove a file; one that is not there is fine.
+        """Remove a file; does nothing if it does not exist.
 
         Raises:
             StorageError: it cannot be removed, or the store does not answer.
@@ -203,7 +203,7 @@ class Storage:
                 return
 
     def local_path(self, path: str) -> str:
-        """Where a file is, for a person to read."""
+        """A file's place in readable form."""
         return f"{self.uri}/{path}".rstrip("/")
 
     @contextmanager
@@ -217,7 +217,7 @@ class Storage:
 
 
 def open_storage(location: str | Path) -> Storage:
-    """The storage at a folder (made if need be) or URI, checked by writing and reading one file.
+    """The storage at a folder (created if missing) or URI; checked by writing and reading a file.
 
     Raises:
         StorageError: it cannot be written or read back.
@@ -236,9 +236,9 @@ def open_storage(location: str | Path) -> Storage:
 
 
 def _made(text: str) -> str:
-    """The folder a person named, absolute and existing."""
+    """The folder that the user named, absolute and existing."""
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        # `s3:/bucket` is a slip of the pen; a local folder of that name would hide it.
+        # `s3:/bucket` is a typing error; a local folder of that name would hide it.
         raise StorageError(
             f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
         )
@@ -256,7 +256,7 @@ def _made(text: str) -> str:
 
 @lru_cache(maxsize=16)
 def _opened(location: str) -> tuple[_Files, str]:
-    """The files at a location, and the path of its root among them; one connection a process."""
+    """The files at a location, and the path of its root in them; one connection per process."""
     if "://" not in location:
         return _Disk(), location
     if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:

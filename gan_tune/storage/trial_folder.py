@@ -1,14 +1,14 @@
-"""The layout of a trial's folder. No other file knows a path below `trials/`.
+"""The layout of a trial's folder. No other file contains a path below `trials/`.
 
 The files of the trial NAME:
 
     trials/NAME/trial.json              which trial it is, with its config
     trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
     trials/NAME/grids/STEP.png          samples from the same noise at each report
-    trials/NAME/checkpoint.safetensors  the last complete state; after the end, of completed trials
-    trials/NAME/ready/STEP.safetensors  states from which forks may begin, while they may
-    trials/NAME/inherited.safetensors   the state that a fork begins with
-    trials/NAME/outcome.json            how the trial ended; absent until it has
+    trials/NAME/checkpoint.safetensors  the last complete state; after the end only if completed
+    trials/NAME/ready/STEP.safetensors  states from which forks may begin; deleted when useless
+    trials/NAME/inherited.safetensors   the state with which a fork begins
+    trials/NAME/outcome.json            how the trial ended; absent before its end
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Record = TypeVar("Record", TrialDescription, Result, Ending)
 
 
 class TrialFolder:
-    """The files of one trial. Absent files read as None, and deleting them is fine.
+    """The files of one trial. Absent files are read as None; deleting them does nothing.
 
-    Every method raises StorageError where the storage cannot be used or a file is damaged.
+    Every method raises StorageError if the storage cannot be used or a file is damaged.
 
     Args:
         files: the storage rooted at the trial's folder.
@@ -50,7 +50,7 @@ class TrialFolder:
     def __init__(self, files: Storage) -> None:
         self._files = files
 
-    # ---------------------------------------------------------------- what the trial is
+    # ---------------------------------------------------------------- description
 
     def describe(self, description: TrialDescription) -> None:
         """Write `trial.json` of a search's trial."""
@@ -78,12 +78,12 @@ class TrialFolder:
     # ---------------------------------------------------------------- reports
 
     def write_report(self, result: Result) -> None:
-        """Write a report, in one line."""
+        """Write a report as one line."""
         content = json.dumps(asdict(result)).encode()
         self._files.write(_report_at(result.step), content)
 
     def write_figures(self, step: int, figures: Mapping[str, Any]) -> None:
-        """Write a report that no search will read."""
+        """Write a report of a trial outside a search."""
         self._files.write_json(_report_at(step), figures)
 
     def report(self, step: int) -> Result | None:
@@ -145,20 +145,20 @@ class TrialFolder:
         self._files.delete(_ready_at(step))
 
     def write_inherited(self, state: bytes) -> None:
-        """Write the state that a fork begins with."""
+        """Write the state with which a fork begins."""
         self._files.write(INHERITED, state)
 
     def inherited(self) -> bytes | None:
-        """The state that a fork begins with."""
+        """The state with which a fork begins."""
         return self._files.read(INHERITED)
 
     def delete_inherited(self) -> None:
-        """Delete the state that a fork began with."""
+        """Delete the state with which a fork began."""
         self._files.delete(INHERITED)
 
     @property
     def inherited_path(self) -> str:
-        """Where that state lies, for a person to read."""
+        """The place of that state in readable form."""
         return self._files.local_path(INHERITED)
 
     # ---------------------------------------------------------------- the end
@@ -204,7 +204,7 @@ class TrialFolders:
         self._search = search
 
     def __getitem__(self, name: str) -> TrialFolder:
-        """A trial's folder, whether or not anything is in it yet."""
+        """A trial's folder, which may be empty or not exist yet."""
         return TrialFolder(self._search.below(TRIALS, name))
 
     def names(self) -> list[str]:
@@ -213,7 +213,7 @@ class TrialFolders:
 
     @property
     def path(self) -> str:
-        """Where they lie, for a person to read."""
+        """Their place in readable form."""
         return self._search.local_path(TRIALS)
 
 

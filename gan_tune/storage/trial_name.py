@@ -17,7 +17,7 @@ _PATTERN = re.compile(r"(\d{4,})(?:-(seed|confirm)-(\d+))?")
 
 @dataclass(frozen=True)
 class TrialName:
-    """What a trial's name says: its setting, its replicate and its kind.
+    """The parts of a trial's name: its setting, its replicate and its kind.
 
     ``str()`` builds the name. Replicate 0 is the setting's own trial and has no suffix.
     """
@@ -35,7 +35,7 @@ class TrialName:
         """Read a name.
 
         Raises:
-            ValueError: it is no name of a trial.
+            ValueError: it is not the name of a trial.
         """
         match = _PATTERN.fullmatch(name)
         if match is None:
@@ -45,7 +45,7 @@ class TrialName:
 
 
 def setting_name(setting: int) -> str:
-    """A setting's number as it is shown everywhere: at least four digits.
+    """A setting's number as shown everywhere: at least four digits.
 
     It is also the name of the setting's first trial.
     """
@@ -58,5 +58,5 @@ def is_trial_name(text: str) -> bool:
 
 
 def is_confirmation(name: str) -> bool:
-    """Whether a trial of this name confirms; any text may be asked for."""
+    """Whether a name is that of a confirming trial; accepts any text."""
     return f"-{_WORDS['confirmation']}-" in name

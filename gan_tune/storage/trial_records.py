@@ -34,17 +34,17 @@ class TrialDescription:
 
 @dataclass(frozen=True)
 class Result:
-    """One report as it reaches the driver; also the content of `reports/STEP.json`.
+    """One report in the form that the driver gets; also the content of `reports/STEP.json`.
 
     Attributes:
         step: generator steps done.
         scalars: all figures, by name.
-        value, best: the objective now and the best so far; None where there is no finite one.
-        outcome: how the trial ended by itself, None while it runs.
+        value, best: the objective now and the best so far; None if there is no finite one.
+        outcome: how the trial ended by itself; None while it runs.
         timestamp_ms: the worker's clock, milliseconds since 1970.
         training_seconds, evaluation_seconds: spent since the last report.
         error: the exception that failed the trial, one line.
-        symptoms: what training shows so far, names out of `gan_tune.gan.symptoms`.
+        symptoms: symptoms of training so far, names from `gan_tune.gan.symptoms`.
     """
 
     step: int
@@ -70,12 +70,12 @@ class Ending:
 
     Attributes:
         outcome: how it ended.
-        value: its best value by the first objective, None if it never had a finite one.
+        value: its best value by the first objective; None if it never had a finite one.
         step: its last step.
         error: the exception that failed it, one line.
-        symptoms: what training showed at its last report.
+        symptoms: symptoms of training at its last report.
         further: the other objectives' values at the report with the best value.
-        paused: whether it was interrupted to let others run, and continues in its turn.
+        paused: whether it was interrupted to let others run; it continues in its turn.
     """
 
     outcome: Outcome
@@ -88,5 +88,5 @@ class Ending:
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial is over: an interrupted one is not."""
+        """Whether the trial has ended for good; an interrupted one has not."""
         return OUTCOMES[self.outcome].is_ending

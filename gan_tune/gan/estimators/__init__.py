@@ -1,4 +1,4 @@
-"""Gradients of a player's objective, by backpropagation or from values of the objective alone."""
+"""Gradients of a player's objective: by backpropagation, or from the objective's values only."""
 
 from gan_tune.gan.estimators.estimators import (
     ESTIMATORS,

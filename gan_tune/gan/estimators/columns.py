@@ -1,11 +1,11 @@
-"""Networks of which one weight is perturbed: only what the change reaches is computed again.
+"""Networks with one perturbed weight: only the values that depend on it are computed again.
 
-A change e of W[i, j] in a linear layer W h + b changes unit i of its output alone, by e·h[j], and
-a change of b[i] does so by e. Such a *column* stays one through elementwise activations, and the
-next linear layer turns it into a rank-one change of its output. From there on the network runs as
-usual. The values that no change reaches are recorded once.
+A change e of W[i, j] in a linear layer W h + b changes only unit i of its output, by e·h[j]. A
+change e of b[i] changes only unit i, by e. Such a change is a *column*. Elementwise activations map
+a column to a column. The next linear layer turns it into a rank-one change of its output; from
+there on the network runs as usual. The values that do not depend on the weight are recorded once.
 
-The network is read by :mod:`torch.fx`, so any traceable graph will do, not only a chain.
+The network is read by :mod:`torch.fx`, so any traceable graph works, not only a chain.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ Record = Mapping[fx.Node, Any]
 class Column:
     """Activations [..., n] that differ from ``base`` at one unit: base + delta ⊗ e_unit.
 
-    Under vmap ``base`` is shared by all copies, whereas ``unit`` (a scalar index) and ``delta``
-    [...] are each copy's own.
+    Under vmap all copies share ``base``. Each copy has its own ``unit`` (a scalar index) and
+    ``delta`` [...].
     """
 
     base: Tensor
@@ -72,8 +72,8 @@ def _at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 def traced(network: nn.Module) -> fx.GraphModule | None:
-    """The network as a graph that shares its parameters; None where it cannot be traced."""
-    if network._forward_hooks or network._forward_pre_hooks:  # a trace would leave them out
+    """The network as a graph that shares its parameters; None if it cannot be traced."""
+    if network._forward_hooks or network._forward_pre_hooks:  # a trace would omit them
         return None
     try:
         return fx.symbolic_trace(network)
@@ -82,10 +82,10 @@ def traced(network: nn.Module) -> fx.GraphModule | None:
 
 
 def linear_layer(graph: fx.GraphModule, name: str) -> fx.Node | None:
-    """The one place where a parameter enters, if that is as weight or bias of a linear layer.
+    """The only use of a parameter, if it is the weight or bias of a linear layer.
 
-    None where its change is no column: layers of other types, of changed behaviour (hooks,
-    parametrizations), called or shared several times.
+    None if its change is no column: the layer is of another type, has hooks or parametrizations,
+    or is called or shared several times.
     """
     target, _, _ = name.rpartition(".")
     names = Counter(id(p) for _, p in graph.named_parameters(remove_duplicate=False))
@@ -98,7 +98,7 @@ def linear_layer(graph: fx.GraphModule, name: str) -> fx.Node | None:
 
 
 def _is_plain(module: nn.Module, types: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a call of the module does what its class says: no subclass, no hooks."""
+    """Whether the module behaves as one of ``types``: it is no subclass and has no hooks."""
     hooks = module._forward_hooks or module._forward_pre_hooks
     return type(module) in types and not hooks
 
@@ -108,7 +108,7 @@ class NodeRecorder(fx.Interpreter):
 
     Attributes:
         records: one for each call.
-        overwritten: whether a later operation worked in place on a value kept.
+        overwritten: whether a later operation changed a kept value in place.
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:

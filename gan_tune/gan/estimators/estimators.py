@@ -1,15 +1,15 @@
 """Gradient estimators by name: pure functions of an objective and a network.
 
 Each returns the gradient of L(w) = objective(network) as a list of tensors, in the order and the
-shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``here()`` is that value at the
-weights as they are, where the caller may know more than for a perturbed copy. ``random`` is the
-source of every draw, on the network's device. All but ``backprop`` read nothing of the objective
-but its values, so it need not be differentiable; :func:`estimator_refuses` says which networks they
-cannot serve.
+shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``here()`` returns L at the
+present weights; the caller may record more there than for a perturbed copy. ``random`` is the
+source of every draw, on the network's device. All but ``backprop`` use only the objective's
+values, so it need not be differentiable. :func:`estimator_refuses` says for which networks they
+do not work.
 
-ε weighs the error of the difference (of order ε, or ε² where both sides are taken) against the
-rounding of the values, some 1e-7·L/ε in float32: there the best is near 1e-3, the default. Half
-precision has no ε that serves.
+ε balances two errors: that of the difference (of order ε, or ε² for central differences) and the
+rounding of the values, about 1e-7·L/ε in float32. In float32 the best ε is near 1e-3, the default.
+No ε works in half precision.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Count = Annotated[int, Field(ge=1, le=2**20)]
 def backprop(
     here: Here, objective: Objective, network: nn.Module, random: torch.Generator
 ) -> list[Tensor]:
-    """∇L(w), by reverse-mode differentiation. The one estimator that is exact."""
+    """∇L(w), by reverse-mode differentiation. The only exact estimator."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return list(torch.autograd.grad(here(), trained, materialize_grads=True))
 
@@ -96,9 +96,9 @@ def random_directions(
 ) -> list[Tensor]:
     """Mean over m directions u ~ N(0, I) of (L(w + εu) − L(w − εu)) / 2ε · u.
 
-    Unbiased up to order ε², and noisy: among n coordinates its expected cosine to the gradient is
-    about sqrt(m / (m + n)). Source: Nesterov and Spokoiny 2017, Random gradient-free minimization
-    of convex functions; as simultaneous perturbation (SPSA), Spall 1992.
+    Unbiased up to order ε², and noisy: with n coordinates the expected cosine between it and the
+    gradient is about sqrt(m / (m + n)). Source: Nesterov and Spokoiny 2017, Random gradient-free
+    minimization of convex functions; as simultaneous perturbation (SPSA), Spall 1992.
     """
     w = parameters(network)
     device = next(iter(w.values())).device
@@ -146,13 +146,13 @@ OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
         ),
     }
 )
-"""Why differences of values cannot estimate a network's gradient → whether that holds for it."""
+"""Reason why differences of values cannot estimate a gradient → whether a network has it."""
 
 
 def estimator_refuses(network: nn.Module) -> str | None:
-    """The first of the :data:`OBSTACLES` that a network has; None where it has none.
+    """The first of the :data:`OBSTACLES` that a network has; None if it has none.
 
-    Differences compare the values of perturbed copies, so that the network must be a fixed
-    function of its weights and its input, in float32 or better. ``backprop`` has no such need.
+    Differences compare the values of perturbed copies. So the network must be a fixed function of
+    its weights and its input, in float32 or better. ``backprop`` does not need this.
     """
     return next((reason for reason, found in OBSTACLES.items() if found(network)), None)

@@ -27,30 +27,30 @@ Network = Callable[[Tensor], Tensor]
 Objective = Callable[[Network], Tensor]
 """A player's loss, a scalar, as a function of the player's network.
 
-It must be a plain function of the network: equal batches and noise at each call, no randomness of
-its own, and nothing that differentiates (penalties on D's gradient) or leaves the tensors.
+It must be a pure function of the network: the same batches and noise at each call, and no random
+numbers. It must not differentiate (as penalties on D's gradient do) or convert tensors to numbers.
 """
 Here = Callable[[], Tensor]
-"""The value of an objective at the weights as they are."""
+"""The value of an objective at the present weights."""
 Copy = Callable[[Tensor], Network]
-"""The network with one coordinate moved, by the coordinate's index in the flattened parameter."""
+"""Index of a coordinate in the flattened parameter → the network with that coordinate perturbed."""
 
 CHUNK_BYTES = {"cpu": 2**23}
-"""What the largest value of a chunk's copies may take together: on a CPU as much as its caches
-hold, elsewhere so much that the number of launches no longer counts."""
+"""Memory limit for the largest tensor of a chunk's copies together. On a CPU it is the size of the
+caches; elsewhere it is so large that the number of launches does not matter."""
 OTHER_CHUNK_BYTES = 2**28
 
 
 def parameters(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters to be trained, by name, in the order of ``network.parameters()``."""
+    """The trained parameters by name, in the order of ``network.parameters()``."""
     return {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
 
 
 def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) -> list[Tensor]:
     """L(w + step·e_i) for each coordinate i of each parameter, in the parameters' shapes.
 
-    Weights and biases of linear layers go the short way of :mod:`~gan_tune.gan.estimators.columns`.
-    For the others vmap batches the layer that holds them and what follows it.
+    Weights and biases of linear layers use the faster :mod:`~gan_tune.gan.estimators.columns`. For
+    other parameters, vmap batches the layer that holds them and all that follows it.
     """
     recorder = _recorded(objective, network)
     losses = []
@@ -128,7 +128,7 @@ def direction_losses(
 
 
 def copies_per_chunk(one: Callable[[], object], device: torch.device) -> int:
-    """How many copies fit a chunk, judged by the largest value on the way of one copy."""
+    """How many copies fit into a chunk, judged by the largest intermediate value of one copy."""
     seen = _Largest()
     with seen:
         one()

@@ -1,10 +1,10 @@
 """Generators, discriminators and encoders by name.
 
-A network part takes the shape of one sample first ((C, H, W) for pictures, (D,) for points) and
-its own settings by keyword. A generator maps latents [batch, latent] to samples
-[batch, *shape] in the *scaled* data space; a discriminator maps samples to logits [batch, 1], and
-its ``features`` maps them to what the last layer reads. An encoder takes the size of the code
-second and maps samples to codes [batch, code]. A user's own class follows the same convention:
+The first argument of a network part is the shape of one sample ((C, H, W) for pictures, (D,) for
+points). Its own settings are keywords. A generator maps latents [batch, latent] to samples
+[batch, *shape] in the *scaled* data space. A discriminator maps samples to logits [batch, 1]; its
+``features`` maps them to the input of the last layer. An encoder's second argument is the size of
+the code; it maps samples to codes [batch, code]. A user's own class follows the same convention:
 ``Generator(shape, latent=..., ...)``, ``Discriminator(shape, ...)``, ``Encoder(shape, code, ...)``.
 """
 
@@ -69,10 +69,10 @@ NETWORKS: dict[str, Mapping[str, Callable[..., nn.Module]]] = {
 
 
 def network_class(role: str, name: str) -> Callable[..., nn.Module]:
-    """The network of that name for a role, or a user's own, named `package.module:Class`.
+    """The network of that name for a role, or a user's own class `package.module:Class`.
 
     Raises:
-        LookupError: there is none, or it cannot be imported; the text is the rule broken.
+        LookupError: it does not exist or cannot be imported; the text states the broken rule.
     """
     if name in NETWORKS[role]:
         return NETWORKS[role][name]
@@ -89,7 +89,7 @@ def build_network(
 ) -> nn.Module:
     """A new network for samples of ``shape``, its weights drawn from torch's global generator.
 
-    ``code`` is the size of an encoder's codes; other roles have none.
+    ``code`` is the size of an encoder's codes. Other roles do not use it.
     """
     sizes = (shape,) if code is None else (shape, code)
     return network_class(role, name)(*sizes, **args)

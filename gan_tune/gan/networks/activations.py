@@ -1,4 +1,4 @@
-"""The hidden activations of a network while it trains, for the penalties that look at them."""
+"""The hidden activations of a network during training, for the penalties that use them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ActivationRecorder", "hidden_activations"]
 
 
 def hidden_activations(network: nn.Module) -> list[nn.Module]:
-    """The activation layers of a network but its last, which is the output's."""
+    """All activation layers of a network except the last, which is the output's."""
     kinds = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.SiLU, nn.GELU)
     output = getattr(network, "output", None)
     return [
@@ -19,7 +19,7 @@ def hidden_activations(network: nn.Module) -> list[nn.Module]:
 
 
 class ActivationRecorder:
-    """Keeps what the hidden layers of a network give, [batch, units, ...] each, while it trains."""
+    """Keeps the outputs of a network's hidden layers, [batch, units, ...] each, during training."""
 
     def __init__(self, network: nn.Module) -> None:
         self.kept: list[Tensor] = []
@@ -27,5 +27,5 @@ class ActivationRecorder:
             layer.register_forward_hook(self._keep)
 
     def _keep(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
-        if layer.training:  # those of thousands of samples to be judged would only fill the memory
+        if layer.training:  # in evaluation, those of thousands of samples would fill the memory
             self.kept.append(output)

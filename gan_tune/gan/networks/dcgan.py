@@ -1,7 +1,7 @@
-"""The deep convolutional GAN (Radford et al. 2016), for square pictures of any size from 8 on.
+"""The deep convolutional GAN (Radford et al. 2016), for square pictures of 8 pixels or more.
 
-``width`` is the number of feature maps at the finest hidden resolution (the paper's 64 at half the
-picture's size); each coarser one has twice as many. Weights start as N(0, 0.02²).
+``width`` is the number of feature maps at the finest hidden resolution, half the picture's size (64
+in the paper). Each coarser resolution has twice as many. Weights start as N(0, 0.02²).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def _initialise(module: nn.Module) -> None:
 class DCGANGenerator(nn.Module):
     """DCGAN (Radford et al. 2016): latents [batch, latent] → pictures [batch, C, size, size].
 
-    Each 4×4 transposed convolution of stride 2 doubles the resolution; the last one's is cropped to
-    the picture's size. ``width`` is the number of maps at half the picture's size. ``attention``
-    puts self-attention at the middle resolution.
+    Each 4×4 transposed convolution of stride 2 doubles the resolution. The last output is cropped
+    to the picture's size. ``width`` is the number of maps at half the picture's size.
+    ``attention`` adds self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.
@@ -79,7 +79,7 @@ class DCGANDiscriminator(nn.Module):
     """DCGAN: pictures [batch, C, size, size] → 4×4 convolutions of stride 2 → logits [batch, 1].
 
     ``width`` is the number of maps at half the picture's size. The first layer has no batch norm,
-    as in the paper. ``attention`` puts self-attention at the middle resolution.
+    as in the paper. ``attention`` adds self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.
@@ -112,7 +112,7 @@ class DCGANDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of pictures [batch, C, size, size]: [batch, features]."""
+        """The input of the last layer, [batch, features], for pictures [batch, C, size, size]."""
         features: Tensor = self.body(x)
         return features
 

@@ -1,4 +1,4 @@
-"""What all networks choose from: activations of hidden layers, and of the generator's output."""
+"""The activations that all networks offer: of hidden layers and of the generator's output."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 Width = Annotated[int, Field(ge=1, le=65536)]
 Widths = Annotated[tuple[Width, ...], Field(max_length=32)]
 Maps = Annotated[int, Field(ge=1, le=1024)]
-"""How many feature maps a convolution puts out."""
+"""The number of a convolution's output feature maps."""
 
 Activation = Literal["leaky_relu", "relu", "elu", "tanh"]
 Output = Literal["sigmoid", "tanh", "linear"]
 CodeOutput = Literal["linear", "relu"]
-"""What an encoder ends in; rectified codes have true zeros."""
+"""The last layer of an encoder; rectified codes have exact zeros."""
 
 # None of them works in place: penalties on gradients differentiate twice.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -26,7 +26,7 @@ __all__ = ["FourierMLPDiscriminator", "MLPDiscriminator", "MLPEncoder", "MLPGene
 
 
 def _stack(inputs: int, widths: tuple[int, ...], activation: str, norm: str) -> nn.Sequential:
-    """Linear → norm → activation for each width; the layers' names count from 0."""
+    """Linear → norm → activation for each width; the layers' names are numbered from 0."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, width in enumerate(widths):
         layers[f"linear{i}"] = nn.Linear(inputs, width)
@@ -79,7 +79,7 @@ class MLPDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of samples [batch, *shape]: [batch, features]."""
+        """The input of the last layer, [batch, features], for samples [batch, *shape]."""
         features: Tensor = self.body(x.flatten(1))
         return features
 
@@ -89,14 +89,15 @@ class MLPDiscriminator(nn.Module):
 
 
 class FourierMLPDiscriminator(nn.Module):
-    """Linear layers that also read waves: samples [batch, *shape] → logits [batch, 1].
+    """Linear layers with Fourier features: samples [batch, *shape] → logits [batch, 1].
 
-    The waves sin 2π⟨f, x⟩ and cos 2π⟨f, x⟩ have fixed random frequencies f, normal with standard
+    The features sin 2π⟨f, x⟩ and cos 2π⟨f, x⟩ have fixed random frequencies f, normal with standard
     deviation ``scale``, in periods per unit of the scaled data (Tancik et al. 2020, "Fourier
-    Features Let Networks Learn High Frequency Functions in Low Dimensional Domains"). They show
-    modes much narrower than the data, and tell narrow modes from wide ones long before a plain
-    network does. With `norm: spectral` the slope is at most about √(1 + (2π s)²), s the largest
-    singular value of the frequencies, not 1: the norm bounds only the layers after the waves.
+    Features Let Networks Learn High Frequency Functions in Low Dimensional Domains"). They resolve
+    modes much narrower than the data, and separate narrow from wide modes long before a plain
+    network does. With `norm: spectral` the slope is at most about √(1 + (2π s)²) instead of 1, s
+    the largest singular value of the frequencies: the norm bounds only the layers after the
+    features.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class FourierMLPDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of samples [batch, *shape]: [batch, features]."""
+        """The input of the last layer, [batch, features], for samples [batch, *shape]."""
         x = x.flatten(1)
         phases = 2 * math.pi * (x @ self.frequencies)
         features: Tensor = self.body(torch.cat([x, phases.sin(), phases.cos()], dim=1))
@@ -133,7 +134,7 @@ class FourierMLPDiscriminator(nn.Module):
 class MLPEncoder(nn.Module):
     """Linear layers: samples [batch, *shape] → hidden layers → codes [batch, code].
 
-    A code is as large as the generator's `latent`. ``output: relu`` gives codes with true zeros.
+    A code is as large as the generator's `latent`. ``output: relu`` gives codes with exact zeros.
     """
 
     def __init__(

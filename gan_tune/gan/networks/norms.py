@@ -1,10 +1,10 @@
-"""Normalisation: of what a hidden layer puts out (batch norm), or of its weights (spectral norm).
+"""Normalisation of a hidden layer's outputs (batch norm) or of its weights (spectral norm).
 
 Spectral norm (Miyato et al. 2018, equation 8) divides a weight W by an estimate of its largest
-singular value σ(W), one step of power iteration at each forward pass in training; a convolution's
-weight is read as the matrix [outputs, everything else]. Every layer of a discriminator has it, so
-that the logit is Lipschitz; generators and encoders leave the last layer plain, since the data, or
-the code, decide its scale.
+singular value σ(W). Each forward pass in training makes one step of power iteration. A
+convolution's weight is treated as the matrix [outputs, everything else]. Every layer of a
+discriminator has spectral norm, so that the logit is Lipschitz. Generators and encoders do not
+normalise the last layer, since the data or the code determine its scale.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ __all__ = [
 ]
 
 MIXED_BATCH = 4
-"""Samples among which dependence is looked for; statistics are often over groups of four."""
+"""Number of samples in the test for dependence; statistics are often over groups of four."""
 
 Norm = Literal["none", "batch", "spectral"]
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What a norm does to a network.
+    """How a norm changes a network.
 
     Attributes:
         units: width → layer over hidden units [batch, width].
         maps: width → layer over feature maps [batch, width, height, width].
-        weights: normalises the weights of all layers below a module, which are initialised by then.
-        bias: whether the convolution before it has a bias; batch norm brings its own.
+        weights: normalises the weights of all layers in a module, after their initialisation.
+        bias: whether the convolution before it has a bias; batch norm has its own.
     """
 
     units: Callable[[int], nn.Module]
@@ -80,11 +80,12 @@ def has_batch_norm(network: nn.Module) -> bool:
 
 
 def mixes_samples(network: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Whether the output for one sample of ``shape`` depends on the others in its batch.
+    """Whether the output for one sample of ``shape`` depends on the other samples in its batch.
 
-    Batch norm is known by its type, since in eval mode it does not. What else does, such as the
-    minibatch standard deviation (Karras et al. 2018, section 3), shows in eval mode by a derivative
-    of the first output in another sample that is not exactly 0, at the weights as they are.
+    Batch norm is recognised by its type, since it mixes samples in training mode only. Other
+    layers, such as the minibatch standard deviation (Karras et al. 2018, section 3), are recognised
+    in eval mode: the derivative of the first output with respect to another sample is not exactly 0
+    at the present weights.
     """
     if has_batch_norm(network):
         return True
@@ -94,14 +95,14 @@ def mixes_samples(network: nn.Module, shape: tuple[int, ...]) -> bool:
     was_training = network.training
     first = network.eval()(x)[0].sum()
     network.train(was_training)
-    if not first.requires_grad:  # trained by estimates alone; to keep batches apart is never wrong
+    if not first.requires_grad:  # trained by estimates only; separate batches are always right
         return True
     (slopes,) = torch.autograd.grad(first, x, materialize_grads=True)
     return bool(slopes[1:].any())
 
 
 def has_spectral_norm(network: nn.Module) -> bool:
-    """Whether a layer of a network has spectral norm, by either of torch's ways."""
+    """Whether a layer of a network has spectral norm, by either of torch's two APIs."""
     return any(
         isinstance(m, parametrizations._SpectralNorm)
         or any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())
@@ -111,15 +112,15 @@ def has_spectral_norm(network: nn.Module) -> bool:
 
 @torch.no_grad()
 def without_parametrizations(network: nn.Module) -> nn.Module:
-    """A copy in eval mode whose parametrised weights are plain ones of the same values.
+    """A copy in eval mode whose parametrised weights are replaced by plain ones of equal value.
 
-    In eval mode it computes what ``network`` does, which itself stays as it is.
+    It computes the same as ``network`` in eval mode. ``network`` itself is not changed.
     """
     plain = copy.deepcopy(network).eval()
     for module in list(plain.modules()):
         if not parametrize.is_parametrized(module):
             continue
-        # Not by `remove_parametrizations`: it takes the weight off the module's class, which a
+        # Not by `remove_parametrizations`: it removes the weight from the module's class, which a
         # deep copy shares with the original.
         weights = {name: getattr(module, name).clone() for name in module.parametrizations}  # type: ignore[union-attr]
         module.__class__ = parametrize.type_before_parametrizations(module)

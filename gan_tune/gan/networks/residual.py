@@ -1,7 +1,7 @@
 """Residual networks in the manner of SNGAN (Miyato et al. 2018, appendix B), for square pictures.
 
-``width`` is the number of feature maps at the finest resolution a generator's blocks reach (the
-picture's own) and a discriminator's put out (half of it); each coarser one has twice as many.
+``width`` is the number of feature maps at the finest resolution: the picture's in a generator, half
+of it in a discriminator. Each coarser resolution has twice as many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def _initialised(layer: Layer, *, gain: float = 1.0) -> Layer:
-    """The layer, its weights uniform after Glorot and Bengio, its bias zero."""
+    """Returns the layer, initialised: uniform weights after Glorot and Bengio, zero bias."""
     nn.init.xavier_uniform_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -73,8 +73,8 @@ class ResidualBlock(nn.Module):
 class ResidualGenerator(nn.Module):
     """Residual blocks (Miyato et al. 2018, appendix B): latents → pictures [batch, C, size, size].
 
-    Each block doubles the resolution by nearest neighbours; the last one's is cropped to the
-    picture's size. ``width`` is the number of maps at the picture's size. ``attention`` puts
+    Each block doubles the resolution by nearest neighbours. The last output is cropped to the
+    picture's size. ``width`` is the number of maps at the picture's size. ``attention`` adds
     self-attention at the middle resolution.
 
     Raises:
@@ -122,8 +122,8 @@ class ResidualGenerator(nn.Module):
 class ResidualDiscriminator(nn.Module):
     """Residual blocks, then the sum over positions: pictures → logits [batch, 1].
 
-    Each block halves the resolution by averages, a last one keeps it. ``width`` is the number of
-    maps at half the picture's size. ``attention`` puts self-attention at the middle resolution.
+    Each block halves the resolution by averaging; the last one keeps it. ``width`` is the number of
+    maps at half the picture's size. ``attention`` adds self-attention at the middle resolution.
 
     Raises:
         ValueError: the shape is not that of square pictures of 8 pixels or more.
@@ -158,7 +158,7 @@ class ResidualDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of pictures [batch, C, size, size]: [batch, features]."""
+        """The input of the last layer, [batch, features], for pictures [batch, C, size, size]."""
         features: Tensor = self.body(x).sum((2, 3))
         return features
 

@@ -1,8 +1,8 @@
-"""Which resolutions a picture network passes through, between some 4×4 and the picture's own.
+"""The resolutions inside a picture network, from about 4×4 to the picture's own.
 
-A picture of ``size`` pixels a side is n = ⌊log₂(size / 4)⌋ doublings away from a start of 4 to 7
-(8 where it must be cropped). A generator starts at ⌈size / 2ⁿ⌉, doubles n times and crops what is
-too much, evenly from all sides: 28 = 7 · 2 · 2, 32 = 4 · 2 · 2 · 2, 30 = crop(8 · 2 · 2). A
+A picture of ``size`` pixels a side needs n = ⌊log₂(size / 4)⌋ doublings from a start of 4 to 7
+pixels (8 if it must be cropped). A generator starts at ⌈size / 2ⁿ⌉, doubles n times and crops the
+excess evenly from all sides: 28 = 7 · 2 · 2, 32 = 4 · 2 · 2 · 2, 30 = crop(8 · 2 · 2). A
 discriminator halves n times, rounding down: 30 → 15 → 7.
 """
 
@@ -31,12 +31,12 @@ class Resolutions:
 
     @property
     def first(self) -> int:
-        """Where a generator starts, ⌈size / 2ⁿ⌉."""
+        """The resolution at which a generator starts, ⌈size / 2ⁿ⌉."""
         return -(-self.size >> self.doublings)  # rounded up
 
     @property
     def last(self) -> int:
-        """Where a discriminator ends, ⌊size / 2ⁿ⌋."""
+        """The resolution at which a discriminator ends, ⌊size / 2ⁿ⌋."""
         return self.size >> self.doublings
 
     @property

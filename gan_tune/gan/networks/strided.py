@@ -68,7 +68,7 @@ class StridedDiscriminator(nn.Module):
         NORMS[norm].weights(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads of pictures [batch, C, H, W]: [batch, features]."""
+        """The input of the last layer, [batch, features], for pictures [batch, C, H, W]."""
         features: Tensor = self.body(x)
         return features
 
@@ -80,7 +80,7 @@ class StridedDiscriminator(nn.Module):
 class ConvEncoder(nn.Module):
     """5×5 convolutions of stride 2: pictures [batch, C, H, W] → codes [batch, code].
 
-    A code is as large as the generator's `latent`. ``output: relu`` gives codes with true zeros.
+    A code is as large as the generator's `latent`. ``output: relu`` gives codes with exact zeros.
 
     Raises:
         ValueError: the shape is not that of pictures.

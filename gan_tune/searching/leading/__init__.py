@@ -1,6 +1,7 @@
-"""Who runs next: the conductor and the jobs it hands out.
+"""Decides which trial runs next: the conductor and the jobs it hands out.
 
-`conductor` reads from the next job over a report to an ending. It asks `waiting_room` who waits,
-`confirming` who is confirmed, and `timekeeping` how much time is left, with the arithmetic of
-`time_budget`. `bookkeeping` tells Optuna. `resuming` is the first step of every command.
+`conductor` handles the next job, a report, and an ending, in this order. It asks `waiting_room`
+which trials wait, `confirming` which settings to confirm, and `timekeeping` how much time is left;
+`time_budget` has the arithmetic. `bookkeeping` reports to Optuna. `resuming` is the first step of
+every command.
 """

@@ -1,7 +1,7 @@
-"""What the study and the stopping rule are told of the search's trials, replicate by replicate.
+"""Reports the search's trials to the study and to the stopping rule, replicate by replicate.
 
-Optuna knows settings, not replicates: it hears the reports of a setting's first trial, and of all
-its replicates the mean at their end.
+Optuna knows settings, not replicates. It gets the reports of a setting's first trial, and the mean
+of all its replicates at their end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Bookkeeper"]
 
 
 class Bookkeeper:
-    """Tells the study what trials of the search report and how their settings end.
+    """Notes in the study what the search's trials report and how their settings end.
 
     Args:
-        study: is told.
-        trials: where the endings of earlier replicates are read.
+        study: the study that is updated.
+        trials: the folders in which earlier replicates' endings are read.
     """
 
     def __init__(self, study: Study, trials: TrialFolders) -> None:
@@ -36,7 +36,7 @@ class Bookkeeper:
         first = study.space.objective.metric
         several = len(self._objectives) > 1
         self._is_pruned_on_first = not several or study.space.search.prune_on == first
-        self._bests: dict[int, float] = {}  # setting → best so far of what the rule looks at
+        self._bests: dict[int, float] = {}  # setting → best so far of the rule's objective
         self.replicates = Replicates(
             seeds=self._seeds,
             steps=study.space.budget.steps,
@@ -44,15 +44,15 @@ class Bookkeeper:
         )
 
     def report(self, job: Job, result: Result) -> None:
-        """Tell a report. The study hears those of first replicates only."""
+        """Note a report. The study gets those of first replicates only."""
         self.replicates.reported(job.setting, job.replicate, result.step, result.best)
         if not job.replicate:
             self._study.report(job.setting, result.step, result.best)
 
     def end(self, job: Job, ending: Ending) -> Job | None:
-        """Tell how a trial ended; returns the setting's next replicate if there is one to train.
+        """Note how a trial ended; returns the setting's next replicate if there is one to train.
 
-        Nothing is told of a trial that confirms, or that is only interrupted.
+        Confirming trials and interrupted trials are not noted.
         """
         if job.kind == "confirmation" or not ending.is_final:
             return None
@@ -73,10 +73,10 @@ class Bookkeeper:
         return None
 
     def is_behind(self, trial: RunningTrial, result: Result, rule: StoppingRule) -> bool:
-        """Whether a trial falls behind with a report that has been told.
+        """Whether a trial's last report puts it behind.
 
-        A setting's first trial is judged by the rule, which hears every report. A later replicate
-        is judged seed by seed, with several objectives only where they prune on the first one.
+        A setting's first trial is judged by the rule, which gets every report. A later replicate is
+        compared seed by seed; with several objectives, only if the search prunes on the first one.
         """
         setting, replicate = trial.job.setting, trial.job.replicate
         if not replicate:
@@ -85,9 +85,9 @@ class Bookkeeper:
         return self._is_pruned_on_first and self.replicates.behind(setting, replicate, result.step)
 
     def watched(self, setting: int, result: Result) -> float | None:
-        """The setting's best so far of the objective that the stopping rule looks at.
+        """The setting's best value so far of the objective that the stopping rule uses.
 
-        It must be asked for every report, in their order.
+        Must be called for every report, in their order.
         """
         if self._pruned_by == self._objectives[0]:
             return result.best
@@ -98,12 +98,12 @@ class Bookkeeper:
         return self._bests.get(setting)
 
     def further(self, result: Result) -> dict[str, float]:
-        """The objectives beside the first, as a report has them."""
+        """A report's values of all objectives after the first."""
         metrics = [objective.metric for objective in self._objectives[1:]]
         return {metric: result.scalars[metric] for metric in metrics if metric in result.scalars}
 
     def _further_means(self, setting: int, replicates: int) -> list[float | None]:
-        """The objectives beside the first, each as the mean of a setting's replicates."""
+        """The mean over a setting's replicates of each objective after the first."""
         if len(self._objectives) == 1:
             return []
         names = [self._study.job(setting, replicate).name for replicate in range(replicates)]

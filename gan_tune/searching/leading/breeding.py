@@ -1,7 +1,7 @@
-"""Keeps a population in a study and the trials' folders, so that both can tell it anew.
+"""Stores a population in a study and the trials' folders, so that it can be rebuilt from both.
 
-What a fork needs is stored in this order: the weights in its folder, the setting in the study, the
-end of the setting that it replaces. A kill between two of these loses nothing.
+A fork is stored in this order: the weights in its folder, the setting in the study, the end of the
+setting that it replaces. If the process is killed between two of these, nothing is lost.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Breeder:
         self._unborn: set[int] = set()
 
     def resume(self) -> None:
-        """Tell the population what the study and the trials' folders know.
+        """Rebuild the population from the study and the trials' folders.
 
-        A setting whose fork was stored by a command that was killed before it stored the setting's
-        end has that end stored now.
+        An earlier command may have been killed after it stored a fork, but before it stored the end
+        of the setting that the fork replaces. That end is stored now.
         """
         self._study.finish_proposals()
         forks = self._study.forks()
@@ -64,7 +64,7 @@ class Breeder:
     def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
         """The least advanced job that could run: a new setting or one of the ``paused``.
 
-        At the ``last_call``, when the time is short, it is the best of the paused.
+        At the ``last_call``, when little time is left, it is the best of the paused.
         """
         if last_call and paused:
             job = min(paused, key=lambda job: self._population.cost(job.setting))
@@ -80,7 +80,7 @@ class Breeder:
         return replace(job, ready_steps=self._population.ready_steps)
 
     def _begins_next(self, paused: Sequence[Job]) -> bool:
-        """Whether a new setting begins, because none of the ``paused`` is behind it in steps."""
+        """Whether a new setting begins, because none of the ``paused`` has fewer steps."""
         founder = self._founder_is_next()
         if not (founder or self._unborn):
             return False
@@ -93,7 +93,7 @@ class Breeder:
         return self._study.waiting() > len(self._unborn) or self._wants_founder()
 
     def hear(self, setting: int, step: int, value: float | None) -> None:
-        """Hear the current value of a setting."""
+        """Note the current value of a setting."""
         self._population.hear(setting, step, value)
 
     def verdict(
@@ -101,8 +101,8 @@ class Breeder:
     ) -> Outcome | None:
         """The outcome of a trial at a report, None if it continues.
 
-        It is `pruned` if a fork replaces it, and `interrupted` if it gives way to others. It gives
-        way only where it is ``crowded``, when no slot is free for them.
+        It is `pruned` if a fork replaces it, and `interrupted` if others run first. Others run
+        first only if ``crowded``: no slot is free for them.
         """
         if step not in self._population.ready_steps:
             return None
@@ -115,7 +115,7 @@ class Breeder:
         return "interrupted" if gives_way else None
 
     def ends(self, setting: int, step: int, outcome: Outcome) -> None:
-        """Hear how a trial ends. A fork replaces it if it diverged, collapsed or failed."""
+        """Note how a trial ends. A fork replaces it if it diverged, collapsed or failed."""
         self._note_end(setting, outcome)
         if outcome not in ("completed", "pruned") and not self.is_replaced(setting):
             self._replace(setting, step)
@@ -123,15 +123,15 @@ class Breeder:
 
     @property
     def steps_left(self) -> int:
-        """The steps before the least advanced member."""
+        """The steps that the least advanced member still has to train."""
         return self._population.steps_left
 
     def is_replaced(self, setting: int) -> bool:
-        """Whether another setting has taken its place already."""
+        """Whether another setting has already replaced it."""
         return setting in self._replaced
 
     def _store_end(self, setting: int) -> None:
-        """Store how a trial was about to end when a kill came after its fork was stored."""
+        """Store the end of a trial whose fork was stored before a kill."""
         trial = self._trials[setting_name(setting)]
         last = trial.last_report()
         ending = Ending("failed", None, 0)
@@ -157,7 +157,7 @@ class Breeder:
         )
 
     def _replace(self, setting: int, step: int) -> bool:
-        """Let a fork wait in the place of a setting; False if none can be made."""
+        """Add a waiting fork that replaces a setting; False if none can be made."""
         number, space = self._study.count(), self._study.space
         if number >= space.budget.trials:
             return False
@@ -166,7 +166,7 @@ class Breeder:
         if fork is None:
             return False
         weights = self._trials[setting_name(fork.parent)].ready(fork.step)
-        if weights is None:  # deleted by an earlier command, which knew of others
+        if weights is None:  # deleted by an earlier command, which had others
             return False
         self._trials[setting_name(number)].write_inherited(weights)
         self._study.add_fork(fork, replaces=setting)

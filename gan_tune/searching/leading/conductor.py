@@ -1,12 +1,12 @@
-"""The conductor of one search: which trial runs next, which one stops, who hears of it.
+"""The conductor of one search decides which trial runs next and which one stops.
 
-It knows nothing of Ray: a driver asks :meth:`Conductor.next_job`, hands reports to
-:meth:`Conductor.reported` and stops trials as it says. Everything that must outlive the process is
-in the Optuna study and the trials' folders before anyone else hears of it.
+It does not depend on Ray. A driver asks :meth:`Conductor.next_job`, passes reports to
+:meth:`Conductor.reported` and stops trials if that says so. All state that must survive the process
+is stored in the Optuna study and the trials' folders before observers are notified.
 
-Where to look further: who waits in ``waiting_room``, who is confirmed in ``confirming``, how the
-time is divided in ``timekeeping`` and ``time_budget``, what Optuna and the stopping rule are told
-in ``bookkeeping``, how a search is resumed in ``resuming``.
+Other modules: ``waiting_room`` has the waiting trials, ``confirming`` the settings to confirm,
+``timekeeping`` and ``time_budget`` the division of time. ``bookkeeping`` reports to Optuna and the
+stopping rule. ``resuming`` resumes a search.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Conductor", "Next"]
 
 
 class Next(Enum):
-    """What a driver does that got no job."""
+    """What a driver does if it gets no job."""
 
     WAIT = "wait"
     DONE = "done"
@@ -48,15 +48,15 @@ class Conductor:
     Only ``next_job``, ``reported``, ``failed`` and ``sweep`` change or write anything.
 
     Args:
-        study: what was proposed and told.
+        study: the proposals and their results.
         storage: the search's folder.
         rule: the stopping rule.
-        resumed: where the search stands; ``rule`` and ``breeder`` have been brought up to date.
-        breeder: keeps a population, where trials go on from each other's weights; default none.
-        observers: who hears of trials.
-        slots: how many trials run at a time, to guess how long the confirmation takes.
-        limit: no more trials than this are ever handed out at a time; default no limit.
-        clock: seconds, only differences count.
+        resumed: the state of the search; ``rule`` and ``breeder`` must be up to date.
+        breeder: keeps a population, whose trials continue from each other's weights; default none.
+        observers: are notified of trials.
+        slots: how many trials run at a time, to estimate the time of the confirmation.
+        limit: the largest number of jobs handed out at a time; default no limit.
+        clock: seconds; only differences count.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Conductor:
             rule, self.space.pruned_by, resumed.waiting, spared=study.is_compared_with
         )
         self._running: dict[str, RunningTrial] = {}
-        self._confirms = False  # whether the search has given way to the confirmation
+        self._confirms = False  # whether the confirmation has begun
 
     # ---------------------------------------------------------------- the next job
 
@@ -100,7 +100,7 @@ class Conductor:
         return Next.WAIT if self._running else Next.DONE
 
     def _choose(self) -> Job | None:
-        """The search first; once its time is up the confirmation, and then what time is left."""
+        """Jobs of the search, then of the confirmation; more of the search if time is left."""
         self._confirms = self._confirms or self._time.search_is_over
         if self._confirms and (job := self._next_confirmation()) is not None:
             return job
@@ -117,15 +117,15 @@ class Conductor:
         job = self._room.next(self._time.must_run_to_its_end)
         if job is None and self._may_begin_another:
             return self.study.ask()
-        # A driver may ask in advance. A trial it only keeps ready could still be stopped in vain.
+        # A driver may ask in advance. It could have to stop a trial that it only holds ready.
         if job is None and len(self._running) < self.slots:
             return self._room.best()
         return job
 
     def _next_confirmation(self) -> Job | None:
-        """The next replicate to confirm; while search trials still run, the first setting's only.
+        """The next replicate to confirm; while search trials run, only one of the first setting.
 
-        Those are needed whatever comes, so no slot idles until the last search trial has ended.
+        The first setting is always confirmed, so no slot idles until the last search trial ends.
         """
         searched = self._searched
         self._desk.review(searched)
@@ -141,7 +141,7 @@ class Conductor:
         trial = self._running[job.name] = paused or RunningTrial(job)
         for observer in self._observers:
             observer.trial_started(job, resumed=bool(paused or stored))
-        for result in stored:  # a killed driver may have told nobody of them
+        for result in stored:  # a killed driver may not have passed them on
             self._take_in(trial, result)
         trial.undecided = trial.undecided and not paused
         if not stored or stored[-1].outcome:
@@ -155,7 +155,7 @@ class Conductor:
     # ---------------------------------------------------------------- a report
 
     def reported(self, name: str, result: Result) -> bool:
-        """Hear a report; whether the trial stops now. A step heard before changes nothing."""
+        """Note a report; returns whether the trial stops now. A known step changes nothing."""
         trial = self._running.get(name)
         if trial is None:
             return True  # it has ended already
@@ -166,14 +166,14 @@ class Conductor:
             outcome = self._breeders_verdict(trial)
         if outcome is None:
             return False
-        # A trial that makes room or waits continues by itself. So does one that the end of the time
-        # cuts off, should the confirmation turn out to need less of it.
+        # Paused trials resume on their own, also one paused at the end of the search time if the
+        # confirmation needs less.
         paused = (outcome, trial.job.kind) == ("interrupted", "search") and not self.stop_requested
         self._end(trial, trial.ends_with(result, outcome, paused=paused))
         return True
 
     def _take_in(self, trial: RunningTrial, result: Result) -> bool:
-        """Note a report and tell of it; False if the step was heard before."""
+        """Note a report and pass it on; False if the step is known."""
         job, before = trial.job, trial.step
         if not trial.hear(result, self._books.further(result)):
             return False
@@ -188,7 +188,7 @@ class Conductor:
         return True
 
     def _judge(self, trial: RunningTrial, result: Result) -> None:
-        """Tell all who must hear of a search trial's report, and note whether it has to stop."""
+        """Pass on a search trial's report, and note whether the trial has to stop."""
         job = trial.job
         self._books.report(job, result)
         if self._breeder is not None and not job.replicate:
@@ -224,12 +224,12 @@ class Conductor:
     # ---------------------------------------------------------------- an ending
 
     def failed(self, name: str, error: str) -> None:
-        """Hear that a trial's worker is lost for good."""
+        """Note that a trial's worker is permanently lost."""
         if (trial := self._running.get(name)) is not None:
             self._end(trial, trial.fails(error))
 
     def sweep(self) -> None:
-        """End what still runs as interrupted: the next command takes it up first."""
+        """End running trials as interrupted: the next command resumes them first."""
         self._time.note(now=True)
         for trial in [*self._running.values(), *self._room.paused]:
             self._end(trial, trial.ends_as_it_is("interrupted"))
@@ -240,7 +240,7 @@ class Conductor:
             self._end(trial, trial.ends_as_it_is("pruned"))
 
     def _end(self, trial: RunningTrial, ending: Ending) -> None:
-        """Store an ending, then tell the study, the confirmation and the observers."""
+        """Store an ending, then notify the study, the confirmation and the observers."""
         job = trial.job
         self._running.pop(job.name, None)
         self._room.leave(job.name)
@@ -277,11 +277,11 @@ class Conductor:
 
     @property
     def seconds_left(self) -> float:
-        """What is left of the time budget, infinite without one."""
+        """Seconds left of the time budget; infinite without one."""
         return self._time.left
 
     def standings(self) -> list[Standing]:
-        """How the confirmed settings stand, best first."""
+        """The standings of the confirmed settings, best first."""
         return self._desk.standings(self._searched)
 
     @property

@@ -1,4 +1,4 @@
-"""The confirmation within a search: who is confirmed, and which replicate can end in time."""
+"""The confirmation within a search: which settings, and which replicates can end in time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["ConfirmationDesk", "StoredConfirmation", "stored_confirmations", "st
 class ConfirmationDesk:
     """Chooses the settings to confirm and hands out their replicates.
 
-    The candidates are the best of the search, the first setting, and all settings that have
-    confirmed values: a search that is extended forgets no champion. They are chosen by
-    :meth:`review`, anew once any trial has ended.
+    The candidates are the best settings of the search, the first setting, and all settings that
+    have confirmed values, so that an extended search keeps its champion. :meth:`review` chooses
+    them again after any trial has ended.
 
     Args:
         study: of the search.
@@ -64,12 +64,12 @@ class ConfirmationDesk:
         return None if chosen is None else self._study.job(*chosen)
 
     def hear_length(self, job: Job, seconds: float, last: int) -> None:
-        """A trial took so many seconds until the step ``last``."""
+        """Note that a trial took ``seconds`` to reach step ``last``."""
         done = last - job.first_step
         self._lengths[job.setting] = full_length(seconds, steps=job.config.steps, done=done)
 
     def hear_end(self, job: Job, ending: Ending) -> None:
-        """Any trial has ended. Only completed confirming trials have weights, and so a value."""
+        """Note that a trial ended. Only completed confirming trials have weights, so a value."""
         self._top = None
         if job.kind == "search":
             return
@@ -83,11 +83,11 @@ class ConfirmationDesk:
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest full trial known, 0 for none."""
+        """Seconds of the longest full trial known; 0 if none is known."""
         return max(self._lengths.values(), default=0.0)
 
     def planned(self) -> list[Planned]:
-        """What is to be confirmed, by the last review."""
+        """The settings to confirm, as of the last review."""
         return [
             Planned(
                 self._expected(setting),
@@ -98,7 +98,7 @@ class ConfirmationDesk:
         ]
 
     def standings(self, searched: Set[int]) -> list[Standing]:
-        """How the candidates stand, best first, as if they were reviewed now."""
+        """The standings of the candidates, best first, as if reviewed now."""
         top = self._best(searched) if self._top is None else self._top
         return self._confirmation.standings(self._with_known(top))
 
@@ -123,7 +123,7 @@ class ConfirmationDesk:
     def _ends_in_time(self, setting: int, seconds_left: float, slots: int) -> bool:
         """Whether a replicate can be expected to end in time.
 
-        The first setting is only there to be compared with, so it leaves the others their time.
+        The first setting only serves as the baseline, so it must not use the time of the others.
         """
         kept = 0.0
         if setting == FIRST_SETTING:
@@ -133,13 +133,13 @@ class ConfirmationDesk:
         return self._expected(setting) + kept / slots <= seconds_left
 
     def _expected(self, setting: int) -> float:
-        """Seconds of one replicate: as the setting's own trial, else as the longest known."""
+        """Seconds of one replicate: those of the setting's own trial, or of the longest known."""
         return self._lengths.get(setting, 0.0) or self.longest
 
     def _stored_length(self, setting: int) -> float:
-        """Seconds of a full trial by the reports of earlier commands, 0 where there are none.
+        """Seconds of a full trial by the reports of earlier commands; 0 without any.
 
-        A trial that patience ended counts as of full length: its replicates will end early, too.
+        A trial that patience ended counts as a full trial: its replicates will end early, too.
         """
         job = self._study.job(setting, 0)
         stored = self._trials[job.name].reports()

@@ -1,6 +1,6 @@
-"""Crowns the champion: loads the winner's best weights, and measures the test split once.
+"""Loads the champion's best weights, and measures it on the test split once.
 
-Who may win, and in which order, is the rule of :mod:`gan_tune.searching.rules.champion`.
+The rule in :mod:`gan_tune.searching.rules.champion` says which settings may win, in which order.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["Champion", "crown_champion", "measure_on_test"]
 logger = logging.getLogger("gan_tune")
 
 TEST_SEED = 20_000
-"""Seed of the noise for the test split: no trial's own noise."""
+"""Seed of the noise for the test split; it differs from every trial's noise."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The best replicate of the setting that won, and its generator.
+    """The best replicate of the winning setting, and its generator.
 
-    ``mean`` is the confirmed mean on the selection split (the search's own value without a
-    confirmation); ``confirmed`` says which. ``first_mean`` is the first setting's, None where that
-    was not confirmed.
+    ``mean`` is the confirmed mean on the selection split, or the search's own value without a
+    confirmation. ``confirmed`` says which. ``first_mean`` is the mean of the first setting; None if
+    that was not confirmed.
     """
 
     job: Job
@@ -48,14 +48,14 @@ class Champion:
 
 
 def crown_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
-    """The first of the :func:`contenders` that has its weights; None if there is no contender.
+    """The first of the :func:`contenders` that still has weights; None if there is no contender.
 
-    It stands for its best replicate. A replicate whose weights are gone is passed over for the
-    setting's next best, and a setting that has none left for the next one. What the end of the
-    time cut off counts as far as its weights have been stored.
+    The champion is that setting's best replicate. If a replicate's weights are lost, the setting's
+    next best replicate is used; if a setting has no weights, the next setting is used. A trial cut
+    off by the time limit counts up to its last stored weights.
 
     Raises:
-        CheckpointError: there are contenders, but none has weights left.
+        CheckpointError: there are contenders, but none has weights.
     """
     standings = conductor.standings()
     first = next((row for row in standings if row.setting == FIRST_SETTING), None)
@@ -86,7 +86,7 @@ def crown_champion(conductor: Conductor, dataset: Dataset) -> Champion | None:
 def measure_on_test(
     conductor: Conductor, champion: Champion, dataset: Dataset, judge: Judge
 ) -> dict[str, float]:
-    """Measure the test split once, for the champion's setting and for the first one.
+    """Measure the champion's setting and the first one on the test split, once.
 
     Returns `test.METRIC` of the registered replicate, `test.mean.METRIC` over the champion's
     replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`.
@@ -109,7 +109,7 @@ def measure_on_test(
 def _measured_replicates(
     conductor: Conductor, setting: int, dataset: Dataset, judge: Judge
 ) -> Iterator[dict[str, float]]:
-    """Figures of each of a setting's confirmed replicates whose weights are there."""
+    """The figures of each of a setting's confirmed replicates that still has its weights."""
     for row in conductor.standings():
         for replicate in row.values if row.setting == setting else ():
             job = conductor.study.job(setting, replicate)
@@ -119,9 +119,10 @@ def _measured_replicates(
 
 
 def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
-    """A setting that was cut off within its only trial, with the best of its stored weights.
+    """A setting that was cut off in its only trial, with the best value of its stored weights.
 
-    A crash may have come between its last checkpoint and its last report. Damaged weights are none.
+    A crash may have happened between its last checkpoint and its last report. Damaged weights count
+    as missing.
     """
     if setting.outcome is not None or setting.values:
         return setting
@@ -146,7 +147,7 @@ def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGene
 def _best_with_weights(
     conductor: Conductor, contender: Contender, dataset: Dataset
 ) -> tuple[Job, ExportedGenerator] | None:
-    """The best of a setting's replicates that has its weights; None if all are gone."""
+    """The best of a setting's replicates that still have weights; None if none has."""
     cost = conductor.space.objective.cost
     known = {number: cost(value) for number, value in contender.values.items() if value is not None}
     for replicate in sorted(known, key=lambda replicate: known[replicate]):

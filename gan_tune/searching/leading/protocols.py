@@ -1,4 +1,4 @@
-"""Who a conductor works with: observers of the trials, and who breeds a population."""
+"""The interfaces a conductor uses: observers of trials, and the breeder of a population."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Observer", "TrialBreeder"]
 
 
 class Observer(Protocol):
-    """Hears what happens to trials, in order. Must not block."""
+    """Is notified of what happens to trials, in order. Must not block."""
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
         """Hear that a trial starts; ``resumed``: it has run or reported before."""
@@ -29,18 +29,18 @@ class Observer(Protocol):
 
 
 class TrialBreeder(Protocol):
-    """Keeps a population of trials, where new ones begin with the weights of the best."""
+    """Keeps a population of trials, in which new ones begin with the weights of the best."""
 
     def resume(self) -> None:
-        """Learn what earlier commands stored, and finish what a kill cut short."""
+        """Load what earlier commands stored, and complete what a kill interrupted."""
         ...
 
     def next_job(self, paused: Sequence[Job], *, last_call: bool = False) -> Job | None:
-        """The job to run next: a new one or one of the ``paused``; None for neither."""
+        """The job to run next: a new one or one of the ``paused``; None if there is none."""
         ...
 
     def hear(self, setting: int, step: int, value: float | None) -> None:
-        """Hear the current value of a setting."""
+        """Note the current value of a setting."""
         ...
 
     def verdict(
@@ -50,10 +50,10 @@ class TrialBreeder(Protocol):
         ...
 
     def ends(self, setting: int, step: int, outcome: Outcome) -> None:
-        """Hear how a trial ends."""
+        """Note how a trial ends."""
         ...
 
     @property
     def steps_left(self) -> int:
-        """The steps before the least advanced member."""
+        """The steps that the least advanced member still has to train."""
         ...

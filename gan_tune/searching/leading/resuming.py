@@ -1,7 +1,7 @@
-"""Taking a search up: what earlier commands did is learnt, and what a kill cut short is finished.
+"""Resumes a search: loads what earlier commands did, and completes what a kill interrupted.
 
-This is the first step of every command, also of the one that begins a search. It may tell the study
-how trials ended; after it, a conductor can lead the search on.
+This is the first step of every command, also of the one that begins a search. It may note in the
+study how trials ended. After it, a conductor can continue the search.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ["ResumedSearch", "resume_search"]
 
 @dataclass(frozen=True)
 class ResumedSearch:
-    """Where a search stands when a command begins to lead it.
+    """The state of a search when a command begins to work on it.
 
     Attributes:
-        waiting: the trials to continue, first of all.
-        books: what the study was told, with the replicates so far.
-        confirmation: what was confirmed so far.
-        desk: chooses who is confirmed; where the time is limited, it has chosen by what is stored.
+        waiting: the trials to continue before all others.
+        books: notes reports and endings in the study; has the replicates so far.
+        confirmation: the confirmed values so far.
+        desk: chooses the settings to confirm; if time is limited, it has done so by stored values.
     """
 
     waiting: Sequence[Job]
@@ -48,13 +48,13 @@ def resume_search(
     rule: StoppingRule,
     breeder: TrialBreeder | None = None,
 ) -> ResumedSearch:
-    """Bring all who lead a search up to date with what is stored.
+    """Bring all parts that lead a search up to date with the stored state.
 
     Args:
-        study: of the search; is told what a killed command stored but did not tell.
+        study: of the search. It gets the endings that a killed command stored in a folder only.
         trials: the folders of its trials.
-        rule: a new one; it hears the reports of earlier commands.
-        breeder: a new one, where trials are bred.
+        rule: a new one; it gets the reports of earlier commands.
+        breeder: a new one, if the search keeps a population.
     """
     if breeder is not None:
         breeder.resume()
@@ -80,7 +80,7 @@ def resume_search(
 def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set[int]) -> None:
     """Read the curves of earlier commands' replicates.
 
-    ``but``: not of these settings, whose replicates are told one by one as they are taken up.
+    ``but``: settings to skip. Their replicates are noted one by one when they are resumed.
     """
     for name in trials.names():
         described = trials[name].description()
@@ -97,10 +97,10 @@ def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set
 def _to_continue(
     job: Job, books: Bookkeeper, trials: TrialFolders, breeder: TrialBreeder | None
 ) -> Job | None:
-    """The trial with which an unfinished setting continues, None if all its trials have ended.
+    """The trial with which an unfinished setting continues; None if all its trials have ended.
 
-    ``job`` is its first trial. Trials that have ended, but of which a killed command did not tell,
-    are told on the way.
+    ``job`` is its first trial. Endings that a killed command did not note in the study are noted
+    here.
     """
     following: Job | None = job
     while following is not None:
@@ -118,7 +118,7 @@ def _to_continue(
 
 
 class _Watched(NamedTuple):
-    """A report as the stopping rule hears it: ``value`` is what that rule looks at."""
+    """A report as the stopping rule gets it: ``value`` is of the objective that it prunes by."""
 
     setting: int
     step: int
@@ -128,8 +128,8 @@ class _Watched(NamedTuple):
 def _inform_rule(rule: StoppingRule, told: Iterator[_Watched], going_on: Set[int]) -> None:
     """Have the stopping rule hear of all reports but the last ones of the settings ``going_on``.
 
-    The rule decides on those when the trial is started again, knowing all others: a kill may have
-    come before its decision was stored.
+    The rule decides on those reports when the trial starts again: a kill may have happened before
+    its decision was stored.
     """
     reports = list(told)
     last = {report.setting: report.step for report in reports if report.setting in going_on}

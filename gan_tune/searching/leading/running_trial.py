@@ -1,4 +1,4 @@
-"""What has been heard of a trial that runs, or waits for its turn."""
+"""The reports of a trial that runs or waits for its turn."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class RunningTrial:
     """A trial that has begun, and what it has reported to this command.
 
     Attributes:
-        job: what was handed out.
+        job: the job that was handed out.
         steps: the steps reported.
         best: the best value so far.
         further: the other objectives' values at that report.
         symptoms: of the last report.
-        watched: what the stopping rule heard last, None for no value.
-        behind: whether by the last report it has to stop.
-        undecided: whether it has just reached a rung where it cannot be judged yet.
+        watched: the last value given to the stopping rule; None if there was none.
+        behind: whether it has to stop because of its last report.
+        undecided: whether it has just reached a rung at which it cannot be judged yet.
         seconds: spent on the reports.
     """
 
@@ -40,19 +40,19 @@ class RunningTrial:
 
     @property
     def step(self) -> int:
-        """The last step reported, or the one it began with."""
+        """The last step reported, or the step at which it began."""
         return max(self.steps, default=self.job.first_step)
 
     @property
     def seconds_to_its_end(self) -> float:
-        """How long the steps before it will take, by the pace of those it has done."""
+        """The expected time of its remaining steps, from the time of those it has done."""
         done = self.step - self.job.first_step
         return self.seconds * (self.job.config.steps - self.step) / max(1, done)
 
     def hear(self, result: Result, further: Mapping[str, float]) -> bool:
-        """Take in a report; False if its step was heard before.
+        """Note a report; False if its step is known.
 
-        ``further`` are the other objectives' values in it.
+        ``further`` are the report's values of the other objectives.
         """
         if result.value is not None and result.value == result.best != self.best:
             self.further = further
@@ -64,7 +64,7 @@ class RunningTrial:
         return True
 
     def ends_with(self, result: Result, outcome: Outcome, *, paused: bool = False) -> Ending:
-        """Its ending at a report that has been heard."""
+        """Its ending at a report that has been noted."""
         return Ending(
             outcome,
             result.best,
@@ -80,5 +80,5 @@ class RunningTrial:
         return Ending(outcome, self.best, self.step, symptoms=self.symptoms, further=self.further)
 
     def fails(self, error: str) -> Ending:
-        """Its ending where its worker is lost."""
+        """Its ending if its worker is lost."""
         return Ending("failed", self.best, self.step, error, further=self.further)

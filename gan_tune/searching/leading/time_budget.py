@@ -1,6 +1,6 @@
-"""How the time of a search is divided between its trials and the confirmation.
+"""The division of a search's time between its trials and the confirmation.
 
-Numbers in, numbers out: nothing here looks at a clock, a study or a file. All times are seconds.
+Pure functions of numbers: nothing here reads a clock, a study or a file. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from heapq import heapreplace
 __all__ = ["Planned", "TimeBudget", "full_length", "makespan"]
 
 CLOSING_SECONDS = 2.0
-"""Workers begin this long before the search time can end to keep the weights of every report.
+"""Workers keep the weights of every report from this long before the search time can end.
 
-It must be longer than a report takes from the worker to the driver.
+It must be longer than a report needs from the worker to the driver.
 """
 
 SAFETY = 1.25
-"""Factor on every estimate of the time that steps or replicates will take."""
+"""Factor on every estimate of the time that steps or replicates need."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Planned:
     """A setting to be confirmed.
 
     Attributes:
-        seconds: expected time of one replicate, 0 where nothing is known.
-        missing: replicates that have not ended yet.
-        to_begin: those of them that do not run yet.
+        seconds: expected time of one replicate; 0 if it is not known.
+        missing: number of replicates that have not ended.
+        to_begin: number of replicates that have not begun.
     """
 
     seconds: float
@@ -42,8 +42,8 @@ class TimeBudget:
     """The time that a search may take.
 
     Attributes:
-        total: for search and confirmation together, > 0, infinite without a limit.
-        share: the largest share of it for the confirmation, in [0, 1]; 0: nothing is confirmed.
+        total: time for search and confirmation together, > 0; infinite without a limit.
+        share: the largest share of it for the confirmation, in [0, 1]; 0: no confirmation.
         slots: how many trials run at a time, at least 1.
     """
 
@@ -53,23 +53,23 @@ class TimeBudget:
 
     @classmethod
     def of(cls, minutes: float | None, share: float, slots: int) -> TimeBudget:
-        """The budget of so many minutes; None is no limit."""
+        """The budget of ``minutes``; None means no limit."""
         return cls(math.inf if minutes is None else 60 * minutes, share, slots)
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a limit at all."""
+        """Whether there is a limit."""
         return math.isfinite(self.total)
 
     def left(self, used: float) -> float:
-        """What is left after ``used`` seconds; infinite without a limit."""
+        """The time left after ``used`` seconds; infinite without a limit."""
         return self.total - used
 
     def needed_to_confirm(self, planned: Sequence[Planned]) -> float:
-        """What the confirmation needs, at most its share; 0 without a limit.
+        """The time that the confirmation needs, at most its share; 0 without a limit.
 
-        It is the whole share while no length is known, and 0 once all replicates run: those have
-        their slots.
+        It is the whole share while no length is known. It is 0 once all replicates have begun,
+        since those have their slots.
         """
         if not self.is_limited or not self.share:
             return 0.0
@@ -82,14 +82,14 @@ class TimeBudget:
         return min(kept, SAFETY * makespan(replicates, self.slots))
 
     def search_is_over(self, left: float, needed: float) -> bool:
-        """Whether the confirmation needs all that is left."""
+        """Whether the confirmation needs all the time that is left."""
         return left <= needed
 
     def must_run_to_its_end(self, left: float, needed: float, seconds: float) -> bool:
-        """Whether a trial that takes ``seconds`` more must continue now to end in time.
+        """Whether a trial that needs ``seconds`` more must continue now to end in time.
 
-        Never in the first half of the search time. A trial longer than that cannot end anyway, and
-        if it continued at once, the first ones would take all the time and few others be tried.
+        Never in the first half of the search time. A trial that needs more than the second half
+        cannot end anyway. If such trials continued at once, the first ones would take all the time.
         """
         return left - needed <= min(SAFETY * seconds, (self.total - needed) / 2)
 
@@ -98,7 +98,7 @@ class TimeBudget:
         return left - needed <= SAFETY * seconds
 
     def allows_another(self, left: float, longest: float, seeds: int) -> bool:
-        """Whether another setting can be tried and confirmed with ``seeds``, after all others.
+        """Whether another setting can be tried and then confirmed with ``seeds`` seeds.
 
         ``longest`` is the time of the longest trial so far.
         """
@@ -106,7 +106,7 @@ class TimeBudget:
         return left > SAFETY * (longest + confirming)
 
     def closing(self, now: float, left: float) -> float:
-        """The time from which on the search may end with any report, on the clock of ``now``."""
+        """The time after which the search may end at any report, on the clock of ``now``."""
         if not self.is_limited:
             return math.inf
         return now + left - self.share * self.total - CLOSING_SECONDS
@@ -121,5 +121,5 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
 
 
 def full_length(seconds: float, *, steps: int, done: int) -> float:
-    """The time of all ``steps`` where ``done`` of them took ``seconds``; 0 where none is done."""
+    """The time of all ``steps`` if ``done`` of them took ``seconds``; 0 if none is done."""
     return seconds * steps / done if done > 0 else 0.0

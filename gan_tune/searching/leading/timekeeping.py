@@ -1,4 +1,4 @@
-"""How late it is in a search: the clock, the budget and what the confirmation needs, together."""
+"""The time used and left in a search."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NOTE_SECONDS = 5.0
 
 
 class Timekeeper:
-    """Answers every question about the time of a search. Queries change nothing.
+    """Answers all questions about the time of a search. Queries change nothing.
 
     Args:
-        study: knows what earlier commands have used, and is told what this one uses.
-        budget: how the time is divided.
-        desk: knows what is to be confirmed.
-        clock: seconds, only differences count.
+        study: holds the time used by earlier commands and by this one.
+        budget: the division of the time.
+        desk: knows which settings are to be confirmed.
+        clock: seconds; only differences count.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class Timekeeper:
         self._pace = 0.0
 
     def note(self, *, now: bool = False) -> None:
-        """Note the time used in the study, once in a while or ``now``."""
+        """Note the time used in the study, at intervals or ``now``."""
         if now or self._clock() - self._noted > NOTE_SECONDS:
             self._noted = self._clock()
             self._study.seconds_used = self.used
 
     def hear_pace(self, seconds: float, steps: int) -> None:
-        """Hear how long the last report took for so many steps."""
+        """Note that the last report's ``steps`` took ``seconds``."""
         self._pace = seconds / max(1, steps)
 
     # ---------------------------------------------------------------- queries
 
     @property
     def is_limited(self) -> bool:
-        """Whether the time has a limit at all."""
+        """Whether the time has a limit."""
         return self._budget.is_limited
 
     @property
@@ -64,7 +64,7 @@ class Timekeeper:
 
     @property
     def left(self) -> float:
-        """Seconds left of the budget, infinite without one."""
+        """Seconds left of the budget; infinite without one."""
         return self._budget.left(self.used)
 
     @property
@@ -74,7 +74,7 @@ class Timekeeper:
 
     @property
     def allows_another(self) -> bool:
-        """Whether the confirmation has left enough to try another setting, and to confirm it."""
+        """Whether the confirmation leaves enough time to try and confirm another setting."""
         seeds = self._study.space.confirm.seeds
         enough = self._budget.allows_another(self.left, self._desk.longest, seeds)
         return enough and not self.search_is_over
@@ -85,15 +85,15 @@ class Timekeeper:
         return self._budget.must_run_to_its_end(self.left, self._needed, seconds)
 
     def is_last_call(self, steps: int) -> bool:
-        """Whether so many steps, at the pace of the last report, must begin now to end in the time
-        of the search.
+        """Whether ``steps`` steps must begin now to end in the search time, at the last report's
+        pace.
         """
         return self._budget.is_last_call(self.left, self._needed, self._pace * steps)
 
     def closing(self, job: Job) -> float:
-        """Seconds since 1970 from which on the time of the search may end with any report.
+        """Time in seconds since 1970 after which the search time may end at any report.
 
-        A confirmation that is cut off counts for nothing, so its last weights are not kept.
+        A confirming trial that is cut off does not count, so its last weights are not kept.
         """
         confirms = job.kind == "confirmation"
         return math.inf if confirms else self._budget.closing(time.time(), self.left)

@@ -1,7 +1,7 @@
 """The trials that wait for their turn.
 
-Some have not run in this command yet. Others were paused at a rung: while the stopping rule cannot
-judge a paused trial it is *held*, and other trials run instead.
+Some have not run in this command yet. Others were paused at a rung. While the stopping rule cannot
+judge a paused trial, the trial is *held*, and other trials run instead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["WaitingRoom"]
 
 
 class WaitingRoom:
-    """Who waits, who is held, and who is next. Only three methods change anything.
+    """Knows which trials wait, which are held, and which is next. Only three methods change it.
 
     Args:
-        rule: the stopping rule, asked but never told.
-        objective: what that rule looks at.
-        jobs: who waits from the start, in the order of their turn.
+        rule: the stopping rule; it is only queried here.
+        objective: the objective that the rule uses.
+        jobs: the jobs that wait at the start, in the order of their turn.
         spared: whether a setting of that number is never stopped, and so never waits.
     """
 
@@ -43,31 +43,32 @@ class WaitingRoom:
     # ---------------------------------------------------------------- coming and going
 
     def pause(self, trial: RunningTrial) -> None:
-        """A trial that ran waits from now on, behind all others."""
+        """Let a trial that ran wait behind all others."""
         self._jobs.append(trial.job)
         self._paused[trial.job.name] = trial
 
     def put_first(self, job: Job) -> None:
-        """A job that has not run yet waits before all others."""
+        """Let a job that has not run yet wait before all others."""
         self._jobs.insert(0, job)
 
     def leave(self, name: str) -> RunningTrial | None:
-        """A trial waits no longer. Returns what was heard of it if it was paused."""
+        """Remove a trial that waits. Returns its reports so far if it was paused."""
         self._jobs = [job for job in self._jobs if job.name != name]
         return self._paused.pop(name, None)
 
     # ---------------------------------------------------------------- where trials wait
 
     def pause_steps(self, job: Job) -> tuple[int, ...]:
-        """The reports at which a trial may have to wait: the first ones at or after its rungs."""
+        """The reports at which a trial may have to wait: the first one at or after each rung."""
         if job.kind == "confirmation" or job.replicate or self._spared(job.setting):
             return ()
         reports = job.config.report_steps
         return tuple(reports[bisect_left(reports, rung)] for rung in self._rule.rungs(job.setting))
 
     def is_undecided(self, job: Job, before: int, step: int) -> bool:
-        """Whether a trial that came from one report to the next has just reached a rung where the
-        rule, which has heard the report, cannot judge it yet.
+        """Whether a trial reached a rung between two reports at which it cannot be judged yet.
+
+        The rule must have got the second report.
         """
         if job.replicate or self._spared(job.setting):
             return False
@@ -78,33 +79,33 @@ class WaitingRoom:
 
     @property
     def jobs(self) -> Sequence[Job]:
-        """All who wait, in the order of their turn."""
+        """All waiting jobs, in the order of their turn."""
         return tuple(self._jobs)
 
     @property
     def paused(self) -> Sequence[RunningTrial]:
-        """Those of them that were paused."""
+        """The waiting trials that were paused."""
         return tuple(self._paused.values())
 
     def next(self, must_run: Callable[[RunningTrial], bool]) -> Job | None:
-        """The first one that is not held; else the best, if it ``must_run`` to end in time."""
+        """The first job that is not held; else the best, if it ``must_run`` to end in time."""
         free = next((job for job in self._jobs if not self._is_held(job)), None)
         best = self.best() if free is None else None
         return best if best is not None and must_run(self._paused[best.name]) else free
 
     def best(self) -> Job | None:
-        """Where all are held: the most advanced, and of equally advanced ones the best."""
+        """The most advanced held trial if all are held; the best of equally advanced ones."""
         return min(self._jobs, key=self._place, default=None)
 
     def has_to_wait(self, trial: RunningTrial, *, may_begin_another: bool) -> bool:
-        """Whether a trial that runs and cannot be judged yet has to let others run first."""
+        """Whether a running trial that cannot be judged yet has to let others run first."""
         mine = self._standing(trial)
         return may_begin_another or any(
             not self._is_held(job) or self._place(job) < mine for job in self._jobs
         )
 
     def stopped(self) -> list[RunningTrial]:
-        """The paused trials that the stopping rule can judge by now, and that it stops."""
+        """The paused trials that the stopping rule can judge now and that it stops."""
         waiting = [self._paused[job.name] for job in self._jobs if job.name in self._paused]
         return [
             trial

@@ -29,14 +29,14 @@ __all__ = ["GanTrainable"]
 logger = logging.getLogger("gan_tune")
 
 CHECKPOINT_SECONDS = 10.0
-"""Checkpoints are written no more often than this. A crash loses about as much of a trial."""
+"""Shortest time between two checkpoints. A crash loses about this much of a trial."""
 
 
 class GanTrainable(tune.Trainable):
-    """Each Tune step trains up to the next report, stores it, and hands its figures on.
+    """Each Tune step trains up to the next report, stores it, and returns its figures.
 
-    An exception of the training becomes a result with the outcome `failed`. Raised, it would kill
-    the worker, and starting another takes seconds.
+    An exception in training becomes a result with the outcome `failed`. If it were raised, it would
+    kill the worker, and starting another one takes seconds.
     """
 
     def setup(  # type: ignore[override]
@@ -49,16 +49,16 @@ class GanTrainable(tune.Trainable):
         threads: int,
         gpu: bool,
     ) -> None:
-        """Keep what all trials share, and take the first trial."""
+        """Keep what all trials share, and set up the first trial."""
         torch.set_num_threads(threads)
         self._dataset, self._judge, self._trials = dataset, judge, TrialFolders(storage)
         self._device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial. Nothing is kept from the last one but the data."""
+        """Set up the next trial. Only the data are kept from the last one."""
         self._job: Job = new_config["job"]
-        self.config = {}  # else each report takes the job back to the driver, which keeps it
+        self.config = {}  # else each report sends the job to the driver, which keeps it
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
         self._last_checkpoint = time.monotonic()
@@ -89,9 +89,9 @@ class GanTrainable(tune.Trainable):
             return self._training(None)
 
     def _check_reported(self, stored: bytes) -> None:
-        """Refuse a checkpoint whose own report was not stored because of a kill.
+        """Refuse a checkpoint whose report was not stored because of a kill.
 
-        Training would continue after that report, and it would be lost.
+        Training would continue after that report, so the report would be lost.
         """
         step = checkpoint.read(stored).scalars["step"]
         if self._trial.report(step) is None:
@@ -119,7 +119,7 @@ class GanTrainable(tune.Trainable):
         assert self._reports is not None
         report = next(self._reports, None)
         if report is None:
-            # The checkpoint taken up was the trial's last one: repeat its last report.
+            # The loaded checkpoint was the trial's last one: repeat its last report.
             return self._trial.reports()[-1]
         result = Result(
             step=report.step,

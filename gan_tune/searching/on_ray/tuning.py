@@ -48,12 +48,12 @@ class Shared:
 def run(
     conductor: Conductor, shared: Shared, *, slots: int, tick: Callable[[], None] = lambda: None
 ) -> None:
-    """Run jobs until the conductor has none left or was asked to stop, then end what still runs.
+    """Run jobs until the conductor has no more or is asked to stop; then end running trials.
 
-    ``tick`` is called some ten times a second, on this thread.
+    ``tick`` is called about ten times a second, on this thread.
 
     Raises:
-        StorageError: the study or the trials' folders cannot be used any more.
+        StorageError: the study or the trials' folders can no longer be used.
     """
     resources = shared.resources
     trainable = tune.with_parameters(
@@ -92,8 +92,8 @@ def run(
 class _Leader:
     """Asks the conductor for Tune's parts, and keeps a storage error until the run has ended.
 
-    When the study or a folder can no longer be used, the run ends as after Ctrl-C, and the error is
-    raised then. Raised at once, it would pass through Tune and be lost in a traceback or a log.
+    If the study or a folder can no longer be used, the run ends as after Ctrl-C. The error is
+    raised after that. If it were raised at once, Tune would hide it in a traceback or a log.
     """
 
     def __init__(self, conductor: Conductor) -> None:
@@ -110,7 +110,7 @@ class _Leader:
         self._answer(lambda: self._conductor.failed(name, error), None)
 
     def sweep(self) -> None:
-        """End what still runs, or say why that cannot be done."""
+        """End running trials, or raise the error that prevents it."""
         if self._lost is not None:
             raise self._lost
         self._conductor.sweep()
@@ -125,7 +125,7 @@ class _Leader:
 
 
 class _NeverRestored:
-    """Tune pickles what it may restore from. We never restore: the study on disk is the truth."""
+    """Skips Tune's pickles for restoring. A search is restored from its study instead."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         return object, ()
@@ -145,16 +145,16 @@ class _Jobs(_NeverRestored, Searcher):
         return None if job is Next.WAIT else {"job": job}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Nothing: the scheduler has told the conductor."""
+        """Do nothing: the scheduler has notified the conductor."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study on disk is the truth, not Tune's snapshot."""
+        """Do nothing: a search is restored from its study, not from Tune's snapshot."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, as :meth:`save`."""
+        """Do nothing, as :meth:`save`."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing, as :meth:`save`."""
+        """Do nothing, as :meth:`save`."""
 
 
 class _Decisions(_NeverRestored, FIFOScheduler):
@@ -185,7 +185,7 @@ class _Decisions(_NeverRestored, FIFOScheduler):
 
 
 class _Ask(_NeverRestored, Stopper):
-    """Ends the whole run once a stop was asked for."""
+    """Ends the whole run once a stop was requested."""
 
     def __init__(self, conductor: Conductor) -> None:
         self._conductor = conductor
@@ -198,9 +198,10 @@ class _Ask(_NeverRestored, Stopper):
 
 
 class _LostWorkers(_NeverRestored, tune.Callback):
-    """Tells the conductor which trials Tune has given up.
+    """Notifies the conductor of trials that Tune has given up.
 
-    A scheduler cannot: it hears of every death of a worker, also if the trial is resumed.
+    A scheduler cannot do this: it is notified of every death of a worker, also if the trial is
+    resumed.
     """
 
     def __init__(self, leader: _Leader) -> None:
@@ -231,9 +232,9 @@ def _trial_name(trial: Any) -> str:
 def _settle_tune(slots: int) -> None:
     """Set what Tune reads from environment variables only."""
     os.environ.update(
-        TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise one at a time is proposed
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # the recorder records
-        TUNE_DISABLE_SIGINT_HANDLER="1",  # Ctrl-C is ours
+        TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise Tune asks for one at a time
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # gan-tune has its own recorder
+        TUNE_DISABLE_SIGINT_HANDLER="1",  # gan-tune handles Ctrl-C
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are never read
         TUNE_WARN_THRESHOLD_S="5",
         RAY_AIR_NEW_OUTPUT="0",

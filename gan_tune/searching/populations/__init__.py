@@ -1,1 +1,1 @@
-"""Populations: good trials go on under new settings in the place of bad ones."""
+"""Populations: copies of good trials continue with new settings and replace bad trials."""

@@ -1,10 +1,10 @@
-"""How population based bandits find the numbers of a fork: by a Gaussian process that forgets.
+"""Population based bandits: a Gaussian process that forgets chooses a fork's numbers.
 
 Parker-Holder et al. 2020, "Provably efficient online hyperparameter optimization with
 population-based bandits", with the kernel of Bogunovic et al. 2016, "Time-varying Gaussian process
 bandit optimization".
 
-The authors' code and Ray's PB2 have a variance in the place of σ. Here it is the paper's bound.
+The authors' code and Ray's PB2 use a variance instead of σ. Here it is σ, as in the paper's bound.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Rows = NDArray[np.float64]
 C_1, C_2 = 0.2, 0.4
 """Constants of β_t that the paper's experiments use."""
 LARGEST_GAIN = 2.0
-"""In standard deviations. Larger gains, as of the first steps, are cut to this, as in the authors'
-code."""
+"""In standard deviations. Larger gains, such as those of the first steps, are cut to this, as in
+the authors' code."""
 
 
 class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
@@ -56,7 +56,7 @@ class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type
     Args:
         length_scale: ℓ.
         omega: ω in (0, 1), how fast the past is forgotten.
-        length_scale_bounds, omega_bounds: between which they are fitted.
+        length_scale_bounds, omega_bounds: limits for fitting them.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type
 
     @property
     def hyperparameter_length_scale(self) -> Hyperparameter:
-        """ℓ, as scikit-learn fits it."""
+        """ℓ, in the form that scikit-learn fits."""
         return Hyperparameter("length_scale", "numeric", self.length_scale_bounds)
 
     @property
     def hyperparameter_omega(self) -> Hyperparameter:
-        """ω, as scikit-learn fits it."""
+        """ω, in the form that scikit-learn fits."""
         return Hyperparameter("omega", "numeric", self.omega_bounds)
 
     def __call__(self, X: Rows, Y: Rows | None = None, eval_gradient: bool = False) -> Any:
-        """k(X, Y) [n, m]; with its gradient [n, n, 2] by log ℓ and log ω where asked for."""
+        """k(X, Y) [n, m]; on request with its gradient [n, n, 2] in log ℓ and log ω."""
         X, other = np.atleast_2d(X), np.atleast_2d(X if Y is None else Y)
         lag = cdist(X[:, :1], other[:, :1])
         squares = cdist(X[:, 1:], other[:, 1:], "sqeuclidean") / self.length_scale**2
@@ -94,7 +94,7 @@ class TimeVarying(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type
 def exploration(seen: int) -> float:
     """β_t = c₁ + log(c₂ t), at least c₁, after ``seen`` intervals.
 
-    The authors' first code had a product in the place of the sum
+    The authors' first code had a product instead of the sum
     (https://github.com/ray-project/ray/issues/28267).
     """
     return C_1 + max(0.0, math.log(C_2 * max(seen, 1)))
@@ -102,12 +102,12 @@ def exploration(seen: int) -> float:
 
 @dataclass(frozen=True)
 class Bandit:
-    """Numbers from a Gaussian process, options of a choice as in population based training.
+    """A Gaussian process chooses numbers; options are chosen as in population based training.
 
-    The process predicts how much the cost falls over an interval from the time at its start, the
-    cost there and the numbers. A fork gets the numbers with the largest upper confidence bound
-    μ + √β_t σ among random ``candidates``. Numbers are drawn until there is an interval with a
-    value at both ends.
+    The process predicts how much the cost falls over an interval. Its inputs are the time and the
+    cost at the interval's start, and the numbers. A fork gets the numbers with the largest upper
+    confidence bound μ + √β_t σ among random ``candidates``. Numbers are drawn at random until
+    there is an interval with a value at both ends.
     """
 
     candidates: int
@@ -120,7 +120,7 @@ class Bandit:
         history: Sequence[Interval],
         random: np.random.Generator,
     ) -> dict[str, Scalar]:
-        """The parent's setting, with the numbers that promise the largest gain."""
+        """The parent's setting with the numbers of the largest upper confidence bound."""
 
         def draw(number: NumberRange, value: Scalar) -> Scalar:
             return value_at(number, random.random())
@@ -146,9 +146,9 @@ class Bandit:
 def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Rows, Rows]:
     """μ and σ of the gain at ``points``, in standard deviations of the ``gains`` at ``seen``.
 
-    ``pending`` points count with the gain that is expected of them. This leaves μ as it is and
-    lowers σ there, so that forks made at the same time differ (Desautels et al. 2014). σ is that of
-    the gain without its noise.
+    ``pending`` points count with their expected gain. This does not change μ and lowers σ there, so
+    that forks made at the same time differ (Desautels et al. 2014). σ is the deviation of the gain
+    without its noise.
     """
     targets = (gains - gains.mean()) / (gains.std() or 1.0)
     targets = np.clip(targets, -LARGEST_GAIN, LARGEST_GAIN)
@@ -165,7 +165,7 @@ def posterior(seen: Rows, gains: Rows, pending: Rows, points: Rows) -> tuple[Row
 def _fitted(rows: Rows, targets: Rows) -> GaussianProcessRegressor:
     kernel = TimeVarying() + WhiteKernel(0.1, (1e-4, 1.0))
     with warnings.catch_warnings():
-        # A few intervals do not determine ℓ and ω, which then end at a bound.
+        # Too few intervals do not determine ℓ and ω; the fit then ends at a bound.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianProcessRegressor(kernel).fit(rows, targets)
 
@@ -173,7 +173,7 @@ def _fitted(rows: Rows, targets: Rows) -> GaussianProcessRegressor:
 def _rows(space: Branch, intervals: Sequence[Interval], known: Sequence[float]) -> Rows:
     """The process's inputs [n, 2 + numbers]: time, the cost before, and the numbers.
 
-    The cost is a share of the range of the ``known`` ones.
+    The cost is scaled to the range of the ``known`` costs.
     """
     low, width = min(known), (max(known) - min(known)) or 1.0
     numbers = _numbers(space)
@@ -195,12 +195,13 @@ def _places(numbers: Sequence[NumberRange], assignment: Assignment) -> Iterator[
 
 
 def placed(number: NumberRange, value: Scalar | None) -> tuple[float, ...]:
-    """Where a number lies among the process's inputs; None where a setting does not have it.
+    """A number's coordinates among the process's inputs; ``value`` None: the setting has none.
 
-    One that every setting has lies at its share. One below an option of a choice lies on an arc of
-    60° and radius 1, and in its centre where it is not there (the kernel for hierarchical spaces of
-    Hutter and Osborne 2013, with weight 1 and ρ = 1/3): as far from each of its values as the ends
-    of its range are from each other, so that nothing is taken to be known of it there.
+    A number that every setting has is placed at its share. A number below an option of a choice is
+    placed on an arc of 60° and radius 1; if the setting does not have it, at the arc's centre (the
+    kernel for hierarchical spaces of Hutter and Osborne 2013, with weight 1 and ρ = 1/3). The
+    centre is as far from each value as the ends of the range are from each other, so that values
+    say nothing about settings without the number.
     """
     if not number.conditions:
         assert value is not None

@@ -1,7 +1,6 @@
-"""How a fork's setting differs from its parent's: perturbed within the space.
+"""Changes a parent's setting to a fork's, within the space.
 
-The *share* of a value is where in its range it lies, from 0 to 1, evenly on the scale on which it
-is drawn.
+The *share* of a value is its position in its range, from 0 to 1, on the scale on which it is drawn.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 WEIGHTS = ("data", "generator", "discriminator", "encoder")
-"""Fields of a trial that a fork takes over from its parent, whose weights must fit."""
+"""Fields of a trial that a fork inherits from its parent, so that the parent's weights fit."""
 
 Assignment = Mapping[str, Scalar]
 """Dotted name of a dimension → its value: one setting of a space."""
@@ -39,14 +38,14 @@ Assignment = Mapping[str, Scalar]
 
 @dataclass(frozen=True)
 class Interval:
-    """How a setting's cost changed from one ready point to the next. Less is better.
+    """The change of a setting's cost from one ready point to the next. Less is better.
 
     Attributes:
         assignment: the setting.
-        time: of the first ready point, in intervals since the start of training.
+        time: time of the first ready point, in intervals since the start of training.
         before: the cost there.
-        gain: by how much the cost fell until the second one, per interval of training between
-            them; None while the setting still trains towards it.
+        gain: how much the cost fell until the second ready point, per interval of training; None
+            while the setting still trains towards it.
     """
 
     assignment: Assignment
@@ -57,7 +56,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a fork starts: its parent's setting, and time and cost as in :class:`Interval`."""
+    """A fork's start: its parent's setting, and time and cost as in :class:`Interval`."""
 
     assignment: Assignment
     time: float
@@ -65,7 +64,7 @@ class Start:
 
 
 class Explore(Protocol):
-    """Finds the setting of a fork, from its parent's and from what others gained."""
+    """Chooses the setting of a fork, from its parent's setting and from the others' gains."""
 
     def __call__(
         self,
@@ -80,7 +79,7 @@ class Explore(Protocol):
 class Perturb:
     """The exploration of population based training (Jaderberg et al. 2017, section 4.1.1).
 
-    Each value is drawn anew with probability ``resample``. Otherwise a number moves by ``factor``,
+    Each value is drawn again with probability ``resample``. Otherwise a number moves by ``factor``,
     up or down (:func:`moved`), and an option of a choice stays.
     """
 
@@ -112,8 +111,8 @@ def explored(
 ) -> dict[str, Scalar]:
     """The parent's setting, with every value changed that a fork may change.
 
-    A value is drawn anew with probability ``resample``. Otherwise an option of a choice stays, and
-    ``move`` finds a number. Values that only a newly chosen option has are drawn.
+    A value is drawn again with probability ``resample``. Otherwise an option of a choice stays, and
+    ``move`` chooses a number. Values that only a newly chosen option has are drawn.
     """
     fixed = inherited(space)
     decided: dict[str, Scalar] = {}
@@ -137,7 +136,7 @@ def explored(
 
 
 def inherited(branch: Branch) -> frozenset[str]:
-    """Names of the choosers whose options span several fields, with networks among them."""
+    """Names of the choosers whose options set several fields, including networks."""
     chooser = branch.spread
     if chooser is None:
         return frozenset()
@@ -154,11 +153,11 @@ def _has_weights(branch: Branch) -> bool:
 
 
 def moved(dimension: NumberRange, value: Scalar, factor: float, *, up: bool) -> Scalar:
-    """A number a little up or down in its range, not beyond its ends.
+    """A number moved up or down by a small amount within its range.
 
-    On a logarithmic range it is multiplied or divided by ``factor``; on another it moves by
-    ``factor`` − 1 of the range's width. On a grid, as of whole numbers, it moves one place at
-    least.
+    On a logarithmic range it is multiplied or divided by ``factor``. On other ranges it moves by
+    ``factor`` − 1 times the range's width. On a grid, such as whole numbers, it moves at least one
+    place.
     """
     low, high = dimension.low, dimension.high
     assert isinstance(value, (int, float))
@@ -184,15 +183,15 @@ def value_at(dimension: Dimension, share: float) -> Scalar:
     step = dimension.grid
     if step is None:
         value = low * (high / low) ** share if dimension.log else low + share * (high - low)
-        return min(max(value, low), high)  # but for rounding
+        return min(max(value, low), high)  # in case of rounding errors
     if dimension.log:
-        below, above = low - 0.5, high + 0.5  # so that each whole number gets its due
+        below, above = low - 0.5, high + 0.5  # so that each whole number has the same width
         return _on_grid(dimension, round(below * (above / below) ** share) - round(low))
     return _on_grid(dimension, int(share * (round((high - low) / step) + 1)))
 
 
 def share_of(dimension: NumberRange, value: Scalar) -> float:
-    """The share at which a number lies in its range; 1/2 where the range is a point."""
+    """The share of a number in its range; 1/2 if the range is a single point."""
     low, high = dimension.low, dimension.high
     assert isinstance(value, (int, float))
     if low == high:
@@ -203,6 +202,6 @@ def share_of(dimension: NumberRange, value: Scalar) -> float:
 
 
 def _on_grid(dimension: NumberRange, place: int) -> float:
-    """The value at a place of a range's grid, or at the nearer end beyond."""
+    """The value at a place of a range's grid; beyond its ends, the nearer end."""
     assert dimension.grid is not None
     return min(dimension.low + dimension.grid * max(place, 0), dimension.high)

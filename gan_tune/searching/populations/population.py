@@ -1,11 +1,11 @@
 """Populations: schedulers that replace a bad trial by a copy of a good one with a new setting.
 
-A population is a plain object that knows nothing of Ray, so a table of curves can drive it. It
+A population is a plain object that does not depend on Ray, so a table of curves can drive it. It
 ranks members by their current values, because a fork starts from current weights. (A stopping rule
 looks at the best value so far.)
 
-Each fork is a setting and a trial of its own: a member that is behind ends, and a new one starts
-from the weights of a leading member. So the setting of a trial never changes.
+Each fork is a new setting and a new trial: a member that is behind ends, and a new one starts from
+the weights of a leading member. So the setting of a trial never changes.
 
 To add a population, write a function like :func:`pbt` and name it in :data:`POPULATIONS`.
 """
@@ -42,11 +42,11 @@ class _Member:
 
     Attributes:
         assignment: dimension → value.
-        born: step at which it started: 0, or where its parent's weights were taken.
-        inherited_cost: its parent's cost there, where there is one.
+        born: step at which it started: 0, or the step of its parent's weights.
+        inherited_cost: its parent's cost there, if it has one.
         spared: whether it is never behind.
         costs: step → its value as a cost.
-        discarded: ready steps of which its weights are not kept any more.
+        discarded: ready steps whose weights are no longer kept.
         state: whether it trains, has run its full length, or was stopped or failed.
     """
 
@@ -60,7 +60,7 @@ class _Member:
 
     @property
     def reached(self) -> int:
-        """The last step that it has reported, or where it started."""
+        """The last step that it has reported, or its first step."""
         return max(self.costs, default=self.born)
 
 
@@ -68,20 +68,20 @@ class Population:
     """Members that train side by side; the worst are replaced by forks of the best.
 
     A *ready point* is the first report at or after each multiple of ``interval``. There a member is
-    compared with all others, by the values that each had last reported by that step. It is behind
+    compared with all others by the last value that each had reported up to that step. It is behind
     if it is among the worst ``quantile``. This is the truncation selection of Jaderberg et al.
-    2017; it is asynchronous, so no member waits. Completed members still count; stopped and failed
+    2017. It is asynchronous, so no member waits. Completed members still count; stopped and failed
     ones do not.
 
     Args:
-        space: the tree of the space, in which forks are explored.
-        report_steps: the steps at which a trial reports, the last one its length.
+        space: the tree of the space in which forks are explored.
+        report_steps: the steps at which a trial reports; the last one is its length.
         mode: whether less or more is better.
-        explore: how a fork's setting is found.
+        explore: chooses a fork's setting.
         population: how many members there are at a time.
-        interval: share of the length between two ready points.
-        quantile: share of the members that counts as the best, and as the worst; one member at
-            least.
+        interval: distance of two ready points, as a share of the length.
+        quantile: share of the members that counts as the best, and as the worst; at least one
+            member.
     """
 
     def __init__(
@@ -112,25 +112,25 @@ class Population:
         *,
         spared: bool = False,
     ) -> None:
-        """A setting starts to train, from scratch or as a fork of a member.
+        """Add a setting that starts to train, from scratch or as a fork of a member.
 
-        A ``spared`` one is never behind: the next worst member is behind in its place.
+        A ``spared`` setting is never behind: the next worst member is behind instead.
         """
         step = fork.step if fork else 0
         cost = self._members[fork.parent].costs.get(step) if fork else None
         self._members[member] = _Member(assignment, step, cost, spared)
 
     def hear(self, member: int, step: int, value: float | None) -> None:
-        """Hear the current value of a member; None is not ranked."""
+        """Note the current value of a member; None is not ranked."""
         if value is not None:
             self._members[member].costs[step] = self._cost_of(value)
 
     def leave(self, member: int) -> None:
-        """A member was stopped or failed."""
+        """Note that a member was stopped or failed."""
         self._members[member].state = "gone"
 
     def complete(self, member: int) -> None:
-        """A member has run its full length."""
+        """Note that a member has run its full length."""
         self._members[member].state = "completed"
 
     def __contains__(self, member: int) -> bool:
@@ -138,11 +138,11 @@ class Population:
 
     @property
     def missing(self) -> int:
-        """How many more members there is room for."""
+        """How many more members can be added."""
         return self.size - sum(member.state != "gone" for member in self._members.values())
 
     def reached(self, member: int) -> int:
-        """The last step that a member has reported, or where it began."""
+        """The last step that a member has reported, or its first step."""
         return self._members[member].reached
 
     def cost(self, member: int) -> float:
@@ -152,7 +152,7 @@ class Population:
 
     @property
     def steps_left(self) -> int:
-        """How many steps the least advanced member has still to go; 0 where no member trains."""
+        """How many steps the least advanced member still has to train; 0 if no member trains."""
         living = [member.reached for member in self._members.values() if member.state == "living"]
         return self._steps - min(living, default=self._steps)
 
@@ -172,8 +172,8 @@ class Population:
     def fork(self, step: int, random: np.random.Generator) -> Fork | None:
         """A new setting that starts from the weights of one of the best members.
 
-        They are those of that member's last ready point up to ``step``. None where no weights of
-        the best are kept.
+        The weights are those of the member's last ready point up to ``step``. None if no weights of
+        the best members are kept.
         """
         ranked = self._ranked(step)
         leaders = [member for member, _ in ranked[: max(1, self._count(len(ranked)))]]
@@ -187,7 +187,7 @@ class Population:
         return Fork(parent, at, self._explore(self._space, start, [*self._history()], random))
 
     def _ranked(self, step: int) -> list[tuple[int, float]]:
-        """Members with the costs they had last reported up to a step, best first."""
+        """Members with the last cost that each had reported up to a step, best first."""
         known = [
             (number, self._cost(number, step))
             for number, member in self._members.items()
@@ -200,7 +200,7 @@ class Population:
         return costs[max(at for at in costs if at <= step)]
 
     def _count(self, members: int) -> int:
-        """How many count as the best, and as many as the worst; 0 for a member alone."""
+        """How many members count as the best, and as the worst; 0 if there is one member."""
         return max(1, int(self._quantile * members + 1e-9)) if members > 1 else 0
 
     def _ready(self, member: _Member) -> list[int]:
@@ -208,9 +208,9 @@ class Population:
         return [at for at in self.ready_steps if at in member.costs and at not in member.discarded]
 
     def _history(self) -> Iterator[Interval]:
-        """How each setting's cost went from one of its ready points to the next.
+        """The change of each setting's cost from one of its ready points to the next.
 
-        The interval in which a member still trains is there, too, without a gain.
+        The interval in which a member still trains is included, without a gain.
         """
         for member in self._members.values():
             time, before = member.born, member.inherited_cost
@@ -226,10 +226,10 @@ class Population:
     # ---------------------------------------------------------------- checkpoints
 
     def discard(self) -> list[tuple[int, int]]:
-        """(member, ready step) of the weights that no fork can start from any more.
+        """(member, ready step) of the weights from which no fork can start any more.
 
-        These are all weights of stopped and failed members, and those of others that have newer
-        ones at a step that every living member has reached. Each is returned once.
+        These are all weights of stopped and failed members. For other members, they are the weights
+        that have newer ones at a step that every living member has reached. Each is returned once.
         """
         living = [member.reached for member in self._members.values() if member.state == "living"]
         least = min(living, default=0)
@@ -245,7 +245,7 @@ class Population:
 
 
 def ready_steps(report_steps: Sequence[int], interval: float) -> tuple[int, ...]:
-    """The first report at or after each multiple of ``interval`` of the steps; not the last one."""
+    """The first report at or after each multiple of ``interval`` of the steps, without the last."""
     steps = report_steps[-1]
     due = [ceil(round(i * interval * steps, 6)) for i in range(1, ceil(1 / interval))]
     found = {next(at for at in report_steps if at >= step) for step in due}
@@ -268,9 +268,9 @@ def pbt(
     Args:
         space, report_steps, mode: as of :class:`Population`.
         population: members at a time.
-        interval: share of the length between two ready points.
+        interval: distance of two ready points, as a share of the length.
         quantile: share of the best, and of the worst.
-        resample: probability that a value is drawn anew.
+        resample: probability that a value is drawn again.
         factor: how far a number moves otherwise; see :func:`~.exploring.moved`.
     """
     explore = Perturb(factor=factor, resample=resample)
@@ -296,14 +296,14 @@ def pb2(
     resample: Probability = 0.25,
     candidates: Annotated[int, Field(ge=1)] = 1_000,
 ) -> Population:
-    """Population based bandits (Parker-Holder et al. 2020): a Gaussian process finds the numbers.
+    """Population based bandits (Parker-Holder et al. 2020): a Gaussian process chooses numbers.
 
     Args:
         space, report_steps, mode: as of :class:`Population`.
         population, interval, quantile: as of :func:`pbt`.
-        resample: probability that an option of a choice is drawn anew. Until the process has data,
-            numbers are drawn at random, too.
-        candidates: how many random points the acquisition function is maximised over.
+        resample: probability that an option of a choice is drawn again. Until the process has data,
+            numbers are also drawn at random.
+        candidates: number of random points over which the acquisition function is maximised.
     """
     from gan_tune.searching.populations.bandit import Bandit
 
@@ -320,5 +320,5 @@ def pb2(
 
 
 POPULATIONS: Mapping[str, Callable[..., Population]] = MappingProxyType({"pbt": pbt, "pb2": pb2})
-"""Population by its name in a space file, where it stands in the place of a stopping rule. Each is
-built with the tree of the space, the steps of the reports and the mode."""
+"""Population by its name in a space file, where it replaces a stopping rule. Each is built with the
+tree of the space, the steps of the reports and the mode."""

@@ -1,1 +1,1 @@
-"""Rules of a search, free of Ray: stopping, confirmation, replicates, the champion."""
+"""Rules of a search, independent of Ray: stopping, confirmation, replicates, the champion."""

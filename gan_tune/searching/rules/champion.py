@@ -1,7 +1,7 @@
-"""Who may become the champion, in which order: the one rule that decides it.
+"""The rule that decides which settings may become the champion, and in which order.
 
-That the weights are there, and how good the champion is on the test split, is found out in
-:mod:`gan_tune.searching.leading.crowning`.
+:mod:`gan_tune.searching.leading.crowning` checks that the weights exist and measures the champion
+on the test split.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["Contender", "contenders"]
 
 @dataclass(frozen=True)
 class Contender:
-    """A setting that may become the champion, with what it is judged by.
+    """A setting that may become the champion, with the values by which it is judged.
 
-    ``values`` are its replicates' best values, by replicate; ``mean`` and ``spread`` are their mean
-    and sample deviation, ``seeds`` their number. ``confirmed`` says whether they come from the
+    ``values`` are its replicates' best values, by replicate. ``mean`` and ``spread`` are their mean
+    and sample deviation, ``seeds`` is their number. ``confirmed`` says whether they come from the
     confirmation, on fresh seeds.
     """
 
@@ -43,11 +43,11 @@ def contenders(
 ) -> list[Contender]:
     """The settings that may become the champion, best first.
 
-    1. Confirmed settings with a finite mean, by that mean. One with fewer seeds than others comes
-       after these, unless they are clearly worse: its mean may be luck.
+    1. Confirmed settings with a finite mean, by that mean. A setting with fewer seeds comes after
+       those with more, unless these are clearly worse: its mean may be luck.
     2. All settings that ran to their end, by the value that the search itself measured. Only these
-       count where time sufficed to confirm the first setting alone, and another one is better: the
-       first setting has then beaten nobody.
+       count if there was only time to confirm the first setting, and another setting is better: the
+       first setting has then not been compared with any other.
 
     Args:
         standings: of the confirmation.

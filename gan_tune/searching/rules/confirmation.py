@@ -1,6 +1,6 @@
 """Confirmation: the best settings are trained again with fresh seeds, so that luck does not win.
 
-Nothing here knows of Ray. :class:`Confirmation` says which replicate to train next, hears its
+Nothing here depends on Ray. :class:`Confirmation` says which replicate to train next, records its
 value, drops settings that are clearly worse, and ranks the others by their mean. A setting with
 fewer seeds than others is ranked behind them.
 """
@@ -23,22 +23,21 @@ __all__ = ["Confirmation", "Standing", "candidates", "spread"]
 CONFIDENCE = 0.95
 
 Values = Mapping[int, float | None]
-"""Best values of a setting by replicate, None for one that never had a finite value."""
+"""Best values of a setting by replicate; None if a replicate never had a finite value."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a setting stands in the confirmation.
+    """A setting's standing in the confirmation.
 
     Attributes:
         setting: its number.
-        values: the best value of each replicate by its number, None for one that never had a
-            finite value.
-        mean: of the values; infinitely bad if one of them is None.
-        spread: their sample deviation, NaN for fewer than two.
+        values: the best value of each replicate by its number; None if it never had a finite one.
+        mean: mean of the values; infinitely bad if one of them is None.
+        spread: their sample deviation; NaN for fewer than two.
         dropped: whether it is clearly worse than the best.
-        behind: whether it is not, but has fewer seeds than another setting (not counting the
-            first): its mean may be luck.
+        behind: whether it is not dropped, but has fewer seeds than another setting other than the
+            first. Its mean may then be luck.
     """
 
     setting: int
@@ -63,10 +62,11 @@ def candidates(
 ) -> list[int]:
     """The ``top`` best settings that count, best first, and the first setting if it counts.
 
-    A setting counts if it ran to its end, or if the end of the time cut it off: its best value so
-    far is no unfair advantage, as more steps could only improve it. Where settings are
-    ``replicated``, one that was cut off must have a whole replicate, and comes after all that have
-    all replicates, because a mean of fewer may be luck. If none counts, nothing is confirmed.
+    A setting counts if it ran to its end or was cut off by the time limit. In the latter case its
+    best value so far is no unfair advantage, since more steps could only improve it. If settings
+    are ``replicated``, a setting that was cut off must have a complete replicate. It comes after
+    all settings with all replicates, because a mean of fewer may be luck. If no setting counts,
+    nothing is confirmed.
     """
     counting = [s for s in settings if _counts(s, replicated=replicated)]
     objective = Objective(mode=mode)
@@ -88,13 +88,13 @@ def _counts(setting: Setting, *, replicated: bool) -> bool:
 
 
 def spread(values: Iterable[float | None]) -> float:
-    """Sample deviation of the finite values, NaN for less than two."""
+    """Sample deviation of the finite values; NaN for fewer than two."""
     finite = [value for value in values if value is not None]
     return stdev(finite) if len(finite) > 1 else math.nan
 
 
 class Confirmation:
-    """Hands out the replicates of the settings considered, and knows their values.
+    """Hands out the replicates of the settings considered, and keeps their values.
 
     Args:
         seeds: replicates for each setting. The first of every setting comes before any second.
@@ -110,13 +110,13 @@ class Confirmation:
         self._out: set[tuple[int, int]] = set()
 
     def consider(self, settings: Sequence[int]) -> None:
-        """Confirm these settings from now on, in this order. All values heard are kept."""
+        """Confirm these settings from now on, in this order. All recorded values are kept."""
         self._values = {setting: self._known.setdefault(setting, {}) for setting in settings}
 
     def next(self, *, only: int | None = None) -> tuple[int, int] | None:
-        """Hand out the next (setting, replicate) to train, None if there is none.
+        """Hand out the next (setting, replicate) to train; None if there is none.
 
-        ``only``: of this setting alone.
+        ``only``: consider this setting only.
         """
         for replicate in self._replicates:
             for setting, values in self._values.items():
@@ -128,7 +128,7 @@ class Confirmation:
         return None
 
     def record(self, setting: int, replicate: int, value: float | None) -> None:
-        """Hear the best value of a replicate; None if it never had a finite one."""
+        """Record the best value of a replicate; None if it never had a finite one."""
         self._out.discard((setting, replicate))
         self._known.setdefault(setting, {})[replicate] = value
 
@@ -141,24 +141,24 @@ class Confirmation:
         return [setting for setting, values in self._known.items() if values]
 
     def missing(self, setting: int) -> int:
-        """How many replicates a setting has yet to run: none if it is dropped."""
+        """How many replicates of a setting have not ended; 0 if it is dropped."""
         if setting in self._values and self._is_dropped(setting):
             return 0
         return len(set(self._replicates) - self._known.get(setting, {}).keys())
 
     def to_begin(self, setting: int) -> int:
-        """How many of those do not run yet."""
+        """How many of these have not begun."""
         out = sum(setting == running for running, _ in self._out)
         return max(0, self.missing(setting) - out)
 
     def standings(self, settings: Iterable[int] | None = None) -> list[Standing]:
         """All settings with at least one replicate, best mean first.
 
-        If the time ended before all had all their seeds, settings with the most seeds come first,
-        those with fewer next, dropped ones last. The first setting's seeds are not compared with
-        those of the others, because it is confirmed while the search still runs.
+        If the time ended before all settings had all their seeds, settings with the most seeds come
+        first, those with fewer next, and dropped ones last. The first setting's number of seeds is
+        not compared with the others', because it is confirmed while the search still runs.
 
-        ``settings``: only these; by default those considered.
+        ``settings``: only these; by default the settings considered.
         """
         values = self._values
         if settings is not None:
@@ -186,10 +186,10 @@ class Confirmation:
 
 
 def clearly_worse(setting: int, values: Mapping[int, Values], objective: Objective) -> bool:
-    """Whether a one-sided t-test over the pooled spread says a setting is worse than the best.
+    """Whether a one-sided t-test with the pooled spread shows a setting is worse than the best.
 
-    ``values`` are all settings' values by replicate. The first setting is never clearly worse: the
-    gain is measured against it.
+    ``values`` are all settings' values by replicate. The first setting never counts as clearly
+    worse, since the gain is measured against it.
     """
     costs = {s: _mean_cost(v, objective) for s, v in values.items() if v}
     finite = {s: [v for v in own.values() if v is not None] for s, own in values.items()}

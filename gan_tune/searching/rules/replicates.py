@@ -1,6 +1,6 @@
 """Replicates: a setting of the search is trained with several seeds, one after the other.
 
-Nothing here knows of Ray. The stopping rule judges a setting by its first replicate. A later
+Nothing here depends on Ray. The stopping rule judges a setting by its first replicate. A later
 replicate ends as soon as the replicates so far show that the setting is worse than the best.
 """
 
@@ -21,11 +21,11 @@ CONFIDENCE = 0.95
 
 
 class Replicates:
-    """The curves of all settings' replicates, and what they say.
+    """The curves of all settings' replicates, and the decisions based on them.
 
     Args:
-        seeds: replicates that a setting is trained with.
-        steps: length of a trial; the steps of replicate r go on from r times that.
+        seeds: number of replicates of a setting.
+        steps: length of a trial; the steps of replicate r are counted from r times that.
         mode: whether less or more is better.
     """
 
@@ -38,16 +38,16 @@ class Replicates:
         self._ended: dict[int, dict[int, float | None]] = defaultdict(dict)
 
     def reported(self, setting: int, replicate: int, step: int, best: float | None) -> None:
-        """Hear a replicate's best value so far."""
+        """Record a replicate's best value so far."""
         if best is not None:
             self._curves[setting][replicate][step] = best
 
     def ended(self, setting: int, replicate: int, value: float | None) -> None:
-        """Hear that a replicate ran to its end, and its best value (None: never a finite one)."""
+        """Record that a replicate ran to its end, and its best value; None if never finite."""
         self._ended[setting][replicate] = value
 
     def next(self, setting: int) -> int | None:
-        """The replicate to train next, None when a setting has them all."""
+        """The replicate to train next; None if all have been trained."""
         done = len(self._ended[setting])
         return done if done < self._seeds else None
 
@@ -56,7 +56,7 @@ class Replicates:
         return [value for _, value in sorted(self._ended[setting].items())]
 
     def total_steps(self, replicate: int, step: int) -> int:
-        """All steps of a setting when this replicate has done ``step``."""
+        """All steps of a setting when this replicate has reached ``step``."""
         return replicate * self._steps + step
 
     def mean(self, setting: int) -> float | None:
@@ -71,8 +71,8 @@ class Replicates:
     def behind(self, setting: int, replicate: int, step: int) -> bool:
         """Whether a replicate may stop because its setting is surely worse than the best.
 
-        The best is the setting with the best mean among those that have all their replicates. The
-        two are compared seed by seed, by the best values up to this step.
+        The best is the setting with the best mean among those with all replicates. The two are
+        compared seed by seed, by the best values up to this step.
         """
         best = self._best()
         if best is None or best == setting:
@@ -94,7 +94,7 @@ class Replicates:
         return min(means, key=lambda setting: means[setting], default=None)
 
     def _best_by(self, step: int, setting: int, replicate: int) -> float:
-        """A replicate's least cost by a step, infinite before its first value."""
+        """A replicate's lowest cost up to a step; infinite before its first value."""
         curve = self._curves[setting].get(replicate, {})
         return min((self._cost(v) for at, v in curve.items() if at <= step), default=math.inf)
 
@@ -102,7 +102,7 @@ class Replicates:
 def surely_worse(differences: list[float]) -> bool:
     """Whether a one-sided t-interval shows that the mean of paired cost differences is positive.
 
-    Nothing is sure with fewer than two pairs, or while one replicate has no value.
+    False with fewer than two pairs, or while one replicate has no value.
     """
     if len(differences) < 2 or not all(map(math.isfinite, differences)):
         return False

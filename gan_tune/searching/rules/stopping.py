@@ -1,10 +1,10 @@
-"""Stopping rules: small objects that know nothing of Ray, so that a table of curves can drive them.
+"""Stopping rules: small objects that do not depend on Ray, so a table of curves can drive them.
 
-A rule hears every report with the trial's best value so far, and says whether to stop. It is the
-best so far because a GAN's quality is not monotone: one bad evaluation says little.
+A rule gets every report with the trial's best value so far, and says whether to stop. It uses the
+best so far because a GAN's quality is not monotone: one bad evaluation means little.
 
-What a rule remembers does not depend on the order in which trials report. When a search is
-resumed, a new rule that hears all earlier reports decides as the old one would have.
+A rule's state does not depend on the order in which trials report. When a search is resumed, a new
+rule that gets all earlier reports decides as the old one would have.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 class StoppingRule(Protocol):
-    """Decides on trials by their reports."""
+    """Decides from their reports which trials stop."""
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Whether to stop ``trial`` after its report at ``step``.
 
-        ``value`` is its best so far, None before the first finite one. A report heard twice changes
+        ``value`` is its best so far; None before the first finite one. A repeated report changes
         nothing, and no trial is stopped at its last step.
         """
         ...
@@ -59,15 +59,15 @@ class StoppingRule(Protocol):
         ...
 
     def behind(self, trial: int) -> bool:
-        """Whether ``trial``, which waited at its rung, stops by what is known now."""
+        """Whether ``trial``, which waited at its rung, stops according to the reports so far."""
         ...
 
 
 class _NeverWaits:
-    """The part of a rule that decides on every report at once, so that no trial ever waits."""
+    """Base of the rules that decide on every report at once, so that no trial ever waits."""
 
     def rungs(self, trial: int) -> Sequence[float]:
-        """None."""
+        """No rungs."""
         return ()
 
     def undecided(self, trial: int) -> bool:
@@ -75,7 +75,7 @@ class _NeverWaits:
         return False
 
     def behind(self, trial: int) -> bool:
-        """Nobody has waited."""
+        """Never: no trial waits."""
         return False
 
 
@@ -94,31 +94,31 @@ class Asha:
     """Asynchronous successive halving (Li et al. 2020); with several brackets, Hyperband.
 
     Rungs lie at ``grace``, ``grace`` · ``reduction``, ... of the steps, but not within a factor of
-    √``reduction`` of the end. A trial goes on from a rung if it is among the best 1/``reduction``
+    √``reduction`` of the end. A trial continues from a rung if it is among the best 1/``reduction``
     of those that have reached it. The first trials at a rung wait there, with their state stored,
-    until there are ``reduction`` of them; others run meanwhile. They go on unjudged where no other
-    setting is left to begin, or, in the second half of the time, where the time suffices just for
-    them. Each further bracket begins a rung later, for trials that start slowly; all brackets get
-    the same budget, and trials are compared within theirs.
+    until ``reduction`` trials have reached it; other trials run meanwhile. Waiting trials continue
+    unjudged if no other setting is left to begin. In the second half of the time, they also do so
+    if there is just enough time for them. Each further bracket begins one rung later, for trials
+    that start slowly. All brackets get the same budget; trials are compared within their bracket.
 
     Note:
         The paper is "A system for massively parallel hyperparameter tuning". Bracket s has its
-        rungs at ``grace · steps · reduction^(s + k)``. A trial that has come close to its end may
-        as well run to it, so no rung lies within a factor of √``reduction`` of ``steps``. Before
+        rungs at ``grace · steps · reduction^(s + k)``. No rung lies within a factor of
+        √``reduction`` of ``steps``, since stopping a trial near its end saves little. Before
         ``reduction`` trials have reached a rung, those at it are :meth:`undecided` and should wait.
-        Usually the first trials at each rung are let through; then the first ones would always be
-        trained to their end. Brackets get equal shares of the budget (Li et al. 2018, Hyperband,
-        algorithm 1): one with h rungs gets trials in proportion to reduction^h/(h + 1). A trial's
-        bracket depends on its number alone.
+        Other implementations let the first trials at each rung continue; then the first trials
+        would always be trained to their end. Brackets get equal shares of the budget (Li et al.
+        2018, Hyperband, algorithm 1): a bracket with h rungs gets trials in proportion to
+        reduction^h/(h + 1). A trial's bracket depends only on its number.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
         mode: whether less or more is better.
-        reduction: η: one in so many trials goes on at each rung.
+        reduction: η: one in ``reduction`` trials continues at each rung.
         grace: share of ``steps`` at which the first rung of the first bracket lies.
-        brackets: at most so many; there is no more than one without a rung.
-        margin: a trial is stopped only if it is worse than the worst of the kept by more than this
-            share of its size. Near 0 the margin vanishes.
+        brackets: largest number of brackets; at most one of them has no rung.
+        margin: a trial is stopped only if it is worse than the worst of those that continue by more
+            than this share of the latter's size. Near 0 the margin vanishes.
     """
 
     def __init__(
@@ -167,11 +167,11 @@ class Asha:
         return self._is_behind(trial, rung)
 
     def rungs(self, trial: int) -> Sequence[float]:
-        """Those of its bracket."""
+        """The rungs of its bracket."""
         return self.brackets[self.bracket(trial)]
 
     def undecided(self, trial: int) -> bool:
-        """Whether its highest rung has less than ``reduction`` values."""
+        """Whether its highest rung has fewer than ``reduction`` values."""
         return trial in self._reached and len(self._highest(trial)) < self._reduction
 
     def behind(self, trial: int) -> bool:
@@ -191,19 +191,19 @@ class Asha:
 class Median(_NeverWaits):
     """The median rule of Vizier (Golovin et al. 2017), on best values instead of running averages.
 
-    A trial is stopped if its best value by a step is worse than the median of what the others'
-    bests were by that step. It is milder than `asha`.
+    A trial is stopped if its best value up to a step is worse than the median of the others' best
+    values up to that step. It stops fewer trials than `asha`.
 
     Note:
-        A trial that was stopped before counts with the best it had come to. If only trials that
-        came as far were compared, the rule would halve them again at each report. Running averages,
-        as Vizier has them, would be spoilt by the large first values of a GAN.
+        A trial that was stopped earlier counts with its best value. If only trials that reached the
+        step were compared, the rule would halve them again at each report. The large first values
+        of a GAN would distort running averages, which Vizier uses.
 
     Args:
         steps: length of a trial that is never stopped, > 0.
         mode: whether less or more is better.
-        grace: share of ``steps`` before which nothing is stopped.
-        startup: how many other trials must have a value by that step.
+        grace: share of ``steps`` before which no trial is stopped.
+        startup: how many other trials must have a value up to that step.
         margin: a trial is stopped only if it is worse than the median by more than this share of
             its size.
     """
@@ -223,7 +223,7 @@ class Median(_NeverWaits):
         self._costs: dict[int, dict[int, float]] = {}
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:
-        """Stop a trial whose best by this step is worse than the others' median."""
+        """Stop a trial whose best value up to this step is worse than the others' median."""
         costs = self._costs.setdefault(trial, {})
         if step in costs or step >= self._steps:
             return False
@@ -236,7 +236,7 @@ class Median(_NeverWaits):
         return value is None or _worse(costs[step], float(np.median(known)), self._margin)
 
     def _best_by(self, step: int, trial: int) -> float:
-        """A trial's least cost by a step, infinite before its first report."""
+        """A trial's lowest cost up to a step; infinite before its first report."""
         told = (cost for at, cost in self._costs[trial].items() if at <= step)
         return min(told, default=float("inf"))
 
@@ -246,7 +246,7 @@ def _worse(cost: float, threshold: float, margin: float) -> bool:
 
 
 def _bounds(weights: Iterable[float]) -> list[float]:
-    """Where one share of the unit interval ends and the next begins."""
+    """The borders between the shares of the unit interval."""
     ends = list(accumulate(weights))
     return [end / ends[-1] for end in ends[:-1]]
 
@@ -258,7 +258,7 @@ SCHEDULERS: Mapping[str, Callable[..., StoppingRule]] = MappingProxyType(
 
 
 def stopping_rule(space: SearchSpace) -> StoppingRule:
-    """The rule of a space. With several objectives nothing is stopped but by `search.prune_on`."""
+    """The rule of a space. With several objectives, `search.prune_on` is needed to stop trials."""
     search, steps = space.search, space.budget.steps
     if len(space.objectives) > 1 and search.prune_on is None:
         return NoStopping()

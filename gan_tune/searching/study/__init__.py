@@ -1,1 +1,1 @@
-"""The Optuna study of a search: what is proposed, told and learnt."""
+"""The Optuna study of a search: proposals, reports, results, and analyses of them."""

@@ -21,10 +21,10 @@ LOCK_PATIENCE = 60.0
 
 
 def open_database(url: str) -> RDBStorage:
-    """Optuna's storage in a database; its tables are made where they are missing.
+    """Optuna's storage in a database; missing tables are created.
 
-    SQLite has one writer at a time. A locked database is waited for :data:`LOCK_PATIENCE`, instead
-    of SQLite's own 5 seconds. After that, any use of the storage raises StudyError.
+    SQLite has one writer at a time. A call waits :data:`LOCK_PATIENCE` for a locked database,
+    instead of SQLite's own 5 seconds. After that it raises StudyError.
 
     Raises:
         ImportError, RuntimeError, SQLAlchemyError, StorageInternalError: the database cannot be

@@ -1,4 +1,4 @@
-"""How the forks of a population are kept in a study: as user attributes of their trials."""
+"""Keeps the forks of a population in a study, as user attributes of their trials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Replacement", "ancestry", "fork_attributes", "is_fork", "replacement
 
 PARENT, PARENT_STEP, REPLACES = "parent", "parent_step", "replaces"
 """User attributes of a fork: the setting whose weights it starts from, the step at which that
-setting had them, and the setting in whose place it trains."""
+setting had them, and the setting that it replaces."""
 
 
 class Replacement(NamedTuple):
-    """A fork, and the setting in whose place it trains."""
+    """A fork, and the setting that it replaces."""
 
     fork: Fork
     replaced: int
@@ -35,19 +35,19 @@ def is_fork(trial: FrozenTrial) -> bool:
 
 
 def replacement_of(trial: FrozenTrial) -> Replacement:
-    """A fork as its trial holds it.
+    """The fork that a trial describes.
 
     Raises:
         KeyError: the trial is no fork.
     """
     stored = trial.user_attrs
-    # A trial that still waits has no parameters, only those with which it was enqueued.
+    # A waiting trial has no parameters yet, only those with which it was enqueued.
     fork = Fork(stored[PARENT], stored[PARENT_STEP], trial.params or enqueued_params(trial))
     return Replacement(fork, stored[REPLACES])
 
 
 def ancestry(settings: Sequence[FrozenTrial], setting: int) -> Iterator[tuple[int, int]]:
-    """The settings from whose weights one goes on, the latest first, each with its last step."""
+    """The settings from whose weights a setting continues, latest first, with their last steps."""
     while is_fork(settings[setting]):
         stored = settings[setting].user_attrs
         setting = stored[PARENT]

@@ -1,7 +1,7 @@
-"""What a search has found out: which parameters matter, where the best settings lie, what fails.
+"""Analyses of a search: which parameters matter, where the best settings lie, which fail.
 
-All of it is computed from the study as a search leaves it. Settings are compared by their values at
-one common step, since values after different lengths of training cannot be compared.
+All of it is computed from the study. Settings are compared by their values at one common step,
+since values after different lengths of training cannot be compared.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ BEST_SHARE = 0.25
 """Share of the compared settings that counts as the best."""
 
 FEWEST = 20
-"""The least number of settings from which anything is concluded: five of them are the best."""
+"""The smallest number of settings for an analysis; five of them are the best."""
 
 FEWEST_OF_BEST = 3
-"""A parameter that fewer of the best settings have gets no importance: the density of two points is
-only that of its kernels."""
+"""A parameter that fewer of the best settings have gets no importance: a density of two points
+only shows its kernels."""
 
 FEWEST_SHARING = 5
-"""Two parameters are drawn together if at least so many settings have both."""
+"""Smallest number of settings that must have two parameters that are drawn together."""
 
 Label = str | int | float | bool | None
 Extent = tuple[float, float] | Mapping[Label, float]
-"""Of numbers the least and the largest; of a choice each option's share (they sum to 1)."""
+"""For numbers, the smallest and the largest; for a choice, each option's share (they sum to 1)."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Importances:
     """How much each parameter matters among settings that are compared at one step.
 
     Attributes:
-        step: at which they are compared.
+        step: the step at which they are compared.
         settings: how many are compared.
-        left_out: how many are not, because they diverged or collapsed.
+        left_out: how many are excluded because they diverged or collapsed.
         shares: parameter → importance, the greatest first; they sum to 1. Empty for fewer than
-            :data:`FEWEST` settings, and where no parameter tells the best from the others. A
+            :data:`FEWEST` settings, or if no parameter separates the best from the others. A
             parameter that fewer than :data:`FEWEST_OF_BEST` of the best settings have is left out.
     """
 
@@ -82,14 +82,13 @@ class Importances:
 
 @dataclass(frozen=True)
 class Region:
-    """Where the best settings lie in one dimension.
+    """The region of the best settings in one dimension.
 
     Attributes:
         name: of the dimension.
-        whole: what was searched: the range of numbers, or the share of each option among all
-            compared settings.
-        best: the same of the best settings, None if none of them has the parameter.
-        settings: how many of the best have it.
+        whole: for all compared settings, the range of numbers or the share of each option.
+        best: the same for the best settings; None if none of them has the parameter.
+        settings: how many of the best settings have it.
     """
 
     name: str
@@ -100,7 +99,7 @@ class Region:
 
 @dataclass(frozen=True)
 class OptionOutcomes:
-    """How the settings with one option of a choice ended: outcome → number of settings."""
+    """The outcomes of the settings with one option of a choice: outcome → number of settings."""
 
     name: str
     option: Label
@@ -121,9 +120,9 @@ def evaluator() -> PedAnovaImportanceEvaluator:
     """PED-ANOVA for the best :data:`BEST_SHARE` (Watanabe et al. 2023, arXiv:2304.10255).
 
     For a parameter that exists only below an option, Optuna compares the settings that have it. It
-    weighs the result by how often the option occurs among the best and among all (Conditional
-    PED-ANOVA, arXiv:2601.20800). So a parameter below an option that no good setting took does not
-    matter.
+    weights the result by the option's frequency among the best and among all settings (Conditional
+    PED-ANOVA, arXiv:2601.20800). So a parameter below an option that no good setting has gets no
+    importance.
     """
     return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
 
@@ -131,7 +130,7 @@ def evaluator() -> PedAnovaImportanceEvaluator:
 def common_step(study: optuna.Study) -> int:
     """The step of the first rung: where the scheduler first pruned a setting.
 
-    Where it pruned none, the last step of any setting; 0 without reports.
+    If it pruned none, the last step of any setting; 0 without reports.
     """
     trials = [t for t in _compared(study) if curve(t)]
     pruned = [max(curve(t)) for t in trials if t.state == TrialState.PRUNED]
@@ -141,8 +140,8 @@ def common_step(study: optuna.Study) -> int:
 def common_study(study: optuna.Study) -> optuna.Study:
     """A study in memory of all sound settings, complete with their best value at one step.
 
-    That step is :func:`common_step`. A completed setting that ended before it, by its own patience,
-    counts with its best value. A running one counts once it has reached that step.
+    That step is :func:`common_step`. A completed setting that ended earlier by its patience counts
+    with its best value. A running setting counts once it has reached that step.
     """
     step = common_step(study)
     derived = optuna.create_study(direction=study.directions[0])
@@ -164,7 +163,7 @@ def _compared(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def importances(study: optuna.Study) -> Importances:
-    """How well each parameter tells the best settings from the others, at the first common rung."""
+    """How well each parameter separates the best settings from the others, at the common step."""
     common = common_study(study)
     count = len(common.trials)
     shares: dict[str, float] = {}
@@ -185,11 +184,11 @@ def importances(study: optuna.Study) -> Importances:
 
 
 def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
-    """The two most important parameters that can be drawn together, None if there are none.
+    """The two most important parameters that can be drawn together; None if there are none.
 
-    Enough settings must have both, and each must vary among those. So two parameters below
-    different options of one choice are no pair, nor are a choice and what lies below one of its
-    options.
+    Enough settings must have both, and each must vary among them. So two parameters below different
+    options of one choice are no pair. A choice and a parameter below one of its options are no pair
+    either.
     """
     trials = common_study(study).get_trials(deepcopy=False)
     for pair in combinations(importances(study).shares, 2):
@@ -201,9 +200,9 @@ def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
 
 
 def best_regions(study: optuna.Study) -> list[Region]:
-    """Where the best :data:`BEST_SHARE` of the settings lie, by name.
+    """The regions of the best :data:`BEST_SHARE` of the settings, by name.
 
-    Compared as by :func:`importances`; empty for fewer than :data:`FEWEST` settings.
+    Settings are compared as in :func:`importances`; empty for fewer than :data:`FEWEST` settings.
     """
     common = common_study(study)
     trials = common.get_trials(deepcopy=False)
@@ -238,9 +237,9 @@ def _shares(values: list[Label], options: tuple[Label, ...]) -> dict[Label, floa
 
 
 def outcomes_by_choice(study: optuna.Study) -> list[OptionOutcomes]:
-    """How many settings ended in which way, for each option of each choice that was searched.
+    """The number of settings by outcome, for each option of each choice that was searched.
 
-    In order of the choices' names. Options that no setting has taken are there, too, with none.
+    In the order of the choices' names. Options that no setting has are included with no settings.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(OUTCOME)]
     choices = []
@@ -248,7 +247,7 @@ def outcomes_by_choice(study: optuna.Study) -> list[OptionOutcomes]:
         if not isinstance(distribution, CategoricalDistribution) or distribution.single():
             continue
         for option in distribution.choices:
-            # A setting without the choice is not one that took the option null.
+            # A setting without the choice differs from one with the option null.
             having = [trial for trial in trials if name in trial.params]
             ended = Counter(
                 trial.user_attrs[OUTCOME] for trial in having if trial.params[name] == option
@@ -259,6 +258,6 @@ def outcomes_by_choice(study: optuna.Study) -> list[OptionOutcomes]:
 
 
 def _dimensions(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """All dimensions that any of the trials has, by name: a choice before what is below it."""
+    """All dimensions of the trials, by name: a choice comes before the dimensions below it."""
     found = {name: how for trial in trials for name, how in trial.distributions.items()}
     return {name: found[name] for name in sorted(found)}

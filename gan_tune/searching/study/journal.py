@@ -1,6 +1,6 @@
 """The file in which a search keeps its study by default: Optuna's journal.
 
-It is a text file, to which each proposal, report and ending is appended. See
+It is a text file. Each proposal, report and ending is appended to it. See
 https://optuna.readthedocs.io/en/stable/reference/generated/optuna.storages.journal.JournalFileBackend.html
 """
 
@@ -29,12 +29,13 @@ UNREADABLE_JOURNAL = (OSError, ValueError, KeyError, TypeError)
 class Journal(JournalFileBackend):
     """Optuna's journal, except that reports do not wait for the disk.
 
-    A report reaches the disk with the next proposal or ending. If a power cut takes it, the trial's
-    folder still holds it, and the next command tells it again. All lines of one proposal or ending
-    reach the disk together.
+    A report is synced to the disk with the next proposal or ending. If a power cut loses it, the
+    trial's folder still has it, and the next command reports it again. All lines of one proposal or
+    ending are synced together.
 
-    A line that is not synced at once is written without Optuna's lock. That is safe: the search's
-    own lock keeps other commands out, and an onlooker's note is appended whole, before or after.
+    A line that is not synced at once is written without Optuna's lock. This is safe: the search's
+    own lock excludes other commands, and a line from a process that only reads the search is
+    appended whole, before or after it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +44,7 @@ class Journal(JournalFileBackend):
         self._gathers = False
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines. They are synced to the disk unless all are reports, or are gathered."""
+        """Append lines. They are synced to disk unless all are reports or they are gathered."""
         if not self._gathers and not all(map(is_report, logs)):
             super().append_logs(logs)
             return
@@ -52,7 +53,7 @@ class Journal(JournalFileBackend):
 
     @contextmanager
     def synced_once(self) -> Iterator[None]:
-        """Gather the lines that are appended in the block, and sync them at its end."""
+        """Gather the lines appended in the block, and sync them at its end."""
         self._gathers = True
         try:
             yield
@@ -63,9 +64,9 @@ class Journal(JournalFileBackend):
 
 
 def mend_journal(path: Path) -> None:
-    """Cut off a last line that a kill tore, and delete the lock that a killed process left.
+    """Remove an incomplete last line, and delete a lock, that a killed process left.
 
-    Optuna could never load the journal again once another line follows a torn one.
+    If another line followed an incomplete one, Optuna could never load the journal again.
 
     Raises:
         StorageError: the file cannot be read or written.

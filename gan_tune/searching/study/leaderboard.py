@@ -1,4 +1,4 @@
-"""The leaderboard: all settings of a search in the order of their merit."""
+"""The leaderboard: all settings of a search, best first."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Row", "leaderboard"]
 def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]:
     """All settings of a search, best first.
 
-    The winner of the confirmation comes first, then the other confirmed settings by mean, those
-    that could have been confirmed, and the rest by value.
+    The winner of the confirmation comes first. Then come the other confirmed settings by mean, the
+    settings that could have been confirmed, and the rest by value.
 
     Args:
         study: of the search.
-        standings: of its confirmation, the winner first; empty without one.
+        standings: of its confirmation, the winner first; empty without a confirmation.
     """
     objective = objective_of(study)
     settings, trials = settings_of(study), study.get_trials(deepcopy=False)

@@ -12,7 +12,7 @@ __all__ = ["Row"]
 NOT_TOLD: Mapping[str, Any] = MappingProxyType(
     {"value_spread": None, "value_seeds": 1, "further": {}, "on_front": False}
 )
-"""What older versions did not write, and what it was then."""
+"""Defaults for fields that older versions did not write."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Row:
     Attributes:
         setting: its number.
         outcome: how it ended; None for a setting that was interrupted or still runs.
-        value: the best value of the search's own trial, or the mean of its replicates' bests.
+        value: the best value of the search's own trial, or the mean of its replicates' best values.
         value_spread, value_seeds: the sample deviation and the number of those replicates.
         mean, spread, seeds: of the confirmation with fresh seeds; None, None and 0 without one.
         steps: steps trained.
-        further: values of the objectives beside the first, of a setting that ran to its end.
-        on_front: whether no other setting beats it in all objectives at once.
+        further: values of the objectives after the first, for a setting that ran to its end.
+        on_front: whether no other setting is better in all objectives at once.
         changes: the values that the search decided, by dimension.
     """
 
@@ -46,9 +46,9 @@ class Row:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Row:
-        """The row as it was stored, also by an older version."""
+        """Read a stored row, also one of an older version."""
         return cls(**{**NOT_TOLD, **stored})
 
     def to_json(self) -> dict[str, Any]:
-        """The row as it is stored."""
+        """The row in its stored form."""
         return asdict(self)

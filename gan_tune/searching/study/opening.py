@@ -1,4 +1,4 @@
-"""Opening the study of a search: it is found or begun, claimed, prepared and checked.
+"""Opens the study of a search: it is found or created, claimed, prepared and checked.
 
 This is the only place where a study is written before its first proposal. It lies in a journal
 file, or in a database that many searches may share.
@@ -32,7 +32,7 @@ from gan_tune.words.wording import first_line
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
 
 LAYOUT = 1
-"""How a study is laid out. To be raised where an older gan-tune would misread a newer study."""
+"""Version of a study's layout. Increase it if an older gan-tune would misread a newer study."""
 
 
 def open_study(
@@ -44,24 +44,24 @@ def open_study(
     warm: Sequence[EarlierTrial] = (),
     begun: bool = False,
 ) -> Study:
-    """The study of a search, to go on with; it is begun where there is none.
+    """Open the study of a search; it is created if it does not exist.
 
     Args:
         place: the journal file, or the URL of a database. A journal's folder must be held by this
             process alone (see :mod:`gan_tune.storage.lock`).
         space: a checked space.
         name: the study's name in the database, by default the space's.
-        owner: identifies the search's folder. Only the owner that began a study may open it, since
-            the trials are in that one's folder. None: not asked.
-        warm: trials of earlier searches, for the sampler. They are no settings of this search, and
-            they are taken in only where the study begins.
+        owner: identifies the search's folder. Only the owner that created a study may open it,
+            since the trials are in the owner's folder. None: not checked.
+        warm: trials of earlier searches, for the sampler. They are no settings of this search. They
+            are added only when the study is created.
         begun: whether trials of the search exist, so that its study must exist too.
 
     Raises:
-        StorageError: the journal or database cannot be read or written; the study is another's, of
-            another version's layout, or lost.
+        StorageError: the journal or database cannot be read or written; or the study has another
+            owner, was written by another version in another layout, or is lost.
         StudyError: an SQLite database stays locked.
-        SpaceError: the study is of another space than the one given; says what has changed.
+        SpaceError: the study belongs to another space; the message says what has changed.
     """
     name = name or space.name
     with quiet_optuna():
@@ -85,7 +85,7 @@ def _open_journal(path: Path, space: SearchSpace, begun: bool) -> tuple[optuna.S
     try:
         journal = Journal(path)
         storage = JournalStorage(journal)
-        known = optuna.get_all_study_names(storage)  # the space may have another name by now
+        known = optuna.get_all_study_names(storage)  # the space may have been renamed
         return _load(storage, space, known[0] if known else space.name), journal
     except UNREADABLE_JOURNAL as error:
         raise StorageError(f"storage: cannot use the study {path}: {error}") from None
@@ -117,14 +117,14 @@ def _first_sampler(space: SearchSpace) -> BaseSampler:
     return build_sampler(search.sampler, search_seed=search.seed, proposal=0)
 
 
-# ---------------------------------------------------------------- whose it is, and of what
+# ---------------------------------------------------------------- owner, layout and space
 
 
 def _claim(study: optuna.Study, place: Path | str, owner: str) -> None:
-    """Note whose study this is, or refuse it.
+    """Record the study's owner, or refuse the study.
 
     Raises:
-        StorageError: it is another's.
+        StorageError: it has another owner.
     """
     known = study.user_attrs.get("owner")
     is_anothers = bool(study.get_trials(deepcopy=False)) if known is None else known != owner
@@ -137,8 +137,8 @@ def _claim(study: optuna.Study, place: Path | str, owner: str) -> None:
 
 
 def _check_layout(study: optuna.Study, place: Path | str) -> None:
-    """Refuse a study that another version of gan-tune lays out otherwise."""
-    layout = study.user_attrs.get("layout", LAYOUT)  # missing: the study is only just being begun
+    """Refuse a study that another version of gan-tune wrote in another layout."""
+    layout = study.user_attrs.get("layout", LAYOUT)  # missing: the study is being created
     if layout != LAYOUT:
         raise StorageError(
             f"{_which(study, place)} must have layout {LAYOUT}, but has {layout}, of another "
@@ -147,7 +147,7 @@ def _check_layout(study: optuna.Study, place: Path | str) -> None:
 
 
 def _check_space(study: optuna.Study, space: SearchSpace, name: str) -> None:
-    """Refuse a space that is not the one with which the study began."""
+    """Refuse a space that differs from the one with which the study began."""
     known = study.user_attrs
     if known["space"] != space.digest:
         was = json.loads(known["space_blocks"]) if "space_blocks" in known else None
@@ -155,9 +155,9 @@ def _check_space(study: optuna.Study, space: SearchSpace, name: str) -> None:
 
 
 def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None) -> SpaceError:
-    """The refusal of a space that is not the one its search began with.
+    """The error for a space that differs from the one with which its search began.
 
-    ``was`` are the :attr:`SearchSpace.decisive` blocks then, None where they were not kept.
+    ``was`` are the :attr:`SearchSpace.decisive` blocks at that time; None if they were not kept.
     """
     rule = (
         "the space has changed since this search began; use --fresh, "
@@ -168,27 +168,27 @@ def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None
 
 
 def _which(study: optuna.Study, place: Path | str) -> str:
-    """A study and where it is, as messages begin."""
+    """A study and its place, for the beginning of a message."""
     if isinstance(place, Path):
         return f"storage: the study {place}"
     return f"search.study: the study {study.study_name} in {place}"
 
 
 def _lost(study: str) -> StorageError:
-    """The refusal of a search whose trials are there and whose study is not."""
+    """The error for a search whose trials exist but whose study is missing."""
     return StorageError(
         f"{study} is gone, but its trials are there; restore it, or begin anew with --fresh"
     )
 
 
-# ---------------------------------------------------------------- how it begins
+# ---------------------------------------------------------------- a new study
 
 
 def _prepare(study: optuna.Study, space: SearchSpace, warm: Sequence[EarlierTrial]) -> None:
-    """Write what a study begins with: its first settings, earlier searches' trials, its space.
+    """Write a new study's content: its first settings, earlier searches' trials, its space.
 
-    A kill may come at any point of this. The next command does what is missing; the space's digest
-    is written last and says that all is there.
+    The process may be killed at any point. The next command does what is missing. The space's
+    digest is written last; it shows that the study is complete.
     """
     enqueued = {json.dumps(enqueued_params(trial)) for trial in own_trials(study)}
     starts = space.start_assignments()
@@ -206,9 +206,9 @@ def _prepare(study: optuna.Study, space: SearchSpace, warm: Sequence[EarlierTria
 
 
 def _cold_start(study: optuna.Study, space: SearchSpace, start: dict[str, Any]) -> dict[str, Any]:
-    """The first setting, complete, as it would be without a warm start.
+    """The complete first setting, as it would be without a warm start.
 
-    The gain is measured against it, so it must owe nothing to earlier searches.
+    The gain is measured against it, so it must not depend on earlier searches.
     """
     cold = optuna.create_study(sampler=_first_sampler(space), directions=study.directions)
     cold.enqueue_trial(start)
@@ -218,16 +218,16 @@ def _cold_start(study: optuna.Study, space: SearchSpace, start: dict[str, Any]) 
 
 
 def _add_earlier(study: optuna.Study, space: SearchSpace, warm: Iterable[EarlierTrial]) -> None:
-    """Add earlier searches' trials beside the settings of this one."""
+    """Add earlier searches' trials to the study, apart from this search's settings."""
     there = {trial.user_attrs.get(WARM_START) for trial in study.get_trials(deepcopy=False)}
-    # Completed ones first: what is unsound may be told with the worst of their values.
+    # Completed ones first: unsound ones may get the worst of their values.
     for trial in sorted(warm, key=lambda trial: trial.outcome != "completed"):
-        if trial.source not in there:  # it is there if a command was killed in the midst of this
+        if trial.source not in there:  # it exists if a command was killed during this loop
             study.add_trial(_as_optunas(trial, study, space))
 
 
 def _as_optunas(trial: EarlierTrial, study: optuna.Study, space: SearchSpace) -> FrozenTrial:
-    """An earlier search's trial as Optuna would hold it, had this search run it."""
+    """An earlier search's trial in the form that Optuna would store if this search had run it."""
     fixed = FixedTrial(dict(trial.assignment))
     space.sample(fixed, seed=0)
     values = [] if trial.value is None else [trial.value]
@@ -238,7 +238,7 @@ def _as_optunas(trial: EarlierTrial, study: optuna.Study, space: SearchSpace) ->
         reads_constraints=SAMPLERS[space.search.sampler.name].reads_constraints,
         completed=_completed(study),
     )
-    # Optuna gives a pruned trial the value of its last report, so it has one here, too.
+    # Optuna gives a pruned trial the value of its last report, so it gets that value here, too.
     is_pruned = told.state == TrialState.PRUNED
     return optuna.trial.create_trial(
         state=told.state,
@@ -257,18 +257,17 @@ def _completed(study: optuna.Study) -> list[list[float]]:
     return [trial.values for trial in complete]
 
 
-# ---------------------------------------------------------------- only to look
+# ---------------------------------------------------------------- read only
 
 
 def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:
-    """A search's study, for onlookers: nothing is locked or written.
+    """A search's study, read only: nothing is locked or written.
 
-    Another process may go on with it meanwhile. A journal's last line is left out while it is not
-    whole. A journal holds one study; in a database it goes by its ``name``.
+    Another process may work on it at the same time. An incomplete last line of a journal is
+    ignored. A journal holds one study; in a database the study is found by its ``name``.
 
     Raises:
-        StorageError: there is no such study, it cannot be read, or it is of another version's
-            layout.
+        StorageError: there is no such study, it cannot be read, or it has another version's layout.
     """
     if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
         raise StorageError(f"storage: no study {place}; it lies where the search was started")

@@ -1,8 +1,8 @@
-"""All that gan-tune takes from Optuna beyond its documented interface.
+"""All use of Optuna beyond its documented interface.
 
-No other file may use a private or an undocumented name of Optuna. What is here was read off
-Optuna 5.0.0 and is expected of all releases that `pyproject.toml` allows, `optuna>=5.0,<6`.
-`tests/test_optuna_internals.py` checks each name at the installed release.
+No other file may use a private or an undocumented name of Optuna. The names here were found in
+Optuna 5.0.0. They are expected in all releases that `pyproject.toml` allows, `optuna>=5.0,<6`.
+`tests/test_optuna_internals.py` checks each name in the installed release.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ __all__ = [
 
 
 def stored_trial(study: optuna.Study, frozen: FrozenTrial) -> Trial:
-    """A trial of a study, to be suggested, reported or told.
+    """A trial of a study on which `suggest`, `report` and `tell` can be called.
 
-    Optuna hands such a trial out only once, by ``study.ask``. It must be made again where an
-    earlier process has asked. (`FrozenTrial._trial_id`; the constructor of `Trial`.)
+    Optuna hands out such a trial only once, by ``study.ask``. If an earlier process has asked, the
+    trial must be made again. (`FrozenTrial._trial_id`; the constructor of `Trial`.)
     """
     return Trial(study, frozen._trial_id)
 
 
 def trial_without_params(study: optuna.Study, frozen: FrozenTrial) -> Trial:
-    """A stored trial as it was before any parameter was suggested; the storage is not changed.
+    """A stored trial without its suggested parameters; the storage is not changed.
 
-    (`Trial._cached_frozen_trial`: where `Trial.suggest_*` looks for what is known already.)
+    (`Trial._cached_frozen_trial`: where `Trial.suggest_*` looks for known parameters.)
     """
     fresh = copy(frozen)
     fresh.params, fresh.distributions = {}, {}
@@ -62,7 +62,7 @@ def trial_without_params(study: optuna.Study, frozen: FrozenTrial) -> Trial:
 
 
 def enqueued_params(frozen: FrozenTrial) -> dict[str, Any]:
-    """The parameters with which a trial was enqueued; none for one that was not.
+    """The parameters with which a trial was enqueued; none if it was not enqueued.
 
     (The system attribute `fixed_params`.)
     """
@@ -83,7 +83,7 @@ def journal_line(log: Mapping[str, Any]) -> bytes:
 
 
 def lock_files(journal: Path) -> list[Path]:
-    """The lock files that are there of a journal.
+    """The lock files that exist for a journal.
 
     (`JournalFileSymlinkLock` makes `NAME.lock`. It renames it to `NAME.lockUUID.rename`, in earlier
     releases to `NAME.lock.rename`, before it deletes it.)
@@ -109,9 +109,9 @@ FEASIBLE_TRACE, INFEASIBLE_TRACE = "Feasible", "Infeasible"
 
 
 def parallel_axes(target: str, params: Sequence[str]) -> list[str]:
-    """The axes of `plot_parallel_coordinate`, left to right, by their whole names.
+    """The axes of `plot_parallel_coordinate`, left to right, by their full names.
 
-    Optuna cuts their names to 20 characters, which leaves long paths alike.
+    Optuna cuts their names to 20 characters, so different long paths would look the same.
     """
     return [target, *sorted(params)]
 
@@ -123,11 +123,11 @@ def parallel_axes(target: str, params: Sequence[str]) -> list[str]:
 def quiet_optuna() -> Iterator[None]:
     """Keep Optuna's log lines and its warnings of experimental features off the screen.
 
-    What a sampler cannot do is said when a space is checked.
+    The check of a space already reports what a sampler cannot do.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # CMA-ES does not read constraints: an unsound trial is told to it with a bad value instead.
+        # CMA-ES does not read constraints: it gets a bad value for an unsound trial instead.
         warnings.filterwarnings("ignore", message=".*CmaEsSampler will not use them")
         yield

@@ -1,8 +1,8 @@
-"""The plots of a search: Optuna's own, of a study in which all settings can be compared.
+"""The plots of a search: Optuna's plots of a study in which all settings can be compared.
 
-Every setting is drawn at its best value. A pruned setting is drawn at the best value it had
-reached. A diverged or collapsed one is marked, and drawn at the worst value of the sound ones,
-since its own would flatten every axis. Only importances are computed from values at one common step
+Every setting is drawn at its best value. A pruned setting is drawn at its best value so far. A
+diverged or collapsed setting is marked and drawn at the worst value of the sound ones, since its
+own value would flatten every axis. Only importances are computed from values at one common step
 (see :mod:`gan_tune.searching.study.insight`).
 
 To add a plot, write a function like :func:`_history` and name it in :data:`PLOTS`.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
-"""Slices and parallel coordinates show at most so many parameters, the most important ones."""
+"""Largest number of parameters in slices and parallel coordinates; the most important are shown."""
 
 LOG_FROM = 30.0
 """Values that span more than this factor are drawn on a logarithmic axis."""
@@ -61,14 +61,14 @@ TOO_FEW = (
 
 @dataclass(frozen=True)
 class View:
-    """What the plots of one search are drawn from.
+    """The data from which the plots of one search are drawn.
 
     Attributes:
         study: the search's own.
         compared: :func:`comparable_study` of it.
         metric: the objective's name.
-        parameters: at most :data:`MOST_PARAMETERS`; first those with an importance.
-        ranked: those with an importance, the most important first.
+        parameters: at most :data:`MOST_PARAMETERS` names; those with an importance come first.
+        ranked: the parameters with an importance, the most important first.
         pair: see :func:`~.insight.most_important_pair`.
     """
 
@@ -85,10 +85,10 @@ class Plot:
     """How one figure is drawn and described.
 
     Attributes:
-        title: above it.
+        title: its title.
         caption: what it shows.
         draw: makes the figure.
-        missing: says why there is nothing to draw; empty where there is something.
+        missing: returns why there is nothing to draw; empty if there is something.
         several: whether it is only for searches with several objectives.
     """
 
@@ -119,7 +119,7 @@ def _importances(view: View) -> Figure:
         params=view.ranked,
         target_name=view.metric,
     )
-    count = len(figure.data[0].y)  # as high as it takes to name every one
+    count = len(figure.data[0].y)  # high enough for every name
     figure.update_layout(
         xaxis_title=f"share in reaching the best quarter of {view.metric}",
         yaxis_title="",
@@ -132,7 +132,7 @@ def _pair(view: View) -> Figure:
     pair = list(view.pair or ())
     hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
     if any(isinstance(how, CategoricalDistribution) for how in hows):
-        # There is no surface between the options of a choice.
+        # The options of a choice have no surface between them.
         figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
     else:
         figure = optuna.visualization.plot_contour(
@@ -242,15 +242,15 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
 def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
     """Each of :data:`PLOTS` as a plotly figure, or a sentence that says why it is left out.
 
-    Those for several objectives are there only where the study has them.
+    Plots for several objectives are included only if the study has several.
 
     Args:
-        study: as a search leaves it.
+        study: of the search.
         metric: the objective's name.
     """
     found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
-        # Optuna's notes on what is experimental, and on importances of rare options.
+        # Optuna warns of experimental features and of importances of rare options.
         warnings.simplefilter("ignore")
         view = _view(study, metric)
         count = len(_valued(view.compared))
@@ -268,7 +268,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A plot on a page: its title, its caption, and its HTML (empty where it is left out)."""
+    """A plot on a page: its title, its caption, and its HTML (empty if it is left out)."""
 
     title: str
     text: str
@@ -276,7 +276,7 @@ class Drawn:
 
 
 def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
-    """Each of :data:`PLOTS` as HTML for a page that holds :func:`script`."""
+    """Each of :data:`PLOTS` as HTML for a page that includes :func:`script`."""
     found = {}
     for name, figure in figures(study, metric=metric).items():
         plot = PLOTS[name]
@@ -290,7 +290,7 @@ def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
 
 
 def script() -> str:
-    """Plotly's JavaScript, some 5 MB."""
+    """Plotly's JavaScript, about 5 MB."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
@@ -315,7 +315,7 @@ def comparable_study(study: optuna.Study) -> optuna.Study:
     """A copy in memory in which every setting that has ended with a value is complete.
 
     Optuna's plots show complete trials only. Pruned trials become complete with their best value,
-    unsound ones with the worst value of the sound ones. Trials that failed, run or wait get no
+    unsound ones with the worst value of the sound ones. Failed, running and waiting trials get no
     value. All keep their numbers.
     """
     trials = study.get_trials(deepcopy=False)
@@ -339,7 +339,7 @@ def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
 
 
 def _value(trial: FrozenTrial) -> float | None:
-    """A told trial's value by the first objective, a pruned one's best so far."""
+    """An ended trial's value by the first objective; for a pruned one, its best so far."""
     if trial.state not in TOLD:
         return None
     return trial.values[0] if trial.values else curve(trial).get(max(curve(trial), default=0))
@@ -350,12 +350,12 @@ def _valued(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _broken(name: str) -> str:
-    """A dotted path over several lines."""
+    """A dotted path, broken into several lines."""
     return name.replace(".", ".<br>")
 
 
 def _scaled(figure: Figure, study: optuna.Study) -> Figure:
-    """The figure, with a logarithmic axis of values where they span orders of magnitude."""
+    """The figure; its axis of values is logarithmic if they span orders of magnitude."""
     values = [value for trial in _valued(study) if (value := trial.value) is not None]
     if min(values) > 0 and max(values) / min(values) > LOG_FROM:
         figure.update_yaxes(type="log")

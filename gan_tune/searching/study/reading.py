@@ -1,4 +1,4 @@
-"""What a study knows of its settings, read back: how each ended, its values, the Pareto front.
+"""Reads settings from a study: how each ended, its values, the Pareto front.
 
 Nothing here changes a study.
 """
@@ -35,27 +35,27 @@ __all__ = [
 ]
 
 OptunaStudy: TypeAlias = optuna.Study
-"""Optuna's own study, for those who pass it on and must not import Optuna."""
+"""Optuna's study, for modules that pass it on but must not import Optuna."""
 
 OUTCOME = "outcome"
 """User attribute of a trial: how it ended."""
 
 CURVE = "curve"
-"""User attribute of a trial: its reports, where several objectives keep Optuna from holding them.
+"""User attribute of a trial: its reports, if Optuna refuses them because of several objectives.
 """
 
 REPLICATES = "replicates"
-"""User attribute of a trial: the best values of a setting's replicates, where there are several."""
+"""User attribute of a trial: the best values of a setting's replicates, if there are several."""
 
 WARM_START = "warm_start"
-"""User attribute of a trial that is an earlier search's: `SEARCH/TRIAL`."""
+"""User attribute of an earlier search's trial: `SEARCH/TRIAL`."""
 
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 """Mode of an objective → Optuna's direction."""
 
 
 class ReportedValue(NamedTuple):
-    """One value that Optuna has heard: a setting's best so far at a step."""
+    """One value reported to Optuna: a setting's best so far at a step."""
 
     setting: int
     step: int
@@ -63,7 +63,7 @@ class ReportedValue(NamedTuple):
 
 
 def is_own(trial: FrozenTrial) -> bool:
-    """Whether a trial is a setting of its study's search, and not an earlier search's."""
+    """Whether a trial is a setting of its study's search, not of an earlier search."""
     return WARM_START not in trial.user_attrs
 
 
@@ -73,9 +73,9 @@ def own_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
-    """The study with this search's settings alone, numbered without gaps.
+    """The study with this search's settings only, numbered without gaps.
 
-    It is the study itself where nothing is left out, unless it is to be ``copied``.
+    It is the study itself if nothing is left out and ``copied`` is False.
     """
     own = own_trials(study)
     if len(own) == len(study.get_trials(deepcopy=False)) and not copied:
@@ -88,7 +88,7 @@ def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
 
 
 def objective_of(study: optuna.Study) -> Objective:
-    """The first objective of a study. Its metric is named only where there are several."""
+    """The first objective of a study. Its metric has a name only if there are several."""
     names = study.metric_names or ["value"]
     is_min = study.directions[0] == DIRECTIONS["min"]
     return Objective(metric=names[0], mode="min" if is_min else "max")

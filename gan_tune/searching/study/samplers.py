@@ -1,8 +1,7 @@
-"""Samplers by name: thin, fully annotated wrappers of Optuna's own.
+"""Samplers by name: thin, annotated wrappers of Optuna's samplers.
 
-Optuna is imported only when a sampler is built: a space file is checked against these signatures
-without it.
-What a sampler cannot do is in :mod:`gan_tune.parts.search_rules`.
+Optuna is imported only when a sampler is built. A space file is checked against these signatures
+without it. The limits of each sampler are in :mod:`gan_tune.parts.search_rules`.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ def tpe(
     Once ``startup`` trials have ended, it draws ``candidates`` from the density of the good trials
     and takes the one with the largest ratio of the good to the bad density. ``multivariate``
     densities are joint (Falkner et al. 2018); with ``group`` there is one for each set of ranges
-    that exist together. Running trials count as bad ones (constant liar), so that none is proposed
-    twice.
+    that exist together. Running trials count as bad ones (constant liar), so that no setting is
+    proposed twice.
     """
     from optuna.samplers import TPESampler
 
@@ -59,9 +58,9 @@ def tpe(
 
 def gp(seeds: Seeds, *, startup: Startup = 10) -> BaseSampler:
     """Gaussian process with a Matérn-5/2 kernel, and log expected improvement (Ament et al. 2023)
-    times the probability of a sound trial. Running trials are integrated over.
+    times the probability of a sound trial. The values of running trials are integrated out.
 
-    The first ``startup`` trials to complete are random.
+    Settings are random until ``startup`` trials have completed.
     """
     from optuna.samplers import GPSampler
 
@@ -82,7 +81,7 @@ def cmaes(
     ``variant``: the full covariance matrix, a diagonal one (`separable`, Ros and Hansen 2008),
     one that keeps whole numbers from freezing (`margin`, Hamano et al. 2022) or a learning rate
     that adapts to noise (`adaptive`, Nomura et al. 2023). ``pruned`` trials count with their best
-    so far. Optuna keeps the distribution, pickled, in the study.
+    value so far. Optuna stores the pickled distribution in the study.
     """
     from optuna.samplers import CmaEsSampler
 
@@ -112,8 +111,8 @@ def qmc(
     seeds: Seeds, *, sequence: Literal["sobol", "halton"] = "sobol", scramble: bool = True
 ) -> BaseSampler:
     """Quasi-random points, which fill the space more evenly than independent ones (Bergstra and
-    Bengio 2012). How far the sequence has gone is kept in the study. Not scrambled, it begins with
-    the low end of every range.
+    Bengio 2012). The position in the sequence is stored in the study. Without scrambling, the
+    first point is the low end of every range.
     """
     from optuna.samplers import QMCSampler, RandomSampler
 
@@ -131,11 +130,11 @@ class Sampler:
     """A sampler.
 
     Attributes:
-        build: makes Optuna's sampler out of :class:`Seeds` and the arguments of a space file.
-        reads_constraints: whether it reads the constraints of pruned trials. One that does not is
-            told a bad value for a trial that diverged, or it would propose the like again.
-        reads_others: whether it reads trials that it has not proposed itself. One that does not
-            learns nothing from other searches.
+        build: makes Optuna's sampler from :class:`Seeds` and the arguments of a space file.
+        reads_constraints: whether it reads the constraints of pruned trials. If not, it gets a bad
+            value for a trial that diverged; otherwise it would propose similar settings again.
+        reads_others: whether it reads trials that it has not proposed itself. If not, it learns
+            nothing from other searches.
     """
 
     build: Callable[..., BaseSampler]
@@ -158,7 +157,7 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 def build_sampler(part: Part, *, search_seed: int, proposal: int) -> BaseSampler:
     """The sampler for one proposal of a search.
 
-    It is built anew for each proposal: what it has learnt is in the study.
+    It is built again for each proposal: all that it learns from is in the study.
 
     Args:
         part: `search.sampler` of a checked space.

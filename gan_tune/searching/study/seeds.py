@@ -1,4 +1,4 @@
-"""The seeds of a search: each is derived from the search's own seed, so no two are alike."""
+"""The seeds of a search, all different: each is derived from the search's own seed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Seeds", "derived_seed", "sampler_seeds", "trial_seed"]
 
 @dataclass(frozen=True)
 class Seeds:
-    """What a sampler is seeded with, below 2³¹.
+    """The seeds of a sampler, below 2³¹.
 
     Attributes:
-        proposal: differs from one proposal to the next, so that a resumed study repeats none.
+        proposal: different for each proposal, so that a resumed study repeats none.
         search: the same for all proposals, for a sampler that draws one sequence of points.
     """
 

@@ -1,6 +1,6 @@
-"""The study of one search: asks Optuna for settings, and tells it what came of them.
+"""The study of one search: asks Optuna for settings, and reports their results to it.
 
-:func:`gan_tune.searching.study.opening.open_study` opens one. Nothing here knows of Ray.
+:func:`gan_tune.searching.study.opening.open_study` opens a study. Nothing here depends on Ray.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ __all__ = ["Study"]
 
 
 class Study:
-    """Proposes settings of a space and hears what came of them.
+    """Proposes settings of a space and records their results.
 
-    Every method raises StudyError where an SQLite database stays locked.
+    Every method raises StudyError if an SQLite database stays locked.
 
     Args:
-        study: Optuna's own, as :func:`~.opening.open_study` has prepared it.
+        study: Optuna's study, prepared by :func:`~.opening.open_study`.
         space: the checked space with which it began.
-        journal: the file that holds it; None where a database does.
+        journal: the file that holds it; None if it is in a database.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Study:
     ) -> None:
         self.space = space
         self._study, self._journal = study, journal
-        # Earlier searches' trials are added where a study begins, and never later.
+        # Earlier searches' trials are added when a study is created, never later.
         self._is_warm = not all(map(is_own, self._trials()))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
@@ -75,17 +75,17 @@ class Study:
     def _settings(self, *states: TrialState) -> list[FrozenTrial]:
         """This search's own trials; a setting's number is its place among all of them."""
         trials = self._trials(*states)
-        # Every report asks for them: no pass over all trials where none is another search's.
+        # Called for every report: skip the pass over all trials if all are this search's own.
         return [trial for trial in trials if is_own(trial)] if self._is_warm else trials
 
     def _synced_once(self) -> AbstractContextManager[None]:
-        """Wait for the disk once, instead of at each line that a proposal or an ending takes."""
+        """Wait for the disk once, instead of at each line of a proposal or an ending."""
         return nullcontext() if self._journal is None else self._journal.synced_once()
 
     # ---------------------------------------------------------------- counting
 
     def proposed(self) -> int:
-        """How many settings were handed out so far."""
+        """How many settings have been handed out so far."""
         return sum(trial.state != TrialState.WAITING for trial in self._settings())
 
     def count(self) -> int:
@@ -93,7 +93,7 @@ class Study:
         return len(self._settings())
 
     def waiting(self) -> int:
-        """How many settings that were decided already wait to be handed out."""
+        """How many decided settings wait to be handed out."""
         return len(self._settings(TrialState.WAITING))
 
     # ---------------------------------------------------------------- asking
@@ -105,12 +105,12 @@ class Study:
             return self._decided(self._study.ask())
 
     def ask_founder(self) -> Job:
-        """The next setting that is no fork, as a job, even where forks wait."""
+        """The next setting that is no fork, as a job, even if forks wait."""
         waiting = self._settings(TrialState.WAITING)
         if not waiting or not is_fork(waiting[0]):
             return self.ask()
         with quiet_optuna():
-            # Optuna's `ask` takes what waits first.
+            # Optuna's `ask` takes waiting trials first.
             self._study.sampler = self._sampler(self.proposed())
             self._study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
             return self._decided(stored_trial(self._study, self._settings()[-1]))
@@ -120,9 +120,9 @@ class Study:
         return build_sampler(search.sampler, search_seed=search.seed, proposal=proposal)
 
     def finish_proposals(self) -> list[Job]:
-        """Decide what a kill left half decided; returns all jobs that never ended.
+        """Jobs that an earlier command handed out and that have not ended.
 
-        Those are jobs that an earlier command handed out. Writes to the study.
+        If a kill interrupted a proposal, it is completed first, in the study.
         """
         running = (
             number
@@ -135,10 +135,10 @@ class Study:
     def _asked_again(self, setting: int) -> Job:
         """A setting as it was proposed, even if a kill came before all of it was stored.
 
-        A setting of which a part is missing is drawn anew from the start. If the stored part were
-        kept, the sampler's stream of random numbers would give the rest other values. Two samplers
-        note more in the study than parameters, so they propose something new: `qmc` takes its next
-        point, and `gp` keeps away from its first proposal.
+        An incomplete setting is drawn again from the start. If the stored part were kept, the
+        sampler's random stream would give the rest different values. Two samplers store more in the
+        study than parameters, so they propose something new: `qmc` takes its next point, and `gp`
+        avoids its first proposal.
         """
         try:
             return self.job(setting, 0)
@@ -155,7 +155,7 @@ class Study:
     # ---------------------------------------------------------------- forks
 
     def add_fork(self, fork: Fork, *, replaces: int) -> None:
-        """Let a fork wait to be handed out, in the place of a setting that ends."""
+        """Add a waiting fork that replaces a setting that ends."""
         attributes = fork_attributes(fork, replaces=replaces)
         self._study.enqueue_trial(dict(fork.assignment), user_attrs=attributes)
 
@@ -172,18 +172,18 @@ class Study:
     def job(self, setting: int, replicate: int) -> Job:
         """A replicate of a setting that was handed out before.
 
-        Those from ``search.seeds`` on confirm.
+        Replicates from ``search.seeds`` on belong to the confirmation.
         """
         return self._replicate(self._settings()[setting].params, setting, replicate)
 
     def assignment(self, setting: int) -> dict[str, Any]:
-        """What the search decided for a setting: dimension → value."""
+        """The values that the search decided for a setting: dimension → value."""
         return dict(self._settings()[setting].params)
 
     def is_compared_with(self, setting: int) -> bool:
         """Whether the gain is measured against a setting, so that it runs its full length.
 
-        It is so of the first one, unless nothing is confirmed.
+        True for the first setting, if settings are confirmed.
         """
         return setting == FIRST_SETTING and self.space.confirm.top > 0
 
@@ -199,10 +199,10 @@ class Study:
         return Job(name, setting, replicate, config, shown, kind, lineage)
 
     def _lineage(self, setting: int, seed: int) -> tuple[Ancestor, ...]:
-        """The settings from whose weights one goes on, oldest first, all with one seed."""
+        """The settings from whose weights a setting continues, oldest first, all with one seed."""
         trials = self._settings()
         ancestors = [
-            # Whether patience or collapse would have ended it no longer matters: it came so far.
+            # Patience or collapse must not end it earlier: it was trained up to this step.
             Ancestor(
                 setting_name(ancestor),
                 until,
@@ -215,9 +215,9 @@ class Study:
     # ---------------------------------------------------------------- telling
 
     def report(self, setting: int, step: int, best: float | None) -> bool:
-        """Tell a setting's best value so far; False if that step is known already.
+        """Report a setting's best value so far to Optuna; False if that step is known already.
 
-        Steps of later replicates go on from those of the first.
+        Steps of later replicates are counted on from those of the first.
         """
         frozen = self._settings()[setting]
         known = curve(frozen)
@@ -244,13 +244,13 @@ class Study:
         value: float | None,
         further: Sequence[float | None] = (),
     ) -> None:
-        """Tell how a setting ended; nothing where that is known already.
+        """Record in Optuna how a setting ended; does nothing if that is known already.
 
         Args:
             setting: its number.
             outcome: see :func:`~.telling.told_of`.
-            value: its best by the first objective, None if it never had a finite one.
-            further: the other objectives' values at that very report.
+            value: its best by the first objective; None if it never had a finite one.
+            further: the other objectives' values at the same report.
         """
         frozen = self._settings()[setting]
         if frozen.state.is_finished():
@@ -260,7 +260,7 @@ class Study:
         with quiet_optuna(), self._synced_once():
             trial.set_user_attr(OUTCOME, outcome)
             if told.health is not None and HEALTH not in frozen.constraints:
-                # Afterwards Optuna refuses, so this comes first; a kill may have come behind it.
+                # Optuna refuses this afterwards, so it comes first. A kill may follow it.
                 trial.set_constraint(HEALTH, told.health)
             self._study.tell(trial, told.values, state=told.state, skip_if_finished=True)
 
@@ -285,7 +285,7 @@ class Study:
 
     @property
     def seconds_used(self) -> float:
-        """Wall time that all commands together have spent on this search."""
+        """Wall time spent on this search by all commands together."""
         return float(self._study.user_attrs.get("seconds_used", 0.0))
 
     @seconds_used.setter

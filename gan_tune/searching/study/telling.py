@@ -1,7 +1,6 @@
-"""What Optuna is told when a setting ends: its state, its values and whether it was sound.
+"""Maps an ended setting to Optuna's terms: its state, its values and whether it was sound.
 
-The table of outcomes is :data:`gan_tune.words.outcomes.OUTCOMES`. This file puts a row of it into
-Optuna's terms.
+The table of outcomes is :data:`gan_tune.words.outcomes.OUTCOMES`. This file translates a row of it.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ HEALTH = "health"
 
 @dataclass(frozen=True)
 class Told:
-    """What Optuna is told of a setting that has ended.
+    """The record of an ended setting that Optuna gets.
 
     Attributes:
         state: of Optuna's trial.
-        values: one for each objective where the state is COMPLETE, otherwise None.
+        values: one for each objective if the state is COMPLETE, otherwise None.
         health: the constraint :data:`HEALTH`; None for a failed trial, which was never judged.
     """
 
@@ -43,15 +42,15 @@ def told_of(
     reads_constraints: bool,
     completed: Sequence[Sequence[float]],
 ) -> Told:
-    """What Optuna is told of a setting that ended with this outcome.
+    """The record for Optuna of a setting that ended with this outcome.
 
     Args:
         outcome: how it ended.
         values: its finite values, in the order of the objectives; some may be missing.
         objectives: of the search.
-        reads_constraints: whether the sampler reads the constraints of pruned trials. One that
-            does not hears of an unsound setting as complete with the worst values so far.
-            Otherwise it would propose the like again.
+        reads_constraints: whether the sampler reads the constraints of pruned trials. If not, an
+            unsound setting is recorded as complete with the worst values so far. Otherwise the
+            sampler would propose similar settings again.
         completed: the values of all complete trials so far, one for each objective.
     """
     health = None if outcome == "failed" else float(outcome in UNSOUND)
@@ -61,14 +60,14 @@ def told_of(
     if outcome != "completed":
         return Told(TrialState[OUTCOMES[outcome].optuna_state], None, health)
     if len(values) < len(objectives):
-        return Told(TrialState.FAIL, None, health)  # Optuna takes all values of a trial or none
+        return Told(TrialState.FAIL, None, health)  # Optuna accepts all values of a trial or none
     return Told(TrialState.COMPLETE, list(values), health)
 
 
 def worst_values(
     completed: Sequence[Sequence[float]], objectives: Sequence[Objective]
 ) -> list[float] | None:
-    """The worst value of each objective among complete trials, None where there is none."""
+    """The worst value of each objective among complete trials; None if there is none."""
     if not completed:
         return None
     by_objective = zip(objectives, zip(*completed, strict=True), strict=True)

@@ -1,4 +1,4 @@
-"""Warm start: the trials of earlier searches, as a new search with its own budget sees them."""
+"""Warm start: trials of earlier searches, converted to a new search with its own budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EarlierTrial:
     """A trial of an earlier search, as if it were a setting of the new one.
 
     Attributes:
-        source: names it, as `SEARCH/TRIAL`.
+        source: its name, `SEARCH/TRIAL`.
         assignment: dimension of the new search's space → value.
         outcome: how it would have ended in the new search (:func:`outcome_within`).
         curve: step → its best value so far.
@@ -36,9 +36,9 @@ class EarlierTrial:
 def outcome_within(steps: int, outcome: Outcome, *, reached: int, by_patience: bool) -> Outcome:
     """How an earlier search's trial would have ended in a search with another length of training.
 
-    A trial that went beyond the new length counts as completed. A trial that completed before it
-    has not run the new search's full length, so it counts as pruned; unless its own patience
-    stopped it, and would have done so in the new search, too. All others keep their outcome.
+    A trial that ran beyond the new length counts as completed. A trial that completed earlier has
+    not run the new search's full length, so it counts as pruned. The exception is a trial stopped
+    by its patience, if the new search has the same patience. All others keep their outcome.
 
     Args:
         steps: length of a trial in the new search.

@@ -1,1 +1,1 @@
-"""One command's work on one search: opened, run, recorded, concluded."""
+"""One command's work on one search: it opens, runs, records and concludes the search."""

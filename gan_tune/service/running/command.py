@@ -35,13 +35,13 @@ class SearchCommand:
         """Run the trials that are left, and conclude the search.
 
         Args:
-            warm: what the sampler of a new search is told first.
+            warm: trials of earlier searches for the sampler of a new search.
             address: of a Ray cluster; None or empty: RAY_ADDRESS, else Ray is started here.
-            max_concurrent: at most so many trials at a time; None: what the cluster holds.
+            max_concurrent: largest number of trials at a time; None: as many as the cluster allows.
         """
         context = self._context
         space, home, watcher = context.space, context.home, context.watcher
-        judge = context.judge  # before anything is written: data or a metric may still be refused
+        judge = context.judge  # before anything is written, since data or a metric may be refused
         study = study_of_search(space, home, context.names.search, warm)
         with ExitStack() as stack:
             watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
@@ -60,23 +60,22 @@ class SearchCommand:
                     run(conductor, shared, slots=slots, tick=watcher.tick)
                 finally:
                     watcher.end()
-                # Its imports take a second that the first trials need not wait for.
+                # Its imports take a second; the first trials need not wait for them.
                 from gan_tune.service.running.conclusion import Conclusion
 
-                # Seconds that are worth finishing: a first Ctrl-C here changes nothing any more.
+                # This takes seconds, so a first Ctrl-C no longer interrupts it.
                 return Conclusion(context, conductor, recorder).conclude()
 
     def _conductor(
         self, study: Study, recorder: Recorder, slots: int, max_concurrent: int | None
     ) -> Conductor:
-        """What leads the trials, told of all that earlier commands have left."""
+        """The conductor of the trials, with the state that earlier commands stored."""
         context = self._context
         rule, breeder = self._scheduler(study)
         resumed = resume_search(study, TrialFolders(context.home), rule, breeder)
         bring_up_to_date(recorder, context.home, study, context.objective.metric)
-        # Who takes turns must not be taken in advance. Nor need others, where no node will be
-        # added for those that wait: Tune starts a worker for each, and kills it half started
-        # when a warm one is free first.
+        # Jobs of a population must not be fetched in advance. Without autoscaling, others need
+        # not be either: Tune would start a worker for each and kill it half started.
         fixed = breeder is not None or started_here()
         return Conductor(
             study,
@@ -90,7 +89,7 @@ class SearchCommand:
         )
 
     def _scheduler(self, study: Study) -> tuple[StoppingRule, Breeder | None]:
-        """What stops trials, and what breeds them where the scheduler is a population."""
+        """The stopping rule, and the breeder if the scheduler is a population."""
         context = self._context
         space, part = context.space, context.space.search.scheduler
         if part.name not in POPULATIONS:
@@ -101,7 +100,7 @@ class SearchCommand:
         return NoStopping(), Breeder(study, TrialFolders(context.home), population)
 
     def _write_note(self, seconds_before: float) -> None:
-        """Tell those who look on what the trials' folders do not tell."""
+        """Write the note with the facts that read-only commands do not find in trials' folders."""
         context = self._context
         SearchNote(
             metric=context.objective.metric,

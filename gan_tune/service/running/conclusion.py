@@ -35,13 +35,13 @@ GRID_SEED = 0
 
 @dataclass(frozen=True)
 class Crowned:
-    """The champion with all that is made of it; everything empty where there is none.
+    """The champion with all that is made from it; all fields are empty if there is none.
 
     Attributes:
-        champion: the setting that has won, with its generator.
-        test: figures of the test split.
+        champion: the winning setting, with its generator.
+        test: figures on the test split.
         grid: PNG of its samples.
-        registration: what was registered.
+        registration: the registered model.
         seen: pictures of a look inside it.
     """
 
@@ -53,7 +53,7 @@ class Crowned:
 
 
 class Conclusion:
-    """Concludes a search whose trials have ended, or were asked to end."""
+    """Concludes a search whose trials have ended or were interrupted."""
 
     def __init__(self, context: SearchContext, conductor: Conductor, recorder: Recorder) -> None:
         self._context, self._conductor, self._recorder = context, conductor, recorder
@@ -89,13 +89,13 @@ class Conclusion:
         self._recorder.flush(timeout=120)
         home.write_json(LEADERBOARD, [row.to_json() for row in rows])
         home.write_json(RESULT, result.to_json())
-        # As a later call reads it back: tuples have become lists.
+        # In the form that a later call reads: tuples have become lists.
         return SearchResult.from_json(home.read_json(RESULT))
 
     # ---------------------------------------------------------------- the champion
 
     def _crown(self) -> Crowned:
-        """Choose the champion, measure, draw, register and look inside it."""
+        """Choose the champion, then measure, draw, register and look inside it."""
         context = self._context
         champion = crown_champion(self._conductor, context.dataset)
         if champion is None:
@@ -198,7 +198,7 @@ def _champion_figures(champion: Champion) -> ChampionFigures:
 
 
 def _files(page: bytes, crowned: Crowned) -> dict[str, Picture]:
-    """Files of the parent run: the report, and the champion's pictures if there is one."""
+    """Files of the parent run: the report, and the pictures of the champion if there is one."""
     found: dict[str, Picture] = {REPORT: page}
     if crowned.grid is not None:
         found[CHAMPION_PICTURE] = crowned.grid

@@ -1,4 +1,4 @@
-"""What one command works with as it runs a search."""
+"""The objects that one command needs to run a search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SearchContext:
-    """What one command works with as it runs a search. Data and judges are made on first use.
+    """The objects that one command needs to run a search. Data and judges are made on first use.
 
     Attributes:
         space: a checked space.
@@ -37,12 +37,12 @@ class SearchContext:
 
     @property
     def objective(self) -> Objective:
-        """The first objective, which decides who is the champion."""
+        """The first objective, which decides the champion."""
         return self.space.objective
 
     @cached_property
     def any_config(self) -> TrialConfig:
-        """A trial's config, for what is the same in all of them: data, metrics, report steps."""
+        """Some trial's config, for the fields that all share: data, metrics, report steps."""
         return self.space.sample(LowEnds(), seed=0)
 
     @cached_property
@@ -53,7 +53,7 @@ class SearchContext:
 
     @cached_property
     def judge(self) -> Judge:
-        """What scores every trial, on the selection split."""
+        """The judge that scores every trial, on the selection split."""
         return build_judge(self.dataset, "selection", extra=self.any_config.wanted_metrics)
 
     def test_judge(self) -> Judge:

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a search in good order."""
+"""Handles Ctrl-C: it ends a search in an orderly way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interruptible(conductor: Conductor) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) once asks the search to end; a second time leaves at once."""
+    """The first Ctrl-C (or SIGTERM) asks the search to end; the second one exits at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

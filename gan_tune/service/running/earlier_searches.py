@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a search takes from earlier ones: ``trials``, ``shifted`` of them onto its steps."""
+    """The ``trials`` of earlier searches; ``shifted`` of them were moved to the new grid."""
 
     searches: Sequence[str] = ()
     trials: Sequence[EarlierTrial] = ()
@@ -37,11 +37,12 @@ class WarmStart:
 
 
 def read_searches(names: Sequence[str], space: SearchSpace, uri: str) -> list[RecordedSearch]:
-    """The searches that a new one starts from, as far as can be told without its data.
+    """The searches that a new one starts from, checked as far as possible without its data.
 
     Raises:
-        SearchNotFoundError: there is none of that name.
-        GanTuneError: one has another objective, or no trial that has ended; the space has several.
+        SearchNotFoundError: no search has that name.
+        GanTuneError: one has another objective or no ended trial, or the space has several
+            objectives.
     """
     from gan_tune.record.ended_trials import ended_trials
 
@@ -68,7 +69,7 @@ def warm_start(
     Args:
         found: the searches, with the space's objective.
         space: of the new search.
-        metric_version: what the new search's values stand for.
+        metric_version: version of the new search's metric.
         data: digest of its data set.
 
     Raises:
@@ -91,7 +92,7 @@ def warm_start(
 
 
 def told_of(found: Sequence[RecordedSearch], context: SearchContext) -> WarmStart:
-    """What a search is told of earlier ones. Its data are needed only where there are some.
+    """The warm start of a search. Its data are needed only if there are earlier searches.
 
     Raises:
         GanTuneError: values of one of them cannot be compared with those of this search.
@@ -121,7 +122,8 @@ def _check(search: str, what: str, ours: str, theirs: str) -> None:
 def _without_others_code(space: SearchSpace) -> Catalogue:
     """The space's catalogue, which imports no part that the space itself does not name.
 
-    Others may write to the record, too; and a trial with another part is of no use anyway.
+    Others may write to the record, so its import paths are not trusted. A trial with another part
+    could not be used anyway.
     """
     own, load = set(_texts(space.decisive["trial"])), space.catalogue.load
 
@@ -145,13 +147,13 @@ def _texts(tree: Any) -> Iterator[str]:
 def _fitted(
     search: str, trial: EndedTrial, space: SearchSpace, catalogue: Catalogue
 ) -> tuple[EarlierTrial, bool] | None:
-    """A trial as a setting of the space, and whether a value has moved; None if it is of no use."""
+    """A trial as a setting of the space, and whether a value was moved; None if it does not fit."""
     from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
 
     steps = space.budget.steps
     try:
         config = TrialConfig.from_params(trial.params, catalogue)
-    except ConfigError:  # of a version of gan-tune with other parts, or with others' own parts
+    except ConfigError:  # from another version of gan-tune, or with another user's own parts
         return None
     fit = space.fit(config)
     if fit is None or (config.steps != steps and _goes_by_its_length(config)):
@@ -164,7 +166,7 @@ def _fitted(
         by_patience=trial.reached < config.steps and config.patience == patience,
     )
     if space.search.seeds > 1 and outcome == "completed":
-        outcome = "pruned"  # it has been trained with one seed alone
+        outcome = "pruned"  # it has been trained with one seed only
     curve = {step: value for step, value in trial.curve.items() if step <= steps}
     if not curve and outcome in ("completed", "pruned"):
         return None

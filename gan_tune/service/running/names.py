@@ -1,4 +1,4 @@
-"""The names of a search, of its experiment and of its model."""
+"""Chooses and checks the names of a search, of its experiment and of its model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Names:
-    """What a search is called: itself, its experiment in MLflow, and the model it registers."""
+    """The names of a search, of its experiment in MLflow, and of the model it registers."""
 
     search: str
     experiment: str
@@ -24,10 +24,10 @@ class Names:
 
 
 def check_names(**names: str | None) -> None:
-    """See that names can be used; the keywords say what each names, None is no name.
+    """Check that names can be used. Each keyword says what is named; None is skipped.
 
     Raises:
-        GanTuneError: one is not made of letters, digits and the like.
+        GanTuneError: a name has other characters than letters, digits and the like.
     """
     for what, name in names.items():
         rule = None if name is None else check_name(name)
@@ -38,11 +38,11 @@ def check_names(**names: str | None) -> None:
 def choose_name(
     root: Storage, wanted: str, space: SearchSpace, sources: Sequence[str], *, fresh: bool
 ) -> str:
-    """The search to begin or to continue: ``wanted``, or with a number behind it.
+    """The name of the search to begin or continue: ``wanted``, or ``wanted`` with a number.
 
     Args:
         root: the storage that holds searches.
-        wanted: the name asked for.
+        wanted: the requested name.
         space: of the search.
         sources: the earlier searches of its warm start.
         fresh: whether it must be a new search.
@@ -64,7 +64,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _takes(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
-    """Whether a folder's search began with this space and warm start, or has not begun."""
+    """Whether a folder's search has this space and warm start, or has not begun."""
     noted = home.read_json(STUDY)
     if noted is None:
         return {HEADING, RESULT}.isdisjoint(home.names())

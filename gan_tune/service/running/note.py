@@ -1,4 +1,4 @@
-"""What a command notes of a search as it begins, for those who look on: `search.json`."""
+"""The note that a command writes at its beginning for read-only commands: `search.json`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gan_tune.storage.storage import Storage
 
 @dataclass(frozen=True)
 class SearchNote:
-    """What the trials' folders do not tell.
+    """Facts about a search that are not in the trials' folders.
 
     Attributes:
         metric, mode: the objective.
         trials, minutes: the budget; ``minutes`` is None without a time limit.
-        experiment: in MLflow.
-        seconds_before: wall time that earlier commands have spent.
-        started_ms: when this command began its trials, milliseconds since 1970; None in a note of
-            an older version.
+        experiment: name in MLflow.
+        seconds_before: wall time spent by earlier commands.
+        started_ms: when this command began its trials, in milliseconds since 1970; None in a note
+            of an older version.
     """
 
     metric: str
@@ -43,6 +43,6 @@ class SearchNote:
 
 
 def read_note(home: Storage) -> SearchNote | None:
-    """The note in a search's folder, None where there is none."""
+    """The note in a search's folder; None if there is none."""
     stored: Mapping[str, Any] | None = home.read_json(HEADING)
     return SearchNote(**stored) if stored else None

@@ -1,4 +1,4 @@
-"""The record of a search in MLflow: opened, brought up to date, and told of each trial."""
+"""Opens the record of a search in MLflow, brings it up to date, and records each trial."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_tune.storage.trial_records import Ending, Result
 
 
 class RecordKeeper:
-    """An observer of the conductor that tells the recorder of each trial."""
+    """An observer of the conductor that passes each trial's events to the recorder."""
 
     def __init__(self, recorder: Recorder, metric: str) -> None:
         self._recorder, self._metric = recorder, metric
@@ -53,7 +53,7 @@ class RecordKeeper:
     def trial_ended(self, job: Job, ending: Ending) -> None:
         """Close the trial's run, unless the trial is only paused."""
         if ending.paused:
-            return  # its run goes on as the trial does
+            return  # its run continues when the trial does
         best = {} if ending.value is None else {self._metric: ending.value, **ending.further}
         self._recorder.trial_ended(
             job.name, ending.outcome, best=best, error=ending.error, symptoms=ending.symptoms
@@ -86,7 +86,7 @@ def open_recorder(context: SearchContext, warm: Sequence[str]) -> Recorder:
 
 
 def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: str) -> None:
-    """Record what an earlier command stored but could not record any more.
+    """Record what an earlier command stored but could not record.
 
     Args:
         recorder: of the search, opened.
@@ -110,7 +110,7 @@ def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: st
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:
-    """The blocks beside `trial` as the parent's params; a part by its name and its arguments."""
+    """The blocks other than `trial` as the parent's params; a part as its name and arguments."""
     params: dict[str, Any] = {}
     for block in ("budget", "search", "confirm", "resources"):
         for key, value in getattr(space, block):
@@ -124,14 +124,14 @@ def space_params(space: SearchSpace) -> dict[str, Any]:
 
 
 def flat_row(row: Row) -> dict[str, Any]:
-    """A line of the leaderboard as a line of a table, a column for each objective and dimension."""
+    """A leaderboard row as a table row, with a column for each objective and dimension."""
     plain = row.to_json()
     del plain["changes"], plain["further"]
     return plain | dict(row.further) | dict(row.changes)
 
 
 def _lineage_tags(job: Job) -> dict[str, str]:
-    """Whose weights a trial goes on from, and all settings that led to its own."""
+    """Tags for the trial from whose weights a trial continues, and for all settings before it."""
     if not job.lineage:
         return {}
     phases = ", ".join(f"{ancestor.trial} until {ancestor.until}" for ancestor in job.lineage)

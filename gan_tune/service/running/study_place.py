@@ -1,4 +1,4 @@
-"""The Optuna study of a search: where it lies, and whose it is."""
+"""The place and the owner of a search's Optuna study."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gan_tune.storage.trial_folder import TrialFolders
 
 @dataclass(frozen=True)
 class StudyNote:
-    """What the first command notes of the study: the content of `study.json`.
+    """The first command's note on the study: the content of `study.json`.
 
     Attributes:
-        url: of the database, None for a journal in the search's folder.
-        owner: a random name that tells this search's folder from all others.
+        url: of the database; None for a journal in the search's folder.
+        owner: a random name that identifies this search's folder.
         space: digest of the space; empty if an older version did not note it.
-        warm_start: names of the earlier searches whose trials the sampler was told.
+        warm_start: names of the earlier searches whose trials the sampler got.
     """
 
     url: str | None
@@ -38,12 +38,14 @@ class StudyNote:
 def study_of_search(
     space: SearchSpace, home: Storage, name: str, warm: WarmStart | None = None
 ) -> Study:
-    """The study of a search, where its first command put it; only that one's warm start counts.
+    """The study of a search, at the place that its first command chose.
+
+    Only the first command's warm start has an effect.
 
     Raises:
-        StorageError: the space names another place by now, the place cannot be used, or trials are
-            there without their study.
-        SpaceError: the study is of another space.
+        StorageError: the space now names another place, the place cannot be used, or trials exist
+            without their study.
+        SpaceError: the study belongs to another space.
     """
     url, warm = space.search.study, warm or WarmStart()
     earlier = home.read_json(STUDY)
@@ -58,7 +60,7 @@ def study_of_search(
             f"search.study: the search {name} keeps its study in {began}; leave it there, or use "
             "--fresh or another --name"
         )
-    home.write_json(STUDY, stored)  # first: a study that is claimed must find its owner again
+    home.write_json(STUDY, stored)  # first, since the owner of a claimed study must be known
     try:
         return open_study(
             url or _journal(home, name),
@@ -75,7 +77,7 @@ def study_of_search(
 
 
 def read_study(home: Storage, name: str) -> OptunaStudy:
-    """The study of a search, for onlookers: nothing is locked or written.
+    """The study of a search, read only: nothing is locked or written.
 
     Raises:
         StorageError: there is no such study, or it cannot be read.
