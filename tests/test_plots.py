@@ -120,8 +120,10 @@ def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> N
     pair = most_important_pair(study)
     assert pair is not None
     assert set(pair) == {"rate", other}
-    kinds = {trace.type for trace in figures(study, metric=METRIC)["pair"].data}
-    assert ("contour" in kinds) == surface
+    figure = figures(study, metric=METRIC)["pair"]
+    assert ("contour" in {trace.type for trace in figure.data}) == surface
+    assert METRIC in figure.to_json(), "the legend names the objective"
+    assert "Objective Value" not in figure.to_json()
 
 
 def test_plotly_is_loaded_for_the_plots_only() -> None:
