@@ -33,27 +33,27 @@ KNOCK_SECONDS = 5.0
 """How long an address may take to accept a connection."""
 
 JOIN_SECONDS = 60.0
-"""How long Ray may take to let a process in, once something listens at the address."""
+"""How long Ray may take to accept a process, once something listens at the address."""
 
 SHARED_SECONDS = 120.0
-"""How long a node may take to install what travels to it and write one file."""
+"""How long a node may take to install the uploaded files and write one file."""
 
 NOT_SENT = [
     ".git", ".venv", "venv", ".env", "__pycache__", "*.pyc", "gan_tune_runs", "mlruns",
     "mlartifacts", "mlflow.db*", "node_modules",
 ]  # fmt: skip
-"""What of the working folder does not travel, beside what .gitignore and .rayignore name."""
+"""Files of the working folder that are not uploaded, in addition to .gitignore and .rayignore."""
 
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 """Ray's own lines off the screen: gan-tune prints what matters."""
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Where `ray job submit` leaves its runtime environment for the command it runs."""
+"""The variable in which `ray job submit` passes its runtime environment to the command."""
 
 
 @contextmanager
 def connected(address: str | None, storage: Storage, *, cpus: int | None = None) -> Iterator[None]:
-    """Ray for the time of the block; one that runs in this process already is used as it is.
+    """Use Ray within the block; if this process already runs Ray, that is used.
 
     Args:
         address: of a running cluster that this machine is a node of (`HOST:PORT`, `auto`);
@@ -84,8 +84,8 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
 def slots(resources: Resources, limit: int | None) -> int:
     """How many trials run at a time on what the cluster has now, at least 1.
 
-    Where nothing fits yet but the cluster may grow, ``limit`` trials are to wait at a time, so that
-    an autoscaler sees them all.
+    If no trial fits yet but the cluster may grow, ``limit`` trials wait at a time, so that an
+    autoscaler sees them all.
 
     Raises:
         ClusterError: one trial needs more than this machine has, and Ray was started here.
@@ -124,7 +124,7 @@ def _whole(amount: float, share: float) -> int:
 
 
 def check_address(address: str | None) -> None:
-    """See that the cluster of :func:`connected` would let this process in, before anything starts.
+    """Check that the cluster of :func:`connected` accepts this process, before anything starts.
 
     Raises:
         ClusterError: no cluster answers there, or it refuses the token.
@@ -165,7 +165,7 @@ def _unreachable(address: str, reason: str) -> ClusterError:
 
 
 def _knock(address: str) -> None:
-    """See that something listens at the address: Ray itself would try for two minutes."""
+    """Check that something listens at the address: Ray itself would try for two minutes."""
     if address == "auto":
         return
     if "://" in address:
@@ -184,10 +184,10 @@ def _knock(address: str) -> None:
 
 
 def _refusal(address: str) -> str | None:
-    """Why Ray does not let a process in at the address, None if it does.
+    """Why Ray does not accept a process at the address; None if it does.
 
-    Another process tries it: Ray writes its warnings past Python to stderr, tries a wrong token for
-    20 seconds, and kills the process that waits in vain for a cluster.
+    A separate process tries it, because Ray writes its warnings directly to stderr, tries a wrong
+    token for 20 seconds, and kills a process that does not find a cluster.
     """
     with subprocess.Popen(
         [sys.executable, "-P", "-c", _TRIAL_JOIN, address],
@@ -231,11 +231,11 @@ _SIGNS = {
     "no authentication token was found": _TOKEN,
     "Failed to connect to GCS": "what listens there does not answer as Ray does",
 }
-"""What Ray prints while it goes on trying, and what that means."""
+"""Ray's messages while it keeps trying, and their meaning."""
 
 
 def _travelling() -> dict[str, Any]:
-    """What the nodes get: the working folder (a user's own parts) and gan_tune itself."""
+    """The uploads to the nodes: the working folder (a user's own parts) and gan_tune itself."""
     modules = [str(Path(__file__).parents[1])]
     submitted = json.loads(os.environ.get(SUBMITTED, "{}")).get("runtime_env") or {}
     if submitted:
@@ -249,7 +249,7 @@ def _travelling() -> dict[str, Any]:
 
 
 def _check_shared(storage: Storage) -> None:
-    """Have every node write a file that this process then reads."""
+    """Check the storage: every node writes a file, which this process then reads."""
 
     @ray.remote(num_cpus=0, max_retries=0)
     def touch(storage: Storage, path: str) -> None:

@@ -1,8 +1,8 @@
-"""All access to private names of Ray: a new release may break this file, and no other.
+"""All access to private names of Ray: a new release may break this file, but no other.
 
-Each function says what Ray lacks a public name for. Those that only make a search quicker do
-nothing with a Ray that has lost their names; ``tests/test_ray_internals.py`` fails there. Checked
-with Ray 2.50.0 and 2.60.0.
+Each function does something for which Ray has no public name. If a release of Ray removes a name,
+functions that only make a search faster do nothing, and ``tests/test_ray_internals.py`` fails.
+Checked with Ray 2.50.0 and 2.60.0.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["first_with_pending_worker", "keep_workers", "start_on_loopback", "st
 def start_on_loopback(**options: Any) -> None:
     """Start Ray with every port on loopback; ``options`` are of :func:`ray.init`.
 
-    On Linux Ray (2.60) turns the loopback address it is given into the machine's outer address, so
-    that other machines can join. On Windows and macOS it does not, unless it is told to. For this
-    one start Ray is told that this machine is such a one.
+    On Linux Ray (2.60) replaces a given loopback address by the machine's external address, so that
+    other machines can join. On Windows and macOS it does so only on request. For this start, Ray is
+    made to believe it runs on such a machine.
     """
     joinable, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
@@ -33,16 +33,16 @@ def start_on_loopback(**options: Any) -> None:
 
 
 def started_here() -> bool:
-    """Whether this process started the Ray it is in. Nobody will add a node to that one."""
+    """Whether this process started its Ray instance. Such an instance never gets more nodes."""
     node = worker._global_node
     return node is not None and bool(node.is_head())
 
 
 def keep_workers(scheduler_view: Any, trial: Trial, slots: int) -> None:
-    """Have Tune keep a worker for each slot, whether or not a trial waits for it.
+    """Make Tune keep a worker for each slot, even if no trial waits for it.
 
-    Tune kills a worker that finds no trial waiting. Where trials are shorter than a worker's start,
-    the next trial's worker then waits in the queue for ever. There is no setting for it.
+    Tune kills a worker if no trial waits. If trials are shorter than a worker's start, the next
+    trial's worker then waits in the queue forever. Tune has no setting for this.
 
     Args:
         scheduler_view: the ``tune_controller`` that Tune hands to a scheduler.

@@ -37,7 +37,7 @@ class Argument:
         adapter = _adapter(self.annotation)
         if not is_json(value):
             return adapter.validate_python(value, strict=True)
-        # Through JSON, so that a list becomes a tuple, but strict mode still refuses text as number.
+        # Through JSON, so that a list becomes a tuple, but strict mode refuses text as number.
         return adapter.validate_json(json.dumps(value), strict=True)
 
     def example(self) -> Any:

@@ -1,1 +1,1 @@
-"""What is trained on: data sets by name, a user's own files, splits, scaling."""
+"""Training data: data sets by name, a user's own files, splits, scaling."""

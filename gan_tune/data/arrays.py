@@ -21,7 +21,7 @@ _UNREADABLE = (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
 _TELLING_ROWS = 20
-"""So many rows do not come to lie within one step of float32 by chance."""
+"""It is unlikely by chance that this many rows lie within one float32 step."""
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -31,7 +31,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     float32 [N, D]; `y`, `train_labels` and so on: int64. Nothing is unpickled.
 
     Raises:
-        DataError: the file is missing, damaged, or its arrays are of another kind.
+        DataError: the file is missing or damaged, or has arrays of another kind.
     """
     known = [*_LABELS, *_LABELS.values()]
     try:
@@ -65,9 +65,9 @@ def check_npz(path: Path) -> None:
 def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
     """The rows of an `.npy` file in ``order``, in gan-tune's layout. Nothing is unpickled.
 
-    A large file is copied once into the cache folder in that order, so that a split is a window
-    into a file: a table in float64, in columns (Fortran order) or sorted by class could not serve
-    as it lies.
+    A large file is copied once into the cache folder in that order, so that each split is one
+    section of a file. The original file may be float64, in Fortran order or sorted by class, and
+    then cannot be used directly.
 
     Raises:
         DataError: the file is missing, damaged, or its array is of another kind.
@@ -91,10 +91,10 @@ def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def check_npy(path: Path) -> int:
-    """The number of rows of an `.npy` file, its type and its first row checked.
+    """The number of rows of an `.npy` file; checks its type and its first row.
 
     Raises:
-        DataError: as :func:`read_npy`, as far as that shows.
+        DataError: as :func:`read_npy`, as far as these checks detect it.
     """
     source = _open(path)
     _lay_out(path, "the array", source[:1])
@@ -156,7 +156,9 @@ def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _table(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite below, and named
+    with np.errstate(
+        over="ignore"
+    ):  # values too large for float32 become infinite, and are reported below
         table = array.astype(np.float32, order="C")
     missing = ~np.isfinite(table)
     if missing.any():

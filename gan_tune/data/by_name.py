@@ -1,7 +1,7 @@
 """Data sets by name, and a user's own.
 
-Whatever is drawn or permuted comes from ``RandomState``, the one generator whose stream numpy has
-frozen for good: a split is the same with every version of numpy.
+All draws and permutations use ``RandomState``, the only generator whose stream numpy never changes.
+So a split is the same with every version of numpy.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ __all__ = [
 def load_dataset(name: str, **args: Any) -> Dataset:
     """Load a data set by its name in :data:`DATASETS`, or a user's own.
 
-    A user's own is named `module:function`; the function takes ``args`` and returns a
+    A user's own is named `module:function`; the function is called with ``args`` and returns a
     :class:`Dataset`.
 
     Raises:
-        DataError: no such data set or argument, a value out of range, data that is missing,
-            damaged or does not fit.
+        DataError: there is no such data set or argument, a value is out of range, or data are
+            missing, damaged or unsuitable.
     """
     builder, args = _resolve(name, args)
     try:
@@ -55,18 +55,18 @@ def load_dataset(name: str, **args: Any) -> Dataset:
     if not isinstance(dataset, Dataset):
         given = type(dataset).__name__
         raise DataError(f"data set {name}: must return a gan_tune.Dataset: {given}")
-    _ = dataset.digest  # computed once here, it travels with the data to every worker
+    _ = dataset.digest  # computed once here, and sent with the data to every worker
     return dataset
 
 
 def check_dataset(name: str, **args: Any) -> None:
-    """Whether :func:`load_dataset` would find its data, without loading it.
+    """Check that :func:`load_dataset` would find its data, without loading it.
 
-    Looks at names, headers and sizes of files. A set that is nowhere on this machine but can be
-    downloaded is downloaded now; of a user's own only the import is tried.
+    Checks names, headers and sizes of files. A set that is not on this machine but can be
+    downloaded is downloaded now. For a user's own set, only the import is tried.
 
     Raises:
-        DataError: as :func:`load_dataset`, as far as it shows from outside.
+        DataError: as :func:`load_dataset`, as far as headers and sizes reveal.
     """
     _, args = _resolve(name, args)
     if name in _CHECKS:
@@ -90,7 +90,7 @@ def digits() -> Dataset:
     labels = source.target.astype(np.int64)
     order = np.random.RandomState(0).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    # Dealt out class by class, so that each split has its share of every class to within two.
+    # Assigned class by class, so that each split has its share of every class, up to two samples.
     hand = np.arange(len(order)) % 6
     dealt = np.concatenate((order[hand > 1], order[hand == 1], order[hand == 0]))
     held_out = int(np.count_nonzero(hand == 0))
@@ -109,7 +109,7 @@ def fashion_mnist(*, root: str | None = None) -> Dataset:
 
 
 def mnist(*, root: str | None = None) -> Dataset:
-    """MNIST, 28x28 in grey: 50,000 / 10,000 / 10,000; found as :func:`fashion_mnist` is.
+    """MNIST, 28x28 in grey: 50,000 / 10,000 / 10,000; found like :func:`fashion_mnist`.
 
     Source: LeCun, Cortes and Burges, The MNIST database, 1998.
     """
@@ -134,9 +134,10 @@ def npz(*, path: str) -> Dataset:
 
     Pictures (uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3; channels first where
     both fit), points or tables (float [N, D], finite). A fixed permutation splits the array `x`,
-    with integer labels `y` or none, 80 / 10 / 10; or else `train`, `selection` and `test` are
-    given, with labels `train_labels` and so on. `train` alone is split as `x` is, and so is the
-    array of an `.npy` file, which may be larger than memory. Nothing is unpickled.
+    with integer labels `y` or none, 80 / 10 / 10. Instead of `x`, the file may have `train`,
+    `selection` and `test`, with labels `train_labels` and so on. If it has only `train`, that is
+    split in the same way as `x`, and so is the array of an `.npy` file. That array may be larger
+    than memory. Nothing is unpickled.
     """
     file, name = Path(path), Path(path).stem
     if file.suffix == ".npy":
@@ -174,10 +175,10 @@ def image_folder(
 ) -> Dataset:
     """A folder of pictures as squares of ``size``, resized with antialiasing.
 
-    Their central square is cut out, or (``crop: resize``) they are stretched. With two or more
-    sub-folders, each is a class and its pictures' label; otherwise the set is unlabelled. A fixed
-    permutation splits it 80 / 10 / 10. The pictures are decoded once and kept as one array in the
-    cache folder; it may be larger than memory.
+    The central square of each picture is cut out, or (``crop: resize``) the picture is stretched.
+    With two or more sub-folders, each is a class and the label of its pictures; otherwise the set
+    is unlabelled. A fixed permutation splits it 80 / 10 / 10. The pictures are decoded once and
+    stored as one array in the cache folder; it may be larger than memory.
     """
     folder = list_pictures(Path(root))
     name = folder.root.resolve().name
@@ -257,7 +258,7 @@ def _with_selection(
     *,
     share: int,
 ) -> Dataset:
-    """A published set, of whose training part one in ``share`` becomes the selection split."""
+    """A published set; one in ``share`` of its training samples is in the selection split."""
     order = np.random.RandomState(0).permutation(len(pictures))
     held_out = len(pictures) // share
     train, selection = order[:-held_out], order[-held_out:]
@@ -277,7 +278,7 @@ def _kind(samples: NDArray[Any]) -> Kind:
     return "pictures" if samples.dtype == np.uint8 else "points"
 
 
-# Checks from outside
+# Checks without loading
 
 
 def _check_fashion_mnist(*, root: str | None = None) -> None:

@@ -1,8 +1,8 @@
 """CIFAR-10 in its binary version: files of records, each a label byte and 3 x 32 x 32 bytes.
 
-The better known "python version" is a set of pickles. Unpickling runs whatever program the file
-holds, so it is not read: where only that version lies about, the message says so, and what is
-downloaded is the binary version.
+The better known "python version" is a set of pickles. Unpickling can run any program in the file,
+so it is not read. If only that version is found, the message says so. Downloads are always of the
+binary version.
 
 Source: https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -27,7 +27,7 @@ TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
 FOLDER, PICKLED_FOLDER = "cifar-10-batches-bin", "cifar-10-batches-py"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as the page of the data set states it
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # from the data set's page
 
 
 class CifarPart(NamedTuple):
@@ -48,7 +48,7 @@ def read_cifar_folder(folder: Path) -> tuple[CifarPart, CifarPart]:
 
 
 def check_cifar_folder(folder: Path) -> None:
-    """Check that each file holds whole records.
+    """Check that each file holds complete records.
 
     Raises:
         DataError: a file is empty or truncated.
@@ -64,7 +64,7 @@ def find_cifar_folder(root: str | None) -> Path:
     """The folder of the six files, in ``root``, $GAN_TUNE_DATA, the cache, or downloaded.
 
     Raises:
-        DataError: it is nowhere; the message lists all the ways to provide it.
+        DataError: it is not found; the message lists all ways to provide it.
     """
     ways = [
         f"give the folder {FOLDER} as `root` or in $GAN_TUNE_DATA (the binary version; the pickled "

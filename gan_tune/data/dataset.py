@@ -1,8 +1,8 @@
-"""What a data set is: pictures or points in three splits, perhaps with labels.
+"""A data set: pictures or points in three splits, optionally with labels.
 
-The train split trains, the selection split chooses, the test split is measured once. Splits are
-plain numpy arrays, which Ray's object store shares between the workers of a node without a copy
-(there they are read-only), or mapped files.
+Training uses the train split. The selection split is used to choose settings. The test split is
+measured once. Splits are mapped files or plain numpy arrays. Ray's object store shares arrays
+between the workers of a node without a copy; there they are read-only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MIN_SAMPLES_TO_SPLIT = 20
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The truth behind a 2-D set: equal shares of round Gaussians.
+    """The true distribution of a 2-D set: a mixture of round Gaussians with equal shares.
 
     ``modes`` are the centres, float64 [M, 2]; ``sigma`` is the standard deviation of each
     coordinate around its centre.
@@ -50,15 +50,15 @@ class Mixture:
 class Dataset:
     """A data set in its three splits.
 
-    Pictures are uint8 [N, C, H, W] in 0..255, points float32 [N, D] and finite. Labels are int64
-    [N] counted from 0, given for all three splits or for none. ``mixture`` is the known truth of a
-    2-D set.
+    Pictures are uint8 [N, C, H, W] in 0..255, points are finite float32 [N, D]. Labels are int64
+    [N] counted from 0, given for all three splits or for none. ``mixture`` is the true distribution
+    of a 2-D set, if known.
 
-    Splits may be mapped files (`numpy.memmap`), larger than memory: such a data set pickles by
-    path, without their bytes.
+    Splits may be mapped files (`numpy.memmap`), larger than memory. Such a data set is pickled with
+    their paths instead of their bytes.
 
     Raises:
-        DataError: the arrays break one of these rules; all that is wrong stands in one line.
+        DataError: the arrays break one of these rules; one line lists all faults.
     """
 
     name: str
@@ -73,8 +73,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for name in SPLITS:
-            # Strides of axes of length 1 are arbitrary, yet decide which kernel a convolution takes
-            # and so its rounding. A copy that went through Ray has plain ones: so has this.
+            # Strides of axes of length 1 are arbitrary, but they select a convolution's kernel and
+            # so its rounding. A copy from Ray has standard strides, so this gets them too.
             samples = self.split(name)
             object.__setattr__(self, name, samples.ravel().reshape(samples.shape))
         faults = list(_faults(self))
@@ -136,7 +136,7 @@ class Dataset:
 
 
 def split_order(name: str, count: int) -> NDArray[np.int64]:
-    """The fixed permutation of ``count`` samples that :func:`cut` deals out.
+    """The fixed permutation of ``count`` samples that :func:`cut` splits.
 
     Raises:
         DataError: too few samples.
@@ -155,7 +155,7 @@ def cut(
     *,
     held_out: int | None = None,
 ) -> Dataset:
-    """Samples that are in random order already, cut 80 / 10 / 10 into windows on one array.
+    """Cut samples in random order 80 / 10 / 10 into views of one array.
 
     ``held_out`` is the size of the selection and of the test split, by default a tenth.
     """

@@ -1,4 +1,4 @@
-"""MNIST and its relatives: the IDX file format, plain or gzipped, and where its files are found.
+"""MNIST and similar sets: the IDX file format, plain or gzipped, and the search for its files.
 
 Source: http://yann.lecun.com/exdb/mnist (big-endian; two zero bytes, a type code, the number of
 dimensions, each dimension as a 32-bit number, then the values).
@@ -67,7 +67,7 @@ PARTS = (
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The values of an IDX file of unsigned bytes, as many-dimensional as asked.
+    """The values of an IDX file of unsigned bytes, with the required number of dimensions.
 
     Raises:
         DataError: the file is damaged, truncated or of another kind.
@@ -82,7 +82,7 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
 
 
 def check_idx(path: Path, *, dimensions: int) -> tuple[int, ...]:
-    """The shape an IDX file declares, its length checked without reading the values.
+    """The shape that an IDX file declares; checks the file's length without reading the values.
 
     Raises:
         DataError: the file is damaged, truncated or of another kind.
@@ -140,11 +140,12 @@ def check_idx_folder(folder: Path) -> None:
 def find_idx_folder(name: str, root: str | None) -> Path:
     """The folder that holds all four files of the set ``name``.
 
-    ``root`` alone is searched where it is given. Otherwise $GAN_TUNE_DATA, the place of Debian's
-    package (Fashion-MNIST) and the cache, to which torchvision downloads what is not there.
+    If ``root`` is given, only that is searched. Otherwise $GAN_TUNE_DATA, the folder of Debian's
+    package (Fashion-MNIST) and the cache are searched. torchvision downloads missing files to the
+    cache.
 
     Raises:
-        DataError: the set is nowhere; the message lists all the ways to provide it.
+        DataError: the set is not found; the message lists all ways to provide it.
     """
     debian = name == "fashion_mnist"
     ways = ["give its folder of IDX files as `root` or in $GAN_TUNE_DATA"]

@@ -1,4 +1,4 @@
-"""Where the files of well-known data sets are looked for, and where downloads go."""
+"""The places in which files of well-known data sets are searched, and the place of downloads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOWNLOAD_TIMEOUT_SECONDS = 20.0
 
 
 def cache_folder() -> Path:
-    """Where downloads, trained classifiers and decoded pictures are kept.
+    """The folder of downloads, trained classifiers and decoded pictures.
 
     $GAN_TUNE_CACHE, or ~/.cache/gan_tune.
     """
@@ -36,13 +36,13 @@ def find_folder(
 ) -> Path:
     """The folder that holds the files of the set ``name``.
 
-    ``root`` alone is searched where it is given. Otherwise $GAN_TUNE_DATA, ``places`` and the
-    cache folder, to which ``download`` brings what is nowhere. ``search`` returns the folder below
-    a place in which all files are; ``wanted`` and ``ways`` say in words what it looks for and how
-    to get it.
+    If ``root`` is given, only that is searched. Otherwise $GAN_TUNE_DATA, ``places`` and the cache
+    folder are searched; if the set is not found, ``download`` brings it to the cache folder.
+    ``search`` returns the folder below a place that has all files. ``wanted`` and ``ways`` describe
+    the files and how to get them.
 
     Raises:
-        DataError: the set is nowhere; the message lists all the ways to provide it.
+        DataError: the set is not found; the message lists all ways to provide it.
     """
     if root is not None:
         found = search(Path(root))
@@ -60,7 +60,7 @@ def find_folder(
         found = search(downloads)
         if found is None:
             raise FileNotFoundError(f"the download left no {wanted} under {downloads}")
-    except Exception as error:  # torchvision lets through whatever the network raises
+    except Exception as error:  # torchvision passes on any error of the network
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"data set {name}: not on this machine; {', or '.join(ways)}, which failed: {reason}"

@@ -1,8 +1,8 @@
-"""Arrays larger than memory: kept in a file, mapped into memory, handed on by their path.
+"""Arrays larger than memory: kept in a file, mapped into memory, and passed on by their path.
 
-A small array is read into memory instead, and then reaches other nodes by way of Ray's object
-store. A mapped one does not travel: its file must lie at the same path on each node, so on a
-cluster $GAN_TUNE_CACHE has to name a folder that all nodes share.
+A small array is read into memory and reaches other nodes through Ray's object store. A mapped array
+is not sent: its file must have the same path on each node. So on a cluster $GAN_TUNE_CACHE must
+name a folder that all nodes share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gan_tune.errors import DataError
 __all__ = ["by_path", "cached_rows", "chunks", "is_mapped", "open_rows"]
 
 MAPPED_FROM = 1 << 30
-"""Arrays of so many bytes stay in their file."""
+"""Arrays of at least this many bytes stay in their file."""
 CHUNK_BYTES = 1 << 26
 
 
@@ -38,7 +38,7 @@ def open_rows(path: Path) -> NDArray[Any]:
 
 
 def is_mapped(array: NDArray[Any]) -> bool:
-    """Whether an array is a plain read-only window into a file."""
+    """Whether an array is a plain read-only view of a file."""
     return (
         isinstance(array, np.memmap)
         and getattr(array, "_mmap", None) is not None  # None where numpy had to copy
@@ -49,17 +49,17 @@ def is_mapped(array: NDArray[Any]) -> bool:
 
 
 def chunks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """The rows in order, some 64 MiB at a time: a mapped array never lies in memory whole."""
+    """The rows in order, about 64 MiB at a time, so a mapped array is never fully in memory."""
     step = max(1, CHUNK_BYTES // max(1, rows.nbytes // max(1, len(rows))))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 
 
 class _ByPath:
-    """Pickles as the place of some rows in a file, and comes back as these rows, mapped."""
+    """Pickles rows as their place in a file; unpickling maps these rows."""
 
     def __init__(self, rows: np.memmap[Any, Any]) -> None:
-        # A slice keeps the `offset` of the whole; its address tells where it really begins.
+        # A slice keeps the `offset` of the whole array; its address gives its real beginning.
         mapping: mmap.mmap = rows._mmap  # type: ignore[attr-defined]
         start = rows.offset - rows.offset % mmap.ALLOCATIONGRANULARITY
         first = np.frombuffer(mapping, np.uint8).ctypes.data
@@ -71,7 +71,7 @@ class _ByPath:
 
 
 def by_path(value: Any) -> Any:
-    """What to pickle in place of ``value``: for a mapped array its place, else itself."""
+    """The object to pickle instead of ``value``: a mapped array's place, or ``value`` itself."""
     return _ByPath(value) if isinstance(value, np.memmap) and is_mapped(value) else value
 
 
@@ -92,8 +92,8 @@ def cached_rows(
 ) -> NDArray[Any]:
     """An array that is made once for each ``key`` and kept in the cache folder.
 
-    ``rows`` yields it some rows at a time, and is asked only if the cache has nothing. Of several
-    processes that make one array at once each writes a file of its own, and the last one stays.
+    ``rows`` yields some rows at a time; it is called only if the array is not in the cache. If
+    several processes make the same array at once, each writes its own file, and the last one stays.
 
     Raises:
         DataError: the cache folder cannot be written.
@@ -115,7 +115,7 @@ def cached_rows(
 def _write(
     file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[NDArray[Any]]
 ) -> None:
-    # Written, not mapped: on a full disk a write raises, where a mapped page kills the process.
+    # Written, not mapped: on a full disk a write raises, but a mapped page kills the process.
     description = np.lib.format.dtype_to_descr(dtype)
     header = {"descr": description, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

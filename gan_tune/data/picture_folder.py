@@ -30,8 +30,8 @@ CROPS: Mapping[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = Map
         "resize": lambda picture, size: picture.resize(size, Image.Resampling.LANCZOS),
     }
 )
-"""How a picture becomes a square: its centre is cut out, or it is stretched. Lanczos filters as it
-shrinks, so that fine patterns do not alias."""
+"""How a picture becomes a square: its centre is cut out, or it is stretched. Lanczos filters while
+it shrinks, so that fine patterns do not alias."""
 
 
 class PictureFolder(NamedTuple):
@@ -48,10 +48,10 @@ class _Broken(NamedTuple):
 
 
 def list_pictures(root: Path) -> PictureFolder:
-    """Find the pictures. With two or more sub-folders that hold some, each is a class.
+    """Find the pictures. If two or more sub-folders have pictures, each is a class.
 
     Raises:
-        DataError: the folder is missing, empty or unreadable, or has loose pictures beside
+        DataError: the folder is missing, empty or unreadable, or has pictures both in itself and in
             sub-folders.
     """
     try:
@@ -88,11 +88,11 @@ def decoded(
 ) -> NDArray[np.uint8]:
     """All pictures in ``order``, uint8 [N, channels, size, size].
 
-    They are decoded once, several at a time, into an array in the cache folder, which is made anew
-    when a file, its size or its time of change, or an argument is another one.
+    They are decoded once, several at a time, into an array in the cache folder. The array is made
+    again if the list of files, a file's size or time of change, or an argument has changed.
 
     Raises:
-        DataError: files that are no pictures, or a cache folder that cannot be written.
+        DataError: a file is no picture, or the cache folder cannot be written.
     """
     paths = [folder.paths[i] for i in order]
     shape = (len(paths), channels, size, size)
@@ -123,7 +123,7 @@ def _decode_all(
             some = paths[start : start + DECODED_AT_ONCE]
             results = list(pool.map(lambda path: _decode(path, size, channels, crop), some))
             broken += [result for result in results if isinstance(result, _Broken)]
-            if not broken:  # after the first one the rest is only looked through for others
+            if not broken:  # after the first one, only further broken files are searched
                 yield np.stack([r for r in results if not isinstance(r, _Broken)])
     _raise_broken(folder, broken)
 
@@ -135,14 +135,14 @@ def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8
                 raise ValueError(f"must have 8 bits a channel, but is of mode {source.mode}")
             upright = _on_white(ImageOps.exif_transpose(source))
             upright = upright.convert("L" if channels == 1 else "RGB")
-    except Exception as error:  # Pillow raises whatever a damaged file makes it stumble over
+    except Exception as error:  # Pillow may raise anything for a damaged file
         return _Broken(path, str(error) or type(error).__name__)
     fitted = np.asarray(CROPS[crop](upright, (size, size)))
     return fitted.reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """What a viewer shows: the colours of transparent pixels are whatever a program left there."""
+    """The picture on a white background, since colours of transparent pixels are arbitrary."""
     if not picture.has_transparency_data:
         return picture
     picture = picture.convert("RGBA")

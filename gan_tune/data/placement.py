@@ -1,6 +1,6 @@
-"""Where the training data live: on the device if they fit there, else in memory or in their file.
+"""The place of the training data: on the device if they fit, else in memory or in their file.
 
-Batches are the same to the bit either way.
+Batches are bit-identical in all cases.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_tune.data.scaling import Scaling
 __all__ = ["OnDevice", "OnHost", "Source", "resident"]
 
 SHARE_OF_FREE_MEMORY = 1 / 8
-"""How much of the memory that is free one trial may fill with data: others start beside it."""
+"""Share of the free memory that one trial may fill with data, since other trials need some."""
 
 
 class Source(Protocol):
@@ -32,13 +32,13 @@ class Source(Protocol):
         ...
 
     def batch(self, indices: Tensor) -> Tensor:
-        """The samples of int64 [batch] as the networks see them: float32 [batch, ...], scaled."""
+        """Samples for int64 indices [batch], as the networks' input: scaled float32 [batch, ...]."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class OnDevice:
-    """All samples [N, ...] as one tensor; ``prepare`` makes of a batch what the networks see."""
+    """All samples [N, ...] as one tensor; ``prepare`` converts a batch to the networks' input."""
 
     samples: Tensor
     prepare: Callable[[Tensor], Tensor]
@@ -54,7 +54,7 @@ class OnDevice:
 class OnHost:
     """Samples [N, ...] in memory or a mapped file; each batch is gathered there, then moved.
 
-    Costs a synchronisation with the device each time.
+    Each batch costs a synchronisation with the device.
     """
 
     samples: NDArray[Any]
@@ -72,10 +72,10 @@ class OnHost:
 def resident(
     samples: NDArray[Any], device: torch.device | str, *, scaling: Scaling, free: int | None = None
 ) -> Source:
-    """Training samples uint8 [N, C, H, W] or float32 [N, D] as near to ``device`` as they fit.
+    """Training samples uint8 [N, C, H, W] or float32 [N, D], on ``device`` if they fit.
 
-    On the CPU a mapped file stays one: all trials of a node then share its pages. ``free`` is the
-    memory of the device in bytes, asked of the device by default.
+    On the CPU a mapped file stays mapped, so that all trials of a node share its pages. ``free`` is
+    the free memory of the device in bytes; by default the device is queried.
     """
     device = torch.device(device)
     shared = device.type == "cpu" and is_mapped(samples)

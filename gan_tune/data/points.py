@@ -1,4 +1,4 @@
-"""2-D points from mixtures of Gaussians, whose truth is known."""
+"""2-D points from mixtures of Gaussians, whose true distribution is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["gaussian", "grid", "ring"]
 
 HELD_OUT = 2_500
 HELD_OUT_PER_MODE = 25
-"""Fewer of a mode, and real samples themselves would miss some."""
+"""With fewer samples per mode, real samples themselves would miss some modes."""
 
 Size = Annotated[int, Field(ge=2, le=100_000_000)]
 
@@ -25,7 +25,7 @@ def ring(
     sigma: Annotated[float, Field(gt=0)] = 0.01,
     size: Size = 100_000,
 ) -> Dataset:
-    """2-D Gaussians of deviation ``sigma`` evenly on a circle; ``size`` points to train on.
+    """2-D Gaussians of deviation ``sigma``, evenly on a circle; ``size`` points for training.
 
     Source: Lin et al., PacGAN, 2018, section 4.1.
     """

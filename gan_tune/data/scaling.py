@@ -1,7 +1,7 @@
 """The map between data space and the space in which the networks work.
 
-Data space is what a user sees: pictures in [0, 1], points in their own units. The exported
-generator undoes the map, so samples always come back in data space.
+Users see data space: pictures in [0, 1], points in their own units. The exported generator inverts
+the map, so its samples are always in data space.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Scale = Literal["none", "symmetric", "standard"]
 
 
 def in_data_space(stored: Tensor) -> Tensor:
-    """Samples as a data set holds them → float in data space: uint8 pictures to [0, 1]."""
+    """A data set's stored samples → float in data space: uint8 pictures become [0, 1]."""
     return stored.float().div_(255) if stored.dtype == torch.uint8 else stored
 
 
 def pixels(pictures: Tensor) -> Tensor:
-    """Pictures in data space → uint8, rounded; what lies outside of [0, 1] is clamped."""
+    """Pictures in data space → uint8, rounded; values outside [0, 1] are clamped."""
     return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
@@ -87,7 +87,7 @@ def _standard(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     count = len(dataset.train)
     mean = sum(c.sum(0, dtype=np.float64) for c in chunks(dataset.train)) / count
     variance = sum(np.square(c - mean).sum(0) for c in chunks(dataset.train)) / count
-    # A constant column goes to 0, and comes back as that constant whatever the generator says.
+    # A constant column is scaled to 0, and back to its constant for any output of the generator.
     low, high = dataset.train.min(0), dataset.train.max(0)
     deviation = np.where(low == high, 0, np.sqrt(variance)).clip(np.finfo(np.float32).tiny)
     return np.where(low == high, low, mean), deviation

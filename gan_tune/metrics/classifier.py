@@ -31,7 +31,7 @@ BATCH = 128
 LABEL_SMOOTHING = 0.1
 PEAK_LEARNING_RATE = 4e-3
 CHUNK = 500
-"""Pictures in one forward pass outside training: what fits a core's caches."""
+"""Pictures in one forward pass outside training: as many as fit a core's caches."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Architecture:
 class Classifier(nn.Module):
     """Pictures float [N, C, H, W] in [0, 1] → ``features`` [N, D] → logits [N, classes].
 
-    Convolutions of stride 2 down to 4x4 (the first of stride 1 for tiny pictures), one linear
-    layer to the features, one from their positive part to the classes.
+    It has convolutions of stride 2 down to 4x4 (the first of stride 1 for tiny pictures), a linear
+    layer to the features, and a linear layer from their positive part to the classes.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -75,7 +75,7 @@ class Classifier(nn.Module):
         return logits
 
     def fuse(self) -> Classifier:
-        """Fold the batch norms into the convolutions, for good: the same function, but cheaper."""
+        """Fold the batch norms into the convolutions, permanently: the same function, cheaper."""
         self.eval()
         layers: list[nn.Module] = []
         for layer in self.convolutions:
@@ -109,10 +109,10 @@ def architecture_of(dataset: Dataset) -> Architecture:
 def train_classifier(
     dataset: Dataset, *, epochs: int = 20, seed: int = 0
 ) -> dict[str, NDArray[np.float32]]:
-    """Train on the train split alone; the fused classifier's weights.
+    """Train on the train split only; returns the fused classifier's weights.
 
-    Adam under a one-cycle schedule, smoothed labels, each batch shifted by a few pixels. The same
-    seed, machine and number of threads give the same weights.
+    Uses Adam with a one-cycle schedule and smoothed labels; each batch is shifted by a few pixels.
+    The same seed, machine and number of threads give the same weights.
     """
     architecture = architecture_of(dataset)
     # A user's labels may be any whole numbers; the classes are their ranks.
@@ -141,7 +141,7 @@ def train_classifier(
 def classifier_accuracy(
     weights: dict[str, NDArray[np.float32]], dataset: Dataset, split: Split
 ) -> float:
-    """Share of a split's pictures that the classifier names rightly, in 0..1."""
+    """Share of a split's pictures that the classifier classifies correctly, in 0..1."""
     network = Classifier.from_weights(architecture_of(dataset), weights)
     labels = dataset.labels(split)
     assert labels is not None

@@ -25,19 +25,19 @@ from gan_tune.metrics.variety import total_variance, variety_beside
 __all__ = ["COMPARISONS", "Comparison"]
 
 MAX_PAIRED = 2_000
-"""Real and generated samples each, at most, where the work grows with the square of the number."""
+"""Largest number of real and of generated samples if the work grows with its square."""
 MAX_REAL = 2_000
-"""Real samples, at most, that the judge keeps for a trial's networks to see."""
+"""Largest number of real samples that the judge keeps as input of a trial's networks."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Work that the metrics read off it share.
+    """Work that several metrics share.
 
-    ``prepare(real)`` boils the real samples down, once, to a reference that is small and pickles;
-    ``compare(reference, generated)`` is done at each evaluation, where the trial has the ``model``
-    it needs, if any. Both see at most ``limit`` samples. ``features(reference)`` names the features
-    compared, for the metrics' versions, where they are not those of the judge's extractor.
+    ``prepare(real)`` reduces the real samples once to a small reference that can be pickled.
+    ``compare(reference, generated)`` runs at each evaluation, if the trial has the ``model`` that
+    it needs. Both get at most ``limit`` samples. ``features(reference)`` names the compared
+    features for the metrics' versions, if they are not those of the judge's extractor.
     """
 
     prepare: Callable[[Real], Any]

@@ -1,4 +1,4 @@
-"""Energy distance: how far two sets of points are apart, seen through all pair distances."""
+"""Energy distance between two sets of points, computed from all pair distances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EnergyReference:
 
 
 def energy_reference(real: Samples) -> EnergyReference:
-    """The half of the work that depends on the real points alone."""
+    """The part of the work that depends on the real points only."""
     points = as_matrix(real)
     return EnergyReference(points, _own_distance(points))
 
@@ -39,13 +39,13 @@ def energy_distance_to(reference: EnergyReference, fake: Samples) -> float:
 def energy_distance(real: Samples, fake: Samples) -> float:
     """sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) for points [N, D] and [M, D], 0 or more.
 
-    The means run over all pairs, a point with itself included, as in ``scipy.stats``, whose
-    ``energy_distance`` this is in one dimension. It grows with the root of the points' scale.
+    The means are over all pairs, including a point with itself. In one dimension this equals
+    ``scipy.stats.energy_distance``. It grows with the square root of the points' scale.
 
     Source: Székely and Rizzo, Energy statistics: statistics based on distances, 2013.
 
     Raises:
-        ValueError: not [N, D], or unlike D.
+        ValueError: not [N, D], or different D.
     """
     return energy_distance_to(energy_reference(real), fake)
 

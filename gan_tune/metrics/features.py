@@ -1,10 +1,10 @@
 """Feature extractors: from samples in data space to the space in which they are compared.
 
-Points are compared by their coordinates. Labelled pictures pass through a small classifier of
-their own data set, which has seen the train split only: shipped for `digits` and `fashion_mnist`,
-trained once and cached otherwise. Unlabelled pictures are projected on the principal components of
-the training pixels. Numbers from unlike extractors are not comparable, so each has an identity that
-becomes part of a metric's version.
+Points are compared by their coordinates. Labelled pictures pass through a small classifier of their
+own data set, which was trained on the train split only. It is shipped for `digits` and
+`fashion_mnist`; for other sets it is trained once and cached. Unlabelled pictures are projected on
+the principal components of the training pixels. Numbers from different extractors are not
+comparable, so each extractor has an identity, which is part of a metric's version.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class FeatureExtractor(Protocol):
 
 @dataclass(frozen=True)
 class CoordinateFeatures:
-    """Points as they are."""
+    """The coordinates of points, unchanged."""
 
     identity: str = "coordinates"
 
@@ -81,9 +81,9 @@ class CoordinateFeatures:
 
 @dataclass(frozen=True, eq=False)
 class StandardisedFeatures:
-    """Points [N, D] less the training split's mean, over its deviation; both float64 [D].
+    """(points [N, D] − mean) / deviation, both of the training split, float64 [D].
 
-    Otherwise the column of the largest unit would be all that counts.
+    Otherwise the column with the largest values would dominate.
     """
 
     identity: str
@@ -113,9 +113,9 @@ class PrincipalFeatures:
 
 @dataclass(frozen=True, eq=False)
 class ClassifierFeatures:
-    """Pictures as the last hidden layer of a classifier sees them.
+    """The last hidden layer of a classifier of the pictures.
 
-    Travels as plain arrays; each process builds the network once for each device it meets.
+    It is pickled as plain arrays; each process builds the network once for each device.
     """
 
     identity: str
@@ -150,11 +150,11 @@ def build_extractor(dataset: Dataset) -> FeatureExtractor:
     """
     if dataset.kind == "points":
         return CoordinateFeatures() if dataset.mixture else _standardised_features(dataset)
-    # One class is nothing to tell apart.
+    # With one class there is nothing to classify.
     if dataset.train_labels is None or len(np.unique(dataset.train_labels)) < 2:
         return _principal_features(dataset)
     record = shipped_record(dataset.name)
-    # The same name may stand for other data, as a folder of one's own: then the digest differs.
+    # The same name may be used for other data, such as a user's folder: then the digest differs.
     if record is not None and record["data_digest"] == dataset.digest:
         weights = _load_weights(SHIPPED_WEIGHTS / f"{dataset.name}.safetensors")
         return ClassifierFeatures(record["identity"], architecture_of(dataset), weights)
@@ -162,7 +162,7 @@ def build_extractor(dataset: Dataset) -> FeatureExtractor:
 
 
 def shipped_record(name: str) -> dict[str, Any] | None:
-    """How the shipped weights of a data set came about (accuracies, seed, command), if any are."""
+    """How the shipped weights of a data set were made (accuracies, seed, command), if any."""
     path = SHIPPED_WEIGHTS / f"{name}.json"
     return dict(json.loads(path.read_text())) if path.is_file() else None
 
@@ -228,7 +228,7 @@ def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
 
 @contextlib.contextmanager
 def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """On a GPU, convolve in full float32 by deterministic kernels, whatever the trial asked for."""
+    """On a GPU, convolve in full float32 with deterministic kernels, independent of the trial."""
     if device.type != "cuda":
         yield
         return

@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of samples, each seen as one Gaussian."""
+"""Fréchet distance between two sets of samples, each approximated by a Gaussian."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def gaussian_distance(real: GaussianStatistics, fake: GaussianStatistics) -> flo
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), 0 or more.
 
     With A = S1^1/2 and B = S2^1/2 the matrix under the root is (AB)(AB)^T, so the trace of its root
-    is the sum of the singular values of AB. These are real and at least 0 whatever the rank of the
-    covariances, and more exact than roots of eigenvalues, whose rounding errors the root magnifies.
+    is the sum of the singular values of AB. These are real and at least 0 for covariances of any
+    rank. They are also more exact than roots of eigenvalues, since the root magnifies rounding
+    errors.
 
     Source: Dowson and Landau, The Fréchet distance between multivariate normal distributions, 1982;
     Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
@@ -55,10 +56,10 @@ def gaussian_distance(real: GaussianStatistics, fake: GaussianStatistics) -> flo
 def frechet_distance(real: Samples, fake: Samples) -> float:
     """Fréchet distance between the Gaussians fitted to two sets of features [N, D], [M, D].
 
-    In squared units of the features, 0 or more; the fewer the samples, the larger it comes out.
+    In squared units of the features, 0 or more. Its expected value is larger for fewer samples.
 
     Raises:
-        ValueError: not [N, D], fewer than 2 samples, or unlike D.
+        ValueError: not [N, D], fewer than 2 samples, or different D.
     """
     statistics = gaussian_statistics(real), gaussian_statistics(fake)
     if statistics[0].mean.shape != statistics[1].mean.shape:

@@ -1,10 +1,10 @@
 """FID: the Fréchet distance on the features of the Inception network, as torch-fidelity has them.
 
 The network and its resizing come from the package torch-fidelity (`pip install
-"gan-tune[inception]"`), its published weights from a file that nothing here downloads. The numbers
-carry the digest of that file in their version, so that unlike ones are never compared: the
-published weights show as `inception-6726825d`, which the file's own name promises. They were not at
-hand when this was written: it is tested with random weights in a file of the same form.
+"gan-tune[inception]"`). Its published weights are in a file that gan-tune does not download. The
+digest of that file is part of the metric's version, so that numbers from different weights are
+never compared. The published weights are shown as `inception-6726825d`, according to the file's
+name. They were not available to the authors: tests use random weights in a file of the same form.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HOW_TO_GET_BOTH = (
 
 @dataclass(frozen=True, eq=False)
 class InceptionFeatures:
-    """Pictures as the last pooling layer of the Inception network sees them."""
+    """The last pooling layer of the Inception network, for pictures."""
 
     identity: str
     network: Any
@@ -61,7 +61,7 @@ class InceptionFeatures:
     def __call__(self, samples: Tensor) -> FloatMatrix:
         """Features float64 [N, 2048] of pictures [N, C, H, W] in [0, 1], C of 1 or 3.
 
-        Computed on a GPU wherever this process may use one: a core does only a few a second.
+        Computed on a GPU if this process may use one: a core computes only a few per second.
         """
         device = samples.device
         if device.type == "cpu" and torch.cuda.is_available():
@@ -74,9 +74,9 @@ class InceptionFeatures:
 
 @dataclass(frozen=True, eq=False)
 class InceptionReference:
-    """The real pictures' statistics, and the identity of the features they are of.
+    """The statistics of the real pictures' features, and the identity of the features.
 
-    The network itself stays behind: each process that computes FIDs loads it once.
+    The network is not included: each process that computes FIDs loads it once.
     """
 
     identity: str
@@ -84,7 +84,7 @@ class InceptionReference:
 
 
 def as_rgb(pictures: Tensor) -> Tensor:
-    """Pictures [N, C, H, W] in [0, 1] as they would be saved: uint8 [N, 3, H, W], grey thrice."""
+    """Pictures [N, C, H, W] in [0, 1] as uint8 [N, 3, H, W]; a grey channel is repeated."""
     return pixels(pictures).expand(-1, 3, -1, -1)
 
 
@@ -137,7 +137,7 @@ def _load(path: Path) -> InceptionFeatures:
     except OSError as error:
         raise DataError(f"{_HOW_TO_GET_BOTH}: {path}: {error.strerror}") from None
     try:
-        # The package unpickles what it is given, so it is given only what holds nothing but tensors
+        # The package unpickles its input, so it only gets files that contain nothing but tensors
         torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         network = package.FeatureExtractorInceptionV3(
             "inception", [LAYER], feature_extractor_weights_path=io.BytesIO(content)

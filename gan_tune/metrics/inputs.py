@@ -1,4 +1,4 @@
-"""What a metric computes from: real samples and generated ones, with their features."""
+"""The inputs of metrics: real and generated samples, with their features."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 
 CHUNK = 500
 MAX_PROBED = 2_000
-"""Labelled samples that a probe is fitted to, and as many that it is tried on, at most."""
+"""Largest number of labelled samples for fitting a probe, and for testing it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """Real samples as their data set holds them, with their labels [N] and features [N, D]."""
+    """Real samples in their data set's form, with their labels [N] and features [N, D]."""
 
     dataset: Dataset
     samples: NDArray[Any]
@@ -66,7 +66,7 @@ class Generated:
         return replace(self, samples=self.samples[chosen], features=self.features[chosen])
 
     def outputs(self, name: ModelName, real: NDArray[Any]) -> Tensor:
-        """What one of the trial's networks makes of real samples (see :func:`outputs`)."""
+        """The output of one of the trial's networks for real samples (see :func:`outputs`)."""
         model: Model | None = getattr(self.models, name)
         if model is None:
             raise ValueError(f"the trial has no model {name}")
@@ -75,7 +75,7 @@ class Generated:
 
 @dataclass(frozen=True, eq=False)
 class LabelledSamples:
-    """Samples to fit a probe to and samples to try it on, as the data set holds them."""
+    """Samples to fit a probe and samples to test it, in the data set's form."""
 
     train: NDArray[Any]
     train_labels: NDArray[np.int64]
@@ -84,10 +84,10 @@ class LabelledSamples:
 
 
 def labelled_samples(real: Real) -> LabelledSamples:
-    """Real samples to try a probe on, and at most :data:`MAX_PROBED` of the train split for it.
+    """Real samples to test a probe, and at most :data:`MAX_PROBED` of the train split to fit it.
 
     Raises:
-        DataError: all samples to train on have one label.
+        DataError: all training samples have the same label.
     """
     dataset = real.dataset
     assert dataset.train_labels is not None
@@ -100,7 +100,7 @@ def labelled_samples(real: Real) -> LabelledSamples:
 
 
 def probe_accuracy(given: LabelledSamples, generated: Generated, name: ModelName) -> float:
-    """Accuracy of a linear probe on what one of the trial's networks makes of real samples."""
+    """Accuracy of a linear probe on the output of one of the trial's networks for real samples."""
     train, held_out = (
         generated.outputs(name, samples).flatten(1).double().cpu().numpy()
         for samples in (given.train, given.held_out)
@@ -110,16 +110,16 @@ def probe_accuracy(given: LabelledSamples, generated: Generated, name: ModelName
 
 @torch.no_grad()
 def outputs(model: Model, real: NDArray[Any], *, device: torch.device) -> Tensor:
-    """What a model makes of samples [N, *shape] as a data set holds them: [N, ...], on the device.
+    """A model's output [N, ...] for samples [N, *shape] in the data set's form, on the device.
 
-    In chunks, so that the memory it takes does not grow with their number.
+    Computed in chunks, so that the memory does not grow with the number of samples.
     """
     chunks = torch.tensor(real).split(CHUNK)
     return torch.cat([model(in_data_space(chunk.to(device))) for chunk in chunks])
 
 
 def choose(total: int, count: int) -> NDArray[np.int64]:
-    """``count`` indices below ``total``, the same ones each time; some twice if too few."""
+    """``count`` indices below ``total``, the same each time; some repeat if ``total`` is smaller."""
     if count == total:
         return np.arange(total)
     chosen: NDArray[np.int64] = np.random.RandomState(0).choice(total, count, replace=count > total)

@@ -1,4 +1,4 @@
-"""The judge: samples of a generator in, all metrics of its data set out."""
+"""The judge: computes all metrics of a data set for a generator's samples."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ NO_MODELS = Models()
 class Judge:
     """Judges samples against one split of a data set. Made by :func:`build_judge`.
 
-    Plain arrays throughout, so it pickles, and small: workers get a copy of their own or share
-    one. ``count`` is how many samples it asks for: as many as it compares them with. ``names`` are
-    the metrics it computes, those of a trial's networks only where it is given them. ``floor`` is
-    what each distance comes to between real samples and real ones: what no generator can be
-    expected to beat. ``references`` are what each of :data:`COMPARISONS` compares with,
-    ``features`` the identities of the features it compares.
+    It consists of small plain arrays, so it can be pickled, and workers copy or share it. ``count``
+    is how many samples it needs; it compares them with the same number of real ones. ``names`` are
+    the metrics it computes; those of a trial's networks only if the networks are passed. ``floor``
+    is each distance between real samples and other real ones; no generator is expected to be
+    better. ``references`` are the prepared real samples of each of :data:`COMPARISONS`;
+    ``features`` are the identities of the compared features.
     """
 
     split: Split
@@ -50,9 +50,9 @@ class Judge:
 
     @property
     def versions(self) -> dict[str, str]:
-        """What each metric's numbers stand for: `metric/features/split/count`.
+        """The version of each metric: `metric/features/split/count`.
 
-        The count is that of the samples the metric sees, which may be fewer than ``count``.
+        Its count is the number of samples the metric uses, which may be less than ``count``.
         """
         return {
             name: "/".join((name, self._features(name), self.split, str(self._used(name))))
@@ -61,32 +61,32 @@ class Judge:
 
     @property
     def noise(self) -> dict[str, float]:
-        """By how much each metric changes with the draw of the samples alone.
+        """How much each metric varies between draws of samples.
 
-        Of a distance that is about its floor, which is 0 up to the draw.
+        For a distance this is about its floor, which differs from 0 by sampling noise only.
         """
         return {name: abs(self.floor.get(name, METRICS[name].noise)) for name in self.names}
 
     def comparable(self, metric: str) -> str:
-        """The version without the split: numbers of equal ones may be compared across searches."""
+        """The version without the split; numbers with equal ones are comparable across searches."""
         return f"{metric}/{self._features(metric)}/{self._used(metric)}"
 
     def __call__(self, samples: Tensor, models: Models = NO_MODELS) -> dict[str, float]:
         """All metrics of ``count`` samples, computed in float64.
 
-        Pictures are [N, C, H, W] in [0, 1] (what lies outside is cut off, as in a saved picture),
-        points [N, D]; on any device. Metrics of networks that ``models`` has not are left out.
-        Where a sample is not finite, every metric is NaN.
+        Pictures are [N, C, H, W] in [0, 1] (values outside are clamped, as in a saved picture),
+        points [N, D], on any device. Metrics of networks that ``models`` lacks are left out. If a
+        sample is not finite, every metric is NaN.
 
         Raises:
-            ValueError: another number or shape of samples.
-            DataError: what FID needs is missing on this machine.
+            ValueError: wrong number or shape of samples.
+            DataError: the package or weights for FID are missing on this machine.
         """
         wanted = (self.count, *self.shape)
         if tuple(samples.shape) != wanted:
             raise ValueError(f"samples must be {list(wanted)}: {list(samples.shape)}")
         names = [name for name in self.names if _computable(name, models)]
-        # Plain strides, since unlike ones take unlike kernels, which round otherwise.
+        # Standard strides, since other strides select other kernels, which round differently.
         samples = samples.detach().flatten().view(wanted)
         if not bool(torch.isfinite(samples).all()):
             return dict.fromkeys(names, math.nan)
@@ -105,16 +105,16 @@ class Judge:
 def build_judge(
     dataset: Dataset, split: Literal["selection", "test"], *, extra: Sequence[str] = ()
 ) -> Judge:
-    """The judge that compares with one split, everything about the real samples computed.
+    """Build the judge that compares with one split; all work on the real samples is done here.
 
     It computes every metric of the data set that is not costly, and the costly ones in ``extra``
-    (which may name others too). Selection and test judges ask for equally many samples: the size of
-    the smaller of the two splits, 10,000 at most, and fewer of large pictures.
+    (which may also name others). Selection and test judges need the same number of samples: the
+    size of the smaller of the two splits, at most 10,000, and fewer for large pictures.
 
     Raises:
-        ValueError: ``extra`` names what does not apply to the data set.
-        DataError: the features need a classifier that cannot be stored; a metric in ``extra`` needs
-            what this machine or the data set has not.
+        ValueError: a metric in ``extra`` does not apply to the data set.
+        DataError: the features need a classifier that cannot be stored, or this machine or the data
+            set lacks something that a metric in ``extra`` needs.
     """
     applicable = metric_names(dataset)
     if unknown := [name for name in extra if name not in applicable]:

@@ -1,4 +1,4 @@
-"""Kernel distance: how far two sets of features are apart, seen through a polynomial kernel."""
+"""Kernel distance between two sets of features, with a polynomial kernel."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def polynomial_kernel(x: FloatMatrix, y: FloatMatrix) -> FloatMatrix:
 
 
 def kernel_reference(real: Samples) -> KernelReference:
-    """The part of the work that depends on the real features alone."""
+    """The part of the work that depends on the real features only."""
     points = as_matrix(real)
     return KernelReference(points, _own_kernel(points))
 
@@ -51,9 +51,9 @@ def kernel_distance(real: Samples, fake: Samples) -> float:
     """Unbiased squared maximum mean discrepancy between features [N, D] and [M, D].
 
     mean over i ≠ j of k(x_i, x_j) + mean over i ≠ j of k(y_i, y_j) - 2 mean k(x_i, y_j), with
-    the cubic kernel of :func:`polynomial_kernel`. Unlike the Fréchet distance its expectation does
-    not depend on the sample count; for equal distributions it scatters around 0, so it may be
-    negative. All pairs count: no averaging over subsets.
+    the cubic kernel of :func:`polynomial_kernel`. Its expectation does not depend on the number of
+    samples, in contrast to the Fréchet distance. For equal distributions it varies around 0, so it
+    may be negative. All pairs are used; there is no averaging over subsets.
 
     Source: Bińkowski et al., Demystifying MMD GANs, 2018 (there on Inception features: KID).
 

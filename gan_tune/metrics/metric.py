@@ -1,4 +1,4 @@
-"""The metrics by name: what each is read off, and what its value means."""
+"""The metrics by name: how each is computed, and the meaning of its value."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["METRICS", "NO_OBJECTIVES", "OF_SEVERAL_MODES", "Metric", "metric_nam
 class Metric:
     """How one metric is computed, and what its value means.
 
-    ``figure`` reads it off what its ``comparison`` in :data:`COMPARISONS` yields. ``kinds`` are the
-    kinds of data it applies to; with ``needs_mixture`` only those whose true mixture is known, with
-    ``needs_labels`` only labelled ones. A ``distance`` is 0 for equal samples, up to its noise, and
-    its real-against-real floor is recorded beside it. ``noise`` is what the draw of the samples
-    alone changes of another one, in its units, at most. A ``costly`` one is computed only where it
-    is asked for. ``meaning`` is what its value says, for the reference.
+    ``figure`` takes it from the result of its ``comparison`` in :data:`COMPARISONS`. ``kinds`` are
+    the kinds of data it applies to; with ``needs_mixture`` only those whose true mixture is known,
+    with ``needs_labels`` only labelled ones. A ``distance`` is 0 for equal samples, up to its
+    noise; its floor between real samples is recorded too. For metrics that are no distance,
+    ``noise`` bounds how much the value varies between draws of samples. A ``costly`` metric is
+    computed only on request. ``meaning`` describes its value, for the reference.
     """
 
     mode: Literal["min", "max"]
@@ -76,7 +76,7 @@ _POINTS: frozenset[Kind] = frozenset({"points"})
 
 
 _SHARE_NOISE = 0.03
-"""Standard deviation of a share of some hundred samples, at most."""
+"""Largest standard deviation of a share among a few hundred samples."""
 
 
 def _of_features(
@@ -122,7 +122,7 @@ NO_OBJECTIVES = frozenset({"sigma_ratio_max", "sigma_ratio_min", "variety"})
 """Metrics that are best near 1: a search for less or more would be misled."""
 
 OF_SEVERAL_MODES = frozenset({"modes_covered", "reverse_kl"})
-"""Metrics that hardly change, whatever is generated, where the truth has one mode."""
+"""Metrics that hardly depend on the generator if the true distribution has one mode."""
 
 METRICS: dict[str, Metric] = {
     "frechet_distance": Metric(

@@ -1,4 +1,4 @@
-"""A trial's networks, as far as metrics look at them."""
+"""A trial's networks, as far as metrics use them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 __all__ = ["Cost", "Model", "ModelName", "Models"]
 
 Model = Callable[[Tensor], Tensor]
-"""Real samples [N, *shape] in data space, pictures in [0, 1], → what a network makes of them."""
+"""Real samples [N, *shape] in data space, pictures in [0, 1] → a network's output."""
 ModelName = Literal["discriminator_features", "encode", "reconstruct", "generator_cost"]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the generator takes: its parameters, and multiply-adds for one sample."""
+    """The cost of the generator: its parameters, and multiply-adds for one sample."""
 
     parameters: float
     multiply_adds: float
@@ -31,7 +31,7 @@ class Models:
         discriminator_features: the discriminator's penultimate layer, [N, F].
         encode: the encoder's codes, [N, K].
         reconstruct: the samples as decoded from their codes, [N, *shape] in data space.
-        generator_cost: measures what the generator takes.
+        generator_cost: measures the cost of the generator.
     """
 
     discriminator_features: Model | None = None

@@ -43,7 +43,7 @@ class ModeAssignment:
 
 
 def assign_modes(mixture: Mixture, fake: Samples) -> ModeAssignment:
-    """Assign samples [N, 2] to the modes of the mixture."""
+    """Assign samples [N, 2] to the nearest modes of the mixture."""
     distances = cdist(as_matrix(fake), mixture.modes)
     nearest = distances.argmin(axis=1)
     distance = np.take_along_axis(distances, nearest[:, None], axis=1)[:, 0]
@@ -61,10 +61,10 @@ def high_quality_share(mixture: Mixture, fake: Samples) -> float:
 
 
 def covered_modes(mixture: Mixture, fake: Samples) -> NDArray[np.bool_]:
-    """Which modes are covered, bool [M]: by high-quality samples, a quarter of the mode's share.
+    """Which modes are covered, bool [M]: by at least N / (4 M) high-quality samples.
 
-    The share of each of M modes among N samples is N / M. (PacGAN counts a mode with a single
-    high-quality sample as covered.)
+    That is a quarter of the expected number for each of M modes among N samples. (PacGAN counts a
+    mode with a single high-quality sample as covered.)
     """
     assignment = assign_modes(mixture, fake)
     modes, count = len(mixture.modes), len(assignment.nearest)
@@ -81,9 +81,9 @@ def modes_covered(mixture: Mixture, fake: Samples) -> float:
 def sigma_ratio(mixture: Mixture, fake: Samples) -> FloatMatrix:
     """Each mode's deviation over the truth's, float64 [M]; NaN for a mode that is not covered.
 
-    Robust against strays: all samples nearest to the mode count, their centre is the median of
-    each coordinate, and the deviation comes from their median distance to it, which is
-    sigma sqrt(2 ln 2) for a round Gaussian.
+    It is robust against outliers. All samples nearest to the mode count, and their centre is the
+    median of each coordinate. The deviation is computed from their median distance to the centre,
+    which is sigma sqrt(2 ln 2) for a round Gaussian.
     """
     points = as_matrix(fake)
     nearest = assign_modes(mixture, points).nearest
@@ -110,9 +110,9 @@ def sigma_ratio_max(mixture: Mixture, fake: Samples) -> float:
 def reverse_kl(mixture: Mixture, fake: Samples) -> float:
     """KL(q || p) in nats, shares q of samples [N, 2] over the M modes against the true p = 1 / M.
 
-    Every sample counts for its nearest mode, however far away (what is near enough is
-    :func:`high_quality_share`'s concern; the code published with PacGAN counts within 3 sigma
-    only). It is sum_m q_m log(M q_m), where a mode without samples adds 0: finite, from 0 for equal
+    Every sample counts for its nearest mode at any distance (:func:`high_quality_share` measures
+    the distance; the code published with PacGAN counts only samples within 3 sigma). The value is
+    sum_m q_m log(M q_m). A mode without samples adds 0, so the value is finite: from 0 for equal
     shares to log M for a single mode.
 
     Source: Srivastava et al., VEEGAN, 2017; Lin et al., PacGAN, 2018, section 4.1.

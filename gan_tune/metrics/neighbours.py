@@ -1,7 +1,7 @@
-"""Precision, recall, density and coverage: whose nearest neighbours lie where.
+"""Precision, recall, density and coverage, computed from nearest neighbours.
 
-Each set stands for the union of balls around its samples, which reach to their k-th nearest
-neighbour within the set.
+Each set is represented by the union of balls around its samples. Each ball reaches to the sample's
+k-th nearest neighbour within the set.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 PRECISION_NEIGHBOURS = 3
 """k of precision and recall, as in their paper."""
 DENSITY_NEIGHBOURS = 5
-"""k of density and coverage, as in theirs."""
+"""k of density and coverage, as in their paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class NeighbourFigures:
         precision: share of fake samples inside some real ball, in 0..1: how faithful they are.
         recall: share of real samples inside some fake ball, in 0..1: how much they cover.
         density: mean number of real balls that hold a fake sample, over k; 0 or more, about 1 for
-            equal distributions. Unlike precision, hardly moved by outliers among the real samples.
+            equal distributions. Outliers among the real samples affect it less than precision.
         coverage: share of real balls that hold a fake sample, in 0..1.
     """
 
@@ -56,7 +56,7 @@ class NeighbourFigures:
 
 
 def neighbour_reference(real: Samples) -> NeighbourReference:
-    """The part of the work that depends on the real features [N, D] alone."""
+    """The part of the work that depends on the real features [N, D] only."""
     points = as_matrix(real)
     precision_radii, density_radii = _radii(points, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS)
     return NeighbourReference(points, precision_radii, density_radii)
@@ -65,7 +65,7 @@ def neighbour_reference(real: Samples) -> NeighbourReference:
 def neighbour_figures(reference: NeighbourReference, fake: Samples) -> NeighbourFigures:
     """Precision and recall (k = 3), density and coverage (k = 5) of fake features [M, D].
 
-    A set of k samples or fewer takes the largest k it has. Time and memory grow with N M.
+    For a set of k samples or fewer, the largest possible k is used. Time and memory grow with N M.
 
     Source: Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative
     Models, 2019; Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020.

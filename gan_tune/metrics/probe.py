@@ -1,4 +1,4 @@
-"""Linear probe: how much of the labels a linear classifier reads off a representation."""
+"""Linear probe: how well a linear classifier predicts the labels from a representation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gan_tune.metrics.matrix import Samples, as_matrix
 __all__ = ["INVERSE_L2", "linear_probe_accuracy"]
 
 INVERSE_L2 = 0.1
-"""scikit-learn's C. On standardised features it keeps some hundred of them from fitting by heart
-what a few thousand samples have in common by chance."""
+"""scikit-learn's C. On a few hundred standardised features and a few thousand samples it prevents
+overfitting."""
 MAX_ITERATIONS = 1_000
 
 

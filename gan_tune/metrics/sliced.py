@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: optimal transport, seen along many fixed lines."""
+"""Sliced Wasserstein distance: optimal transport of projections on many fixed lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIRECTIONS = 128
 
 
 def directions(width: int) -> FloatMatrix:
-    """:data:`DIRECTIONS` unit vectors, float64 [128, D], uniform on the sphere; ever the same."""
+    """:data:`DIRECTIONS` unit vectors, float64 [128, D], uniform on the sphere; always the same."""
     drawn = np.random.RandomState(0).standard_normal((DIRECTIONS, width))
     unit: FloatMatrix = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return unit

@@ -12,7 +12,7 @@ from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
 __all__ = ["IDLE", "CodeFigures", "code_figures", "hoyer_sparsity"]
 
 IDLE = 0.01
-"""Share of its unit's root mean square under which a value counts as zero."""
+"""A value counts as zero if it is below this share of its unit's root mean square."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class CodeFigures:
 
     Attributes:
         hoyer_sparsity: mean over the samples of :func:`hoyer_sparsity`.
-        zero_share: share of zeros, where a unit's zero is |h_j| < 1 % of that unit's root mean
-            square over the samples (so that shrinking a code gains nothing).
-        dead_unit_share: share of units whose root mean square is 0: those that are 0 for every
-            sample. All they give counts as zeros.
+        zero_share: share of zeros. A unit's value counts as zero if |h_j| < 1 % of that unit's root
+            mean square over the samples, so scaling a code changes nothing.
+        dead_unit_share: share of units that are 0 for every sample. All their values count as
+            zeros.
     """
 
     hoyer_sparsity: float
@@ -50,8 +50,8 @@ def code_figures(codes: Samples) -> CodeFigures:
 def hoyer_sparsity(codes: FloatMatrix) -> FloatMatrix:
     """(sqrt(K) - |h|_1 / |h|_2) / (sqrt(K) - 1) of each code [N, K]: [N], in 0..1.
 
-    0 where all units are equally strong, 1 where a single one is not 0. Where it is undefined (a
-    code of zeros, or of one unit) it is 0, so that a dead encoder does not pass for a sparse one.
+    0 if all units have equal magnitude, 1 if only one is not 0. Where it is undefined (a code of
+    zeros, or of one unit) it is 0, so that a dead encoder does not count as sparse.
 
     Source: Hoyer, Non-negative Matrix Factorization with Sparseness Constraints, 2004.
     """

@@ -1,4 +1,4 @@
-"""How varied samples are, beside the data they imitate."""
+"""The variety of samples, compared with that of the data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def total_variance(samples: Samples) -> float:
 def variety(real: Samples, fake: Samples) -> float:
     """sqrt(total variance of fake / total variance of real) for samples [N, D] and [M, D].
 
-    1 is as varied as the data, 0 is one single sample: a collapsed generator.
+    1 means as varied as the data; 0 means that all samples are equal: a collapsed generator.
     """
     return variety_beside(total_variance(real), fake)
 
 
 def variety_beside(real_variance: float, fake: Samples) -> float:
-    """:func:`variety` beside data of a known total variance; NaN where that is 0."""
+    """:func:`variety` for data of a known total variance; NaN if that is 0."""
     return math.sqrt(total_variance(fake) / real_variance) if real_variance > 0 else math.nan

@@ -208,7 +208,7 @@ class Delivery:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later, as after no answer, a locked database, a full disk."""
+    """Whether the same call may succeed later: no answer, a locked database, a full disk."""
     if isinstance(error, MlflowException):
         return error.error_code not in REFUSED
     return isinstance(error, OSError)  # includes all errors of `requests`

@@ -28,7 +28,7 @@ GRIDS = "samples"
 FOLDER = "images"
 
 THUMBNAIL_EFFORT = 2
-"""WebP's effort, at most 6: takes under half the time of 4, the default; files are little larger."""
+"""WebP's effort, at most 6. It takes under half the time of 4, the default; files grow little."""
 
 
 def recorded_grids(client: MlflowClient, run_id: str) -> set[int]:

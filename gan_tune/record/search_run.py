@@ -39,10 +39,10 @@ logger = logging.getLogger("gan_tune")
 
 
 def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """Id of the experiment: found, taken back from MLflow's bin, or made."""
+    """Id of the experiment: found, restored from MLflow's bin, or created."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        # The tag opens MLflow's UI on training runs; without it, it asks what this is.
+        # The tag opens MLflow's UI on training runs; without it, the UI asks for the kind.
         tags = {EXPERIMENT_KIND: "custom_model_development"}
         location = artifact_location(uri, name)
         try:

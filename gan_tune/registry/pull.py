@@ -42,8 +42,8 @@ class Generator:
     def sample(self, n: int, seed: int) -> torch.Tensor:
         """``n`` samples [n, ...] of standard normal noise.
 
-        The same seed gives the same samples, bit for bit, however many are asked for: they are made
-        64 at a time, always.
+        The same seed gives the same samples, bit for bit, for any ``n``, since samples are always
+        made in batches of 64.
 
         Raises:
             ValueError: ``n`` < 1.
@@ -60,12 +60,12 @@ class Generator:
 def load_generator(
     model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
 ) -> Generator:
-    """Pull a registered generator. Its file is checked first, so that it runs no code of its own.
+    """Pull a registered generator. Its file is checked first, so that it cannot run its own code.
 
     The model is named as for :func:`gan_tune.registry.versions.find_version`.
 
     Raises:
-        ModelNotFoundError: no such model, alias or version; the message names those there are.
+        ModelNotFoundError: no such model, alias or version; the message names the existing ones.
         GanTuneError: the model was not saved in torch's `pt2` format, or not by gan-tune, or its
             file holds anything but tensors and operators on them.
         TrackingError: MLflow does not answer.

@@ -100,7 +100,7 @@ class Loading:
         search = {k: v for k, v in given.items() if k not in (*SEARCH_PARTS, *MOVED)}
         if rule := _broken_url_rule(given.get("study")):
             del search["study"]
-            faults.append(Fault("search.study", rule))  # the value is not shown: it may contain a secret
+            faults.append(Fault("search.study", rule))  # not shown: it may hold a secret
         for kind in SEARCH_PARTS:
             value = given.get(kind, self._default_part(kind, given))
             found: list[Fault] = []

@@ -47,7 +47,7 @@ def _option(
     chosen = [
         (cause.dimension, cause.good if i == turn else (cause.bad,))
         for i, cause in enumerate(causes[: turn + 1])
-        if i == turn or isinstance(cause.dimension, Choice)  # in a range, other values than the end may be bad
+        if i == turn or isinstance(cause.dimension, Choice)  # a range has other bad values
     ]
     for dimension, values in sorted(chosen, key=lambda pair: -len(pair[0].place)):
         _narrow(narrowed, dimension, values)

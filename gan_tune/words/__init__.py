@@ -1,1 +1,1 @@
-"""How things are said: wording of faults, readable figures, the terminal."""
+"""Text for users: wording of faults, readable figures, the terminal."""

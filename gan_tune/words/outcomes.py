@@ -1,6 +1,6 @@
-"""What each outcome of a trial means: to Optuna, to MLflow, on the screen and in the report.
+"""The meaning of each outcome of a trial: for Optuna, MLflow, the screen and the report.
 
-This is the one table of outcomes. A trial that still runs, or waits for its turn, has none.
+This is the only table of outcomes. A trial that runs or waits for its turn has no outcome.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Meaning:
     """What one outcome means.
 
     Attributes:
-        reason: when a trial ends so, one phrase for the report and the docs.
+        reason: when a trial ends with it; one phrase for the report and the docs.
         is_ending: whether the trial is over; otherwise the next command continues it.
-        optuna_state: name of the state in ``optuna.trial.TrialState``. (A sampler that reads only
-            complete trials hears an unsound one as COMPLETE with the worst finite value.)
-        is_sound: whether the Optuna constraint `health` is 0 (feasible) rather than 1. A failed
-            trial gets no constraint: its setting was never judged.
+        optuna_state: name of the state in ``optuna.trial.TrialState``. (For a sampler that reads
+            only complete trials, an unsound one is COMPLETE with the worst finite value.)
+        is_sound: whether the Optuna constraint `health` is 0 (feasible) instead of 1. A failed
+            trial gets no constraint, since its setting was never judged.
         mlflow_status: status of its MLflow run.
         style: how Rich colours it on the screen.
     """
@@ -108,7 +108,7 @@ ENDINGS: tuple[Outcome, ...] = tuple(o for o in get_args(Outcome) if OUTCOMES[o]
 UNSOUND: tuple[Outcome, ...] = tuple(
     o for o in get_args(Outcome) if OUTCOMES[o].optuna_state != "FAIL" and not OUTCOMES[o].is_sound
 )
-"""Outcomes of settings that Optuna hears of as infeasible: they trained, and it came to nothing."""
+"""Outcomes that are infeasible for Optuna: the settings trained but diverged or collapsed."""
 
 SHOWN_ORDER: tuple[str, ...] = (*OUTCOMES, "running", "waiting")
 """The order in which counts are shown, with the states of trials that have no outcome."""
