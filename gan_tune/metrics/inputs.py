@@ -119,7 +119,7 @@ def outputs(model: Model, real: NDArray[Any], *, device: torch.device) -> Tensor
 
 
 def choose(total: int, count: int) -> NDArray[np.int64]:
-    """``count`` indices below ``total``, the same each time; some repeat if ``total`` is smaller."""
+    """``count`` indices below ``total``, always the same; some repeat if ``total`` is smaller."""
     if count == total:
         return np.arange(total)
     chosen: NDArray[np.int64] = np.random.RandomState(0).choice(total, count, replace=count > total)
