@@ -202,7 +202,8 @@ def counts(folder: Path, trials: int, before: Mapping[str, list[Result]]) -> dic
         "repeated": (proposed.total() - len(proposed))
         + len(ran_again(home, before))
         + (len(children) - len(of_trial)),
-        "running": sum(run.info.status == "RUNNING" for run in runs) + len(study.unfinished()),
+        "running": sum(run.info.status == "RUNNING" for run in runs)
+        + len(study.finish_proposals()),
     }
 
 

@@ -1,3 +1,3 @@
 """The version, in a file that needs nothing else."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -861,10 +861,11 @@ def test_a_failed_write_leaves_the_old_one_and_nothing_else(
     samples.write_samples(PICTURES, str(tmp_path / name))
     before = sorted(tmp_path.rglob("*"))
 
-    def full(path: Path, content: bytes) -> int:
+    def full(*args: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", full)  # each picture of a folder
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         samples.write_samples(PICTURES[:1], str(tmp_path / name), force=True)
     assert sorted(tmp_path.rglob("*")) == before

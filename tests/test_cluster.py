@@ -184,6 +184,7 @@ print(json.dumps(asdict(result)))
 """
 
 
+@pytest.mark.ci
 def test_a_search_over_two_nodes(nodes: Nodes, tmp_path: Path) -> None:
     for name in ("project", "shared", "notes"):
         (tmp_path / name).mkdir()

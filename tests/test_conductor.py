@@ -439,7 +439,7 @@ def test_a_stop_interrupts_at_the_next_report_and_the_trial_stays_open(tmp_path:
     worker.conductor.sweep()
     assert {e.outcome for e in worker.log.ended.values()} == {"interrupted"}
     assert worker.conductor.next_job() is Next.DONE
-    assert len(Worker(tmp_path).study.unfinished()) == 2
+    assert len(Worker(tmp_path).study.finish_proposals()) == 2
 
 
 def test_the_time_budget_ends_the_search_and_keeps_a_share_for_the_confirmation(
@@ -754,6 +754,24 @@ def test_building_a_conductor_writes_nothing(tmp_path: Path) -> None:
     assert journal.read_bytes() == told
 
 
+def test_building_a_conductor_reads_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is to be confirmed in a limited time is chosen as the search is resumed."""
+    timed = {"trials": 3, "steps": 100, "evaluations": 10, "minutes": 5.0}
+    Worker(tmp_path, slots=1, budget=timed).run(steady, reports=12)
+    again = Worker(tmp_path, slots=1, budget=timed)
+    resumed = resume_search(again.study, again.trials, NoStopping())
+    assert resumed.desk.planned()
+
+    def read(*_: object) -> None:
+        raise AssertionError("the storage is read")
+
+    monkeypatch.setattr(Storage, "read", read)
+    conductor = Conductor(again.study, again.storage, NoStopping(), resumed)
+    assert conductor.seconds_left < math.inf
+
+
 @pytest.mark.parametrize(
     ("metric", "sign"), [("frechet_distance", 1.0), ("precision", -1.0)], ids=["min", "max"]
 )
@@ -866,3 +884,34 @@ def test_what_is_not_to_begin_runs(tmp_path: Path, slots: int) -> None:
         if worker.now == before:
             break
     assert compared > 50
+
+
+@pytest.mark.parametrize(
+    ("first", "champion"),
+    [(1.0, ("0000-confirm-1", 2.5, True)), (9.0, ("0005", 4.5, False))],
+    ids=["the first is the best", "another is better"],
+)
+def test_a_first_setting_that_was_confirmed_alone_has_beaten_nobody(
+    tmp_path: Path,
+    first: float,
+    champion: tuple[str, float, bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time sufficed for one of its replicates: it wins only where it led the search, too."""
+
+    def curve(job: Job, step: int) -> Result:
+        value = 9.5 - job.setting if job.setting else first
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    monkeypatch.setattr(
+        "gan_tune.searching.leading.crowning._generator", lambda _, job, __: job.name
+    )
+    Worker(tmp_path, slots=1).run(curve, reports=6 * len(STEPS))
+    ending = Ending("completed", 2.5, 100)
+    worker = Worker(tmp_path, slots=1)
+    worker.storage.write_json("trials/0000-confirm-1/outcome.json", vars(ending))
+    conductor = Worker(tmp_path, slots=1).conductor
+    assert [row.setting for row in conductor.standings()] == [0]
+    chosen = crown_champion(conductor, None)  # type: ignore[arg-type]
+    assert chosen is not None
+    assert (chosen.job.name, chosen.mean, chosen.confirmed) == champion

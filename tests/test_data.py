@@ -1041,3 +1041,23 @@ def test_every_part_of_a_data_sets_content_is_in_its_digest() -> None:
     shaped = {split: of_splits[split].reshape(8, 3) for split in SPLITS}
     assert replace(dataset, **bare).digest != replace(dataset, **bare, **shaped).digest
     assert replace(dataset, name="other").digest == dataset.digest
+
+
+def test_cifar_is_downloaded_whole_and_its_archive_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes down is checked by its digest before it is unpacked."""
+    asked: list[tuple[str, str, Any]] = []
+
+    def download(url: str, folder: str, **options: Any) -> None:
+        asked.append((url, folder, options))
+
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GAN_TUNE_DATA", raising=False)
+    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", download)
+    with pytest.raises(DataError, match="the download left no"):
+        load_dataset("cifar10")
+    options = {"md5": cifar.MD5, "remove_finished": True}
+    assert asked == [(cifar.URL, str(tmp_path / "cache" / "datasets"), options)]
+    assert cifar.URL.startswith("https://")
+    assert len(bytes.fromhex(cifar.MD5)) == 16

@@ -287,6 +287,7 @@ def test_the_networks_and_data_of_ones_own_that_are_shown_are_taken(
     assert not checked(points, tmp_path).warnings
 
 
+@pytest.mark.ci
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     """The search first, though the page shows before how its generator is pulled."""
     pull, search = re.findall(r"```python\n(import gan_tune.*?)```", README, re.DOTALL)
@@ -396,3 +397,15 @@ def test_advice_to_install_is_what_the_package_asks_for() -> None:
     advised = {given for text in sources for given in re.findall(r"pip install '([^'{]+)'", text)}
     assert "mlflow" in {re.split(r"\W", given)[0] for given in advised}
     assert advised <= asked
+
+
+def test_every_page_that_the_package_names_exists() -> None:
+    """Messages and docstrings name pages by their path from the root of the repository."""
+    named = {
+        (str(path.relative_to(ROOT)), page.rstrip("."))
+        for path in sorted((ROOT / "gan_tune").rglob("*"))
+        if path.suffix in (".py", ".pyi", ".jinja")
+        for page in re.findall(r"\bdocs/[\w./-]+", path.read_text())
+    }
+    assert named
+    assert [(path, page) for path, page in sorted(named) if not (ROOT / page).exists()] == []

@@ -87,3 +87,13 @@ def test_a_new_window_knows_nothing_of_the_last_one() -> None:
     figures = noted((logits(1.0), logits(0.0)))
     figures.begin()
     assert (figures.latest, figures.peaks, figures.means()) == ({}, {}, {})
+
+
+def test_no_figure_holds_on_to_the_graph_of_its_step() -> None:
+    """Else every report would keep the activations of a whole step alive."""
+    w = torch.ones((), requires_grad=True)
+    learnt = Reconstruction(8 * w, 2 * w, 4 * w)
+    figures = noted((w * logits(3.0), w * logits(1.0)))
+    figures.note_generator(GeneratorObjective(9 * w, 1 * w, [w * torch.eye(2)], learnt))
+    held = {**figures.latest, **figures.peaks}
+    assert [name for name, value in held.items() if value.requires_grad] == []

@@ -309,3 +309,20 @@ def test_both_players_see_views_of_the_samples(changes: dict[str, Any]) -> None:
     plain, seen = figures
     for name in ("discriminator_loss", "generator_loss", "discriminator_logit_max"):
         assert abs(float(seen[name] - plain[name])) > 1e-4, name
+
+
+def test_a_look_ahead_that_fails_leaves_the_game_where_it_was() -> None:
+    game = game_of()
+    before = [weight.detach().clone() for weight in game.weights()]
+
+    def fail_ahead() -> None:
+        with game.extrapolated(), torch.no_grad():
+            game.weights()[0].add_(1)
+            raise RuntimeError("ahead")
+
+    with pytest.raises(RuntimeError, match="ahead"):
+        fail_ahead()
+    assert all(torch.equal(was, now) for was, now in zip(before, game.weights(), strict=True))
+    steps = game.d_step
+    game.train_step()
+    assert game.d_step == steps + game.pace.d_steps

@@ -36,7 +36,9 @@ from gan_tune.metrics import (
     metric_names,
 )
 from gan_tune.metrics.classifier import (
+    BATCH,
     Classifier,
+    _batches,
     architecture_of,
     classifier_accuracy,
     train_classifier,
@@ -1083,3 +1085,44 @@ def test_fid_without_its_package_is_told_though_the_weights_are_there(
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(DataError, match=r"^fid needs torch-fidelity \(pip install .*: import of"):
         inception.inception_features()
+
+
+def test_the_metrics_are_what_they_are() -> None:
+    """What is compared with a floor, and of what less is better: each by its name, not its flag."""
+    distances = {"frechet_distance", "kernel_distance", "energy_distance", "sliced_wasserstein"}
+    assert {name for name, metric in METRICS.items() if metric.distance} == distances | {"fid"}
+    more = {name for name, metric in METRICS.items() if metric.mode == "max"}
+    assert {"precision", "recall", "density", "coverage", "modes_covered"} <= more
+    assert {"high_quality_share", "linear_probe_accuracy", "code_probe_accuracy"} <= more
+    less = {"reverse_kl", "reconstruction_error", "generator_parameters", *distances, "fid"}
+    assert not more & less
+    assert less <= METRICS.keys()
+    ring, digits = (build_judge(load_dataset(name), "selection") for name in ("ring", "digits"))
+    assert set(ring.floor) == distances & set(ring.names)
+    assert set(digits.floor) == distances & set(digits.names)
+    assert {"frechet_distance", "kernel_distance"} <= set(digits.floor) & set(ring.floor)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 8])
+@pytest.mark.parametrize("count", [3, 300, 700])
+def test_a_classifier_is_trained_for_so_many_whole_batches(count: int, steps: int) -> None:
+    """A pass goes through all samples once, but for a rest that fills no batch."""
+    drawn = list(_batches(count, steps, torch.Generator().manual_seed(0)))
+    size = min(BATCH, count)
+    assert [len(batch) for batch in drawn] == [size] * steps
+    each = count // size
+    for start in range(0, steps - each + 1, each):
+        seen = torch.cat(drawn[start : start + each]).tolist()
+        assert len(set(seen)) == each * size
+        assert set(seen) <= set(range(count))
+
+
+def test_a_classifiers_weights_are_those_of_its_seed_whatever_was_drawn_before() -> None:
+    dataset = toy_pictures((1, 8, 8), labelled=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = train_classifier(dataset, epochs=1)
+        torch.manual_seed(2)
+        again, other = (train_classifier(dataset, epochs=1, seed=seed) for seed in (0, 1))
+    assert all((first[name] == again[name]).all() for name in first)
+    assert any((first[name] != other[name]).any() for name in first)

@@ -517,3 +517,29 @@ class GroupsOf(nn.Module):
 def test_statistics_over_groups_of_up_to_four_are_seen(size: int, mixes: bool) -> None:
     """Such groups are usual, and a batch that they do not divide is none that they can read."""
     assert mixes_samples(GroupsOf(size), (3,)) == mixes
+
+
+STRIDED = [(r, n) for r, n in NAMES if r != "generator" and n in ("dcgan", "conv5", "conv")]
+"""Networks that begin with plain convolutions of the pixels."""
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize(("role", "name"), STRIDED)
+def test_a_convolution_that_reads_pixels_has_a_bias_and_no_batch_norm(
+    role: str, name: str, norm: str
+) -> None:
+    """Batch norm there would take its brightness from a sample (Radford et al. 2016)."""
+    network = build(role, name, (3, 32, 32), norm=norm)
+    convolutions = layers_of(network, nn.Conv2d)
+    if name == "dcgan":
+        convolutions.pop()  # the head
+    behind = [
+        next(later for later in order[place + 1 :] if not isinstance(later, nn.Identity))
+        for order in [[m for m in network.modules() if not list(m.children())]]
+        for place, layer in enumerate(order)
+        if layer in convolutions
+    ]
+    normed = [isinstance(layer, nn.BatchNorm2d) for layer in behind]
+    assert normed == [False, *[norm == "batch"] * (len(convolutions) - 1)]
+    biased = [layer.bias is not None for layer in convolutions]
+    assert biased == [True, *[norm != "batch"] * (len(convolutions) - 1)]

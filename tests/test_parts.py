@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from gan_tune.config import Argument
+from gan_tune.config import Argument, TrialConfig
 from gan_tune.parts.catalogue import catalogue
+from gan_tune.space.space_file import Budget, Confirm, Resources, Search
 
+BLOCKS = {"budget": Budget, "search": Search, "confirm": Confirm, "resources": Resources}
 ARGUMENTS = {
     f"{kind} {name} {argument.name}": argument
     for kind, parts in catalogue().parts.items()
@@ -55,3 +60,21 @@ def test_every_number_in_an_argument_has_a_lower_bound(argument: Argument) -> No
 def test_single_numbers_and_lists_of_them_are_among_those_with_bounds() -> None:
     assert {"optimizer adam lr", "generator mlp hidden", "sampler tpe startup"} <= NUMERIC.keys()
     assert "generator mlp activation" not in NUMERIC
+
+
+DEFAULTS = Path(__file__).parent / "defaults.json"
+"""What each argument is where a space leaves it out; an argument that must be given is not here."""
+
+
+def defaults() -> dict[str, Any]:
+    given = {name: a.default for name, a in ARGUMENTS.items() if not a.required}
+    for kind, block in {"trial": TrialConfig, **BLOCKS}.items():
+        for name, field in block.model_fields.items():
+            if not field.is_required():
+                given[f"{kind} {name}"] = field.get_default(call_default_factory=True)
+    return {name: json.loads(TypeAdapter(Any).dump_json(value)) for name, value in given.items()}
+
+
+def test_what_a_space_leaves_out_means_what_it_always_did() -> None:
+    """Else a search of an older release would go on as another one: a new default is a decision."""
+    assert defaults() == json.loads(DEFAULTS.read_text(encoding="utf-8"))

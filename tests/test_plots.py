@@ -53,6 +53,7 @@ def test_a_figure_names_the_objective_and_its_parameters(tmp_path: Path) -> None
         text = figure.to_json().replace(".\\u003cbr\\u003e", ".")
         for word in (METRIC, *named.get(name, ["generator_optimizer.adam.lr"])):
             assert word in text, name
+        assert "Objective Value" not in text, f"{name} has Optuna's word for it somewhere"
 
 
 def test_unsound_settings_are_marked_and_do_not_count_as_good(tmp_path: Path) -> None:
@@ -119,8 +120,10 @@ def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> N
     pair = most_important_pair(study)
     assert pair is not None
     assert set(pair) == {"rate", other}
-    kinds = {trace.type for trace in figures(study, metric=METRIC)["pair"].data}
-    assert ("contour" in kinds) == surface
+    figure = figures(study, metric=METRIC)["pair"]
+    assert ("contour" in {trace.type for trace in figure.data}) == surface
+    assert METRIC in figure.to_json(), "the legend names the objective"
+    assert "Objective Value" not in figure.to_json()
 
 
 def test_plotly_is_loaded_for_the_plots_only() -> None:

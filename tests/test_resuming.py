@@ -90,6 +90,7 @@ def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
 KILLED, INTERRUPTED = signal.SIGKILL, signal.SIGINT
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(560)
 @pytest.mark.parametrize(
     "stops",

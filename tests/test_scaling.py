@@ -92,3 +92,11 @@ def test_pictures_are_cut_off_at_black_and_white_and_points_are_not() -> None:
         assert torch.equal(Scaling((shift,), (factor,), pictures=False).undo(x), moved)
     white = torch.tensor([255], dtype=torch.uint8)
     assert Scaling((0.5,), (0.5,), pictures=True).apply(white).item() == 1
+
+
+@pytest.mark.parametrize("way", ["apply", "undo"])
+def test_samples_are_scaled_on_the_device_where_they_lie(way: str) -> None:
+    """The meta device stands for a GPU: it too refuses tensors that lie elsewhere."""
+    x = torch.empty(4, 2, device="meta")
+    scaling = Scaling((1.0, 2.0), (3.0, 4.0), pictures=False)
+    assert getattr(scaling, way)(x).device == x.device

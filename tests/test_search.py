@@ -146,7 +146,7 @@ def test_optuna_agrees_with_the_record(finished: Finished) -> None:
         assert run.data.tags["gan_tune.outcome"] == setting.outcome
         if setting.value is not None:
             assert run.data.metrics["best.frechet_distance"] == pytest.approx(setting.value)
-    assert study.unfinished() == []
+    assert study.finish_proposals() == []
 
 
 def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
@@ -334,6 +334,7 @@ def test_a_trial_goes_on_where_its_worker_has_died(tmp_path: Path, local_ray: No
     assert steps == [10, 20, 30, 40], "each report once, the first trial's, too"
 
 
+@pytest.mark.ci
 def test_no_worker_is_started_in_vain(tmp_path: Path, local_ray: None) -> None:
     """Where trials are shorter than the start of a worker, as many start as there are slots."""
     before = set(ray._private.state.actors())
@@ -359,6 +360,7 @@ class Disturbed:
         return lambda *args, **kwargs: None
 
 
+@pytest.mark.ci
 def test_a_search_disturbed_at_its_very_end_leaves_nothing_running_and_is_concluded_later(
     tmp_path: Path, local_ray: None
 ) -> None:
@@ -387,6 +389,7 @@ class Locking(Watcher):
             self.other.execute("BEGIN IMMEDIATE")
 
 
+@pytest.mark.ci
 def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_later(
     tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,7 +413,7 @@ def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_la
     assert sum(result.outcomes.values()) == TRIALS
 
 
-@pytest.mark.parametrize("name", ["pbt", "pb2"])
+@pytest.mark.parametrize("name", [pytest.param("pbt", marks=pytest.mark.ci), "pb2"])
 def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     name: str, tmp_path: Path, local_ray: None
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gan_tune import service
 from gan_tune.errors import SearchNotFoundError
+from gan_tune.service.search_status import SearchStatus, TrialStatus
 
 ROW: dict[str, Any] = {
     "setting": 2,
@@ -93,3 +94,15 @@ def test_a_search_without_a_champion(tmp_path: Path) -> None:
     assert service.SearchResult.from_json(STORED | {"champion": None}).champion is None
     with pytest.raises(SearchNotFoundError, match="no result of a search 'digits'"):
         service.load_result("digits", tmp_path)
+
+
+def test_a_setting_counts_by_its_last_replicate() -> None:
+    outcomes = {"0000": "completed", "0001": "completed", "0001-seed-10": "failed"}
+    outcomes |= {"0001-seed-9": "completed", "0000-confirm-1": "diverged"}
+    rows = [
+        TrialStatus(name, "confirmation" if "confirm" in name else "search", outcome, 1.0, 1, 1)
+        for name, outcome in outcomes.items()
+    ]
+    status = SearchStatus("s", "running", "", "m", "min", 2, None, None, rows, "here")
+    assert status.outcomes == {"completed": 1, "failed": 1}
+    assert status.confirmations == 1

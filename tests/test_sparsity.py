@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_tune.gan.sparsity import SPARSITIES, Sparsity, activity_divergence, k_sparse
+from gan_tune.gan.sparsity import (
+    SPARSITIES,
+    Sparsity,
+    activity_divergence,
+    idle_share,
+    k_sparse,
+)
 
 ARGUMENTS = {"none": {}, "l1": {"weight": 0.5}, "kl": {"weight": 0.5}, "k_sparse": {"k": 3}}
 WEIGHTED = [name for name, given in ARGUMENTS.items() if "weight" in given]
@@ -105,3 +111,26 @@ def test_k_sparse_keeps_the_largest(k: int) -> None:
     assert torch.equal(kept[chosen], h[chosen])
     for row, mask in zip(h.abs(), chosen, strict=True):
         assert row[mask].min() > row[~mask].max() if (~mask).any() else True
+
+
+EDGE = (223.0, 15.0, 6.0, 3.0)
+
+
+def test_idle_values_are_those_under_a_hundredth_of_their_units_root_mean_square() -> None:
+    """Unit by unit; a unit of zeros is idle, and a value of just a hundredth is not."""
+    random = torch.Generator().manual_seed(1)
+    h = torch.randn(6, 4, 3, generator=random, dtype=torch.float64)
+    h *= torch.tensor([1.0, 1e-3, 100.0, 0.0]).view(1, 4, 1)
+    h[0, 0], h[1, 1], h[2, 2] = 1e-3, 1e-3, 1e-3  # idle, not idle, idle
+    idle = 0
+    for unit in h.transpose(0, 1).flatten(1).tolist():
+        rms = (sum(v * v for v in unit) / len(unit)) ** 0.5
+        idle += sum(rms == 0 or abs(v) < 0.01 * rms for v in unit)
+    assert float(idle_share(h)) == pytest.approx(idle / h.numel())
+    assert 18 < idle < h.numel() / 2
+    # Their mean square is 100² exactly, so that the first one is just a hundredth of the root.
+    edge = torch.tensor([[1.0], [EDGE[0]], [EDGE[1]], [EDGE[2]], [EDGE[3]]], dtype=torch.float64)
+    assert float(edge.square().mean().sqrt()) == 100
+    assert float(idle_share(edge)) == 0
+    edge[0] = 0.999
+    assert float(idle_share(edge)) == pytest.approx(1 / 5)

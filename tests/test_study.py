@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -152,8 +153,8 @@ def test_unfinished_trials_come_back_the_same_and_nothing_is_repeated(tmp_path: 
     study.tell(jobs[1].setting, "completed", 1.0)
     study.seconds_used = 12.5
     again = open_study(path, space())
-    assert [job.setting for job in again.unfinished()] == [0, 2, 3]
-    assert [job.config for job in again.unfinished()] == [jobs[i].config for i in (0, 2, 3)]
+    assert [job.setting for job in again.finish_proposals()] == [0, 2, 3]
+    assert [job.config for job in again.finish_proposals()] == [jobs[i].config for i in (0, 2, 3)]
     assert again.seconds_used == 12.5
     rest = [again.ask() for _ in range(3)]
     configs = {job.config.model_copy(update={"seed": 0}).digest() for job in [*jobs, *rest]}
@@ -176,8 +177,8 @@ def test_a_proposal_torn_by_a_kill_becomes_what_it_would_have_been(
     assert len(lines) - before > len(SEVERAL)
     for kept in range(before + 1, len(lines) + 1):
         torn.write_bytes(b"".join(lines[:kept]))
-        assert open_study(torn, several).unfinished() == [job]
-        assert open_study(torn, several).unfinished() == [job], "once it has been completed"
+        assert open_study(torn, several).finish_proposals() == [job]
+        assert open_study(torn, several).finish_proposals() == [job], "once it has been completed"
 
 
 def test_replicates_differ_in_their_seed_alone(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_holding_a_study_writes_nothing(tmp_path: Path, database: str, kept: str
     opened = open_study(place, space(), owner="me")
     opened.ask()
     before = file.read_bytes()
-    assert Study(opened.optuna_study, space()).unfinished() == opened.unfinished()
+    assert Study(opened.optuna_study, space()).finish_proposals() == opened.finish_proposals()
     assert file.read_bytes() == before
 
 
@@ -408,3 +409,33 @@ def test_a_search_goes_on_with_the_study_that_it_began(tmp_path: Path, database:
     study_of_search(space(), journals := open_storage(tmp_path / "journals"), "toy").ask()
     with pytest.raises(StorageError, match="keeps its study in a journal in its folder"):
         study_of_search(kept, journals, "toy")
+
+
+def test_the_journal_reaches_the_disk_with_all_but_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is noted between two proposals; the lines of one of these reach it together."""
+    path, synced = tmp_path / "study.journal", [0]
+    plain = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        plain(descriptor)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            synced.append(os.fstat(descriptor).st_size)
+
+    study = open_study(path, space())
+    monkeypatch.setattr(os, "fsync", fsync)
+    for value in (3.0, 2.0):
+        job = study.ask()
+        assert synced[-1] == path.stat().st_size
+        before = len(synced)
+        study.report(job.setting, 50, value)
+        assert len(synced) == before, "reports do not wait for the disk"
+        study.note_replicates(job.setting, [value])
+        assert synced[-1] == path.stat().st_size
+        before = len(synced)
+        study.tell(job.setting, "completed", value)
+        assert synced[-1] == path.stat().st_size
+        assert len(synced) == before + 1
+        study.seconds_used = 7.0 * value
+        assert synced[-1] == path.stat().st_size

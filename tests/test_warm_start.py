@@ -424,7 +424,7 @@ def test_earlier_trials_are_no_settings_of_the_search(tmp_path: Path) -> None:
     study.report(2, 20, 3.0)
     study.tell(2, "completed", 3.0)
     again = open_study(path, kept)
-    assert [job.config for job in again.unfinished()] == [jobs[i].config for i in (0, 1, 3)]
+    assert [job.config for job in again.finish_proposals()] == [jobs[i].config for i in (0, 1, 3)]
     assert again.job(2, 0).config == jobs[2].config
     assert [(s.number, s.outcome) for s in again.settings()] == [
         (0, None),

@@ -6,7 +6,14 @@ import pytest
 
 from gan_tune.words.outcomes import OUTCOMES, is_healthy, reason, style
 from gan_tune.words.readable import plural
-from gan_tune.words.wording import did_you_mean, first_line, in_one_line, masked, there_are
+from gan_tune.words.wording import (
+    did_you_mean,
+    first_line,
+    in_one_line,
+    last_line,
+    masked,
+    there_are,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,11 @@ def test_a_name_that_is_not_there_is_answered_with_all_once_the_nearest_first() 
 def test_the_first_line_of_an_error(error: Exception, line: str, whole: str) -> None:
     assert first_line(error) == line
     assert in_one_line(error) == whole
+
+
+def test_the_last_line_of_an_error() -> None:
+    assert last_line(ValueError("one\n two \n")) == " two"
+    assert last_line("\n") == ""
 
 
 def test_what_the_screen_says_of_an_outcome() -> None:

@@ -23,6 +23,7 @@ from gan_tune.cluster.ray_internals import start_on_loopback, started_here
 from gan_tune.errors import ClusterError, StorageError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
+from gan_tune.words.wording import last_line
 
 __all__ = ["check_address", "connected", "slots"]
 
@@ -147,7 +148,7 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, runtime_env=_travelling(), **QUIET)
     except (RayError, OSError, RuntimeError, ValueError) as error:
-        reason = _one_line(error)
+        reason = _lines_joined(error)
         if size := re.search(r"Package size \((.+?)\) exceeds the maximum size of (\S+iB)", reason):
             raise ClusterError(
                 f"working folder: at most {size[2]} of it can travel to the nodes (name in "
@@ -179,7 +180,7 @@ def _knock(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
             pass
     except (OSError, OverflowError, ValueError) as error:
-        raise _unreachable(address, _one_line(error)) from None
+        raise _unreachable(address, _lines_joined(error)) from None
 
 
 def _refusal(address: str) -> str | None:
@@ -279,9 +280,8 @@ def _node_failed(where: str, storage: Storage, error: RayError) -> ClusterError 
     cause = error.cause if isinstance(error, RayTaskError) else None
     if isinstance(cause, StorageError):
         return StorageError(f"storage: node {where} must be able to write {storage.uri}: {cause}")
-    lines = str(error).strip().split("\n")
-    return ClusterError(f"node {where} cannot run gan-tune: {lines[-1].strip()}")
+    return ClusterError(f"node {where} cannot run gan-tune: {last_line(error).strip()}")
 
 
-def _one_line(error: BaseException) -> str:
+def _lines_joined(error: BaseException) -> str:
     return " ".join(str(error).split())

@@ -31,6 +31,11 @@ class Objective(Settings):
         return self.cost(value) < self.cost(than)
 
     @property
+    def direction(self) -> str:
+        """Which values are better, in words."""
+        return "less is better" if self.mode == "min" else "more is better"
+
+    @property
     def worst(self) -> float:
         """The value that is worse than all finite ones: +inf or -inf."""
         return self.value(math.inf)

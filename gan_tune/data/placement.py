@@ -32,7 +32,7 @@ class Source(Protocol):
         ...
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Samples of int64 indices [batch] as the networks' input: scaled float32 [batch, ...]."""
+        """Samples for int64 indices [batch] as networks read them: scaled float32 [batch, ...]."""
         ...
 
 

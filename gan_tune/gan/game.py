@@ -213,10 +213,12 @@ class Game:
         """
         before = [weight.detach().clone() for weight in self.weights()]
         self._ahead = True
-        yield
-        self._ahead = False
-        with torch.no_grad():
-            torch._foreach_copy_(self.weights(), before)
+        try:
+            yield
+        finally:
+            self._ahead = False
+            with torch.no_grad():
+                torch._foreach_copy_(self.weights(), before)
 
     def weights(self) -> list[Tensor]:
         """All trained parameters; the generator's come first."""

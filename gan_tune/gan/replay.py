@@ -15,7 +15,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.training import Judge, Report, Training, build_training
+from gan_tune.gan.training import Report, Scorer, Training, build_training
 
 __all__ = ["Phase", "replay"]
 
@@ -31,7 +31,7 @@ class Phase:
 def replay(
     phases: Sequence[Phase],
     dataset: Dataset,
-    judge: Judge,
+    judge: Scorer,
     *,
     resume_from: bytes | Path | None = None,
     device: str = "cpu",
@@ -63,7 +63,7 @@ def _phase_of(saved: checkpoint.Checkpoint, phases: Sequence[Phase]) -> int:
 
 
 def _reports(
-    training: Training, phases: Sequence[Phase], dataset: Dataset, judge: Judge, device: str
+    training: Training, phases: Sequence[Phase], dataset: Dataset, judge: Scorer, device: str
 ) -> Iterator[Report]:
     for phase, following in pairwise(phases):
         while training.outcome is None and training.step < phase.until:

@@ -1,8 +1,8 @@
 """Recognises problems of adversarial training from the figures of a trial's reports.
 
 Each symptom is a pure function of the trial's history: one :class:`Vitals` per report, oldest
-first. The thresholds are rules of thumb, stated here and in docs/reference.md. A symptom is a hint
-for people; it never stops a trial.
+first. The thresholds are rules of thumb, stated here and in docs/reference/metrics.md. A symptom is
+a hint for people; it never stops a trial.
 """
 
 from __future__ import annotations

@@ -31,14 +31,14 @@ from gan_tune.metrics.models import Models
 from gan_tune.samples import pictures
 from gan_tune.words.wording import first_line
 
-__all__ = ["Judge", "Outcome", "Report", "Training", "build_training", "train"]
+__all__ = ["Outcome", "Report", "Scorer", "Training", "build_training", "train"]
 
 CHECK_EVERY = 50
 """Steps between two checks for divergence; each check waits for the device once."""
 GRID_SAMPLES = 64
 
 
-class Judge(Protocol):
+class Scorer(Protocol):
     """Scores samples in data space; see :mod:`gan_tune.metrics`."""
 
     @property
@@ -94,7 +94,7 @@ class Report:
 def train(
     config: TrialConfig,
     dataset: Dataset,
-    judge: Judge,
+    judge: Scorer,
     *,
     resume_from: bytes | Path | None = None,
     inherit_from: bytes | Path | None = None,
@@ -128,7 +128,7 @@ def train(
 
 
 def build_training(
-    config: TrialConfig, dataset: Dataset, judge: Judge, *, device: str = "cpu"
+    config: TrialConfig, dataset: Dataset, judge: Scorer, *, device: str = "cpu"
 ) -> Training:
     """The training of a trial before its first step."""
     return Training(
@@ -158,7 +158,7 @@ class Training:
         self,
         game: Game,
         dataset: Dataset,
-        judge: Judge,
+        judge: Scorer,
         *,
         report_steps: Sequence[int],
         objective: Objective,

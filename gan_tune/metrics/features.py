@@ -180,6 +180,7 @@ def _principal_features(dataset: Dataset) -> PrincipalFeatures:
 
     size = int(np.prod(dataset.shape))
     pictures = min(MAX_PRINCIPAL_PICTURES, MAX_PRINCIPAL_PIXELS // size)
+    # In float64, unlike data.scaling: the components, and so the metrics, depend on every bit.
     pixels = dataset.train[:pictures].reshape(-1, size) / 255
     count = min(MAX_PRINCIPAL_COMPONENTS, *pixels.shape)
     fitted = PCA(count, svd_solver="randomized", random_state=0).fit(pixels)

@@ -103,7 +103,7 @@ def _ended_trial(mlflow_client: MlflowClient, run: Run, objective: Objective) ->
     history = mlflow_client.get_metric_history(run.info.run_id, objective.metric)
     values = {metric.step: metric.value for metric in sorted(history, key=lambda m: m.step)}
     finite = {step: value for step, value in values.items() if math.isfinite(value)}
-    best = accumulate(finite.values(), min if objective.mode == "min" else max)
+    best = accumulate(finite.values(), lambda *values: min(values, key=objective.cost))
     return EndedTrial(
         name=run.data.tags[Tag.TRIAL],
         outcome=TOLD[outcome_of(run)],

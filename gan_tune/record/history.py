@@ -17,7 +17,7 @@ from gan_tune.record.events import Kind
 from gan_tune.record.mlflow_internals import PARENT_RUN
 from gan_tune.record.mlflow_store import answering, client, pages, search_runs, tagged
 from gan_tune.record.tags import Tag
-from gan_tune.words.outcomes import OUTCOMES
+from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.wording import masked, there_are
 
 __all__ = [
@@ -33,8 +33,6 @@ __all__ = [
 
 RUNNING = "running"
 """Shown as the outcome of a run that has none yet."""
-
-_HEALTHY = (RUNNING, *(name for name, meaning in OUTCOMES.items() if meaning.is_sound))
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, s
         outcome=outcome_of(parent),
         objective=objective,
         counts=dict(Counter(trial.outcome for trial in trials)),
-        best=ranked[0].value if ranked and ranked[0].outcome in _HEALTHY else None,
+        best=ranked[0].value if ranked and is_healthy(ranked[0].outcome) else None,
         started=_time(parent.info.start_time),
         ended=None if outcome_of(parent) == RUNNING else _time(parent.info.end_time),
     )
@@ -187,9 +185,8 @@ def outcome_of(run: Run) -> str:
 
 
 def _rank(trial: TrialInfo, objective: Objective) -> tuple[bool, bool, float]:
-    value = 0.0 if trial.value is None else trial.value
-    signed = value if objective.mode == "min" else -value
-    return trial.outcome not in _HEALTHY, trial.value is None, signed
+    cost = objective.cost(0.0 if trial.value is None else trial.value)
+    return not is_healthy(trial.outcome), trial.value is None, cost
 
 
 def _time(time_ms: int | None) -> datetime:

@@ -16,6 +16,7 @@ from typing import IO
 
 from gan_tune.errors import GanTuneError
 from gan_tune.words.terminal import busy
+from gan_tune.words.wording import last_line
 
 __all__ = ["check_port", "serve"]
 
@@ -66,7 +67,7 @@ def serve(command: Sequence[str], address: str, store: str) -> None:
                 _wait_until_up(process, address, log)
             print(f"MLflow: {address} (Ctrl-C ends it)", flush=True)
             code = process.wait()
-            raise GanTuneError(f"MLflow's server ended with code {code}: {_last_line(log)}")
+            raise GanTuneError(f"MLflow's server ended with code {code}: {_last_words(log)}")
         except KeyboardInterrupt:
             return
         finally:
@@ -79,19 +80,18 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: IO[bytes
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise GanTuneError(f"MLflow's server does not start: {_last_line(log)}")
+            raise GanTuneError(f"MLflow's server does not start: {_last_words(log)}")
         try:
             urllib.request.urlopen(f"http://{reachable}/health", timeout=2).close()
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise GanTuneError(f"MLflow's server does not answer at {address}: {_last_line(log)}")
+    raise GanTuneError(f"MLflow's server does not answer at {address}: {_last_words(log)}")
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _last_words(log: IO[bytes]) -> str:
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return last_line(log.read().decode(errors="replace")) or "it said nothing"
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

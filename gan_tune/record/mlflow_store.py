@@ -23,7 +23,7 @@ except ImportError as error:  # pragma: no cover - an installation without its d
 
 from gan_tune.atomic_file import replace_file
 from gan_tune.errors import TrackingError
-from gan_tune.words.wording import masked
+from gan_tune.words.wording import first_line, masked
 
 __all__ = [
     "answering",
@@ -119,8 +119,7 @@ def reason_of(error: BaseException) -> str:
         root = under
     if isinstance(root, OSError) and root.strerror:
         error = root
-    lines = str(error).strip().splitlines()
-    text = masked(lines[0].strip()) if lines else type(error).__name__
+    text = masked(first_line(error).strip()) or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
 
 

@@ -23,6 +23,7 @@ from gan_tune.record.mlflow_internals import (
 from gan_tune.record.mlflow_store import artifact_location, reason_of, search_runs, tagged
 from gan_tune.record.requests import as_metrics, as_tags, log, new_params
 from gan_tune.record.tags import Tag
+from gan_tune.storage.places import LEADERBOARD
 from gan_tune.words.outcomes import OUTCOMES
 
 __all__ = [
@@ -132,4 +133,4 @@ def _write_table(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     text = json.dumps([dict(row) for row in rows], indent=1, default=str)
-    (folder / "leaderboard.json").write_text(text, encoding="utf-8")
+    (folder / LEADERBOARD).write_text(text, encoding="utf-8")

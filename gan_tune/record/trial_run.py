@@ -14,6 +14,7 @@ from gan_tune.record.mlflow_internals import HAS_IMAGES, PARENT_RUN
 from gan_tune.record.requests import Entity, as_metrics, as_tags, key_of, log, new_params
 from gan_tune.record.tags import Tag
 from gan_tune.words.outcomes import OUTCOMES
+from gan_tune.words.wording import first_line
 
 __all__ = ["TrialRun", "end_as_interrupted"]
 
@@ -129,9 +130,9 @@ class TrialRun:
         tags: dict[str, str] = {Tag.OUTCOME: event.outcome}
         if event.symptoms:
             tags[Tag.SYMPTOMS] = ", ".join(event.symptoms)
-        if event.error and event.error.strip():
-            tags[Tag.ERROR] = event.error.strip().splitlines()[0]
-        # If no report was finite, there is no best one.
+        if event.error and (error := first_line(event.error)):
+            tags[Tag.ERROR] = error
+        # Where no report was finite there is no best one.
         best = {f"best.{name}": v for name, v in event.best.items() if math.isfinite(v)}
         self._entities += [*as_tags(tags), *as_metrics(best, time_ms=event.time_ms)]
         self.write()

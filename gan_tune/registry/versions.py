@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -70,10 +71,10 @@ def find_version(
 
 def look_up(uri: str, model: str, alias: str, version: int | None) -> VersionInfo:
     """As :func:`find_version`, in a store that is known to answer."""
-    name, alias, version = _parse(model, alias, version)
+    wanted = _parse(model, alias, version)
     with answering(uri):
-        found = _found(client(uri), uri, name, alias, version)
-    return VersionInfo(name, int(found.version), dict(found.tags))
+        found = _found(client(uri), uri, wanted)
+    return VersionInfo(wanted.name, int(found.version), dict(found.tags))
 
 
 def list_models(uri: str | None = None) -> list[ModelInfo]:
@@ -99,19 +100,26 @@ def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
     return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
 
 
-def _parse(model: str, alias: str, version: int | None) -> tuple[str, str, int | None]:
-    """(name, alias, version), parsed from the user's text."""
+class _Wanted(NamedTuple):
+    """The requested version of a model: by its number, or else by the alias."""
+
+    name: str
+    alias: str
+    version: int | None
+
+
+def _parse(model: str, alias: str, version: int | None) -> _Wanted:
+    """Parse the user's text; its parts have priority over ``alias`` and ``version``."""
     text = model.removeprefix("models:/").strip("/")
     if match := re.fullmatch(r"([^/@]+)/(\d+)", text):
-        return match[1], alias, int(match[2])
+        return _Wanted(match[1], alias, int(match[2]))
     if match := re.fullmatch(r"([^/@]+)@([\w-]+)", text):
-        return match[1], match[2], None
-    return text, alias, version
+        return _Wanted(match[1], match[2], None)
+    return _Wanted(text, alias, version)
 
 
-def _found(
-    mlflow_client: MlflowClient, uri: str, name: str, alias: str, version: int | None
-) -> ModelVersion:
+def _found(mlflow_client: MlflowClient, uri: str, wanted: _Wanted) -> ModelVersion:
+    name, alias, version = wanted
     if version is not None:
         found = _or_none(lambda: mlflow_client.get_model_version(name, str(version)))
     else:
@@ -122,9 +130,9 @@ def _found(
     if not there:
         known = there_are(name, _names(mlflow_client))
         raise ModelNotFoundError(f"no model named {name!r} in {masked(uri)}; {known}")
-    wanted = f"alias {alias!r}" if version is None else f"version {version}"
+    missing = f"alias {alias!r}" if version is None else f"version {version}"
     versions = ", ".join(map(str, there))
-    raise ModelNotFoundError(f"model {name!r} has no {wanted}; its versions are: {versions}")
+    raise ModelNotFoundError(f"model {name!r} has no {missing}; its versions are: {versions}")
 
 
 def _or_none(find: Callable[[], ModelVersion]) -> ModelVersion | None:

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_tune.atomic_file import write_whole
+from gan_tune.data.scaling import pixels
 from gan_tune.errors import OutputError
 from gan_tune.samples import pictures
 
@@ -134,7 +135,7 @@ def _single(sample: Tensor) -> bytes:
     """One picture [C, H, W] in [0, 1] as PNG, one grey or three colour channels."""
     from PIL import Image
 
-    channels = (sample.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    channels = pixels(sample).permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(channels.squeeze(-1) if channels.shape[-1] == 1 else channels).save(
         buffer, format="PNG"

@@ -10,6 +10,7 @@ from typing import Any
 from gan_tune.config import TrialConfig
 from gan_tune.space import Scalar
 from gan_tune.storage.trial_name import Kind
+from gan_tune.storage.trial_records import TrialDescription
 from gan_tune.words.outcomes import Outcome
 
 __all__ = [
@@ -115,16 +116,16 @@ class Job:
         return self.lineage[-1].until if self.lineage and self.kind == "search" else 0
 
 
-def description(job: Job) -> dict[str, Any]:
-    """A job as plain values, for `trial.json`."""
-    return {
-        "trial": job.name,
-        "setting": job.setting,
-        "replicate": job.replicate,
-        "config": job.config.tree(),
-        "params": dict(job.params),
-        "lineage": lineage_tree(job),
-    }
+def description(job: Job) -> TrialDescription:
+    """A job as its trial's folder keeps it."""
+    return TrialDescription(
+        trial=job.name,
+        setting=job.setting,
+        replicate=job.replicate,
+        config=job.config.tree(),
+        params=dict(job.params),
+        lineage=lineage_tree(job),
+    )
 
 
 def lineage_tree(job: Job) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gan_tune.config import Part
 from gan_tune.data.by_name import DATASETS
 from gan_tune.data.dataset import Dataset
+from gan_tune.data.scaling import in_data_space
 from gan_tune.errors import DataError, OutputError, SearchNotFoundError, TrackingError
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.model.export import draw
@@ -185,9 +186,7 @@ def _beside_training_data(
     """
     count = min(COMPARED, len(dataset.selection))
     chosen = np.random.RandomState(0).choice(len(dataset.selection), count, replace=False)
-    held_out = torch.tensor(dataset.selection[chosen])
-    if held_out.dtype == torch.uint8:
-        held_out = held_out.float() / 255
+    held_out = in_data_space(torch.tensor(dataset.selection[chosen]))
     near = inside.nearest_neighbours(
         dataset.train, torch.cat([samples[:count], held_out]), k=NEIGHBOURS, features=features
     )
@@ -215,7 +214,7 @@ def _beside_training_data(
 
 
 def _training_block(dataset: Dataset, indices: Tensor, title: str) -> pictures.Block:
-    return pictures.Block(torch.tensor(dataset.train[indices.numpy()]).float() / 255, title)
+    return pictures.Block(in_data_space(torch.tensor(dataset.train[indices.numpy()])), title)
 
 
 # ------------------------------------------------------------------ the data of a registered model

@@ -16,6 +16,7 @@ from gan_tune.searching.study import insight, plots
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.service.search_result import SearchResult
+from gan_tune.storage.places import CHAMPION_PICTURE
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import setting_name
@@ -74,7 +75,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
     page = template.render(
         heading=heading,
-        direction="less is better" if objective.mode == "min" else "more is better",
+        direction=objective.direction,
         front=None if len(study.directions) == 1 else [row for row in rows if row.on_front],
         time=None if heading.seconds is None else clock(heading.seconds),
         counts=counted(Counter(str(row.outcome) for row in shown)),
@@ -116,7 +117,7 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
     if champion is not None:
         decided = {row.setting: row.changes for row in rows}[champion.setting]
         text = f"trial {champion.trial}, its best weights"
-        found.append(Exhibit("champion", text, decided, _data_uri(home.read("champion.png"))))
+        found.append(Exhibit("champion", text, decided, _data_uri(home.read(CHAMPION_PICTURE))))
     sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
     return found + [
         _exhibit(home, row, f"number {place} of the leaderboard")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.space import check_name
@@ -70,7 +71,7 @@ class SearchResult:
     name: str
     finished: bool
     metric: str
-    mode: str
+    mode: Literal["min", "max"]
     trials: int
     minutes: float | None
     outcomes: Mapping[str, int]
@@ -89,6 +90,11 @@ class SearchResult:
     seconds: float
     space_digest: str
     importances: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """What the search improves; of several objectives the first."""
+        return Objective(metric=self.metric, mode=self.mode)
 
     @property
     def gain(self) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gan_tune.config import Objective
+from gan_tune.storage.trial_name import TrialName
 from gan_tune.words.outcomes import is_healthy
 
 RUNNING = "running"
@@ -59,10 +60,10 @@ class SearchStatus:
     @property
     def outcomes(self) -> dict[str, int]:
         """Number of settings by outcome."""
-        trials = [row for row in self.rows if row.kind == "search"]
-        # A setting's last replicate has its status; -seed-10 comes after -seed-9.
-        trials.sort(key=lambda row: (len(row.name), row.name))
-        return dict(Counter({row.name.partition("-")[0]: row.outcome for row in trials}.values()))
+        trials = [(TrialName.parse(r.name), r.outcome) for r in self.rows if r.kind == "search"]
+        # A setting's last replicate says how it stands.
+        trials.sort(key=lambda trial: (trial[0].replicate, trial[0].setting))
+        return dict(Counter({name.setting: outcome for name, outcome in trials}.values()))
 
     @property
     def confirmations(self) -> int:
@@ -76,9 +77,8 @@ class SearchStatus:
         return self.rows[0].value if self.rows else None
 
 
-def best_first(rows: Iterable[TrialStatus], mode: str) -> list[TrialStatus]:
+def best_first(rows: Iterable[TrialStatus], objective: Objective) -> list[TrialStatus]:
     """Trials by value; those whose values do not count come last."""
-    objective = Objective(mode="min" if mode == "min" else "max")
 
     def place(row: TrialStatus) -> tuple[bool, float]:
         cost = math.inf if row.value is None else objective.cost(row.value)

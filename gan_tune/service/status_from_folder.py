@@ -12,10 +12,10 @@ import psutil
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import driver_folder
+from gan_tune.storage.places import LOCK, driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
-from gan_tune.storage.trial_name import is_confirmation
+from gan_tune.storage.trial_name import is_confirmation, is_trial_name
 
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
@@ -27,7 +27,8 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
     assert told is not None, "a search has at least one of the two"
     holder = _holder(driver_folder(home, name))
     trials = TrialFolders(home)
-    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in trials.names()]
+    names = filter(is_trial_name, trials.names())  # others may have put folders there, too
+    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in names]
     finished = result is not None and result.finished
     spent = [
         _seconds_so_far(trials, note, alive=bool(holder)) if note else None,
@@ -42,14 +43,14 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
         trials=told.trials,
         minutes=told.minutes,
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
-        rows=best_first(rows, told.mode),
+        rows=best_first(rows, told.objective),
         where=home.local_path("").rstrip("/"),
     )
 
 
 def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
     ending, steps = trial.ending(), trial.report_steps()
-    described = trial.description() or {"config": {}}
+    described = trial.description()
     outcome: str
     if ending is None:
         last = trial.report(steps[-1]) if steps else None
@@ -62,7 +63,7 @@ def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
         outcome=outcome,
         value=value,
         step=max(steps, default=0),
-        steps=described["config"].get("steps"),
+        steps=described.config.get("steps") if described else None,
     )
 
 
@@ -79,7 +80,7 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
 
 def _holder(folder: Path) -> str:
     """The process that works on a search; empty if none. On another machine it is not checked."""
-    path = folder / "search.lock"
+    path = folder / LOCK
     try:
         written = path.stat().st_mtime
         match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())

@@ -55,7 +55,7 @@ def keep_trial(config: TrialConfig, folder: Path) -> None:
         raise OutputError(
             f"{folder}: must be a new or empty folder; a trial in it goes on with --resume {folder}"
         )
-    TrialFolder(look_in(folder)).describe({"config": config.tree()})
+    TrialFolder(look_in(folder)).write_config(config.tree())
 
 
 def keep_report(report: Report, folder: Path) -> None:
@@ -80,9 +80,9 @@ def stored_trial(folder: Path) -> TrialConfig:
         ConfigError: its config cannot be trained here.
     """
     try:
-        tree = (TrialFolder(look_in(folder)).description() or {})["config"]
-    except (StorageError, KeyError, TypeError):
-        raise CheckpointError(
-            f"{folder}: must be the --out folder of an earlier gan-tune train"
-        ) from None
+        tree = TrialFolder(look_in(folder)).config()
+    except StorageError:
+        tree = None
+    if tree is None:
+        raise CheckpointError(f"{folder}: must be the --out folder of an earlier gan-tune train")
     return TrialConfig.from_tree(tree, catalogue())

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_tune.errors import Fault
 from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span, dimensions_of
@@ -203,7 +203,8 @@ class _Parser:
     def span(self, raw: Mapping[str, Any], kind: str, at: _Spot) -> Node:
         """Parse a range of numbers."""
         step = raw.get("step")
-        rule, low, high = _bounds(raw[kind], kind)
+        bounds = _bounds(raw[kind], kind)
+        low, high, rule = bounds.low, bounds.high, bounds.fault
         if rule is None and "step" in raw:
             rule = _step_rule(kind, low, high, step)
         if rule is not None:
@@ -223,20 +224,32 @@ class _Parser:
         return Span(at.name, dimension)
 
 
-def _bounds(given: Any, kind: str) -> tuple[str | None, Any, Any]:
-    """The rule that two bounds break, if any, and the bounds in the kind's type."""
+class _Bounds(NamedTuple):
+    """The bounds of a range in its kind's type (None: they are no numbers of that kind).
+
+    ``fault`` is the rule that they break, if any.
+    """
+
+    low: Any = None
+    high: Any = None
+    fault: str | None = None
+
+
+def _bounds(given: Any, kind: str) -> _Bounds:
     if not isinstance(given, list) or len(given) != 2:
-        return f"{kind} must be a list of two numbers, low and high", None, None
+        return _Bounds(fault=f"{kind} must be a list of two numbers, low and high")
     if not all(_is_number(bound) for bound in given):
-        return f"the bounds of {kind} must be numbers", None, None
+        return _Bounds(fault=f"the bounds of {kind} must be numbers")
     if RANGES[kind].whole and any(int(bound) != bound for bound in given):
-        return f"the bounds of {kind} must be whole numbers", None, None
+        return _Bounds(fault=f"the bounds of {kind} must be whole numbers")
     low, high = (_as(kind, bound) for bound in given)
     if low > high:
-        return f"low <= high must hold, but got (low={low!r}, high={high!r})", low, high
+        fault = f"low <= high must hold, but got (low={low!r}, high={high!r})"
+        return _Bounds(low, high, fault)
     if RANGES[kind].log and low <= 0:
-        return f"low > 0 must hold for {kind}, but got (low={low!r}, high={high!r})", low, high
-    return None, low, high
+        fault = f"low > 0 must hold for {kind}, but got (low={low!r}, high={high!r})"
+        return _Bounds(low, high, fault)
+    return _Bounds(low, high)
 
 
 def _step_rule(kind: str, low: Any, high: Any, step: Any) -> str | None:

@@ -33,8 +33,10 @@ def nested_form(raw: Mapping[str, Any], causes: Sequence[Cause]) -> str:
     if len(fields) == 1 and fields[0] != "choice":
         field = fields[0]
         only = [_labelled(option[field], turn) for turn, option in enumerate(options)]
-        return _one_line({field: {"choice": only}})
-    return _one_line({"choice": [_labelled(option, turn) for turn, option in enumerate(options)]})
+        return _without_braces({field: {"choice": only}})
+    return _without_braces(
+        {"choice": [_labelled(option, turn) for turn, option in enumerate(options)]}
+    )
 
 
 def _option(
@@ -86,5 +88,5 @@ def _labelled(option: Any, turn: int) -> Any:
     return {"label": "abcdefgh"[turn], **option} if isinstance(option, dict) else option
 
 
-def _one_line(tree: Any) -> str:
+def _without_braces(tree: Any) -> str:
     return write_line(tree).removeprefix("{").removesuffix("}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_tune.config import BLOCK_FIELDS, block_fields
 from gan_tune.errors import Fault
@@ -14,7 +14,7 @@ from gan_tune.space.space_file import SpaceFile
 from gan_tune.space.yaml_text import YamlFaultsError, parse
 from gan_tune.words.wording import did_you_mean
 
-__all__ = ["Override", "apply_overrides"]
+__all__ = ["Overridden", "Override", "apply_overrides"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Override:
     place: tuple[str, ...] | None
 
 
+class Overridden(NamedTuple):
+    """A copy of a space's tree with the overrides put in, and what is wrong with the others."""
+
+    tree: dict[str, Any]
+    overrides: list[Override]
+    faults: list[Fault]
+
+
 MAKEABLE: Mapping[str, tuple[str, ...]] = {
     "": tuple(block_fields(SpaceFile)),
     "trial": tuple(name for name in BLOCK_FIELDS if name not in ELSEWHERE),
@@ -35,10 +43,8 @@ MAKEABLE: Mapping[str, tuple[str, ...]] = {
 """Place in a file → the optional blocks there; setting a value in one creates the block."""
 
 
-def apply_overrides(
-    tree: dict[str, Any], overrides: Sequence[str]
-) -> tuple[dict[str, Any], list[Override], list[Fault]]:
-    """A copy of a space with each `PATH=VALUE` applied, the overrides, and the faults."""
+def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> Overridden:
+    """Put each `PATH=VALUE` into a copy of a space's tree."""
     result: dict[str, Any] = PlainCopy().copy(tree)
     done: list[Override] = []
     faults: list[Fault] = []
@@ -48,7 +54,7 @@ def apply_overrides(
             done.append(Override(path, _put(result, path, value)))
         except _OverrideError as error:
             faults.append(Fault(f"--set {text}", str(error)))
-    return result, done, faults
+    return Overridden(result, done, faults)
 
 
 class _OverrideError(Exception):

@@ -62,15 +62,15 @@ class SearchSpace:
             SpaceError: with every fault found.
         """
         given = read_space(source)
-        tree, overridden, faults = apply_overrides(given.tree, overrides)
-        loading = Loading(tree, overridden, catalogue)
-        faults += loading.run(check_data=check_data)
+        changed = apply_overrides(given.tree, overrides)
+        loading = Loading(changed.tree, changed.overrides, catalogue)
+        faults = changed.faults + loading.run(check_data=check_data)
         if faults or loading.file is None:
             raise SpaceError(faults, given.source)
         return cls(
             file=loading.file,
             trial=loading.root,
-            tree=tree,
+            tree=changed.tree,
             source=given.text,
             warnings=tuple(loading.warnings),
             catalogue=catalogue,

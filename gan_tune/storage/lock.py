@@ -10,10 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gan_tune.errors import SearchLockedError, StorageError
+from gan_tune.storage.places import LOCK
 
 __all__ = ["hold"]
-
-NAME = "search.lock"
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def hold(folder: Path) -> Iterator[None]:
         SearchLockedError: a live process holds the lock; the message names it.
         StorageError: the folder cannot be written, or its file system has no locks.
     """
-    path = folder / NAME
+    path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Python opens it for this process only: processes that Ray starts may outlive this one.

@@ -2,8 +2,8 @@
 
 The files of the trial NAME:
 
-    trials/NAME/trial.json              the trial's config
-    trials/NAME/reports/STEP.json       written by the worker before the driver gets the report
+    trials/NAME/trial.json              which trial it is, with its config
+    trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
     trials/NAME/grids/STEP.png          samples from the same noise at each report
     trials/NAME/checkpoint.safetensors  the last complete state; after the end only if completed
     trials/NAME/ready/STEP.safetensors  states from which forks may begin; deleted when useless
@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_tune.errors import StorageError
-from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.storage.trial_records import Ending, Result, TrialDescription
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -35,7 +35,7 @@ READY = "ready"
 INHERITED = "inherited.safetensors"
 OUTCOME = "outcome.json"
 
-Record = TypeVar("Record", Result, Ending)
+Record = TypeVar("Record", TrialDescription, Result, Ending)
 
 
 class TrialFolder:
@@ -52,14 +52,28 @@ class TrialFolder:
 
     # ---------------------------------------------------------------- description
 
-    def describe(self, description: Mapping[str, Any]) -> None:
-        """Write `trial.json`: the config and, in a search, the trial's job."""
-        self._files.write_json(DESCRIPTION, description)
+    def describe(self, description: TrialDescription) -> None:
+        """Write `trial.json` of a search's trial."""
+        self._files.write_json(DESCRIPTION, vars(description))
 
-    def description(self) -> dict[str, Any] | None:
-        """The content of `trial.json`."""
-        described: dict[str, Any] | None = self._files.read_json(DESCRIPTION)
-        return described
+    def description(self) -> TrialDescription | None:
+        """What `trial.json` says of a search's trial."""
+        return self._record(TrialDescription, DESCRIPTION)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `trial.json` of a trial outside of any search: the tree of its config alone."""
+        self._files.write_json(DESCRIPTION, {"config": config})
+
+    def config(self) -> dict[str, Any] | None:
+        """The config in `trial.json`, as a tree; of a trial in a search and outside alike."""
+        stored = self._files.read_json(DESCRIPTION)
+        if stored is None:
+            return None
+        if not isinstance(stored, dict) or not isinstance(stored.get("config"), dict):
+            path = self._files.local_path(DESCRIPTION)
+            raise StorageError(f"storage: {path} must hold the config of a trial")
+        config: dict[str, Any] = stored["config"]
+        return config
 
     # ---------------------------------------------------------------- reports
 

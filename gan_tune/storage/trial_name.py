@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Kind", "TrialName", "is_confirmation", "setting_name"]
+__all__ = ["Kind", "TrialName", "is_confirmation", "is_trial_name", "setting_name"]
 
 Kind = Literal["search", "confirmation"]
 """Which part of the search a trial belongs to."""
@@ -50,6 +50,11 @@ def setting_name(setting: int) -> str:
     It is also the name of the setting's first trial.
     """
     return f"{setting:04d}"
+
+
+def is_trial_name(text: str) -> bool:
+    """Whether :meth:`TrialName.parse` can read a text."""
+    return _PATTERN.fullmatch(text) is not None
 
 
 def is_confirmation(name: str) -> bool:

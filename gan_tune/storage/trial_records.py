@@ -1,13 +1,35 @@
-"""The records in a trial's folder: its reports, and its ending."""
+"""What a trial leaves in its folder: what it is, its reports, and how it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gan_tune.words.outcomes import OUTCOMES, Outcome
 
-__all__ = ["Ending", "Result"]
+__all__ = ["Ending", "Result", "TrialDescription"]
+
+
+@dataclass(frozen=True)
+class TrialDescription:
+    """What a trial of a search is; also the content of its `trial.json`.
+
+    Attributes:
+        trial: its name.
+        setting, replicate: the numbers of its setting and of its seed.
+        config: the trial config as a tree of plain values.
+        params: what the record shows of it: the values of the config and of the choosers.
+        lineage: of a fork, the settings before it, oldest first: `trial`, `until` which step,
+            `config`.
+    """
+
+    trial: str
+    setting: int
+    replicate: int
+    config: Mapping[str, Any] = field(repr=False)
+    params: Mapping[str, Any] = field(repr=False)
+    lineage: Sequence[Mapping[str, Any]] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gan_tune.model.export import exported
 from gan_tune.parts.network_traits import features_fault
 from gan_tune.testing.trial import check_training, path_of
+from gan_tune.words.wording import in_one_line
 
 __all__ = ["check_discriminator", "check_encoder", "check_generator"]
 
@@ -160,7 +161,7 @@ def _tied_to_a_device(build: Callable[[], nn.Module], given: Shape) -> Iterator[
         output = network(_given(3, given).to("meta"))
         found = str(output.device)
     except Exception as error:  # whatever torch raises where devices are mixed
-        found = f"it raised {type(error).__name__}: {str(error).splitlines()[0]}"
+        found = f"it raised {in_one_line(error)}"
     if found != "meta":
         rule = "must run on the device it is moved to (register tensors as buffers or parameters)"
         yield rule, found

@@ -19,6 +19,7 @@ __all__ = [
     "faults_of",
     "first_line",
     "in_one_line",
+    "last_line",
     "masked",
     "must_be_one_of",
     "shown",
@@ -58,6 +59,11 @@ RULES: Mapping[str, str] = MappingProxyType(
 def first_line(text: object) -> str:
     """The first line of a text or of an error's message; empty if that is empty."""
     return str(text).strip().split("\n")[0]
+
+
+def last_line(text: object) -> str:
+    """The last line of a text, or of what an error says; empty where that is empty."""
+    return str(text).strip().split("\n")[-1]
 
 
 def in_one_line(error: BaseException) -> str:

@@ -20,17 +20,17 @@ def verdict(result: SearchResult) -> Iterator[str]:
         if result.finished:
             yield (
                 "no champion: no trial stayed in good health; where most diverged, lower "
-                "the learning rates, clip the gradients, or see `divergence` in docs/reference.md"
+                "the learning rates, clip the gradients, or see `divergence` in "
+                "docs/reference/space-file.md"
             )
         return
     mine, first = (result.test.get(f"test.{who}.{metric}") for who in ("mean", "first"))
     if champion.setting == 0:
         yield "the first setting is the champion: the search found nothing better"
     elif mine is not None and first is not None and result.gain is not None:
-        better = "less is better" if result.mode == "min" else "more is better"
         yield (
             f"test split: {metric} {number(mine)}, the first setting {number(first)}: "
-            f"{result.gain:.3g} times as much ({better})"
+            f"{result.gain:.3g} times as much ({result.objective.direction})"
         )
     elif f"test.{metric}" in result.test:
         yield f"test split: {metric} {number(result.test[f'test.{metric}'])}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.storage.trial_records import Result
 
-__all__ = ["Board", "Outlook", "RunningTrial"]
+__all__ = ["Board", "Outlook", "ShownTrial"]
 
 READ_SECONDS = 1.0
 """The study is read at most so often: each reading looks at its journal."""
@@ -23,7 +23,7 @@ BEST_ROWS = 5
 
 
 @dataclass
-class RunningTrial:
+class ShownTrial:
     """A trial that was handed out and how far it is; ``since`` is None while it waits."""
 
     job: Job
@@ -50,7 +50,7 @@ class Board:
 
     def __init__(self, conductor: Conductor, slots: int, now: Callable[[], float]) -> None:
         self.conductor, self.slots, self._now = conductor, slots, now
-        self.running: dict[str, RunningTrial] = {}
+        self.running: dict[str, ShownTrial] = {}
         self._outlook: Outlook | None = None
         self._read = 0.0
         self._short: dict[int, str] = {}
@@ -62,18 +62,18 @@ class Board:
 
     def started(self, job: Job) -> None:
         """A trial was handed out."""
-        self.running[job.name] = RunningTrial(job)
+        self.running[job.name] = ShownTrial(job)
 
     def reported(self, job: Job, result: Result) -> None:
         """A trial was evaluated."""
-        trial = self.running.setdefault(job.name, RunningTrial(job))
+        trial = self.running.setdefault(job.name, ShownTrial(job))
         trial.step, trial.value, trial.best = result.step, result.value, result.best
 
     def ended(self, job: Job) -> None:
         """A trial is over."""
         self.running.pop(job.name, None)
 
-    def active(self) -> list[RunningTrial]:
+    def active(self) -> list[ShownTrial]:
         """The trials that hold a slot; Tune takes some more in advance, which wait for one."""
         trials = list(self.running.values())
         found = [t for place, t in enumerate(trials) if place < self.slots or t.step]
@@ -86,7 +86,7 @@ class Board:
         trials = plural(len(self.active()), "trial")
         return f"ending: waiting for {trials} (Ctrl-C again to leave at once)"
 
-    def seconds(self, trial: RunningTrial) -> float:
+    def seconds(self, trial: ShownTrial) -> float:
         """How long a trial has held its slot."""
         return 0.0 if trial.since is None else self._now() - trial.since
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["Column", "Perturbed", "Record", "Recorder", "linear_layer", "traced"]
+__all__ = ["Column", "NodeRecorder", "Perturbed", "Record", "linear_layer", "traced"]
 
 ELEMENTWISE = (
     nn.CELU,
@@ -103,8 +103,8 @@ def _is_plain(module: nn.Module, types: tuple[type[nn.Module], ...]) -> bool:
     return type(module) in types and not hooks
 
 
-class Recorder(fx.Interpreter):
-    """Runs the unperturbed network and keeps the value of each node for each call.
+class NodeRecorder(fx.Interpreter):
+    """Runs the unperturbed network and keeps the value of each node, call after call.
 
     Attributes:
         records: one for each call.

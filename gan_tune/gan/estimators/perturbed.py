@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.func import debug_unwrap, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_tune.gan.estimators.columns import Perturbed, Recorder, linear_layer, traced
+from gan_tune.gan.estimators.columns import NodeRecorder, Perturbed, linear_layer, traced
 from gan_tune.gan.reweighted import reweighted
 
 __all__ = [
@@ -65,12 +65,12 @@ def coordinate_losses(objective: Objective, network: nn.Module, *, step: float) 
     return losses
 
 
-def _recorded(objective: Objective, network: nn.Module) -> Recorder | None:
-    """The unperturbed calls of the network; None if they cannot be recorded."""
+def _recorded(objective: Objective, network: nn.Module) -> NodeRecorder | None:
+    """The unperturbed calls of the network; None where they cannot be recorded."""
     graph = traced(network)
     if graph is None:
         return None
-    recorder = Recorder(graph)
+    recorder = NodeRecorder(graph)
     objective(recorder)
     return None if recorder.overwritten else recorder
 
@@ -96,7 +96,7 @@ def _replaced(network: nn.Module, name: str, parameter: Tensor, step: float) -> 
 
 
 def _columns(
-    recorder: Recorder, layer: fx.Node, name: str, step: float, *, otherwise: Copy
+    recorder: NodeRecorder, layer: fx.Node, name: str, step: float, *, otherwise: Copy
 ) -> Copy:
     def copy(index: Tensor) -> Network:
         records = iter(recorder.records)

@@ -45,7 +45,7 @@ class Breeder:
         An earlier command may have been killed after it stored a fork, but before it stored the end
         of the setting that the fork replaces. That end is stored now.
         """
-        self._study.unfinished()  # completes a proposal that a kill interrupted
+        self._study.finish_proposals()
         forks = self._study.forks()
         settings = {setting.number: setting.outcome for setting in self._study.settings()}
         for number in sorted(settings.keys() | forks.keys()):

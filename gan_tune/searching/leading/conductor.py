@@ -17,7 +17,6 @@ from dataclasses import replace
 from enum import Enum
 
 from gan_tune.searching.jobs import FIRST_SETTING, Job, description
-from gan_tune.searching.leading.confirming import ConfirmationDesk
 from gan_tune.searching.leading.protocols import Observer, TrialBreeder
 from gan_tune.searching.leading.resuming import ResumedSearch
 from gan_tune.searching.leading.running_trial import RunningTrial
@@ -77,17 +76,15 @@ class Conductor:
         self.space, self.trials = study.space, TrialFolders(storage)
         self.slots, self._limit, self._observers = slots, limit, observers
         self.stop_requested = False
-        self.confirmation, self._books = resumed.confirmation, resumed.books
+        self._books = resumed.books
+        self.confirmation, self._desk = resumed.confirmation, resumed.desk
         budget = time_budget(self.space, slots)
-        self._desk = ConfirmationDesk(study, self.trials, self.confirmation, slots=slots)
         self._time = Timekeeper(study, budget, self._desk, clock)
         self._room = WaitingRoom(
             rule, self.space.pruned_by, resumed.waiting, spared=study.is_compared_with
         )
         self._running: dict[str, RunningTrial] = {}
         self._confirms = False  # whether the confirmation has begun
-        if budget.is_limited:
-            self._desk.review(set())
 
     # ---------------------------------------------------------------- the next job
 
@@ -132,7 +129,9 @@ class Conductor:
         """
         searched = self._searched
         self._desk.review(searched)
-        return self._desk.next(self._time.left, only=FIRST_SETTING if searched else None)
+        return self._desk.next(
+            self._time.left, self.slots, only=FIRST_SETTING if searched else None
+        )
 
     def _start(self, job: Job) -> bool:
         """Begin a trial or resume it; False if its stored reports end or pause it at once."""

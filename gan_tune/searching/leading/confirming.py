@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-
-import optuna
+from typing import NamedTuple
 
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.time_budget import Planned, full_length
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
-from gan_tune.searching.study.reading import objective_of
+from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import TrialName, is_confirmation
 from gan_tune.storage.trial_records import Ending
 
-__all__ = ["ConfirmationDesk", "stored_confirmations", "stored_standings"]
+__all__ = ["ConfirmationDesk", "StoredConfirmation", "stored_confirmations", "stored_standings"]
 
 
 class ConfirmationDesk:
@@ -28,17 +27,13 @@ class ConfirmationDesk:
 
     Args:
         study: of the search.
-        trials: the folders in which the lengths of earlier commands' trials are read.
-        confirmation: the results of the confirming trials so far.
-        slots: how many trials run at a time.
+        trials: where the lengths of earlier commands' trials are read.
+        confirmation: what is known of the confirming trials.
     """
 
-    def __init__(
-        self, study: Study, trials: TrialFolders, confirmation: Confirmation, *, slots: int
-    ) -> None:
+    def __init__(self, study: Study, trials: TrialFolders, confirmation: Confirmation) -> None:
         self._study, self._trials, self._confirmation = study, trials, confirmation
-        self._slots = slots
-        self._top: list[int] | None = None  # None: must be chosen again
+        self._top: list[int] | None = None  # None: to be chosen anew
         self._candidates: list[int] = []
         self._lengths: dict[int, float] = {}  # setting → seconds of a full trial, 0: not known
 
@@ -54,14 +49,14 @@ class ConfirmationDesk:
             if setting not in self._lengths:
                 self._lengths[setting] = self._stored_length(setting)
 
-    def next(self, seconds_left: float, *, only: int | None = None) -> Job | None:
-        """The next replicate that is expected to end in time; None if there is none.
+    def next(self, seconds_left: float, slots: int, *, only: int | None = None) -> Job | None:
+        """The next replicate that can be expected to end in time, None for none.
 
-        ``only``: consider this setting only.
+        ``slots`` trials run at a time. ``only``: of this setting alone.
         """
         too_long = []
         while chosen := self._confirmation.next(only=only):
-            if self._ends_in_time(chosen[0], seconds_left):
+            if self._ends_in_time(chosen[0], seconds_left, slots):
                 break
             too_long.append(chosen)
         for setting, replicate in too_long:
@@ -125,8 +120,8 @@ class ConfirmationDesk:
     def _with_known(self, top: Sequence[int]) -> list[int]:
         return [*top, *(known for known in self._confirmation.known() if known not in top)]
 
-    def _ends_in_time(self, setting: int, seconds_left: float) -> bool:
-        """Whether a replicate is expected to end in time.
+    def _ends_in_time(self, setting: int, seconds_left: float, slots: int) -> bool:
+        """Whether a replicate can be expected to end in time.
 
         The first setting only serves as the baseline, so it must not use the time of the others.
         """
@@ -135,7 +130,7 @@ class ConfirmationDesk:
             others = [other for other in self._candidates if other != FIRST_SETTING]
             missing = {other: self._confirmation.to_begin(other) for other in others}
             kept = sum(n * self._expected(other) for other, n in missing.items())
-        return self._expected(setting) + kept / self._slots <= seconds_left
+        return self._expected(setting) + kept / slots <= seconds_left
 
     def _expected(self, setting: int) -> float:
         """Seconds of one replicate: those of the setting's own trial, or of the longest known."""
@@ -154,23 +149,29 @@ class ConfirmationDesk:
         return full_length(seconds, steps=job.config.steps, done=last - job.first_step)
 
 
-def stored_confirmations(trials: TrialFolders) -> Iterator[tuple[int, int, float | None]]:
-    """(setting, replicate, best value) of each confirming trial that has ended.
+class StoredConfirmation(NamedTuple):
+    """A confirming trial that has ended; its value is None if it did not run to its end."""
 
-    The value is None if the trial did not run to its end.
-    """
+    setting: int
+    replicate: int
+    value: float | None
+
+
+def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
+    """The confirming trials that have ended, by name."""
     for name in filter(is_confirmation, trials.names()):
         ending = trials[name].ending()
         if ending is not None:
             trial = TrialName.parse(name)
             completed = ending.outcome == "completed"
-            yield trial.setting, trial.replicate, ending.value if completed else None
+            value = ending.value if completed else None
+            yield StoredConfirmation(trial.setting, trial.replicate, value)
 
 
-def stored_standings(home: Storage, study: optuna.Study) -> list[Standing]:
-    """The standings of all settings confirmed so far by any command, read from the storage."""
+def stored_standings(home: Storage, study: OptunaStudy) -> list[Standing]:
+    """How the settings stand that any command has confirmed so far, for onlookers."""
     stored = list(stored_confirmations(TrialFolders(home)))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
-    for setting, replicate, value in stored:
-        confirmation.record(setting, replicate, value)
-    return confirmation.standings([setting for setting, _, _ in stored])
+    for trial in stored:
+        confirmation.record(trial.setting, trial.replicate, trial.value)
+    return confirmation.standings([trial.setting for trial in stored])

@@ -15,9 +15,17 @@ __all__ = ["Observer", "TrialBreeder"]
 class Observer(Protocol):
     """Is notified of what happens to trials, in order. Must not block."""
 
-    def trial_started(self, job: Job, *, resumed: bool) -> None: ...
-    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None: ...
-    def trial_ended(self, job: Job, ending: Ending) -> None: ...
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """Hear that a trial starts; ``resumed``: it has run or reported before."""
+        ...
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """Hear a report of a trial that runs, with its sample grid as PNG."""
+        ...
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        """Hear how a trial ended; one that is paused or interrupted may start again."""
+        ...
 
 
 class TrialBreeder(Protocol):

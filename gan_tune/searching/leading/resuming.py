@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.bookkeeping import Bookkeeper
-from gan_tune.searching.leading.confirming import stored_confirmations
+from gan_tune.searching.leading.confirming import ConfirmationDesk, stored_confirmations
 from gan_tune.searching.leading.protocols import TrialBreeder
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.rules.replicates import Replicates
@@ -32,11 +33,13 @@ class ResumedSearch:
         waiting: the trials to continue before all others.
         books: notes reports and endings in the study; has the replicates so far.
         confirmation: the confirmed values so far.
+        desk: chooses the settings to confirm; if time is limited, it has done so by stored values.
     """
 
     waiting: Sequence[Job]
     books: Bookkeeper
     confirmation: Confirmation
+    desk: ConfirmationDesk
 
 
 def resume_search(
@@ -55,7 +58,7 @@ def resume_search(
     """
     if breeder is not None:
         breeder.resume()
-    unfinished = study.unfinished()
+    unfinished = study.finish_proposals()
     books, space = Bookkeeper(study, trials), study.space
     if space.search.seeds > 1:
         _recall_replicates(books.replicates, trials, but={job.setting for job in unfinished})
@@ -66,9 +69,12 @@ def resume_search(
     confirmation = Confirmation(
         seeds=space.confirm.seeds, mode=space.objective.mode, first=space.search.seeds
     )
-    for setting, replicate, value in stored_confirmations(trials):
-        confirmation.record(setting, replicate, value)
-    return ResumedSearch(waiting, books, confirmation)
+    for trial in stored_confirmations(trials):
+        confirmation.record(trial.setting, trial.replicate, trial.value)
+    desk = ConfirmationDesk(study, trials, confirmation)
+    if space.budget.minutes is not None:  # what is planned decides how long the search may go on
+        desk.review(set())
+    return ResumedSearch(waiting, books, confirmation, desk)
 
 
 def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set[int]) -> None:
@@ -78,9 +84,9 @@ def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set
     """
     for name in trials.names():
         described = trials[name].description()
-        if described is None or is_confirmation(name) or described["setting"] in but:
+        if described is None or is_confirmation(name) or described.setting in but:
             continue
-        setting, replicate = described["setting"], described["replicate"]
+        setting, replicate = described.setting, described.replicate
         for result in trials[name].reports():
             replicates.reported(setting, replicate, result.step, result.best)
         ending = trials[name].ending()
@@ -111,29 +117,32 @@ def _to_continue(
     return None
 
 
-def _inform_rule(
-    rule: StoppingRule, told: Iterator[tuple[int, int, float | None]], going_on: Set[int]
-) -> None:
-    """Give the stopping rule (setting, step, value) of all reports, except the last report of each
-    setting in ``going_on``.
+class _Watched(NamedTuple):
+    """A report as the stopping rule gets it: ``value`` is of the objective that it prunes by."""
+
+    setting: int
+    step: int
+    value: float | None
+
+
+def _inform_rule(rule: StoppingRule, told: Iterator[_Watched], going_on: Set[int]) -> None:
+    """Have the stopping rule hear of all reports but the last ones of the settings ``going_on``.
 
     The rule decides on those reports when the trial starts again: a kill may have happened before
     its decision was stored.
     """
     reports = list(told)
-    last = {setting: step for setting, step, _ in reports if setting in going_on}
-    for setting, step, value in reports:
-        if step != last.get(setting):
-            rule.decide(setting, step, value)
+    last = {report.setting: report.step for report in reports if report.setting in going_on}
+    for report in reports:
+        if report.step != last.get(report.setting):
+            rule.decide(report.setting, report.step, report.value)
 
 
-def _reports(
-    study: Study, trials: TrialFolders, books: Bookkeeper
-) -> Iterator[tuple[int, int, float | None]]:
-    """(setting, step, value that the stopping rule uses), each setting's reports in order."""
+def _reports(study: Study, trials: TrialFolders, books: Bookkeeper) -> Iterator[_Watched]:
+    """All reports that earlier commands stored, each setting's in their order."""
     if study.space.pruned_by == study.space.objective:
-        yield from study.reports()
+        yield from (_Watched(told.setting, told.step, told.best) for told in study.reports())
         return
     for setting in range(study.proposed()):
         for result in trials[study.job(setting, 0).name].reports():
-            yield setting, result.step, books.watched(setting, result)
+            yield _Watched(setting, result.step, books.watched(setting, result))

@@ -24,6 +24,7 @@ from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_records import Result
+from gan_tune.words.wording import last_line
 
 __all__ = ["Shared", "run"]
 
@@ -207,8 +208,8 @@ class _LostWorkers(_NeverRestored, tune.Callback):
         self._leader = leader
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        lines = str(trial.get_error() or "its worker died").strip().split("\n")
-        self._leader.failed(_job(trial).name, lines[-1])
+        error = last_line(trial.get_error() or "its worker died")
+        self._leader.failed(_job(trial).name, error)
 
 
 class _Tick(_NeverRestored, tune.Callback):

@@ -27,6 +27,7 @@ from gan_tune.searching.study.study import Study
 from gan_tune.searching.study.telling import HEALTH, told_of
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
+from gan_tune.words.wording import first_line
 
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
 
@@ -97,7 +98,7 @@ def _open_database(url: str, space: SearchSpace, name: str, begun: bool) -> optu
             raise _lost(f"search.study: the study {name} in {url}")
         return _load(storage, space, name)
     except UNREADABLE_DATABASE as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        reason = first_line(error.__cause__ or error)
         raise StorageError(f"search.study: cannot use {url}: {reason}") from None
 
 

@@ -119,10 +119,10 @@ class Study:
         search = self.space.search
         return build_sampler(search.sampler, search_seed=search.seed, proposal=proposal)
 
-    def unfinished(self) -> list[Job]:
+    def finish_proposals(self) -> list[Job]:
         """Jobs that an earlier command handed out and that have not ended.
 
-        If a kill interrupted a proposal, it is completed first.
+        If a kill interrupted a proposal, it is completed first, in the study.
         """
         running = (
             number

@@ -22,14 +22,13 @@ from gan_tune.service.report_page import Heading, report_page
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.recording import flat_row
 from gan_tune.service.search_result import ChampionFigures, SearchResult
-from gan_tune.storage.places import REPORT, RESULT
+from gan_tune.storage.places import CHAMPION_PICTURE, LEADERBOARD, REPORT, RESULT
 from gan_tune.words.wording import masked
 
 if TYPE_CHECKING:
     from gan_tune.record.events import Picture
     from gan_tune.record.recorder import Recorder
 
-CHAMPION_PICTURE = "champion.png"
 GRID_SAMPLES = 64
 GRID_SEED = 0
 
@@ -88,7 +87,7 @@ class Conclusion:
             tags={Tag.FINISHED: str(finished).lower()},
         )
         self._recorder.flush(timeout=120)
-        home.write_json("leaderboard.json", [row.to_json() for row in rows])
+        home.write_json(LEADERBOARD, [row.to_json() for row in rows])
         home.write_json(RESULT, result.to_json())
         # In the form that a later call reads: tuples have become lists.
         return SearchResult.from_json(home.read_json(RESULT))

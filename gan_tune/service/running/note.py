@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
+from gan_tune.config import Objective
 from gan_tune.storage.places import HEADING
 from gan_tune.storage.storage import Storage
 
@@ -24,12 +25,17 @@ class SearchNote:
     """
 
     metric: str
-    mode: str
+    mode: Literal["min", "max"]
     trials: int
     minutes: float | None
     experiment: str = ""
     seconds_before: float = 0.0
     started_ms: int | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What the search improves; of several objectives the first."""
+        return Objective(metric=self.metric, mode=self.mode)
 
     def write(self, home: Storage) -> None:
         """Write the note into a search's folder."""

@@ -26,6 +26,7 @@ class RecordKeeper:
         self._recorder, self._metric = recorder, metric
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """Open the trial's run, with its parameters and tags."""
         self._recorder.trial_started(
             job.name,
             setting=job.setting,
@@ -36,6 +37,7 @@ class RecordKeeper:
         )
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """Record a report's figures with the seconds it took, and its sample grid."""
         seconds = {
             "seconds.training": result.training_seconds,
             "seconds.evaluation": result.evaluation_seconds,
@@ -49,6 +51,7 @@ class RecordKeeper:
         )
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
+        """Close the trial's run, unless the trial is only paused."""
         if ending.paused:
             return  # its run continues when the trial does
         best = {} if ending.value is None else {self._metric: ending.value, **ending.further}
@@ -99,7 +102,7 @@ def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: st
             continue
         if recorder.recorded_outcome(name) == ending.outcome:
             continue
-        job = study.job(described["setting"], described["replicate"])
+        job = study.job(described.setting, described.replicate)
         keeper.trial_started(job, resumed=True)
         for result in trials[name].reports():
             keeper.trial_reported(job, result, trials[name].grid(result.step))

@@ -13,7 +13,7 @@ from gan_tune.searching.study.reading import OptunaStudy
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.earlier_searches import WarmStart
 from gan_tune.space import SearchSpace
-from gan_tune.storage.places import STUDY, driver_folder
+from gan_tune.storage.places import JOURNAL, STUDY, driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 
@@ -87,4 +87,4 @@ def read_study(home: Storage, name: str) -> OptunaStudy:
 
 
 def _journal(home: Storage, name: str) -> Path:
-    return driver_folder(home, name) / "study.journal"
+    return driver_folder(home, name) / JOURNAL
