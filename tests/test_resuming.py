@@ -90,12 +90,11 @@ def check_whole(folder: Path, uri: str, tree: dict[str, Any]) -> None:
 KILLED, INTERRUPTED = signal.SIGKILL, signal.SIGINT
 
 
-@pytest.mark.ci
 @pytest.mark.timeout(560)
 @pytest.mark.parametrize(
     "stops",
     [
-        [(KILLED, 0), (INTERRUPTED, 6), (KILLED, 16)],
+        pytest.param([(KILLED, 0), (INTERRUPTED, 6), (KILLED, 16)], marks=pytest.mark.ci),
         pytest.param(
             [(KILLED, 2), (KILLED, 9), (INTERRUPTED, 12), (KILLED, 17), (KILLED, 30), (KILLED, 41)],
             marks=pytest.mark.slow,
