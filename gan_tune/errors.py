@@ -121,11 +121,11 @@ class DeviceError(GanTuneError):
 
 
 class ModelNotFoundError(GanTuneError):
-    """No registered model of that name; the message lists those there are."""
+    """No registered model of that name; the message lists the existing ones."""
 
 
 class SearchNotFoundError(GanTuneError):
-    """No search of that name; the message lists those there are."""
+    """No search of that name; the message lists the existing ones."""
 
 
 class OutputError(GanTuneError):

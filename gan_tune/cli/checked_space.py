@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_checked(space: str, overrides: Sequence[str], *, data: bool = True) -> SearchSpace:
-    """A checked space; what was changed without being asked is told on stderr.
+    """A checked space. Changes that nobody asked for are reported on stderr.
 
     Raises:
         SpaceError: with every fault found.

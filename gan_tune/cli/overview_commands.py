@@ -1,4 +1,4 @@
-"""The commands that show what there is: ls, ui."""
+"""The commands that list searches and models, and open MLflow's pages: ls, ui."""
 
 from __future__ import annotations
 

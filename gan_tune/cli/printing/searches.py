@@ -17,7 +17,7 @@ __all__ = ["print_result", "print_searches", "print_status"]
 
 
 def print_result(result: SearchResult, *, again: bool) -> None:
-    """What a search has come to; ``again`` where nothing was left to do."""
+    """Print the result of a search; ``again``: the search had finished before."""
     out = console()
     state = "finished" if result.finished else "was interrupted"
     already = "has already " if again and result.finished else ""
@@ -37,7 +37,7 @@ def print_result(result: SearchResult, *, again: bool) -> None:
 
 
 def print_status(found: SearchStatus) -> None:
-    """How a search stands, with its ten best trials."""
+    """Print the status of a search, with its ten best trials."""
     out = console()
     by = f" ({found.holder})" if found.holder else ""
     spent = "" if found.seconds is None else f", {clock(found.seconds)}"

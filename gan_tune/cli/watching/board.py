@@ -46,7 +46,7 @@ class Outlook:
 
 
 class Board:
-    """A search as it stands: heard from its trials, and read from its study now and then."""
+    """The status of a search: from its trials' reports, and from its study once a second."""
 
     def __init__(self, conductor: Conductor, slots: int, now: Callable[[], float]) -> None:
         self.conductor, self.slots, self._now = conductor, slots, now
@@ -82,7 +82,7 @@ class Board:
         return found
 
     def waiting(self) -> str:
-        """What is said once the search is asked to end."""
+        """The message after the search was asked to end."""
         trials = plural(len(self.active()), "trial")
         return f"ending: waiting for {trials} (Ctrl-C again to leave at once)"
 
@@ -97,7 +97,7 @@ class Board:
         return self._short[setting]
 
     def outlook(self) -> Outlook:
-        """What the study says, read anew once a second."""
+        """The study's data, read again once a second."""
         if self._outlook is None or self._now() - self._read >= READ_SECONDS:
             self._outlook, self._read = self._look(), self._now()
         return self._outlook

@@ -1,4 +1,4 @@
-"""A search on a terminal: one view, drawn anew in place."""
+"""A search on a terminal: one view, redrawn in place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUNNING_ROWS = 16
 
 
 class LiveView(BoardWatcher):
-    """A watcher for a terminal: one view, drawn anew at most four times a second."""
+    """A watcher for a terminal: one view, redrawn at most four times a second."""
 
     def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(now=now)
@@ -52,7 +52,7 @@ class LiveView(BoardWatcher):
             self._status.update(text)
 
     def note(self, text: str) -> None:
-        """Say what is to be remembered."""
+        """Print a note that stays on the screen."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:

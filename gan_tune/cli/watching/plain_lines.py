@@ -32,7 +32,7 @@ class PlainLines(BoardWatcher):
         self._say(text)
 
     def note(self, text: str) -> None:
-        """Say what is to be remembered."""
+        """Print a note that stays on the screen."""
         self._say(text)
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
