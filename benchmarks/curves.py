@@ -21,7 +21,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import KFold
 
 from gan_tune.config import CollapseRule
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.space import SearchSpace
 from gan_tune.space.nodes import settle
 from gan_tune.space.ranges import Choice, Dimension, NumberRange, Scalar, Suggest

@@ -12,7 +12,6 @@ champion is trained again with fresh seeds: as it is, and with backpropagation, 
 
 from __future__ import annotations
 
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.machine import machine
 from gan_tune import service
 from gan_tune.config import TrialConfig
 from gan_tune.errors import GanTuneError
@@ -35,7 +35,7 @@ from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import build_network
 from gan_tune.gan.training import train
 from gan_tune.metrics import build_judge
-from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.parts.all_parts import catalogue, dataset_of
 
 BATCH, LATENT, HIDDEN = 1_000, 100, (128, 128)
 EPSILON, EPSILON_FLOAT64 = 1e-3, 1e-5
@@ -115,14 +115,6 @@ def cosine(first: Tensor, second: Tensor) -> float:
     return float(torch.cosine_similarity(first.double(), second.double(), dim=0))
 
 
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def energy_distance(tree: dict[str, Any]) -> float:
     """Of the best report on the selection split, the mean over fresh seeds."""
     values = []
@@ -177,7 +169,7 @@ def main(
             table.add_row("", name, f"{1e3 * seconds:,.1f}", near, f"{seconds / loop:.4f}")
         loops, full = loops + loop, full + found["forward_difference"][0]
     console = Console(width=100)
-    console.print(f"{processor()}, {threads} thread(s), torch {torch.__version__}")
+    console.print(f"{machine()}, {threads} thread(s)")
     console.print(f"command: python {' '.join(sys.argv)}")
     console.print(table)
     console.print(f"forward differences of both players: {full / loops:.3f} of the loop's time")

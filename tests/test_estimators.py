@@ -357,7 +357,7 @@ def test_the_size_of_a_chunk_changes_nothing(name: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_arguments_are_keyword_only_and_have_defaults(name: str) -> None:
     parameters = list(inspect.signature(ESTIMATORS[name]).parameters.values())
-    assert [p.name for p in parameters[:4]] == ["here", "objective", "network", "random"]
+    assert [p.name for p in parameters[:4]] == ["present_loss", "objective", "network", "random"]
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[4:])
 
 

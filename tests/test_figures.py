@@ -39,21 +39,21 @@ def test_accuracies_are_means_over_the_window(
 ) -> None:
     """On either side of the boundary; without one, a pair is right where real is above fake."""
     rounds = ((logits(3.0, 1.0), logits(2.0, -1.0)), (logits(4.0, -2.0), logits(1.0, -1.5)))
-    means = noted(*rounds, boundary=boundary).means()
+    means = noted(*rounds, boundary=boundary).scalars()
     assert means["discriminator_accuracy_real"] == right_real
     assert means["discriminator_accuracy_fake"] == right_fake
 
 
 def test_the_largest_logit_is_that_of_either_side_in_all_steps() -> None:
     figures = noted((logits(1.0), logits(-7.0)), (logits(2.0), logits(3.0)))
-    assert figures.means()["discriminator_logit_max"] == 7
+    assert figures.scalars()["discriminator_logit_max"] == 7
 
 
 def test_not_a_number_stays_the_largest() -> None:
     figures = Figures()
     for value in (1.0, math.nan, 2.0):
         figures.note_gradients("generator", [torch.tensor([value])], None)
-    assert math.isnan(figures.means()["generator_gradient_norm_max"])
+    assert math.isnan(figures.scalars()["generator_gradient_norm_max"])
 
 
 def test_norms_are_those_before_clipping() -> None:
@@ -63,7 +63,7 @@ def test_norms_are_those_before_clipping() -> None:
         ruled = [torch.tensor([clipped, 0.0]), torch.zeros(2)]
         figures.note_gradients("generator", gradients, ruled)
     assert float(figures.latest["generator_gradient_norm"]) == 9
-    assert figures.means() == {
+    assert figures.scalars() == {
         "generator_gradient_norm": 6,
         "generator_clipped_share": 0.5,
         "generator_gradient_norm_max": 9,
@@ -86,7 +86,7 @@ def test_the_generators_loss_is_that_without_penalties() -> None:
 def test_a_new_window_knows_nothing_of_the_last_one() -> None:
     figures = noted((logits(1.0), logits(0.0)))
     figures.begin()
-    assert (figures.latest, figures.peaks, figures.means()) == ({}, {}, {})
+    assert (figures.latest, figures.peaks, figures.scalars()) == ({}, {}, {})
 
 
 def test_no_figure_holds_on_to_the_graph_of_its_step() -> None:

@@ -23,7 +23,7 @@ from gan_tune.gan.players import PLAYERS, PlayerName
 from gan_tune.gan.training import train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
 
 
 class Plain(nn.Module):

@@ -19,7 +19,7 @@ from gan_tune.gan.gradients import (
     total_norm,
     was_clipped,
 )
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
 
 ARGUMENTS = {
     "none": {},

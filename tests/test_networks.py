@@ -34,7 +34,7 @@ from gan_tune.gan.penalties import r1
 from gan_tune.gan.training import build_training
 from gan_tune.metrics import build_judge
 from gan_tune.model.export import best_generator
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
 
 LATENT, CODE = 6, 5
 SIZES = [8, 28, 30, 32, 64, 128]

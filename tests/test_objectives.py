@@ -11,12 +11,12 @@ from conftest import trial_tree
 from optuna.trial import TrialState
 from test_conductor import STEPS, Worker, result
 
-from gan_tune.cli.printing.tables import pareto_front
+from gan_tune.cli.printing.tables import pareto_table
 from gan_tune.config import TrialConfig
 from gan_tune.errors import SpaceError
 from gan_tune.gan.training import train
 from gan_tune.metrics import METRICS, build_judge
-from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.parts.all_parts import catalogue, dataset_of
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
 from gan_tune.searching.study.insight import common_step, importances
@@ -269,7 +269,7 @@ def test_a_page_shows_the_front(tmp_path: Path) -> None:
     page = report_page(worker.storage, study, rows, Heading("toy", "finished", FIRST, 1.0)).decode()
     assert "Pareto front" in page
     assert f'<th class="figure">{SECOND}</th>' in page
-    table = pareto_front(rows, FIRST)
+    table = pareto_table(rows, FIRST)
     assert table is not None
     assert table.row_count == 5
-    assert pareto_front([replace(row, on_front=False) for row in rows], FIRST) is None
+    assert pareto_table([replace(row, on_front=False) for row in rows], FIRST) is None

@@ -26,7 +26,7 @@ from gan_tune.gan.penalties import (
 
 
 def of_kind(kind: str) -> list[str]:
-    return [name for name, penalty in PENALTIES.items() if penalty.of == kind]
+    return [name for name, penalty in PENALTIES.items() if penalty.takes == kind]
 
 
 DISCRIMINATOR = of_kind("discriminator")
@@ -66,9 +66,9 @@ def drawn(
 def value_of(name: str, hidden: Tensor, out: Tensor, weight: float | Tensor = 1.0) -> Tensor:
     """The penalty of that name on a small network, whatever its kind."""
     penalty = PENALTIES[name]
-    if penalty.of == "weights":
+    if penalty.takes == "weights":
         return penalty.function([hidden, out], weight=weight)
-    if penalty.of == "activations":
+    if penalty.takes == "activations":
         first = REAL @ hidden
         return penalty.function([first, first @ out], weight=weight)
     network = small_discriminator(hidden, out)

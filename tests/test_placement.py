@@ -41,6 +41,8 @@ def test_batches_are_the_same_bits_from_everywhere(
     name: str, scale: str, device: str, tmp_path: Path
 ) -> None:
     dataset = set_named(name)
+    if scale == "by_column" and dataset.kind == "pictures":
+        pytest.skip("pictures have no columns")
     scaling = scaling_of(dataset, scale)
     np.save(tmp_path / "train.npy", dataset.train)
     in_file = np.load(tmp_path / "train.npy", mmap_mode="r")
@@ -55,7 +57,7 @@ def test_batches_are_the_same_bits_from_everywhere(
     random = torch.Generator(device).manual_seed(0)
     for _ in range(3):
         chosen = torch.randint(len(dataset.train), (33,), generator=random, device=device)
-        expected = scaling.apply(torch.tensor(dataset.train[chosen.cpu()], device=device))
+        expected = scaling.apply(torch.tensor(dataset.train[chosen.cpu()], device=device), chosen)
         for source in sources.values():
             assert len(source) == len(dataset.train)
             batch = source.batch(chosen)
@@ -121,4 +123,6 @@ def test_standard_pictures_agree_with_the_plain_formula() -> None:
 def test_all_zero_points_can_be_scaled(scale: str) -> None:
     zeros = np.zeros((20, 2), np.float32)
     scaling = scaling_of(Dataset("zeros", "points", zeros, zeros, zeros), scale)
-    assert (scaling.apply(torch.zeros(3, 2)) == 0).all()
+    scaled = scaling.apply(torch.zeros(3, 2))
+    assert (scaling.undo(scaled) == 0).all()
+    assert scaled.isfinite().all() if scale == "by_column" else (scaled == 0).all()

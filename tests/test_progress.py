@@ -15,14 +15,20 @@ RULE = CollapseRule(variety=0.25, after=0.5, reports=2)
 
 
 def reported(
-    *values: float, variety: Sequence[float] = (), mode: str = "min", patience: int = 0
+    *values: float,
+    variety: Sequence[float] = (),
+    distinct: Sequence[float] = (),
+    rule: CollapseRule = RULE,
+    mode: str = "min",
+    patience: int = 0,
 ) -> Progress:
     """A training of 100 steps with a report every ten, until it ends."""
     objective = Objective.model_validate({"mode": mode})
-    progress = Progress(objective, RULE, steps=100, patience=patience)
+    progress = Progress(objective, rule, steps=100, patience=patience)
     for i, value in enumerate(values):
         share = variety[i] if variety else 1.0
-        vitals = Vitals(1.0, 1.0, 1.0, 1.0, 0.5, 0.5, value)
+        found = distinct[i] if distinct else None
+        vitals = Vitals(1.0, 1.0, 1.0, 1.0, 0.5, 0.5, value, distinct=found)
         progress.note(10 * (i + 1), value, vitals=vitals, variety=share, sound=True)
         if progress.outcome is not None:
             break
@@ -44,6 +50,32 @@ def test_a_trial_collapses_when_its_variety_stays_below_the_share(
     progress = reported(*[1.0] * 10, variety=variety)
     assert progress.outcome == ("completed" if ended is None else "collapsed")
     assert len(progress.history) == (ended or 10)
+
+
+@pytest.mark.parametrize(
+    ("distinct", "ended"),
+    [
+        ([0.3] * 10, 6),
+        ([0.4] * 10, None),
+        ([math.nan] * 10, None),
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.5, 0.3, 0.5, 0.3, 0.5], None),
+    ],
+)
+def test_a_trial_collapses_when_too_few_of_its_samples_are_distinct(
+    distinct: list[float], ended: int | None
+) -> None:
+    progress = reported(*[1.0] * 10, distinct=distinct)
+    assert progress.outcome == ("completed" if ended is None else "collapsed")
+    assert len(progress.history) == (ended or 10)
+
+
+@pytest.mark.parametrize("rule", ["none", {"variety": 0}])
+def test_a_rule_that_is_off_ends_no_trial(rule: str | dict[str, float]) -> None:
+    off = CollapseRule.model_validate(rule)
+    progress = reported(*[1.0] * 10, variety=[0.0] * 10, distinct=[0.0] * 10, rule=off)
+    assert progress.outcome == "completed"
+    assert off.is_off
+    assert not RULE.is_off
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("min", 1.0), ("max", -1.0)])

@@ -11,7 +11,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
 from gan_tune.config import signature_arguments
-from gan_tune.gan.schedules import PACED, SCHEDULES, cosine, inverse_sqrt, linear
+from gan_tune.gan.schedules import LENGTH_DEPENDENT, SCHEDULES, cosine, inverse_sqrt, linear
 
 STEPS = 40
 KNOBS = {"start": 0.5, "end": 0.1, "scale": 10.0}
@@ -84,7 +84,7 @@ def test_the_inverse_root_is_the_textbooks() -> None:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_what_goes_by_the_length_is_declared(name: str) -> None:
     short, long = ([SCHEDULES[name](t, steps) for t in range(40)] for steps in (50, 500))
-    assert (short != long) == (name in PACED)
+    assert (short != long) == (name in LENGTH_DEPENDENT)
 
 
 def plain(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import conftest
 import pytest
 import torch
-from conftest import trial_config
 from test_data import OWN_ARGUMENTS
 from torch import nn
 from user_networks import Generator, NoisyNormal
@@ -19,25 +19,31 @@ from user_networks import Generator, NoisyNormal
 from gan_tune.config import TrialConfig
 from gan_tune.data.by_name import DATASETS
 from gan_tune.data.scaling import SCALES, scaling_of
-from gan_tune.errors import CheckpointError
+from gan_tune.errors import CheckpointError, DataError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.averages import STATISTICS_BATCHES
 from gan_tune.gan.estimators import ESTIMATORS
+from gan_tune.gan.fork_chain import Phase, replay
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
 from gan_tune.gan.networks import NETWORKS
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES
 from gan_tune.gan.randomness import seeded
-from gan_tune.gan.replay import Phase, replay
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.training import Report, build_training, train
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import build_judge
 from gan_tune.model.export import best_generator, draw
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
+
+
+def trial_config(**changes: Any) -> TrialConfig:
+    """A small trial that is too short to learn anything, and does not end for that."""
+    return conftest.trial_config(**({"collapse": "none"} | changes))
+
 
 CLIPS: dict[str, Any] = {
     "norm": {"max_norm": 0.5},
@@ -68,6 +74,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ema": {"ema": 0.9},
     "ema of a wide reach": {"ema": 0.999, "ema_reach": 0.5},
     **{f"{p} precision": {"matmul_precision": p} for p in ("highest", "high", "medium")},
+    "bfloat16": {"precision": "bfloat16", "penalties": [{"name": "r1", "weight": 0.1}]},
+    "bfloat16 convolutions": {
+        "precision": "bfloat16",
+        "generator": {"name": "dcgan", "latent": 8, "width": 4},
+        "discriminator": {"name": "dcgan", "width": 4, "norm": "spectral"},
+        "ema": 0.9,
+    },
     "batch norm in G": {
         "generator": {"name": "mlp", "latent": 8, "hidden": [16], "norm": "batch"},
         "ema": 0.9,
@@ -210,11 +223,32 @@ def test_every_data_set_repeats_and_resumes_bit_for_bit(
     )
 
 
+class EveryThirdStep:
+    """Keeps the state between reports, as often as it is asked."""
+
+    def __init__(self) -> None:
+        self.states: list[bytes] = []
+
+    def is_due(self) -> bool:
+        return True
+
+    def keep(self, state: Callable[[], bytes]) -> None:
+        self.states.append(state())
+        torch.randn(5)  # what else draws from torch's generator must not matter
+
+
 def assert_repeats_and_resumes(config: TrialConfig) -> None:
     through = finished(config)
     torch.randn(17)  # what else draws from torch's generator must not matter
-    for mine, other in zip(finished(config), through, strict=True):
+    between = EveryThirdStep()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gan_tune.gan.training.CHECK_EVERY", 3)
+        again = finished(config, keeper=between)
+    for mine, other in zip(again, through, strict=True):
         assert_equal(mine, other)
+    for state in between.states[-1:]:  # there is none if it reports at each step, or diverges
+        (rest,) = finished(config, resume_from=state)
+        assert_equal(rest, through[-1])
     for i, (_, state) in enumerate(through[:-1]):
         rest = finished(config, resume_from=state)
         for mine, other in zip(rest, through[i + 1 :], strict=True):
@@ -415,10 +449,12 @@ def test_a_networks_own_noise_is_not_that_of_its_input() -> None:
 def test_a_generator_of_one_sample_has_collapsed() -> None:
     """By the default rule: variety far below the data's, late enough, in two reports."""
     constant = {"name": "user_networks:Constant"}
-    *_, last = run(trial_config(steps=20, evaluations=10, generator=constant))
+    *_, last = run(conftest.trial_config(steps=20, evaluations=10, generator=constant))
     assert last.outcome == "collapsed"
     assert last.step == 8  # 30 % of 20 steps is step 6: reports 6 and 8
-    off = trial_config(steps=20, evaluations=10, generator=constant, collapse={"variety": 0.0})
+    off = conftest.trial_config(
+        steps=20, evaluations=10, generator=constant, collapse={"variety": 0.0}
+    )
     *_, last = run(off)
     assert last.outcome == "completed"
 
@@ -463,6 +499,10 @@ def test_scaling_is_undone(scale: str, data: str) -> None:
     dataset = dataset_of(trial_config(data={"name": data}, generator={
         "name": "mlp", "output": "linear"}, objective={
             "metric": "frechet_distance"}).data)  # fmt: skip
+    if scale == "by_column" and dataset.kind == "pictures":
+        with pytest.raises(DataError, match="by_column is for points and tables: pictures"):
+            scaling_of(dataset, scale)
+        return
     scaling = scaling_of(dataset, scale)
     some = torch.tensor(dataset.train[:50])
     plain = some.float() / 255 if dataset.kind == "pictures" else some
@@ -595,7 +635,14 @@ def replayed(phases: list[Phase], **options: Any) -> list[tuple[Report, bytes]]:
 def test_a_replay_equals_the_forks_it_stands_for_and_resumes_bit_for_bit(name: str) -> None:
     first, last = fork_of(name)
     phases = [Phase(8, first), Phase(16, last), Phase(24, first)]
-    through = replayed(phases)
+    between = EveryThirdStep()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gan_tune.gan.training.CHECK_EVERY", 3)
+        through = replayed(phases, keeper=between)
+    steps = [checkpoint.read(state).scalars["step"] for state in between.states]
+    assert steps == [3, 6, 11, 14, 19, 22]
+    (rest,) = replayed(phases, resume_from=between.states[-1])
+    assert_equal(rest, through[-1])
     parent = finished(first)[0]
     child = finished(last, inherit_from=parent[1])[0]
     grandchild = finished(first, inherit_from=child[1])[0]

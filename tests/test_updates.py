@@ -13,7 +13,7 @@ from conftest import trial_config
 from gan_tune.gan.building import build_game
 from gan_tune.gan.penalties import PENALTIES, Penalty
 from gan_tune.gan.updates import UPDATES
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
 
 RATE = 0.1
 
@@ -81,7 +81,7 @@ def test_a_lazy_penalty_is_due_at_each_kth_step_kept(
         block=block,
         penalties=[{"name": "r1", "weight": 0.5, "every": every}],
     )
-    monkeypatch.setitem(PENALTIES, "r1", Penalty(counted, of="discriminator"))
+    monkeypatch.setitem(PENALTIES, "r1", Penalty(counted, takes="discriminator"))
     game = build_game(config, dataset_of(config.data), torch.device("cpu"))
     kept = 0
     for step in range(7):

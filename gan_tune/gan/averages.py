@@ -104,6 +104,9 @@ def take_batch_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None
     layers that the network itself keeps in eval mode stay unchanged. A network without batch norm
     draws no batch. (:func:`torch.optim.swa_utils.update_bn` does none of this.)
 
+    The weights of the running mean are set here: layers that count the batches themselves read
+    their counter, and each reading waits for the device.
+
     Sources: Izmailov et al. 2018, "Averaging weights leads to wider optima and better
     generalization"; Brock et al. 2019, "Large scale GAN training" (standing statistics).
     """
@@ -120,9 +123,10 @@ def take_batch_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # the mean over all batches
         layer.train()
-    for batch in batches if layers else ():
+    for count, batch in enumerate(batches if layers else (), start=1):
+        for layer in layers:
+            layer.momentum = 1 / count  # the mean over all batches
         network(batch)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum

@@ -16,6 +16,7 @@ from gan_tune.data.scaling import scaling_of
 from gan_tune.gan.augment import AUGMENTS, View, noise_level
 from gan_tune.gan.averages import Lookahead, MovingAverage
 from gan_tune.gan.batches import Batches
+from gan_tune.gan.device import free_memory
 from gan_tune.gan.estimators import ESTIMATORS
 from gan_tune.gan.evaluation import Evaluation
 from gan_tune.gan.game import RANDOM_STREAMS, Game, Pace
@@ -26,6 +27,7 @@ from gan_tune.gan.objectives import Autoencoder
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to, bound_penalty
 from gan_tune.gan.players import Player, PlayerName, trained
+from gan_tune.gan.precision import Rounding, lay_out, resolved, rounding
 from gan_tune.gan.randomness import seeded
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES, Sparsity
@@ -36,11 +38,12 @@ __all__ = ["build_game"]
 
 
 def build_game(config: TrialConfig, dataset: Dataset, device: torch.device) -> Game:
-    """The game of a trial before its first step."""
+    """The game of a trial before its first step; `auto` is resolved for the device."""
+    config = resolved(config, dataset.kind, device)
     networks, global_random = _networks(config, dataset.shape, device)
     scaling = scaling_of(dataset, config.data.args["scale"])
     batches = Batches(
-        resident(dataset.train, device, scaling=scaling),
+        resident(dataset.train, device, scaling=scaling, free=free_memory(device)),
         size=config.data.args["batch_size"],
         latent=config.generator.args["latent"],
         device=device,
@@ -50,6 +53,7 @@ def build_game(config: TrialConfig, dataset: Dataset, device: torch.device) -> G
         networks, batches, scaling=scaling, sparsity=sparsity, shape=dataset.shape, seed=config.seed
     )
     players = _players(config, networks)
+    rounded = rounding(config.precision, device)
     return Game(
         *players,
         networks,
@@ -61,9 +65,10 @@ def build_game(config: TrialConfig, dataset: Dataset, device: torch.device) -> G
         global_random=global_random,
         view=_view(config),
         update=UPDATES[config.update.name],
-        autoencoder=_autoencoder(config, networks, sparsity),
+        autoencoder=_autoencoder(config, networks, sparsity, rounded),
         average=_average(config, networks),
         lookahead=_lookahead(config, *players),
+        rounded=rounded,
     )
 
 
@@ -72,7 +77,13 @@ def _networks(
 ) -> tuple[TrialNetworks, dict[str, Tensor]]:
     def build(role: str, part: Part) -> Callable[[], nn.Module]:
         code = config.generator.args["latent"] if role == "encoder" else None
-        return partial(build_network, role, shape, name=part.name, args=part.args, code=code)
+
+        def built() -> nn.Module:
+            network = build_network(role, shape, name=part.name, args=part.args, code=code)
+            lay_out(network, config.precision)
+            return network
+
+        return built
 
     return build_networks(
         build("generator", config.generator),
@@ -82,7 +93,7 @@ def _networks(
         seed=config.seed,
         device=device,
         averaged=bool(config.ema),
-        record_activations=any(PENALTIES[p.name].of == "activations" for p in config.penalties),
+        record_activations=any(PENALTIES[p.name].takes == "activations" for p in config.penalties),
     )
 
 
@@ -154,12 +165,12 @@ def _view(config: TrialConfig) -> View:
 
 
 def _autoencoder(
-    config: TrialConfig, networks: TrialNetworks, sparsity: Sparsity
+    config: TrialConfig, networks: TrialNetworks, sparsity: Sparsity, rounded: Rounding
 ) -> Autoencoder | None:
     if networks.encoder is None or networks.decoder is None:
         return None
-    weight = config.reconstruction_weight
-    return Autoencoder(networks.encoder, networks.decoder, sparsity, weight)
+    encoder, decoder = rounded(networks.encoder), rounded(networks.decoder)
+    return Autoencoder(encoder, decoder, sparsity, config.reconstruction_weight)
 
 
 def _average(config: TrialConfig, networks: TrialNetworks) -> MovingAverage | None:

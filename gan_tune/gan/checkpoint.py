@@ -19,11 +19,14 @@ from torch import Tensor
 
 from gan_tune.atomic_file import write_whole
 from gan_tune.errors import CheckpointError
+from gan_tune.gan.device import step_counter_device
 
-__all__ = ["FILE_NAME", "Checkpoint", "pack", "read", "write"]
+__all__ = ["BEGUN", "FILE_NAME", "Checkpoint", "pack", "read", "step_of", "write"]
 
 FILE_NAME = "checkpoint.safetensors"
 FORMAT = "1"
+BEGUN = "window_begun"
+"""Scalar of a checkpoint from between two reports: the step of the first one; else absent."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class Checkpoint:
 def pack(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any], config_digest: str) -> bytes:
     """The bytes of a checkpoint."""
     header = {"format": FORMAT, "config": config_digest, "scalars": json.dumps(scalars)}
-    # Clones, since safetensors refuses tensors that share memory, as tied weights do.
+    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
     own = {
-        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
     return bytes(save_tensors(own, metadata=header))
@@ -76,11 +79,24 @@ def read(source: bytes | Path) -> Checkpoint:
         except OSError as error:
             raise CheckpointError(f"{path}: must be a readable checkpoint: {error}") from None
     try:
-        size = int.from_bytes(source[:8], "little")
-        header = json.loads(source[8 : 8 + size])["__metadata__"]
+        header = _header(source)
         return Checkpoint(load_tensors(source), json.loads(header["scalars"]), header["config"])
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint is torn or not gan-tune's: {error}") from None
+
+
+def step_of(stored: bytes | None) -> int:
+    """The step at which a checkpoint was written; 0 if there is none, or it is damaged."""
+    try:
+        return 0 if stored is None else int(json.loads(_header(stored)["scalars"])["step"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def _header(stored: bytes) -> dict[str, str]:
+    size = int.from_bytes(stored[:8], "little")
+    header: dict[str, str] = json.loads(stored[8 : 8 + size])["__metadata__"]
+    return header
 
 
 def write(state: bytes, folder: Path) -> Path:
@@ -104,11 +120,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Restore an optimizer's state; settings such as the learning rate come from the config."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = [(p, group) for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in tensors.items():
         index, key = name.split("/", 1)
-        parameter = parameters[int(index)]
-        # Adam's step counter is on the device where the optimizer made it; the moments are on
-        # the weights' device.
-        device = parameter.device if tensor.ndim or parameter.is_cuda else tensor.device
+        parameter, settings = parameters[int(index)]
+        counts = key == "step"
+        device = step_counter_device(parameter, settings) if counts else parameter.device
         optimizer.state[parameter][key] = tensor.to(device)

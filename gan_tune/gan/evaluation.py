@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan_tune.data.scaling import Scaling
 from gan_tune.gan.averages import statistics_batches, take_batch_statistics
 from gan_tune.gan.batches import Batches
+from gan_tune.gan.device import accelerator
 from gan_tune.gan.input_gradients import Network
 from gan_tune.gan.randomness import seeded, seeded_globals
 from gan_tune.gan.sparsity import Sparsity
@@ -108,6 +109,7 @@ class Evaluation:
             encode=None if encoder is None else self.in_data_space(self.encode),
             reconstruct=None if encoder is None else self.in_data_space(self.reconstruct),
             generator_cost=self._generator_cost,
+            fastest=accelerator(),
         )
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from gan_tune.gan.gradients import total_norm, was_clipped
 from gan_tune.gan.objectives import DiscriminatorObjective, GeneratorObjective
 from gan_tune.gan.sparsity import idle_share
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "read"]
 
 
 class Figures:
@@ -36,10 +36,30 @@ class Figures:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def means(self) -> dict[str, float]:
-        """Means over the window, and the largest values in it."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        return means | {name: float(peak) for name, peak in self.peaks.items()}
+    def tensors(self) -> dict[str, Tensor]:
+        """The window so far, as named tensors: `latest/NAME`, `peaks/NAME`, `sums/NAME`."""
+        groups = {"latest": self.latest, "peaks": self.peaks, "sums": self._sums}
+        return {f"{kind}/{name}": t for kind, group in groups.items() for name, t in group.items()}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many values each sum is of."""
+        return self._counts
+
+    def load(self, tensors: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+        """Continue the window of which these are :meth:`tensors` and :attr:`counts`."""
+        self.begin()
+        groups = {"latest": self.latest, "peaks": self.peaks, "sums": self._sums}
+        for name, tensor in tensors.items():
+            kind, figure = name.split("/", 1)
+            groups[kind][figure] = tensor
+        self._counts = dict(counts)
+
+    def scalars(self) -> dict[str, float]:
+        """The values of the last step, the means over the window, and the largest values in it."""
+        latest, sums, peaks = read(self.latest, self._sums, self.peaks)
+        means = {name: total / self._counts[name] for name, total in sums.items()}
+        return latest | means | peaks
 
     def note_discriminator(
         self, found: DiscriminatorObjective, *, boundary: float | Tensor | None
@@ -84,3 +104,11 @@ class Figures:
     def _add(self, name: str, figure: Tensor) -> None:
         self._sums[name] = self._sums[name] + figure if name in self._sums else figure
         self._counts[name] = self._counts.get(name, 0) + 1
+
+
+def read(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Groups of named scalars as numbers. All are copied at once, so the host waits once."""
+    scalars = [figure for group in groups for figure in group.values()]
+    # A stack is of the widest of their types, so no figure is rounded.
+    values = iter(torch.stack(scalars).cpu().tolist() if scalars else [])
+    return [{name: next(values) for name in group} for group in groups]

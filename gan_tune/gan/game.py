@@ -1,15 +1,18 @@
 """The game of the two players, one step at a time.
 
-Holds all state that training changes. Evaluation is elsewhere. The players' objectives are in
-:mod:`~gan_tune.gan.objectives`, the order of their steps in :mod:`~gan_tune.gan.updates`. One
-alternating step of :meth:`Game.train_step` runs in this order::
+A :class:`Game` holds all state that training changes. With the update `alternating`, one call of
+:meth:`Game.train_step` does this (with ``d_steps`` > 1, the first three lines are repeated)::
 
-    batch = draw()                                       real samples x and generated ones G(z)
-    g = gradients("discriminator", batch)                objective, penalties, estimation rule
-    descend("discriminator", g)                          clip, schedule, optimizer
-    g = gradients("generator", batch)                    the same batch, the new discriminator
-    descend("generator", g)                              clip, schedule, optimizer
-    lookahead.pull_back(...), average.follow(...)        averages of weights, if they are on
+    batch = draw()                           real samples x, noise z, generated samples G(z)
+    g = gradients("discriminator", batch)    of loss.discriminator(D(x), D(G(z))) + penalties
+    descend("discriminator", g)              clip g, set the learning rate, step the optimizer
+    g = gradients("generator", batch)        of loss.generator(D(x), D(G(z))) + penalties,
+    descend("generator", g)                  on the same batch, against the updated D
+    lookahead.pull_back(...)                 averages of weights, if the trial uses them
+    average.follow(...)
+
+The objectives are in :mod:`~gan_tune.gan.objectives`, other orders of the steps in
+:mod:`~gan_tune.gan.updates`.
 """
 
 from __future__ import annotations
@@ -25,10 +28,9 @@ from torch import Tensor
 from gan_tune.gan.augment import View
 from gan_tune.gan.averages import Lookahead, MovingAverage
 from gan_tune.gan.batches import Batches
-from gan_tune.gan.estimators import backprop
 from gan_tune.gan.evaluation import Evaluation
 from gan_tune.gan.figures import Figures
-from gan_tune.gan.input_gradients import Network
+from gan_tune.gan.input_gradients import Network, by_autograd
 from gan_tune.gan.losses import Loss
 from gan_tune.gan.objectives import (
     Autoencoder,
@@ -38,6 +40,7 @@ from gan_tune.gan.objectives import (
     generator_objective,
 )
 from gan_tune.gan.players import PLAYERS, Gradients, Player, PlayerName
+from gan_tune.gan.precision import Rounding, exact
 from gan_tune.gan.trial_networks import TrialNetworks
 from gan_tune.gan.updates import alternating
 
@@ -80,10 +83,14 @@ class Game:
     """Two players that train against each other.
 
     Attributes:
-        step: generator steps done so far; ``d_step`` the discriminator's.
+        step, d_step: steps of the generator and the discriminator so far, without looks ahead.
+        players: the two players by name.
+        view: what the discriminator sees of samples: augmented, with noise.
+        update: the order of the two players' steps, from :data:`gan_tune.gan.updates.UPDATES`.
+        autoencoder, average, lookahead: None if the trial does not use them.
+        rounded: the precision of the networks. Gradient penalties are always exact.
         figures: the figures recorded for the steps.
-        random: the generators of :data:`RANDOM_STREAMS`.
-        global_random: the state of torch's global generators, as a user's network left it.
+        random, global_random: generators of :data:`RANDOM_STREAMS`; the state of torch's own.
     """
 
     def __init__(
@@ -103,15 +110,16 @@ class Game:
         autoencoder: Autoencoder | None = None,
         average: MovingAverage | None = None,
         lookahead: Lookahead | None = None,
+        rounded: Rounding = exact,
     ) -> None:
         self.players = {"generator": generator, "discriminator": discriminator}
         self.networks, self.batches, self.evaluation = networks, batches, evaluation
         self.loss, self.pace, self.update, self.view = loss, pace, update, view
         self.autoencoder, self.average, self.lookahead = autoencoder, average, lookahead
-        self.random, self.global_random = random, global_random
+        self.rounded, self.random, self.global_random = rounded, random, global_random
         self.figures = Figures()
-        self.step, self.d_step, self._ahead = 0, 0, False
-        # One pass over real and fake together is cheaper, but would mix their statistics.
+        self.step, self.d_step, self._extrapolating = 0, 0, False
+        # One pass over real and fake samples is cheaper; right only if D judges each sample alone.
         self._together = not networks.mixes_samples
 
     def train_step(self) -> None:
@@ -129,23 +137,22 @@ class Game:
         """A batch of real samples, and a batch of generated ones with its graph."""
         real = self.batches.real(self.random["data"])
         z = self.batches.noise(self.random["latent"])
-        return Round(real, z, *self.networks.drawn(z))
+        return Round(real, z, *self.networks.drawn(z, self.rounded))
 
     def gradients(self, player: PlayerName, batch: Round) -> Gradients:
         """The gradients of a player's objective, by the player's own estimator."""
-        if player == "discriminator":
-            return self._discriminator_gradients(batch)
-        return self._generator_gradients(batch)
+        is_d = player == "discriminator"
+        return self._discriminator_gradients(batch) if is_d else self._generator_gradients(batch)
 
     def _discriminator_gradients(self, batch: Round) -> Gradients:
         player = self.players["discriminator"]
-        real, fake = self._seen(batch.real), self._seen(batch.fake.detach())
+        real, fake = self._viewed(batch.real), self._viewed(batch.fake.detach())
         due = [penalty for penalty in player.penalties if penalty.is_due(self.d_step)]
         draws = [penalty.draw(real, fake, self.random["penalty"]) for penalty in due]
 
         def objective(discriminator: Network) -> DiscriminatorObjective:
             return discriminator_objective(
-                discriminator,
+                self.rounded(discriminator),
                 real,
                 fake,
                 loss=self.loss,
@@ -153,23 +160,25 @@ class Game:
                 parameters=player.parameters,
                 penalties=due,
                 draws=draws,
+                differentiable=lambda _: by_autograd(discriminator),
             )
 
-        def here() -> Tensor:
+        def present_loss() -> Tensor:
             found = objective(player.network)
             self.figures.note_discriminator(found, boundary=self.loss.boundary)
             return found.total
 
-        return self._estimate(player, here, lambda network: objective(network).total)
+        random = self.random["gradient"]
+        return player.gradients(present_loss, lambda network: objective(network).total, random)
 
     def _generator_gradients(self, batch: Round) -> Gradients:
         player = self.players["generator"]
         draws = self.view.draw(batch.fake, self.random["view"], self.step)
-        real = self._seen(batch.real) if self.loss.generator_needs_real else None
+        real = self._viewed(batch.real) if self.loss.generator_needs_real else None
 
         def objective(fake: Tensor) -> GeneratorObjective:
             return generator_objective(
-                self.networks.discriminator,
+                self.rounded(self.networks.discriminator),
                 real,
                 self.view(fake, draws),
                 loss=self.loss,
@@ -181,42 +190,35 @@ class Game:
                 data=batch.real,
             )
 
-        def here() -> Tensor:
+        def present_loss() -> Tensor:
             found = objective(batch.fake)  # drawn for the discriminator, and used again
             self.figures.note_generator(found)
             return found.total
 
-        return self._estimate(player, here, lambda network: objective(network(batch.z)).total)
-
-    def _estimate(
-        self, player: Player, here: Callable[[], Tensor], objective: Callable[[Network], Tensor]
-    ) -> Gradients:
-        if player.estimate is not backprop:
-            with torch.no_grad():
-                here()  # for the figures, which perturbed copies do not record
-        return player.estimate(here, objective, player.network, self.random["gradient"])
+        random = self.random["gradient"]
+        return player.gradients(present_loss, lambda g: objective(g(batch.z)).total, random)
 
     def descend(self, player: PlayerName, gradients: Gradients) -> None:
         """Clip, schedule and apply a player's gradients."""
-        moving = self.players[player]
-        clipped = moving.clipped(gradients)
-        self.figures.note_gradients(player, gradients, clipped if moving.is_clipped else None)
-        moving.step(clipped, step=self.step, steps=self.pace.steps)
-        if player == "discriminator" and not self._ahead:
+        mover = self.players[player]
+        clipped = mover.clipped(gradients)
+        self.figures.note_gradients(player, gradients, clipped if mover.is_clipped else None)
+        mover.step(clipped, step=self.step, steps=self.pace.steps)
+        if player == "discriminator" and not self._extrapolating:
             self.d_step += 1
 
     @contextmanager
     def extrapolated(self) -> Iterator[None]:
         """Restore the present weights of both players when the block ends.
 
-        Steps inside the block do not count. So a lazy penalty is in both gradients or in neither.
+        ``d_step`` does not count its steps: a lazy penalty is due for both gradients or for none.
         """
         before = [weight.detach().clone() for weight in self.weights()]
-        self._ahead = True
+        self._extrapolating = True
         try:
             yield
         finally:
-            self._ahead = False
+            self._extrapolating = False
             with torch.no_grad():
                 torch._foreach_copy_(self.weights(), before)
 
@@ -224,6 +226,6 @@ class Game:
         """All trained parameters; the generator's come first."""
         return [p for name in PLAYERS for p in self.players[name].parameters]
 
-    def _seen(self, samples: Tensor) -> Tensor:
-        """What the discriminator sees of samples at this step."""
+    def _viewed(self, samples: Tensor) -> Tensor:
+        """The discriminator's view of samples at this step, with newly drawn random numbers."""
         return self.view(samples, self.view.draw(samples, self.random["view"], self.step))

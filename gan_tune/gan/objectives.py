@@ -1,8 +1,8 @@
 """The players' objectives: pure functions of networks, a batch and its random numbers.
 
-They record nothing and draw nothing. Networks are passed as functions, and arguments that are not
-tensors can be bound beforehand. So several trials of the same shape can run as one batch under
-:func:`torch.func.vmap`.
+They record no figures and draw no random numbers. Networks are passed as functions, and arguments
+that are not tensors can be bound beforehand. So several trials of the same shape can run as one
+batch under :func:`torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reconstruction(NamedTuple):
 
 
 class Autoencoder(NamedTuple):
-    """E and G as functions, the sparsity of the code, and the weight of the error."""
+    """The encoder E, G as its decoder, the sparsity of codes, and the weight w of the error."""
 
     encoder: Network
     decoder: Network
@@ -82,17 +82,17 @@ def discriminator_objective(
 ) -> DiscriminatorObjective:
     """loss(D(x), D(G(z))) + Σ penalties, for views of real and fake samples [batch, *shape].
 
-    ``draws``: the random numbers of each penalty. ``parameters``: the input of weight penalties.
-    ``differentiable``: makes D's gradient with respect to the samples. ``together``: see
-    :func:`logits`.
+    ``draws`` are the random numbers of each penalty. ``parameters`` are what weight penalties take.
+    ``differentiable(D)`` returns D with its gradient with respect to the samples, which gradient
+    penalties take. For ``together`` see :func:`logits`.
     """
     real_logits, fake_logits = logits(discriminator, real, fake, together=together)
     adversarial = loss.discriminator(real_logits, fake_logits)
-    seen = {
+    inputs = {
         "discriminator": (differentiable(discriminator), real, fake),
         "weights": (parameters,),
     }
-    total = adversarial + _penalised(penalties, draws, seen)
+    total = adversarial + _sum_of_penalties(penalties, draws, inputs)
     return DiscriminatorObjective(total, adversarial, real_logits, fake_logits)
 
 
@@ -119,20 +119,20 @@ def generator_objective(
         assert real is not None
         real_logits, fake_logits = logits(discriminator, real, fake, together=together)
     else:
-        real_logits = fake_logits = discriminator(fake)
+        real_logits = fake_logits = discriminator(fake)  # the loss ignores its first argument
     adversarial = loss.generator(real_logits, fake_logits)
-    seen = {"activations": (activations,), "weights": (parameters,)}
-    further = _penalised(penalties, [()] * len(penalties), seen)
-    learnt = None
+    inputs = {"activations": (activations,), "weights": (parameters,)}
+    added = _sum_of_penalties(penalties, [()] * len(penalties), inputs)
+    reconstructed = None
     if autoencoder is not None:
         assert data is not None
-        learnt = reconstruction(autoencoder, data)
-        further = further + learnt.total
-    return GeneratorObjective(adversarial + further, adversarial, activations, learnt)
+        reconstructed = reconstruction(autoencoder, data)
+        added = added + reconstructed.total
+    return GeneratorObjective(adversarial + added, adversarial, activations, reconstructed)
 
 
 def reconstruction(autoencoder: Autoencoder, real: Tensor) -> Reconstruction:
-    """w · E(x − G(T(E(x))))² + Omega(E(x)), T and Omega those of the sparsity."""
+    """w · mean (x − G(T(E(x))))² + Ω(E(x)), with the encoder E, and the sparsity's T and Ω."""
     code = autoencoder.encoder(real)
     decoded = autoencoder.decoder(autoencoder.sparsity.transform(code))
     error = (decoded - real).square().mean()
@@ -154,11 +154,11 @@ def logits(
     return both[: len(real)], both[len(real) :]
 
 
-def _penalised(
-    penalties: Sequence[BoundPenalty], draws: Sequence[Draws], seen: Mapping[str, tuple[Any, ...]]
+def _sum_of_penalties(
+    penalties: Sequence[BoundPenalty], draws: Sequence[Draws], inputs: Mapping[str, tuple[Any, ...]]
 ) -> Any:
     """Σ penalties, each computed on its own input; 0 if there is none."""
     total: Any = 0.0
     for penalty, drawn in zip(penalties, draws, strict=True):
-        total = total + penalty(*seen[penalty.of], *drawn)
+        total = total + penalty(*inputs[penalty.takes], *drawn)
     return total

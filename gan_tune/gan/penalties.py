@@ -70,25 +70,24 @@ class Penalty:
     """
 
     function: Callable[..., Tensor]
-    of: Literal["discriminator", "weights", "activations"]
+    takes: Literal["discriminator", "weights", "activations"]
     draw: Callable[[Tensor, Tensor, torch.Generator], Draws] = draw_nothing
 
 
 @dataclass(frozen=True)
 class BoundPenalty:
-    """A penalty with its arguments, computed at each ``every``-th step of D.
+    """A penalty with its arguments, computed at every ``every``-th step of D.
 
-    Its weight is then multiplied by ``every``. It is called with the penalty's input and with its
-    random numbers.
+    It is called with what the penalty takes, followed by its random numbers.
     """
 
     function: Callable[..., Tensor]
-    of: str
+    takes: str
     draw: Callable[[Tensor, Tensor, torch.Generator], Draws] = draw_nothing
     every: int = 1
 
-    def __call__(self, *seen: Any) -> Tensor:
-        return self.function(*seen)
+    def __call__(self, *inputs: Any) -> Tensor:
+        return self.function(*inputs)
 
     def is_due(self, d_step: int) -> bool:
         """Whether it is computed after ``d_step`` steps of the discriminator."""
@@ -98,9 +97,9 @@ class BoundPenalty:
 def bound_penalty(
     penalty: Penalty, *, weight: Weight, every: int = 1, **knobs: Any
 ) -> BoundPenalty:
-    """A penalty with its arguments; ``weight`` is its weight if it were computed at each step."""
+    """Bind a penalty's arguments. With ``every`` = k, it is computed with k times ``weight``."""
     function = partial(penalty.function, weight=weight * every, **knobs)
-    return BoundPenalty(function, penalty.of, penalty.draw, every)
+    return BoundPenalty(function, penalty.takes, penalty.draw, every)
 
 
 def _squared_gradient(gradient: Network, x: Tensor) -> Tensor:
@@ -174,12 +173,12 @@ def dragan(
 
 
 def l1(parameters: Iterable[Tensor], *, weight: Weight, network: Whose = "both") -> Tensor:
-    """weight · Σ|w| over all parameters of a network; ``network`` says whose."""
+    """weight · Σ|w| over all parameters of the networks that ``network`` names."""
     return weight * torch.stack([p.abs().sum() for p in parameters]).sum()
 
 
 def l2(parameters: Iterable[Tensor], *, weight: Weight, network: Whose = "both") -> Tensor:
-    """(weight/2) · Σw² over all parameters of a network; ``network`` says whose."""
+    """(weight/2) · Σw² over all parameters of the networks that ``network`` names."""
     return 0.5 * weight * torch.stack([p.square().sum() for p in parameters]).sum()
 
 
@@ -201,19 +200,19 @@ def activation_kl(
 
 
 PENALTIES: dict[str, Penalty] = {
-    "l1": Penalty(l1, of="weights"),
-    "l2": Penalty(l2, of="weights"),
-    "r1": Penalty(r1, of="discriminator"),
-    "r2": Penalty(r2, of="discriminator"),
-    "gradient_penalty": Penalty(gradient_penalty, of="discriminator", draw=draw_shares),
-    "dragan": Penalty(dragan, of="discriminator", draw=draw_noise),
-    "activation_l1": Penalty(activation_l1, of="activations"),
-    "activation_kl": Penalty(activation_kl, of="activations"),
+    "l1": Penalty(l1, takes="weights"),
+    "l2": Penalty(l2, takes="weights"),
+    "r1": Penalty(r1, takes="discriminator"),
+    "r2": Penalty(r2, takes="discriminator"),
+    "gradient_penalty": Penalty(gradient_penalty, takes="discriminator", draw=draw_shares),
+    "dragan": Penalty(dragan, takes="discriminator", draw=draw_noise),
+    "activation_l1": Penalty(activation_l1, takes="activations"),
+    "activation_kl": Penalty(activation_kl, takes="activations"),
 }
 
 
 def applies_to(penalty: Penalty, args: Mapping[str, Any], player: str) -> bool:
     """Whether a penalty with these arguments enters the objective of ``player``."""
-    if penalty.of == "weights":
+    if penalty.takes == "weights":
         return args.get("network", "both") in ("both", player)
-    return player == ("discriminator" if penalty.of == "discriminator" else "generator")
+    return player == ("discriminator" if penalty.takes == "discriminator" else "generator")

@@ -9,7 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gan_tune.gan.estimators import PresentLoss, backprop
 from gan_tune.gan.gradients import output_dimensions, unclipped
+from gan_tune.gan.input_gradients import Network
 from gan_tune.gan.penalties import BoundPenalty
 
 __all__ = ["PLAYERS", "Gradients", "Player", "PlayerName"]
@@ -28,7 +30,7 @@ class Player:
     Attributes:
         name: which of the two.
         network: the module whose parameters are trained.
-        optimizer: of these parameters; ``rate`` times the schedule is its learning rate.
+        optimizer: updates these parameters, at the learning rate ``rate`` · ``schedule``.
         estimate: its gradient estimator, from :data:`gan_tune.gan.estimators.ESTIMATORS`.
         clip: its gradient rule, from :data:`gan_tune.gan.gradients.GRADIENT_CLIPS`.
         schedule: factor on the rate at a step, from :data:`gan_tune.gan.schedules.SCHEDULES`.
@@ -36,8 +38,8 @@ class Player:
         weight_limit: largest |weight| after each step; 0: no limit.
         state_kind: identifies the layout of the optimizer's state. A fork inherits only a state of
             the same kind.
-        parameters: the trained ones, in the network's order.
-        outputs: for each parameter, the dimension that counts the outputs of its layer.
+        parameters: the network's trained parameters, in its order.
+        output_dims: for each parameter, the dimension that counts the outputs of its layer.
     """
 
     name: PlayerName
@@ -51,11 +53,27 @@ class Player:
     weight_limit: float = 0.0
     state_kind: str = ""
     parameters: list[Tensor] = field(init=False)
-    outputs: list[int] = field(init=False)
+    output_dims: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parameters = trained(self.network)
-        self.outputs = output_dimensions(self.network)
+        self.output_dims = output_dimensions(self.network)
+
+    def gradients(
+        self,
+        present_loss: PresentLoss,
+        objective: Callable[[Network], Tensor],
+        random: torch.Generator,
+    ) -> Gradients:
+        """The gradients of an objective, by the player's estimator.
+
+        ``present_loss()`` is the objective at the present weights, and records figures; all but
+        ``backprop`` may call only ``objective``, so it is then called for the figures alone.
+        """
+        if self.estimate is not backprop:
+            with torch.no_grad():
+                present_loss()
+        return self.estimate(present_loss, objective, self.network, random)
 
     @property
     def is_clipped(self) -> bool:
@@ -63,8 +81,8 @@ class Player:
         return self.clip is not unclipped
 
     def clipped(self, gradients: Gradients) -> Gradients:
-        """The gradients after its rule is applied."""
-        return self.clip(gradients, self.parameters, self.outputs)
+        """The gradients after the player's gradient rule."""
+        return self.clip(gradients, self.parameters, self.output_dims)
 
     def step(self, gradients: Gradients, *, step: int, steps: int) -> None:
         """Update by these gradients, at the learning rate of step ``step`` out of ``steps``."""

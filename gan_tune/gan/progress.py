@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-
 from gan_tune.config import CollapseRule, DivergenceRule, Objective
-from gan_tune.gan.figures import Figures
+from gan_tune.gan.figures import Figures, read
 from gan_tune.gan.players import PLAYERS
 from gan_tune.gan.symptoms import Vitals
 
@@ -56,11 +54,10 @@ class Progress:
             self.best, self.best_step, self.reports_since_best = value, step, 0
         else:
             self.reports_since_best += 1
-        self.outcome = self._verdict(step, variety)
+        self.outcome = self._verdict(step, poor=self.collapse.shows(variety, vitals.distinct))
         return improved
 
-    def _verdict(self, step: int, variety: float) -> Outcome | None:
-        poor = variety < self.collapse.variety
+    def _verdict(self, step: int, *, poor: bool) -> Outcome | None:
         late = step >= self.collapse.after * self.steps
         self.reports_without_variety = self.reports_without_variety + 1 if poor and late else 0
         if self.reports_without_variety >= self.collapse.reports:
@@ -92,11 +89,14 @@ class Progress:
 
 
 def is_sound(figures: Figures, rule: DivergenceRule) -> bool:
-    """Whether the last step's figures are finite, and all since the last report within limits."""
-    values = torch.stack([figure.double() for figure in figures.latest.values()])
-    if not bool(torch.isfinite(values).all()):
+    """Whether the last step's figures are finite, and all since the last report within limits.
+
+    It waits for the device once.
+    """
+    latest, peaks = read(figures.latest, figures.peaks)
+    if not all(math.isfinite(value) for value in latest.values()):
         return False
     # Over all steps since the last report: a spike between two reports counts.
     limits = {f"{player}_gradient_norm_max": rule.max_gradient_norm for player in PLAYERS}
     limits["discriminator_logit_max"] = rule.max_logit
-    return all(float(peak) <= limits[name] for name, peak in figures.peaks.items())
+    return all(peak <= limits[name] for name, peak in peaks.items())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-__all__ = ["global_generators", "global_state", "seeded", "seeded_globals"]
+from gan_tune.gan import device as devices
+
+__all__ = ["carry_on", "global_generators", "seeded", "seeded_globals"]
 
 
 def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
@@ -20,16 +22,12 @@ def seeded(seed: int, purpose: str, device: torch.device) -> torch.Generator:
 @contextmanager
 def seeded_globals(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
     """Run with torch's global generators seeded for a purpose; restore their state afterwards."""
-    outer = global_state(device)
-    # Not torch.manual_seed: without a GPU it formats a traceback each time, which takes 1 ms.
-    torch.default_generator.manual_seed(_derived(seed, purpose))
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(_derived(seed, purpose))
+    outer = devices.global_state(device)
+    devices.seed_globals(_derived(seed, purpose), device)
     try:
         yield
     finally:
-        _set_global_state(outer, device)
+        devices.set_global_state(outer, device)
 
 
 @contextmanager
@@ -38,27 +36,21 @@ def global_generators(state: dict[str, Tensor], device: torch.device) -> Iterato
 
     gan-tune's own parts do not use them, but a user's network may, for dropout.
     """
-    outer = global_state(device)
-    _set_global_state(state, device)
+    outer = devices.global_state(device)
+    devices.set_global_state(state, device)
     try:
         yield
     finally:
-        state.update(global_state(device))
-        _set_global_state(outer, device)
+        state.update(devices.global_state(device))
+        devices.set_global_state(outer, device)
 
 
-def global_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of torch's global generators that a computation on ``device`` can read."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+def carry_on(random: torch.Generator, state: Tensor, *, seed: int, purpose: str) -> None:
+    """Set a generator to a checkpoint's state, if that was made on the same kind of device.
 
-
-def _set_global_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"].cpu())
-    if "cuda" in state and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    If not, its draws cannot go on, and it is seeded for ``purpose``: the same for the same seed.
+    """
+    devices.reseed(random, state, _derived(seed, purpose))
 
 
 def _derived(seed: int, purpose: str) -> int:

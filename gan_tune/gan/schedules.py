@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, so nothing needs to be restored.
+"""Learning-rate schedules: pure functions of the step, so checkpoints hold none of their state.
 
 Each returns the factor on the learning rate, in (0, 1], at a step counted from 0 in a training of
 ``steps`` steps. The rate first rises linearly over ``warm_up`` steps. Then it decays from the full
@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["PACED", "SCHEDULES", "constant", "cosine", "inverse_sqrt", "linear"]
+__all__ = ["LENGTH_DEPENDENT", "SCHEDULES", "constant", "cosine", "inverse_sqrt", "linear"]
 
 Steps = Annotated[int, Field(ge=0)]
 Start = Annotated[float, Field(ge=0, lt=1)]
@@ -21,7 +21,7 @@ End = Annotated[float, Field(ge=0, le=1)]
 Time = Annotated[float, Field(gt=0)]
 
 
-def _climb(step: int, warm_up: int) -> float:
+def _warm_up_factor(step: int, warm_up: int) -> float:
     """1/(w + 1), 2/(w + 1), ... for the first w steps, then 1."""
     return min(1.0, (step + 1) / (warm_up + 1))
 
@@ -34,7 +34,7 @@ def _progress(step: int, steps: int, *, warm_up: int, start: float) -> float:
 
 def constant(step: int, steps: int, *, warm_up: Steps = 0) -> float:
     """1 after the warm-up."""
-    return _climb(step, warm_up)
+    return _warm_up_factor(step, warm_up)
 
 
 def linear(
@@ -42,10 +42,10 @@ def linear(
 ) -> float:
     """From 1 down to ``end`` in a straight line.
 
-    ``start`` is the share of the training before the decay, at the full rate (CycleGAN: 0.5).
+    ``start`` is the share of the training before the decay begins (CycleGAN: 0.5).
     """
     p = _progress(step, steps, warm_up=warm_up, start=start)
-    return _climb(step, warm_up) * (1 - (1 - end) * p)
+    return _warm_up_factor(step, warm_up) * (1 - (1 - end) * p)
 
 
 def cosine(
@@ -53,10 +53,10 @@ def cosine(
 ) -> float:
     """From 1 down to ``end`` along half a cosine (Loshchilov and Hutter 2017, without restarts).
 
-    ``start`` is the share of the training before the decay, at the full rate.
+    ``start`` is the share of the training before the decay begins.
     """
     p = _progress(step, steps, warm_up=warm_up, start=start)
-    return _climb(step, warm_up) * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * p)))
+    return _warm_up_factor(step, warm_up) * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * p)))
 
 
 def inverse_sqrt(step: int, steps: int, *, warm_up: Steps = 0, scale: Time = 1.0) -> float:
@@ -66,7 +66,7 @@ def inverse_sqrt(step: int, steps: int, *, warm_up: Steps = 0, scale: Time = 1.0
     textbook's 1/√t for t = 1, 2, ...
     """
     t = max(0, step - warm_up)
-    return _climb(step, warm_up) * float((1 + t / scale) ** -0.5)
+    return _warm_up_factor(step, warm_up) * float((1 + t / scale) ** -0.5)
 
 
 SCHEDULES: dict[str, Callable[..., float]] = {
@@ -76,6 +76,6 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "inverse_sqrt": inverse_sqrt,
 }
 
-PACED = frozenset({"linear", "cosine"})
-"""Schedules that depend on the training's length, so a longer run differs from the first step
-on."""
+LENGTH_DEPENDENT = frozenset({"linear", "cosine"})
+"""Schedules that depend on the total number of steps, so a longer run is another run from the
+start."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gan_tune.gan.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from gan_tune.gan.game import Game
+from gan_tune.gan.randomness import carry_on
 
 __all__ = ["load_game", "scalars_of", "tensors_of"]
 
@@ -38,16 +39,22 @@ def load_game(game: Game, saved: Checkpoint) -> None:
     """Load the state of this game, or of one with the same networks and other settings.
 
     State that the other game did not have is initialised: averages start at its weights, and an
-    optimizer of another kind starts with no state.
+    optimizer of another kind starts with no state. The saved game may have been played on another
+    kind of device: then everything but the random draws continues, which begin anew, seeded.
 
     Raises:
         KeyError, RuntimeError: the networks differ.
     """
     for name, network in game.networks.by_name().items():
         network.load_state_dict(saved.under(name) or saved.under("generator"))
+    step = saved.scalars["step"]
     for name, random in game.random.items():
-        random.set_state(saved.tensors[f"random/{name}"])
-    game.global_random = saved.under("torch")
+        purpose = f"{name} from step {step} on another kind of device"
+        state = saved.tensors[f"random/{name}"]
+        carry_on(random, state, seed=game.evaluation.seed, purpose=purpose)
+    # A generator of another kind of device has no part in this game.
+    own = game.global_random.keys()
+    game.global_random |= {k: state for k, state in saved.under("torch").items() if k in own}
     if game.lookahead is not None:
         slow = saved.under("slow")
         game.lookahead.begin(
@@ -56,5 +63,5 @@ def load_game(game: Game, saved: Checkpoint) -> None:
     for name, player in game.players.items():
         if saved.scalars["optimizers"][name] == player.state_kind:
             load_optimizer(player.optimizer, saved.under(f"{name}_optimizer"))
-    game.step, game.d_step = saved.scalars["step"], saved.scalars["d_steps"]
+    game.step, game.d_step = step, saved.scalars["d_steps"]
     game.evaluation.outdate()

@@ -19,6 +19,7 @@ __all__ = [
     "exploding",
     "mode_dropping",
     "oscillating",
+    "repeating",
     "symptoms",
     "vanishing",
     "vitals_of",
@@ -44,8 +45,10 @@ FAITHFUL = 0.35
 """A part of the data can be missed only if density, or the share on modes, reaches this value."""
 CROWDED = 0.5
 """Samples crowd on a part of the data if coverage / density (at most 1) is below this."""
+REPEATED = 0.4
+"""Samples repeat if so much smaller a share of them is distinct than of real ones."""
 DROPPED_REPORTS = 2
-"""Number of successive last reports that must all show dropped modes."""
+"""Number of successive last reports that must all show dropped modes, or repeated samples."""
 
 
 class Vitals(NamedTuple):
@@ -56,8 +59,8 @@ class Vitals(NamedTuple):
     NaN. ``noise`` is how much the objective varies between draws of samples, in its own units.
     Discriminator figures are None if it made no step, as in a ``block`` of generator steps.
 
-    ``modes_missed`` and ``high_quality_share`` exist for mixtures, ``density`` and ``coverage`` for
-    all other data.
+    ``modes_missed`` and ``high_quality_share`` exist for mixtures, ``density``, ``coverage`` and
+    ``distinct`` (the metric `distinct_share`) for all other data.
     """
 
     generator_norm: float
@@ -72,6 +75,7 @@ class Vitals(NamedTuple):
     high_quality_share: float | None = None
     density: float | None = None
     coverage: float | None = None
+    distinct: float | None = None
 
 
 def vitals_of(
@@ -80,6 +84,8 @@ def vitals_of(
     """The vitals of a report with these scalars; ``modes`` are a mixture's modes, if it is one."""
     if modes is None:
         spread = {name: scalars[name] for name in ("density", "coverage")}
+        if "distinct_share" in scalars:  # a judge of one's own may lack it
+            spread["distinct"] = scalars["distinct_share"]
     else:
         spread = {
             "modes_missed": modes - scalars["modes_covered"],
@@ -179,12 +185,24 @@ def _crowds(vitals: Vitals) -> bool:
     return density >= FAITHFUL and coverage < CROWDED * min(density, 1)
 
 
+def repeating(history: Sequence[Vitals]) -> bool:
+    """The same few samples come over and over, in each of the last two reports.
+
+    Far fewer of them are distinct than of as many real samples.
+    """
+    last = history[-DROPPED_REPORTS:]
+    return len(last) == DROPPED_REPORTS and all(
+        vitals.distinct is not None and vitals.distinct < REPEATED for vitals in last
+    )
+
+
 SYMPTOMS: dict[str, Callable[[Sequence[Vitals]], bool]] = {
     "vanishing": vanishing,
     "exploding": exploding,
     "oscillating": oscillating,
     "dominated": dominated,
     "mode_dropping": mode_dropping,
+    "repeating": repeating,
 }
 
 

@@ -22,7 +22,9 @@ from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.building import build_game
 from gan_tune.gan.determinism import kernels
+from gan_tune.gan.device import exact_convolutions
 from gan_tune.gan.game import Game
+from gan_tune.gan.precision import resolved
 from gan_tune.gan.progress import Outcome, Progress, is_sound
 from gan_tune.gan.randomness import global_generators, seeded_globals
 from gan_tune.gan.state import load_game, scalars_of, tensors_of
@@ -31,7 +33,7 @@ from gan_tune.metrics.models import Models
 from gan_tune.samples import pictures
 from gan_tune.words.wording import first_line
 
-__all__ = ["Outcome", "Report", "Scorer", "Training", "build_training", "train"]
+__all__ = ["Keeper", "Outcome", "Report", "Scorer", "Training", "build_training", "train"]
 
 CHECK_EVERY = 50
 """Steps between two checks for divergence; each check waits for the device once."""
@@ -52,6 +54,18 @@ class Scorer(Protocol):
         ...
 
     def __call__(self, samples: Tensor, *, models: Models) -> Mapping[str, float]: ...
+
+
+class Keeper(Protocol):
+    """Keeps the state of training between two reports; asked every :data:`CHECK_EVERY` steps."""
+
+    def is_due(self) -> bool:
+        """Whether the state is to be kept now."""
+        ...
+
+    def keep(self, state: Callable[[], bytes]) -> None:
+        """Keep the state that ``state()`` returns; an exception raised here ends training."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,7 @@ def train(
     resume_from: bytes | Path | None = None,
     inherit_from: bytes | Path | None = None,
     device: str = "cpu",
+    keeper: Keeper | None = None,
 ) -> Iterator[Report]:
     """Train one GAN.
 
@@ -110,6 +125,7 @@ def train(
         inherit_from: the checkpoint of a trial with the same networks and other settings; training
             continues from its step (:meth:`Training.inherit`). Ignored if ``resume_from`` is given.
         device: a torch device.
+        keeper: keeps the state between reports; it changes nothing in training.
 
     Returns:
         An iterator of reports: one at each remaining step of ``config.report_steps``. The last one
@@ -124,13 +140,15 @@ def train(
         training.load(checkpoint.read(resume_from))
     elif inherit_from is not None:
         training.inherit(checkpoint.read(inherit_from))
+    training.keeper = keeper
     return training.reports()
 
 
 def build_training(
     config: TrialConfig, dataset: Dataset, judge: Scorer, *, device: str = "cpu"
 ) -> Training:
-    """The training of a trial before its first step."""
+    """The training of a trial before its first step; `auto` is resolved for the device."""
+    config = resolved(config, dataset.kind, device)
     return Training(
         build_game(config, dataset, torch.device(device)),
         dataset,
@@ -151,7 +169,7 @@ class Training:
     """A game, judged at each of ``report_steps``. Most callers want :func:`train`.
 
     ``seed`` seeds the noise that a user's generator may draw in evaluation. The checkpoints contain
-    ``config_digest``.
+    ``config_digest``. A ``keeper`` may be set, which keeps the state between reports.
     """
 
     def __init__(
@@ -175,7 +193,9 @@ class Training:
         self.progress = Progress(objective, collapse, steps=report_steps[-1], patience=patience)
         self.seed, self.config_digest = seed, config_digest
         self.deterministic, self.matmul_precision = deterministic, matmul_precision
+        self.keeper: Keeper | None = None
         self._best_weights: dict[str, Tensor] = {}
+        self._begun: int | None = None  # step of the last report, while training to the next one
 
     @property
     def step(self) -> int:
@@ -198,8 +218,7 @@ class Training:
         sound = self._train_to(next(s for s in self.report_steps if s > self.step))
         trained = time.perf_counter()
         metrics, grid = self._judged()
-        figures = {name: float(figure) for name, figure in self.game.figures.latest.items()}
-        scalars = metrics | figures | self.game.figures.means()
+        scalars = metrics | self.game.figures.scalars()
         value = metrics[self.progress.objective.metric]
         improved = self._noted(scalars, value, metrics["variety"], sound=sound)
         return Report(
@@ -218,8 +237,20 @@ class Training:
 
     def _train_to(self, target: int) -> bool:
         """Whether training stayed sound up to ``target``; if not, it ended early."""
+        if self._begun is None:  # else a checkpoint from in between was loaded
+            self._begun = self.step
+            self.game.figures.begin()
+        sound = True
+        while sound and self.step < target:
+            sound = self._train_until_due(target)
+            if sound and self.step < target and self.keeper is not None:
+                self.keeper.keep(self.state)
+        self._begun = None
+        return sound
+
+    def _train_until_due(self, target: int) -> bool:
+        """As :meth:`_train_to`, but return also if the state is to be kept."""
         game, precision = self.game, self.matmul_precision
-        game.figures.begin()
         own_kernels = kernels(deterministic=self.deterministic, matmul_precision=precision)
         with own_kernels, global_generators(game.global_random, game.batches.device):
             while self.step < target:
@@ -227,6 +258,8 @@ class Training:
                     game.train_step()
                 if not is_sound(game.figures, self.divergence):
                     return False
+                if self.keeper is not None and self.keeper.is_due():
+                    break
         return True
 
     def _judged(self) -> tuple[dict[str, float], Tensor]:
@@ -234,7 +267,7 @@ class Training:
         evaluation = self.game.evaluation
         # A user's generator may draw its own noise, also in evaluation.
         own_noise = seeded_globals(self.seed, "noise in evaluation", evaluation.device)
-        with kernels(deterministic=self.deterministic), own_noise:
+        with kernels(deterministic=self.deterministic), exact_convolutions(), own_noise:
             samples = evaluation.sample(self.judge.count, "evaluation")
             metrics = dict(self.judge(samples, models=evaluation.models()))
             if self.dataset.kind == "points":
@@ -264,6 +297,10 @@ class Training:
         tensors = tensors_of(self.game)
         tensors |= {f"best/{key}": tensor for key, tensor in self._best_weights.items()}
         scalars = scalars_of(self.game) | self.progress.scalars()
+        if self._begun is not None:
+            figures = self.game.figures
+            tensors |= {f"figures/{key}": tensor for key, tensor in figures.tensors().items()}
+            scalars |= {checkpoint.BEGUN: self._begun, "counts": dict(figures.counts)}
         return checkpoint.pack(tensors, scalars, self.config_digest)
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
@@ -277,6 +314,10 @@ class Training:
         device = self.game.batches.device
         self._best_weights = {k: v.to(device) for k, v in saved.under("best").items()}
         self.progress.load(saved.scalars)
+        self._begun = saved.scalars.get(checkpoint.BEGUN)
+        if self._begun is not None:
+            window = {k: v.to(device) for k, v in saved.under("figures").items()}
+            self.game.figures.load(window, saved.scalars["counts"])
 
     def inherit(self, saved: checkpoint.Checkpoint) -> None:
         """Continue from another trial's state with this trial's settings.

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gan_tune.gan.device import global_state
 from gan_tune.gan.networks.activations import ActivationRecorder
 from gan_tune.gan.networks.norms import mixes_samples
-from gan_tune.gan.randomness import global_state, seeded_globals
+from gan_tune.gan.precision import Rounding
+from gan_tune.gan.randomness import seeded_globals
 
 __all__ = ["TrialNetworks", "WithEncoder", "build_networks"]
 
@@ -54,12 +56,13 @@ class TrialNetworks:
         }
         return {name: network for name, network in found.items() if network is not None}
 
-    def drawn(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def drawn(self, z: Tensor, rounded: Rounding) -> tuple[Tensor, list[Tensor]]:
         """G(z) with its graph, and the hidden activations that a penalty uses."""
+        generator = rounded(self.generator)
         if self.recorder is None:
-            return self.generator(z), []
+            return generator(z), []
         self.recorder.kept.clear()
-        return self.generator(z), list(self.recorder.kept)
+        return generator(z), [activation.float() for activation in self.recorder.kept]
 
 
 class WithEncoder(nn.Module):

@@ -1,7 +1,7 @@
 """The order of the two players' steps: functions of a game by name.
 
-Each is called with the game and the number of discriminator steps due, which may be 0 (see
-``block`` in a trial).
+Each takes the game and the number of discriminator steps that are due. With a block schedule
+(``block`` in a trial) this number may be 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Moves(Protocol[Batch, Slopes]):
 
 
 def alternating(game: Moves[Batch, Slopes], d_steps: int) -> None:
-    """D's steps, then G's step against the new D (Goodfellow et al. 2014).
+    """D's steps, then G's step against the updated D (Goodfellow et al. 2014).
 
     The last batch is used for both players.
     """
@@ -52,8 +52,8 @@ def alternating(game: Moves[Batch, Slopes], d_steps: int) -> None:
 
 
 def simultaneous(game: Moves[Batch, Slopes], d_steps: int) -> None:
-    """Both gradients are taken at the same weights (Mescheder et al. 2017, section 2)."""
-    _run_ahead(game, d_steps - 1)
+    """Both players step by gradients at the same weights (Mescheder et al. 2017, section 2)."""
+    _extra_discriminator_steps(game, d_steps - 1)
     _descend_together(game, _both_gradients(game, also_discriminator=d_steps > 0))
 
 
@@ -64,7 +64,7 @@ def extragradient(game: Moves[Batch, Slopes], d_steps: int) -> None:
     are computed on a new batch. If several discriminator steps are due, all but the last are plain
     ones.
     """
-    _run_ahead(game, d_steps - 1)
+    _extra_discriminator_steps(game, d_steps - 1)
     due = d_steps > 0
     with game.extrapolated():
         _descend_together(game, _both_gradients(game, also_discriminator=due))
@@ -72,7 +72,7 @@ def extragradient(game: Moves[Batch, Slopes], d_steps: int) -> None:
     _descend_together(game, gradients)
 
 
-def _run_ahead(game: Moves[Batch, Slopes], d_steps: int) -> None:
+def _extra_discriminator_steps(game: Moves[Batch, Slopes], d_steps: int) -> None:
     for _ in range(d_steps):
         game.descend("discriminator", game.gradients("discriminator", game.draw()))
 

@@ -9,14 +9,14 @@ from gan_tune.gan.estimators.estimators import (
     forward_difference,
     random_directions,
 )
-from gan_tune.gan.estimators.perturbed import Here, Network, Objective
+from gan_tune.gan.estimators.perturbed import Network, Objective, PresentLoss
 
 __all__ = [
     "ESTIMATORS",
     "OBSTACLES",
-    "Here",
     "Network",
     "Objective",
+    "PresentLoss",
     "backprop",
     "central_difference",
     "estimator_refuses",

@@ -1,9 +1,9 @@
 """Gradient estimators by name: pure functions of an objective and a network.
 
 Each returns the gradient of L(w) = objective(network) as a list of tensors, in the order and the
-shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``here()`` returns L at the
-present weights; the caller may record more there than for a perturbed copy. ``random`` is the
-source of every draw, on the network's device. All but ``backprop`` use only the objective's
+shapes of ``[p for p in network.parameters() if p.requires_grad]``. ``present_loss()`` returns L
+at the present weights; only there may the caller record figures. ``random`` is the source of every
+draw, on the network's device. All but ``backprop`` use only the objective's
 values, so it need not be differentiable. :func:`estimator_refuses` says for which networks they
 do not work.
 
@@ -23,8 +23,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gan_tune.gan.estimators.perturbed import (
-    Here,
     Objective,
+    PresentLoss,
     coordinate_losses,
     copies_per_chunk,
     direction_losses,
@@ -47,16 +47,16 @@ Count = Annotated[int, Field(ge=1, le=2**20)]
 
 
 def backprop(
-    here: Here, objective: Objective, network: nn.Module, random: torch.Generator
+    present_loss: PresentLoss, objective: Objective, network: nn.Module, random: torch.Generator
 ) -> list[Tensor]:
     """∇L(w), by reverse-mode differentiation. The only exact estimator."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    return list(torch.autograd.grad(here(), trained, materialize_grads=True))
+    return list(torch.autograd.grad(present_loss(), trained, materialize_grads=True))
 
 
 @torch.no_grad()
 def forward_difference(
-    here: Here,
+    present_loss: PresentLoss,
     objective: Objective,
     network: nn.Module,
     random: torch.Generator,
@@ -64,14 +64,14 @@ def forward_difference(
     epsilon: Step = 1e-3,
 ) -> list[Tensor]:
     """(L(w + ε e_i) − L(w)) / ε for every coordinate i; its error is of order ε."""
-    base = here()
+    base = present_loss()
     ahead = coordinate_losses(objective, network, step=epsilon)
     return [(a - base) / epsilon for a in ahead]
 
 
 @torch.no_grad()
 def central_difference(
-    here: Here,
+    present_loss: PresentLoss,
     objective: Objective,
     network: nn.Module,
     random: torch.Generator,
@@ -86,7 +86,7 @@ def central_difference(
 
 @torch.no_grad()
 def random_directions(
-    here: Here,
+    present_loss: PresentLoss,
     objective: Objective,
     network: nn.Module,
     random: torch.Generator,
@@ -130,7 +130,7 @@ ESTIMATORS: dict[str, Callable[..., list[Tensor]]] = {
 
 OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
     {
-        "half precision has no step that serves a difference": lambda network: any(
+        "half precision is too coarse for finite differences": lambda network: any(
             p.dtype in (torch.float16, torch.bfloat16) for p in network.parameters()
         ),
         "differences of values cannot be taken through batch statistics, whose running averages "
@@ -140,8 +140,8 @@ OBSTACLES: Mapping[str, Callable[[nn.Module], bool]] = MappingProxyType(
         ),
         "differences of values cannot be taken through spectral norm, whose power iteration goes "
         "on in each forward pass": has_spectral_norm,
-        "differences of values cannot be taken through dropout, which draws anew in each forward "
-        "pass": lambda network: any(
+        "differences of values cannot be taken through dropout, which draws other numbers in each "
+        "forward pass": lambda network: any(
             isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules()
         ),
     }

@@ -15,9 +15,9 @@ from gan_tune.gan.estimators.columns import NodeRecorder, Perturbed, linear_laye
 from gan_tune.gan.reweighted import reweighted
 
 __all__ = [
-    "Here",
     "Network",
     "Objective",
+    "PresentLoss",
     "coordinate_losses",
     "copies_per_chunk",
     "direction_losses",
@@ -30,7 +30,7 @@ Objective = Callable[[Network], Tensor]
 It must be a pure function of the network: the same batches and noise at each call, and no random
 numbers. It must not differentiate (as penalties on D's gradient do) or convert tensors to numbers.
 """
-Here = Callable[[], Tensor]
+PresentLoss = Callable[[], Tensor]
 """The value of an objective at the present weights."""
 Copy = Callable[[Tensor], Network]
 """Index of a coordinate in the flattened parameter → the network with that coordinate perturbed."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from gan_tune.config.import_path import import_by_path
+from gan_tune.config.import_path import import_own
 from gan_tune.gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_tune.gan.networks.mlp import (
     FourierMLPDiscriminator,
@@ -72,11 +72,15 @@ def network_class(role: str, name: str) -> Callable[..., nn.Module]:
     """The network of that name for a role, or a user's own class `package.module:Class`.
 
     Raises:
-        LookupError: it does not exist or cannot be imported; the text states the broken rule.
+        LookupError: it cannot be imported, is no such class, or is defined in another package than
+            its path names; the text states the broken rule.
     """
     if name in NETWORKS[role]:
         return NETWORKS[role][name]
-    return import_by_path(name)  # type: ignore[no-any-return]
+    found = import_own(name)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise LookupError("must be a class derived from torch.nn.Module")
+    return found
 
 
 def build_network(

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
-from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 __all__ = [
@@ -61,10 +60,24 @@ def _as_they_are(module: nn.Module) -> None:
     return None
 
 
+class _ExactSpectralNorm(parametrizations._SpectralNorm):
+    """Spectral norm whose power iteration is in float32, also where the network is in bfloat16."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        # Without autocast there is nothing to switch off; some devices do not know it at all.
+        if weight.is_meta or not torch.is_autocast_enabled(weight.device.type):
+            return super().forward(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
 def _spectral(module: nn.Module) -> None:
     for layer in list(module.modules()):  # a list: each norm adds modules of its own
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            spectral_norm(layer)
+            # As torch's `spectral_norm`; the outputs of a transposed convolution are second.
+            outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+            norm = _ExactSpectralNorm(layer.weight, dim=outputs)
+            parametrize.register_parametrization(layer, "weight", norm)
 
 
 NORMS: dict[str, Normalisation] = {

@@ -15,7 +15,7 @@ from gan_tune.config import TrialConfig
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.training import Report, Scorer, Training, build_training
+from gan_tune.gan.training import Keeper, Report, Scorer, Training, build_training
 
 __all__ = ["Phase", "replay"]
 
@@ -35,8 +35,11 @@ def replay(
     *,
     resume_from: bytes | Path | None = None,
     device: str = "cpu",
+    keeper: Keeper | None = None,
 ) -> Iterator[Report]:
     """Train phases one after another with one seed; each continues the last as a fork does.
+
+    A ``keeper`` keeps the state between reports, as in :func:`gan_tune.gan.training.train`.
 
     Only the last phase has a ``best``, since its setting is the one that is judged; the other
     phases' reports have none. Divergence or collapse in any phase ends the training.
@@ -47,6 +50,7 @@ def replay(
     saved = None if resume_from is None else checkpoint.read(resume_from)
     place = 0 if saved is None else _phase_of(saved, phases)
     training = build_training(phases[place].config, dataset, judge, device=device)
+    training.keeper = keeper
     if saved is not None:
         training.load(saved)
     return _reports(training, phases[place:], dataset, judge, device)
@@ -71,6 +75,8 @@ def _reports(
         if training.outcome is not None:
             return
         state = checkpoint.read(training.state())
+        keeper = training.keeper
         training = build_training(following.config, dataset, judge, device=device)
+        training.keeper = keeper
         training.inherit(state)
     yield from training.reports()

@@ -1,0 +1,103 @@
+"""One short training step of a trial that has a user's own networks.
+
+What builds and runs may still fail in training: a forward pass under `torch.no_grad`, one that
+changes its input in place. The step shows it before a search begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from gan_tune.config import Block, Part, TrialConfig
+from gan_tune.data.dataset import Dataset
+from gan_tune.errors import Fault
+from gan_tune.gan.building import build_game
+from gan_tune.gan.networks import NETWORKS
+from gan_tune.parts.network_traits import is_users_own
+from gan_tune.words.wording import in_one_line
+
+__all__ = ["training_faults"]
+
+BATCH, ROWS = 4, 16
+RULE = "cannot be trained: one training step fails"
+MEANINGS: Mapping[str, str] = {
+    "does not require grad": "its output has no gradient, as under torch.no_grad or after detach",
+    "in-place operation": "it changes a tensor in place that the gradient needs, such as its input",
+}
+"""Words of torch's errors → what they mean for a network."""
+DECIDE = (
+    *NETWORKS, "loss", "penalties", "generator_gradient", "discriminator_gradient", "update",
+    "augment", "sparsity", "precision",
+)  # fmt: skip
+"""Fields of a trial config by which a step fails or not; the others change only numbers."""
+
+_known: dict[str, tuple[Fault, ...]] = {}
+
+
+def training_faults(
+    config: TrialConfig, dataset: Dataset, shipped: Callable[[str, Mapping[str, Any]], Part]
+) -> tuple[Fault, ...]:
+    """The faults of a user's own networks that one training step shows.
+
+    ``shipped(role, args)`` is a shipped network with these arguments. With it in place of the other
+    network of the user, a step shows which one is at fault. Random samples stand in for the data.
+    """
+    own = [role for role in NETWORKS if is_users_own(config, role)]
+    if not own:
+        return ()
+    tree = config.tree()
+    key = json.dumps([dataset.kind, dataset.shape, *(tree[name] for name in DECIDE)], default=str)
+    if key not in _known:
+        _known[key] = tuple(_faults(config, dataset, own, shipped))
+    return _known[key]
+
+
+def _faults(
+    config: TrialConfig,
+    dataset: Dataset,
+    own: list[str],
+    shipped: Callable[[str, Mapping[str, Any]], Part],
+) -> Iterator[Fault]:
+    error = _error_of_step(config, dataset)
+    if error is None:
+        return
+    latent = {"latent": config.generator.args["latent"]}
+    found = False
+    for role in own:
+        others = {o: shipped(o, latent if o == "generator" else {}) for o in own if o != role}
+        alone = error if not others else _error_of_step(config.model_copy(update=others), dataset)
+        if alone is not None:
+            found = True
+            yield Fault(role, RULE, _in_words(alone))
+    if not found:
+        yield Fault(own[0], f"{RULE} with this {' and '.join(own[1:])}", _in_words(error))
+
+
+def _error_of_step(config: TrialConfig, dataset: Dataset) -> Exception | None:
+    """What a step of this trial on the CPU raises, on a few samples of the data set's shape."""
+    random = np.random.RandomState(0)
+    if dataset.kind == "pictures":
+        rows = random.randint(0, 256, (ROWS, *dataset.shape)).astype(np.uint8)
+        scale = config.data.args["scale"]
+    else:
+        rows, scale = random.standard_normal((ROWS, *dataset.shape)).astype(np.float32), "none"
+    small = Dataset(dataset.name, dataset.kind, train=rows, selection=rows, test=rows)
+    data = Part(name=config.data.name, args={"batch_size": BATCH, "scale": scale})
+    short = config.model_copy(update={"data": data, "d_steps": 1, "block": Block()})
+    try:
+        with torch.random.fork_rng(devices=[]):
+            build_game(short, small, torch.device("cpu")).train_step()
+    except Exception as error:  # a user's network may raise anything
+        return error
+    return None
+
+
+def _in_words(error: Exception) -> str:
+    text = in_one_line(error)
+    meaning = next((meaning for words, meaning in MEANINGS.items() if words in text), None)
+    return f"{meaning} ({text})" if meaning else text
