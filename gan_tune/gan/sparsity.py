@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from gan_tune.metrics.sparsity import IDLE
+from gan_tune.metrics.code_sparsity import IDLE
 
 __all__ = [
     "SPARSITIES",
