@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from PIL import Image
 
 from gan_tune.config import Part, signature_arguments
 from gan_tune.data import cifar, idx, mapped
-from gan_tune.data.by_name import DATASETS, check_dataset, load_dataset
+from gan_tune.data.by_name import DATASETS, check_arguments, load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset, Mixture
 from gan_tune.data.locations import find_folder
 from gan_tune.data.picture_folder import CROPS
@@ -82,12 +84,21 @@ def write_picture_folder(folder: Path, classes: tuple[str, ...] = ("cat", "dog")
     return folder
 
 
+def write_table(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = np.random.RandomState(0).rand(50, 2)
+    np.savetxt(folder / "own.csv", rows, delimiter=",", header="a,b", comments="")
+    return folder / "own.csv"
+
+
 OWN_ARGUMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fashion_mnist": lambda folder: {"root": str(write_idx_folder(folder))},
     "mnist": lambda folder: {"root": str(write_idx_folder(folder / "mnist", suffix=".gz"))},
     "cifar10": lambda folder: {"root": str(write_cifar_folder(folder))},
     "npz": lambda folder: {"path": str(write_npz(folder))},
     "image_folder": lambda folder: {"root": str(write_picture_folder(folder)), "size": 8},
+    "pictures": lambda folder: {"root": str(write_picture_folder(folder)), "size": 8},
+    "table": lambda folder: {"path": str(write_table(folder))},
 }
 
 
@@ -130,7 +141,7 @@ def test_every_set_has_checked_arguments_and_sound_splits(
 ) -> None:
     name, args = named
     assert all(argument.annotation is not Any for argument in arguments_of(name).values())
-    check_dataset(name, **args)
+    check_arguments(name, **args)
     dataset = load_dataset(name, **args)
     for split in SPLITS:
         samples, labels = dataset.split(split), dataset.labels(split)
@@ -163,7 +174,7 @@ def test_splits_are_disjoint_draws(named: tuple[str, dict[str, Any]]) -> None:
 @pytest.mark.parametrize("name", DATASETS)
 def test_unknown_arguments_are_refused(name: str) -> None:
     with pytest.raises(DataError, match="nonsense"):
-        check_dataset(name, nonsense=1)
+        check_arguments(name, nonsense=1)
 
 
 def arguments_of(name: str) -> dict[str, Any]:
@@ -246,11 +257,14 @@ def test_mixtures_have_their_stated_deviation_and_shares(name: str) -> None:
         ("image_folder", {"root": ".", "size": 8, "channels": 2}, "channels"),
         ("no_such_module:data", {}, "importable as package.module:name.*no_such_module"),
         ("json:no_such_name", {}, "importable as package.module:name.*no_such_name"),
-        ("json:__name__", {}, "must be a function"),
+        ("json:decoder", {}, "must be defined in json"),
+        ("json:JSONEncoder", {}, "must be a function"),
+        ("json:dumps", {}, "must be annotated to return one"),
+        (f"{__name__}:not_annotated", {}, "must be annotated to return one"),
     ],
 )
 def test_bad_requests_are_one_line(name: str, args: dict[str, Any], message: str) -> None:
-    for function in (check_dataset, load_dataset):
+    for function in (check_arguments, load_dataset):
         with pytest.raises(DataError, match=message) as caught:
             function(name, **args)
         assert "\n" not in str(caught.value)
@@ -261,12 +275,16 @@ def own_points(count: int = 30) -> Dataset:
     return Dataset("own", "points", points[:-20], points[-20:-10], points[-10:])
 
 
-def not_a_dataset() -> list[int]:
-    return [1, 2]
+def not_a_dataset() -> Dataset:
+    return [1, 2]  # type: ignore[return-value]
+
+
+def not_annotated():  # type: ignore[no-untyped-def]
+    return own_points()
 
 
 def test_own_function_by_import_path() -> None:
-    check_dataset(f"{__name__}:own_points", count=40)
+    check_arguments(f"{__name__}:own_points", count=40)
     dataset = load_dataset(f"{__name__}:own_points", count=40)
     assert (dataset.name, len(dataset.train), dataset.shape) == ("own", 20, (3,))
     with pytest.raises(DataError, match=r"must return a .*Dataset: list"):
@@ -329,7 +347,7 @@ def test_idx_files_are_found_through_the_environment(
 ) -> None:
     write_idx_folder(tmp_path / "data" / inside, suffix=suffix)
     monkeypatch.setenv("GAN_TUNE_DATA", str(tmp_path / "data"))
-    check_dataset(name)
+    check_arguments(name)
     dataset = load_dataset(name)
     assert [len(dataset.split(split)) for split in SPLITS] == [50, 10, 10]
     assert dataset.shape == (1, 6, 5)
@@ -355,7 +373,7 @@ def test_debian_package_serves_fashion_mnist_only(tmp_path: Path) -> None:
         load_dataset("mnist")
 
 
-@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
 @pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
 @pytest.mark.usefixtures("nowhere")
 def test_missing_data_lists_the_ways_to_get_it(name: str, function: Callable[..., Any]) -> None:
@@ -369,7 +387,7 @@ def test_missing_data_lists_the_ways_to_get_it(name: str, function: Callable[...
     assert "torchvision's download, which failed: no network" in message
 
 
-@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
 @pytest.mark.usefixtures("nowhere")
 def test_missing_cifar_lists_the_ways_to_get_it(function: Callable[..., Any]) -> None:
     with pytest.raises(DataError) as caught:
@@ -379,7 +397,7 @@ def test_missing_cifar_lists_the_ways_to_get_it(function: Callable[..., Any]) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
 def test_a_root_without_files_is_not_passed_over(
     function: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -407,7 +425,7 @@ def too_few(path: Path) -> None:
     write_idx(path, np.zeros((59, 6, 5)))
 
 
-@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("damage", [truncate, empty, scramble, as_labels, too_few])
 def test_damaged_idx_files_are_named(
@@ -514,7 +532,7 @@ def test_npz_faults(arrays: dict[str, np.ndarray], message: str, tmp_path: Path)
         load_dataset("npz", path=str(tmp_path / "own.npz"))
 
 
-@pytest.mark.parametrize("function", [check_dataset, load_dataset])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
 def test_npz_that_is_none(function: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "own.npz").write_text("not a zip")
     with pytest.raises(DataError, match=r"own\.npz: must be an \.npz file"):
@@ -599,7 +617,7 @@ def test_an_image_folder_that_cannot_be_read_is_named(
     root = write_picture_folder(tmp_path / "own")
     monkeypatch.setattr(Path, "iterdir", refused)
     with pytest.raises(DataError, match=r"own: must be readable: Permission denied"):
-        check_dataset("image_folder", root=str(root), size=8)
+        check_arguments("image_folder", root=str(root), size=8)
 
 
 def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
@@ -619,14 +637,14 @@ def test_image_folder_names_what_is_broken(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"7 of 31 broken"):
         load_dataset("image_folder", root=str(root), size=8)
     (root / "loose.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"not both: loose\.png, cat"):
-        check_dataset("image_folder", root=str(root), size=8)
+    with pytest.raises(DataError, match=r"8 of 32 broken"):
+        load_dataset("image_folder", root=str(root), size=8)
 
 
 def test_image_folder_refuses_what_has_more_than_8_bits(tmp_path: Path) -> None:
     for i in range(20):
         write_picture(tmp_path / "set" / f"{i}.png", np.full((9, 9), 60_000, np.uint16))
-    for function in (check_dataset, load_dataset):
+    for function in (check_arguments, load_dataset):
         with pytest.raises(DataError, match="8 bits a channel"):
             function("image_folder", root=str(tmp_path / "set"), size=8)
 
@@ -649,7 +667,7 @@ def test_cifar_records_are_label_then_planes(inside: str, tmp_path: Path) -> Non
 def test_damaged_cifar_files_are_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
     folder = write_cifar_folder(tmp_path / "set")
     damage(folder / "data_batch_2.bin")
-    for function in (check_dataset, load_dataset):
+    for function in (check_arguments, load_dataset):
         with pytest.raises(DataError, match=r"data_batch_2\.bin: must hold records of 3073 bytes"):
             function("cifar10", root=str(folder))
 
@@ -794,8 +812,9 @@ def test_changed_pictures_are_decoded_anew(
 
 def test_a_cache_entry_is_whole_or_not_there(tmp_path: Path, cache: Path) -> None:
     root = write_picture_folder(tmp_path / "own")
-    (root / "dog" / "zz.png").write_text("no picture")
-    with pytest.raises(DataError, match="1 of 25 broken"):
+    for name in ("yy", "zz"):
+        (root / "dog" / f"{name}.png").write_text("no picture")
+    with pytest.raises(DataError, match="2 of 26 broken"):
         load_dataset("image_folder", root=str(root), size=8)
     assert list((cache / "arrays").iterdir()) == []
 
@@ -818,6 +837,106 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, cache: Path) ->
     root = write_picture_folder(tmp_path / "own")
     with pytest.raises(DataError, match=r"must be readable and have room .*GAN_TUNE_CACHE"):
         load_dataset("image_folder", root=str(root), size=8)
+
+
+def zipped(name: str, content: bytes, method: int = zipfile.ZIP_STORED) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr(name, content)
+
+    return write
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def changed(make: Callable[[Path], None], *places: int) -> Callable[[Path], None]:
+    """The same file with some of its bytes changed."""
+
+    def write(path: Path) -> None:
+        make(path)
+        content = bytearray(path.read_bytes())
+        for place in places:
+            content[place] ^= 0xFF
+        path.write_bytes(content)
+
+    return write
+
+
+def with_flag(bit: int, method: int | None = None) -> Callable[[Path], None]:
+    """A zip file whose entry has a flag set, or says that it is packed by another method."""
+
+    def write(path: Path) -> None:
+        zipped("x.npy", npy(np.zeros((30, 2))))(path)
+        content = bytearray(path.read_bytes())
+        for signature, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            start = content.index(signature)
+            content[start + at] |= bit
+            if method is not None:
+                content[start + at + 2] = method
+        path.write_bytes(content)
+
+    return write
+
+
+HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (30000000000000, 2), }"
+HUGE = b"\x93NUMPY\x01\x00\x76\x00" + HEADER.ljust(117) + b"\n"
+CUT_OFF = b"\x93NUMPY\x01\x00\x04\x00{" + 3 * b"'"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("own.npz", changed(zipped("x.npy", npy(np.eye(90)), zipfile.ZIP_LZMA), 60, 70, 80)),
+        ("own.npz", with_flag(1)),
+        ("own.npz", with_flag(0, method=99)),
+        ("own.npz", zipped("x.npy", HUGE)),
+        ("own.npz", zipped("x", b"no array")),
+        ("own.npy", lambda path: path.write_bytes(CUT_OFF)),
+    ],
+    ids=["damaged", "encrypted", "unknown method", "too large", "no array", "bad header"],
+)
+def test_arrays_that_cannot_be_read_are_one_line(
+    name: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    write(tmp_path / name)
+    with pytest.raises(DataError, match=rf"{name}: .*must (be an|hold)") as caught:
+        load_dataset("npz", path=str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_that_an_archive_declares_are_checked_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipped("x.npy", HUGE)(tmp_path / "own.npz")
+    rule = r"x must hold the 240,000,000,000,000 bytes that its header declares: 0 bytes"
+    for read in (check_arguments, load_dataset):
+        with pytest.raises(DataError, match=rule):
+            read("npz", path=str(tmp_path / "own.npz"))
+    np.savez(tmp_path / "whole.npz", x=np.random.RandomState(0).rand(60, 5))
+    monkeypatch.setattr("gan_tune.data.reading.free_memory", lambda: 1_000)
+    with pytest.raises(DataError, match=r"whole.npz: must fit into memory, of which 9.31e-07 GiB"):
+        check_arguments("npz", path=str(tmp_path / "whole.npz"))
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_an_array_is_checked_as_a_whole(
+    is_mapped: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Not its first row: of each column that is at fault, and with its true shape."""
+    if is_mapped:
+        request.getfixturevalue("all_mapped")
+    table = np.random.RandomState(0).rand(60, 5)
+    table[[0, 7, 59], [4, 1, 1]] = np.nan
+    with pytest.raises(DataError, match=r"3 values in columns 1, 4 are not"):
+        load_dataset("npz", path=str(write_npy(tmp_path / "holes", table)))
+    whole = write_npy(tmp_path / "whole", np.arange(300).reshape(60, 5))
+    for function in (check_arguments, load_dataset):
+        with pytest.raises(DataError, match=r"or float \[N, D\]: int64 \[60, 5\]"):
+            function("npz", path=str(whole))
 
 
 @pytest.mark.usefixtures("all_mapped")
@@ -1016,6 +1135,17 @@ def test_a_grid_has_its_pictures_row_by_row_with_grey_between(
         assert len(sheet[top : top + height, left : left + width].unique()) == 1
         expected[top : top + height, left : left + width] = sheet[top, left]
     assert torch.equal(sheet, expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grid_is_that_of_torchvision(channels: int, count: int) -> None:
+    from torchvision.utils import make_grid
+
+    samples = torch.rand(count, channels, 5, 4, generator=torch.Generator().manual_seed(count))
+    expected = make_grid(samples, nrow=3, padding=pictures.PADDING, pad_value=0.5)
+    sheet = pictures.grid(samples, columns=3, cell=4)
+    assert torch.equal(sheet, (expected * 255).round().byte().permute(1, 2, 0))
 
 
 def test_every_part_of_a_data_sets_content_is_in_its_digest() -> None:

@@ -14,16 +14,16 @@ from conftest import trial_tree
 from PIL import Image
 from scipy.spatial.distance import cdist
 from torch import Tensor, nn
+from written_search import WrittenSearch
 
-from gan_tune.config import Objective, TrialConfig
+from gan_tune.config import TrialConfig
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import ModelNotFoundError, OutputError
 from gan_tune.metrics.features import build_extractor
 from gan_tune.model.export import draw
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.record.mlflow_store import connect
-from gan_tune.record.recorder import Recorder
 from gan_tune.registry.publish import register_champion
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
@@ -258,7 +258,7 @@ def test_without_the_data_the_neighbours_are_left_out(shape: tuple[int, ...]) ->
 
 def test_values_that_are_not_finite_are_drawn_all_the_same() -> None:
     broken = torch.full((2, 3, 1, 8, 8), math.nan)
-    opened(pictures.sheet([pictures.Block(broken)], title="broken"))
+    opened(pictures.sheet([pictures.SheetBlock(broken)], title="broken"))
     opened(pictures.curves({"broken": torch.full((5, 2), math.inf)}, torch.zeros(3, 2), title="b"))
 
 
@@ -276,25 +276,30 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
             trial_tree(data={"name": name, "batch_size": 16, **args}, generator=generator),
             catalogue(),
         )
-        recorder = Recorder(uri, experiment=name, search=name, system_metrics=False)
-        recorder.open(space_text="", space_params={}, objective=Objective())
-        recorder.trial_started("0", setting=0, replicate=0, kind="search", params=config.params())
-        recorder.finished("completed")
-        recorder.flush()
+        run_id = recorded(tmp_path_factory.mktemp(name), uri, name, config.params())
         for model, digest in ((name, dataset.digest), (f"{name}-of-others", "0123456789abcdef")):
             register_champion(
                 Linear([1.0] * LATENT, shape=dataset.shape),
                 latent=LATENT,
                 model=model,
-                run_id=recorder.run_id("0"),
+                run_id=run_id,
                 value=1.0,
                 mode="min",
                 comparable=f"frechet_distance/x/1/min/{digest}",
-                tags={"gan_tune.search": name, "gan_tune.trial": "0"},
+                tags={"gan_tune.search": name, "gan_tune.trial": "0000"},
                 uri=uri,
             )
-        recorder.close()
     return uri
+
+
+def recorded(folder: Path, uri: str, name: str, params: dict[str, Any]) -> str:
+    """The run of the only trial of a search, which trained with ``params``."""
+    search = WrittenSearch(folder, name)
+    search.start("0000", params=params)
+    search.end("0000")
+    search.finish()
+    assert not search.delivered(uri)
+    return str(search.runs(uri)["0000"].info.run_id)
 
 
 def looked(model: str, out: Path, uri: str, **options: Any) -> Look:
@@ -326,24 +331,19 @@ def test_without_its_own_data_a_model_has_no_neighbours(store: str, tmp_path: Pa
 def test_no_code_is_run_because_a_record_names_it(tmp_path: Path) -> None:
     """`os:mkdir` stands for any function that others may write into a shared record."""
     uri, ran = connect(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path / "ran"
-    recorder = Recorder(uri, experiment="evil", search="evil", system_metrics=False)
-    recorder.open(space_text="", space_params={}, objective=Objective())
     evil = {"data.name": "os:mkdir", "data.path": str(ran), "steps": 1}
-    recorder.trial_started("0", setting=0, replicate=0, kind="search", params=evil)
-    recorder.finished("completed")
-    recorder.flush()
+    run_id = recorded(tmp_path / "runs", uri, "evil", evil)
     register_champion(
         Linear([1.0] * LATENT),
         latent=LATENT,
         model="evil",
-        run_id=recorder.run_id("0"),
+        run_id=run_id,
         value=1.0,
         mode="min",
         comparable="",
-        tags={"gan_tune.search": "evil", "gan_tune.trial": "0"},
+        tags={"gan_tune.search": "evil", "gan_tune.trial": "0000"},
         uri=uri,
     )
-    recorder.close()
     found = looked("evil", tmp_path / "out", uri)
     assert found.note.startswith("neighbours are left out: 'os:mkdir' is no data set of gan-tune's")
     assert not ran.exists()
@@ -413,10 +413,10 @@ def test_shares_below_are_those_of_each_set_of_distances() -> None:
 
 @pytest.mark.usefixtures("figures")
 def test_a_sheet_has_its_blocks_side_by_side_with_titles_at_their_pictures() -> None:
-    first = pictures.Block(
+    first = pictures.SheetBlock(
         torch.rand(2, 3, 1, 8, 8), "one", rows=("a", "b"), columns=("x", "y", "z")
     )
-    second = pictures.Block(torch.rand(2, 1, 1, 8, 8), "two")
+    second = pictures.SheetBlock(torch.rand(2, 1, 1, 8, 8), "two")
     figure: Any = pictures.sheet([first, second], title="sheet")
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     left, right = figure.axes

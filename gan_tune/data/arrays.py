@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_tune.data.mapped import cached_rows, open_rows
+from gan_tune.data.mapped import cached_rows, chunks, open_rows
+from gan_tune.data.reading import check_room, reading
 from gan_tune.errors import DataError
 
-__all__ = ["check_npy", "check_npz", "read_npy", "read_npz"]
+__all__ = ["check_array", "check_npy", "check_npz", "read_npy", "read_npz"]
 
 _SPLITS = ("train", "selection", "test")
 _LABELS = {"x": "y", **{name: f"{name}_labels" for name in _SPLITS}}
-_UNREADABLE = (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
 _TELLING_ROWS = 20
@@ -34,32 +39,68 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         DataError: the file is missing or damaged, or has arrays of another kind.
     """
     known = [*_LABELS, *_LABELS.values()]
-    try:
+    with reading(path, _kind(path)):
+        check_npz(path)
         with np.load(path, allow_pickle=False) as stored:
-            _check_names(path, stored.files)
             arrays = {name: stored[name] for name in known if name in stored.files}
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
-    return {
-        name: _labels(path, name, array)
-        if name in _LABELS.values()
-        else _lay_out(path, name, array)
-        for name, array in arrays.items()
-    }
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise DataError(f"{path}: {name} must be an array in .npy form: {len(array)} bytes")
+        return {
+            name: _labels(path, name, array)
+            if name in _LABELS.values()
+            else _lay_out(path, name, array)
+            for name, array in arrays.items()
+        }
+
+
+def check_array(owner: str, name: str, array: NDArray[Any]) -> None:
+    """Check an array as one of that name in an `.npz` file; ``owner`` begins the message.
+
+    Raises:
+        DataError: it has another kind, or values that are not finite.
+    """
+    if name in _LABELS.values():
+        _labels(Path(owner), name, array)
+    else:
+        _lay_out(Path(owner), name, array)
 
 
 def check_npz(path: Path) -> None:
-    """Check that a file exists and names the arrays it must, without reading them.
+    """Check that a file exists, names the arrays it must, and has room for what they declare.
 
     Raises:
-        DataError: the file is missing, damaged or lacks an array.
+        DataError: the file is missing, damaged or lacks an array, or an array declares more than
+            the file holds or than fits into memory.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
-    _check_names(path, names)
+    with reading(path, _kind(path)), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        _check_names(path, names)
+        known = [name for name in (*_LABELS, *_LABELS.values()) if name in names]
+        check_room(path, sum(_declared(path, archive, name) for name in known))
+
+
+def _declared(path: Path, archive: zipfile.ZipFile, name: str) -> int:
+    """The bytes that an array of an archive declares to hold."""
+    if f"{name}.npy" not in archive.namelist():
+        return 0  # not in .npy form, which is told when it is read
+    stored = archive.getinfo(f"{name}.npy").file_size
+    with archive.open(f"{name}.npy") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            return 0
+        file.seek(0)
+        read_header = _HEADERS.get(np.lib.format.read_magic(file))
+        if read_header is None:
+            return stored
+        shape, _, dtype = read_header(file)
+        if dtype.hasobject:
+            return stored  # refused when it is read
+        declared = math.prod(shape) * dtype.itemsize
+        held = stored - file.tell()
+    if declared > held:
+        rule = f"must hold the {declared:,} bytes that its header declares"
+        raise DataError(f"{path}: {name} {rule}: {held:,} bytes")
+    return declared
 
 
 def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
@@ -72,14 +113,21 @@ def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
     Raises:
         DataError: the file is missing, damaged, or its array is of another kind.
     """
-    source = _open(path)
+    with reading(path, _kind(path)):
+        return _ordered(path, _open(path), order)
+
+
+def _ordered(path: Path, source: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
     if not isinstance(source, np.memmap):
         return _lay_out(path, "the array", source)[order]
-    layout = _lay_out(path, "the array", source[:1])
+    layout = _laid_out(path, "the array", source[:1], source.shape)
 
     def rows() -> Iterator[NDArray[Any]]:
+        if layout.ndim == 2:
+            _check_table(path, "the array", chunks(source))
         for start in range(0, len(order), _ROWS_AT_ONCE):
-            yield _lay_out(path, "the array", source[order[start : start + _ROWS_AT_ONCE]])
+            some = source[order[start : start + _ROWS_AT_ONCE]]
+            yield _laid_out(path, "the array", some, source.shape)
 
     status = path.stat()
     return cached_rows(
@@ -91,21 +139,22 @@ def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def check_npy(path: Path) -> int:
-    """The number of rows of an `.npy` file; checks its type and its first row.
+    """The number of rows of an `.npy` file; checks its type, and a small one's values.
 
     Raises:
         DataError: as :func:`read_npy`, as far as these checks detect it.
     """
-    source = _open(path)
-    _lay_out(path, "the array", source[:1])
-    return len(source)
+    with reading(path, _kind(path)):
+        source = _open(path)
+        if isinstance(source, np.memmap) and len(source):
+            _laid_out(path, "the array", source[:1], source.shape)
+        else:
+            _lay_out(path, "the array", source)
+        return len(source)
 
 
 def _open(path: Path) -> NDArray[Any]:
-    try:
-        source = open_rows(path)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
+    source = open_rows(path)
     if source.ndim == 0:
         raise DataError(f"{path}: the array must have rows: a single {source.dtype}")
     return source
@@ -126,11 +175,8 @@ def _check_names(path: Path, names: Collection[str]) -> None:
             raise DataError(f"{path}: {rule}: {', '.join(names)}")
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{path}: must exist: no such file")
-    what = "an .npy file" if path.suffix == ".npy" else "an .npz file"
-    return DataError(f"{path}: must be {what} without pickled objects: {error}")
+def _kind(path: Path) -> str:
+    return f"an {'.npy' if path.suffix == '.npy' else '.npz'} file without pickled objects"
 
 
 def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
@@ -140,8 +186,17 @@ def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """An array in gan-tune's layout; the values of a table are checked, too."""
+    laid_out = _laid_out(path, name, array, array.shape)
+    if laid_out.ndim == 2:
+        _check_table(path, name, [array])
+    return laid_out
+
+
+def _laid_out(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Rows in gan-tune's layout, of an array of that ``shape``."""
     if array.ndim and not len(array):
-        raise DataError(f"{path}: {name} must have rows: {array.dtype} {list(array.shape)}")
+        raise DataError(f"{path}: {name} must have rows: {array.dtype} {list(shape)}")
     if array.dtype == np.uint8 and array.ndim == 3:
         return np.ascontiguousarray(array[:, None])
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] in (1, 3):
@@ -149,28 +204,36 @@ def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] in (1, 3):
         return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     if np.issubdtype(array.dtype, np.floating) and array.ndim == 2:
-        return _table(path, name, array)
+        return _in_float32(array)
     rule = "must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, or float [N, D]"
     hint = " (one column is x[:, None])" if array.ndim == 1 else ""
-    raise DataError(f"{path}: {name} {rule}{hint}: {array.dtype} {list(array.shape)}")
+    raise DataError(f"{path}: {name} {rule}{hint}: {array.dtype} {list(shape)}")
 
 
-def _table(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(
-        over="ignore"
-    ):  # values too large for float32 become infinite, and are reported below
-        table = array.astype(np.float32, order="C")
-    missing = ~np.isfinite(table)
+def _in_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # values too large become infinite, which is reported
+        return array.astype(np.float32, order="C")
+
+
+def _check_table(path: Path, name: str, parts: Iterable[NDArray[Any]]) -> None:
+    """Check the values of a table that comes in parts, and name all columns at fault."""
+    rows, missing, ends = 0, np.zeros(1, np.int64), []
+    for part in parts:
+        table = _in_float32(part)
+        missing = missing + np.count_nonzero(~np.isfinite(table), axis=0)
+        ends.append([part.min(0), part.max(0), table.min(0), table.max(0)])
+        rows += len(part)
     if missing.any():
         rule = "must be finite in float32 (fill in or drop what is missing)"
-        columns = _columns(np.flatnonzero(missing.any(0)))
-        given = f"{np.count_nonzero(missing)} values in columns {columns} are not"
+        given = f"{missing.sum()} values in columns {_columns(np.flatnonzero(missing))} are not"
         raise DataError(f"{path}: {name} {rule}: {given}")
-    flat = (np.ptp(table, axis=0) == 0) & (array.min(0) < array.max(0))
-    if flat.any() and len(table) >= _TELLING_ROWS:
+    low, high, low_32, high_32 = (
+        pick([end[i] for end in ends], axis=0) for i, pick in enumerate((np.min, np.max) * 2)
+    )
+    flat = (low_32 == high_32) & (low < high)
+    if flat.any() and rows >= _TELLING_ROWS:
         rule = "must vary in float32, too (subtract the mean, or drop what is constant)"
         raise DataError(f"{path}: {name} {rule}: columns {_columns(np.flatnonzero(flat))} do not")
-    return table
 
 
 def _columns(places: NDArray[np.intp]) -> str:

@@ -9,26 +9,35 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import FunctionType, SimpleNamespace
+from typing import Annotated, Any, Literal, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from gan_tune.config import signature_arguments
-from gan_tune.config.import_path import import_by_path
+from gan_tune.config.import_path import import_own
 from gan_tune.data.arrays import check_npy, check_npz, read_npy, read_npz
 from gan_tune.data.cifar import check_cifar_folder, find_cifar_folder, read_cifar_folder
-from gan_tune.data.dataset import Dataset, Kind, cut, split_order
+from gan_tune.data.dataset import Dataset, Kind, cut, few_samples_note, split_order
+from gan_tune.data.found_pictures import (
+    FoundPictures,
+    Square,
+    check_found,
+    read_found,
+    read_plainly,
+)
 from gan_tune.data.idx import PARTS, check_idx_folder, find_idx_folder, read_idx_folder
-from gan_tune.data.picture_folder import Crop, check_first, decoded, list_pictures
+from gan_tune.data.picture_folder import Crop
 from gan_tune.data.points import gaussian, grid, ring
+from gan_tune.data.table import check_table, read_table, rounding_notes
 from gan_tune.errors import DataError
 from gan_tune.words.wording import in_one_line, must_be_one_of
 
 __all__ = [
     "DATASETS",
-    "check_dataset",
+    "check_arguments",
     "load_dataset",
     "user_dataset",
 ]
@@ -59,7 +68,7 @@ def load_dataset(name: str, **args: Any) -> Dataset:
     return dataset
 
 
-def check_dataset(name: str, **args: Any) -> None:
+def check_arguments(name: str, **args: Any) -> None:
     """Check that :func:`load_dataset` would find its data, without loading it.
 
     Checks names, headers and sizes of files. A set that is not on this machine but can be
@@ -91,17 +100,18 @@ def digits() -> Dataset:
     order = np.random.RandomState(0).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     # Assigned class by class, so that each split has its share of every class, up to two samples.
-    hand = np.arange(len(order)) % 6
-    dealt = np.concatenate((order[hand > 1], order[hand == 1], order[hand == 0]))
-    held_out = int(np.count_nonzero(hand == 0))
-    return cut("digits", "pictures", pictures[dealt], labels[dealt], held_out=held_out)
+    turn = np.arange(len(order)) % 6
+    in_splits = np.concatenate((order[turn > 1], order[turn == 1], order[turn == 0]))
+    held_out = int(np.count_nonzero(turn == 0))
+    return cut("digits", "pictures", pictures[in_splits], labels[in_splits], held_out=held_out)
 
 
 def fashion_mnist(*, root: str | None = None) -> Dataset:
     """Fashion-MNIST, 28x28 in grey: 50,000 / 10,000 / 10,000.
 
-    Read from ``root``, $GAN_TUNE_DATA, Debian's package dataset-fashion-mnist, or downloaded by
-    torchvision. A sixth of the training file, by a fixed permutation, is the selection split.
+    It is read from ``root``, from $GAN_TUNE_DATA or from Debian's package dataset-fashion-mnist.
+    Otherwise torchvision downloads it. A sixth of the training file, chosen by a fixed permutation,
+    is the selection split.
 
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017.
     """
@@ -119,25 +129,25 @@ def mnist(*, root: str | None = None) -> Dataset:
 def cifar10(*, root: str | None = None) -> Dataset:
     """CIFAR-10, 32x32 in colour: 40,000 / 10,000 / 10,000.
 
-    Its binary version (`.bin`) is read, from ``root``, $GAN_TUNE_DATA, or downloaded; the pickles
-    of the "python version" are not read. A fifth of the training files, by a fixed permutation, is
-    the selection split.
+    The binary version (`.bin`) is read from ``root`` or from $GAN_TUNE_DATA, or is downloaded. The
+    pickles of the "python version" are not read. A fifth of the training files, chosen by a fixed
+    permutation, is the selection split.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
     train, test = read_cifar_folder(find_cifar_folder(root))
-    return _with_selection("cifar10", *train, *test, share=5)
+    return _with_selection("cifar10", *train, *test, one_in=5)
 
 
 def npz(*, path: str) -> Dataset:
     """Your own arrays in a NumPy `.npz` file, or a single one in an `.npy` file.
 
-    Pictures (uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3; channels first where
-    both fit), points or tables (float [N, D], finite). A fixed permutation splits the array `x`,
-    with integer labels `y` or none, 80 / 10 / 10. Instead of `x`, the file may have `train`,
-    `selection` and `test`, with labels `train_labels` and so on. If it has only `train`, that is
-    split in the same way as `x`, and so is the array of an `.npy` file. That array may be larger
-    than memory. Nothing is unpickled.
+    Pictures are uint8: [N, H, W], [N, H, W, C] or [N, C, H, W], where C is 1 or 3 (channels first
+    if both readings are possible). Points and table rows are finite floats [N, D]. An `.npz` file
+    has either one array `x`, with integer labels `y` or none, or the splits `train`, `selection`
+    and `test`, with labels `train_labels` and so on or none. A fixed permutation splits `x`, a
+    lone `train` or the array of an `.npy` file 80 / 10 / 10. An `.npy` file may be larger than
+    memory. Nothing is unpickled.
     """
     file, name = Path(path), Path(path).stem
     if file.suffix == ".npy":
@@ -178,14 +188,45 @@ def image_folder(
     The central square of each picture is cut out, or (``crop: resize``) the picture is stretched.
     With two or more sub-folders, each is a class and the label of its pictures; otherwise the set
     is unlabelled. A fixed permutation splits it 80 / 10 / 10. The pictures are decoded once and
-    stored as one array in the cache folder; it may be larger than memory.
+    stored as one array in the cache folder; it may be larger than memory. A folder that has
+    pictures beside sub-folders, or broken ones, is read as `pictures` reads it.
     """
-    folder = list_pictures(Path(root))
-    name = folder.root.resolve().name
-    order = split_order(name, len(folder.paths))
-    pictures = decoded(folder, order, size=size, channels=channels, crop=crop)
-    labels = None if folder.labels is None else folder.labels[order]
-    return cut(name, "pictures", pictures, labels)
+    found = read_plainly(Path(root), size=size, channels=channels, crop=crop)
+    return _of_folder(root, found)
+
+
+def pictures(
+    *,
+    root: str,
+    size: Annotated[int, Field(ge=8, le=512)],
+    crop: Square = "fitting",
+    channels: Literal[1, 3] = 3,
+) -> Dataset:
+    """A folder of pictures as you have it, as squares of ``size``, resized with antialiasing.
+
+    It is read at every depth, but for hidden folders and thumbnails. Sub-folders without pictures
+    beside them are classes: 2 to 1,000 of at least 10 pictures. Transparent pictures lie on the
+    ground that most others show, else on white. ``crop: fitting`` cuts out the central squares, or
+    pads, as most pictures need; `centre`, `pad` and `resize` (stretch) say it. Up to 1 % of the
+    files, or one, may be unreadable and are left out. What was decided is said, and what was left
+    out is counted. A fixed permutation splits it 80 / 10 / 10; it may be larger than memory.
+    """
+    return _of_folder(root, read_found(Path(root), size=size, channels=channels, crop=crop))
+
+
+def table(*, path: str, columns: tuple[str, ...] | None = None) -> Dataset:
+    """Your own table of numbers in a CSV (`.csv`, `.tsv`, `.csv.gz`) or Parquet file.
+
+    ``columns`` names the columns to learn; without it, all are learnt. Each must hold finite
+    numbers (or true and false), and none may be an identifier, unless it is named. A fixed
+    permutation splits the rows 80 / 10 / 10. Generated tables have the same names and types of
+    columns. `scale` is `by_column` unless given. The table must fit into memory.
+    """
+    file = Path(path)
+    found, values = read_table(file, columns)
+    order = split_order(file.stem, len(values))
+    notes = few_samples_note(len(values)) + rounding_notes(found, values)
+    return cut(file.stem, "points", values[order], None, columns=found, notes=notes)
 
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
@@ -197,7 +238,9 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "grid": grid,
     "gaussian": gaussian,
     "image_folder": image_folder,
+    "pictures": pictures,
     "npz": npz,
+    "table": table,
 }
 
 
@@ -228,16 +271,32 @@ def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], di
 def user_dataset(name: str) -> Callable[..., Any]:
     """A user's own function that returns a data set, named `module:function`.
 
+    It must say so by its annotation, since any other function of any module could be named, too.
+
     Raises:
-        DataError: it cannot be imported, or is no function.
+        DataError: it cannot be imported, is no such function, or is defined in another package than
+            its path names.
     """
     try:
-        builder = import_by_path(name)
+        builder = import_own(name)
     except LookupError as error:
         raise DataError(f"data set {name}: {error}") from None
-    if not callable(builder):
+    function = inspect.unwrap(builder) if callable(builder) else builder
+    if not inspect.isfunction(function):
         raise DataError(f"data set must be a function: {name!r}: {type(builder).__name__}")
+    if not _returns_dataset(function):
+        rule = f"must be annotated to return one: def {function.__name__}(...) -> gan_tune.Dataset"
+        raise DataError(f"data set {name}: {rule}")
     return builder  # type: ignore[no-any-return]
+
+
+def _returns_dataset(function: FunctionType) -> bool:
+    annotated = SimpleNamespace(__annotations__={"return": function.__annotations__.get("return")})
+    try:
+        found = get_type_hints(annotated, function.__globals__)["return"]
+    except Exception:  # a user's annotation may be any text
+        return False
+    return isinstance(found, type) and issubclass(found, Dataset)
 
 
 # Splits
@@ -246,7 +305,7 @@ def user_dataset(name: str) -> Callable[..., Any]:
 def _idx_dataset(name: str, root: str | None) -> Dataset:
     arrays = read_idx_folder(find_idx_folder(name, root))
     pictures, labels, test, test_labels = (arrays[part] for part in PARTS)
-    return _with_selection(name, pictures[:, None], labels, test[:, None], test_labels, share=6)
+    return _with_selection(name, pictures[:, None], labels, test[:, None], test_labels, one_in=6)
 
 
 def _with_selection(
@@ -256,11 +315,11 @@ def _with_selection(
     test: NDArray[np.uint8],
     test_labels: NDArray[Any],
     *,
-    share: int,
+    one_in: int,
 ) -> Dataset:
-    """A published set; one in ``share`` of its training samples is in the selection split."""
+    """A published set. One in ``one_in`` of its training samples goes to the selection split."""
     order = np.random.RandomState(0).permutation(len(pictures))
-    held_out = len(pictures) // share
+    held_out = len(pictures) // one_in
     train, selection = order[:-held_out], order[-held_out:]
     return Dataset(
         name,
@@ -276,6 +335,17 @@ def _with_selection(
 
 def _kind(samples: NDArray[Any]) -> Kind:
     return "pictures" if samples.dtype == np.uint8 else "points"
+
+
+def _of_folder(root: str, found: FoundPictures) -> Dataset:
+    return cut(
+        Path(root).resolve().name,
+        "pictures",
+        found.pictures,
+        found.labels,
+        notes=found.notes,
+        left_out=found.left_out,
+    )
 
 
 # Checks without loading
@@ -301,10 +371,12 @@ def _check_npz(*, path: str) -> None:
         check_npz(file)
 
 
-def _check_image_folder(*, root: str, size: int, crop: str = "centre", channels: int = 3) -> None:
-    folder = list_pictures(Path(root))
-    split_order(folder.root.resolve().name, len(folder.paths))
-    check_first(folder, size=size, channels=channels, crop=crop)
+def _check_table(*, path: str, columns: tuple[str, ...] | None = None) -> None:
+    check_table(Path(path))
+
+
+def _check_pictures(*, root: str, **_: Any) -> None:
+    check_found(Path(root))
 
 
 _CHECKS: dict[str, Callable[..., None]] = {
@@ -312,5 +384,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "mnist": _check_mnist,
     "cifar10": _check_cifar10,
     "npz": _check_npz,
-    "image_folder": _check_image_folder,
+    "table": _check_table,
+    "image_folder": _check_pictures,
+    "pictures": _check_pictures,
 }

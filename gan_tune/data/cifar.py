@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.data.locations import find_folder
+from gan_tune.data.reading import check_room, reading
 from gan_tune.errors import DataError
 
 __all__ = ["CifarPart", "check_cifar_folder", "find_cifar_folder", "read_cifar_folder"]
@@ -54,7 +55,8 @@ def check_cifar_folder(folder: Path) -> None:
         DataError: a file is empty or truncated.
     """
     for name in (*TRAIN_FILES, *TEST_FILES):
-        size = (folder / name).stat().st_size
+        with reading(folder / name, "readable"):
+            size = (folder / name).stat().st_size
         if size == 0 or size % RECORD:
             rule = f"must hold records of {RECORD} bytes each"
             raise DataError(f"{folder / name}: {rule}: {size} bytes")
@@ -95,10 +97,9 @@ def _read(folder: Path, names: tuple[str, ...]) -> CifarPart:
 
 
 def _records(path: Path) -> NDArray[np.uint8]:
-    try:
+    with reading(path, "readable"):
+        check_room(path, path.stat().st_size)
         records = np.fromfile(path, np.uint8).reshape(-1, RECORD)
-    except OSError as error:
-        raise DataError(f"{path}: must be readable: {error.strerror}") from None
     if records[:, 0].max() >= CLASSES:
         raise DataError(f"{path}: must hold labels in 0..{CLASSES - 1}: {records[:, 0].max()}")
     return records

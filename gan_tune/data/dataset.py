@@ -16,16 +16,28 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_tune.data.columns import Column
 from gan_tune.data.mapped import by_path, chunks
 from gan_tune.errors import DataError
 
-__all__ = ["SPLITS", "Dataset", "Kind", "Mixture", "Split", "cut", "split_order"]
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "Kind",
+    "Mixture",
+    "Split",
+    "cut",
+    "few_samples_note",
+    "split_order",
+]
 
 Kind = Literal["pictures", "points"]
 Split = Literal["train", "selection", "test"]
 SPLITS: tuple[Split, ...] = ("train", "selection", "test")
 
 MIN_SAMPLES_TO_SPLIT = 20
+TELLING_SAMPLES = 1_000
+"""With fewer, the selection split has fewer than 100, and every figure is mostly noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +64,11 @@ class Dataset:
 
     Pictures are uint8 [N, C, H, W] in 0..255, points are finite float32 [N, D]. Labels are int64
     [N] counted from 0, given for all three splits or for none. ``mixture`` is the true distribution
-    of a 2-D set, if known.
+    of a 2-D set, if known. ``columns`` are the D columns of a table, in the order of the
+    coordinates.
+
+    ``notes`` tell the user what was decided while the set was read, a line each. ``left_out`` lists
+    the files that could not be read, each with its reason. Neither is part of the digest.
 
     Splits may be mapped files (`numpy.memmap`), larger than memory. Such a data set is pickled with
     their paths instead of their bytes.
@@ -70,6 +86,9 @@ class Dataset:
     selection_labels: NDArray[np.int64] | None = None
     test_labels: NDArray[np.int64] | None = None
     mixture: Mixture | None = None
+    columns: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in SPLITS:
@@ -99,7 +118,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits of a SHA-256 over all samples, labels and the mixture."""
+        """16 hex digits of a SHA-256 over all samples, labels, the mixture and the columns."""
         sha = hashlib.sha256(self.kind.encode())
         arrays: list[NDArray[Any]] = [self.split(name) for name in SPLITS]
         arrays += [labels for name in SPLITS if (labels := self.labels(name)) is not None]
@@ -108,6 +127,8 @@ class Dataset:
         for array in arrays:
             sha.update(f"{array.dtype.str}{array.shape}".encode())
             sha.update(np.ascontiguousarray(array).data)  # a mapped file is read, not held
+        if self.columns:
+            sha.update(repr([(column.name, column.type) for column in self.columns]).encode())
         return sha.hexdigest()[:16]
 
     def split(self, name: Split) -> NDArray[Any]:
@@ -128,6 +149,8 @@ class Dataset:
         counts = " + ".join(f"{len(self.split(name)):,}" for name in SPLITS)
         if self.kind == "pictures":
             what = f"pictures of {'x'.join(map(str, self.shape))}"
+        elif self.columns:
+            what = f"rows of {self.shape[0]} column{'s' if self.shape[0] > 1 else ''}"
         else:
             what = f"points in {self.shape[0]} dimensions"
         count = 0 if self.mixture is None else len(self.mixture.modes)
@@ -143,7 +166,8 @@ def split_order(name: str, count: int) -> NDArray[np.int64]:
     """
     if count < MIN_SAMPLES_TO_SPLIT:
         rule = f"must hold at least {MIN_SAMPLES_TO_SPLIT} samples to be split"
-        raise DataError(f"data set {name}: {rule}: {count}")
+        telling = f"figures mean something from about {TELLING_SAMPLES:,} on"
+        raise DataError(f"data set {name}: {rule}: {count} ({telling})")
     return np.random.RandomState(0).permutation(count)
 
 
@@ -154,10 +178,14 @@ def cut(
     labels: NDArray[np.int64] | None,
     *,
     held_out: int | None = None,
+    columns: tuple[Column, ...] = (),
+    notes: tuple[str, ...] = (),
+    left_out: tuple[str, ...] = (),
 ) -> Dataset:
     """Cut samples in random order 80 / 10 / 10 into views of one array.
 
-    ``held_out`` is the size of the selection and of the test split, by default a tenth.
+    ``held_out`` is the size of the selection and of the test split, by default a tenth. The others
+    are fields of :class:`Dataset`.
     """
     tenth = len(samples) // 10 if held_out is None else held_out
     train = slice(None, -2 * tenth)
@@ -171,7 +199,17 @@ def cut(
         train_labels=None if labels is None else labels[train],
         selection_labels=None if labels is None else labels[selection],
         test_labels=None if labels is None else labels[test],
+        columns=columns,
+        notes=notes,
+        left_out=left_out,
     )
+
+
+def few_samples_note(count: int) -> tuple[str, ...]:
+    """A note where there are so few samples that figures say little; else none."""
+    if count >= TELLING_SAMPLES:
+        return ()
+    return (f"{count} samples are few: figures mean something from about {TELLING_SAMPLES:,} on",)
 
 
 def _faults(dataset: Dataset) -> Iterator[str]:
@@ -200,6 +238,9 @@ def _faults(dataset: Dataset) -> Iterator[str]:
         yield f"the modes of a mixture must be [M, 2]: {list(mixture.modes.shape)}"
     if mixture is not None and dataset.train.shape[1:] != (2,):
         yield f"a set with a mixture must have points [N, 2]: {list(dataset.train.shape)}"
+    if dataset.columns and (pictures or dataset.train.shape[1:] != (len(dataset.columns),)):
+        count = len(dataset.columns)
+        yield f"{count} columns must be those of points [N, {count}]: {list(dataset.train.shape)}"
 
 
 def _label_faults(name: str, labels: NDArray[np.int64], count: int) -> Iterator[str]:

@@ -7,9 +7,9 @@ dimensions, each dimension as a 32-bit number, then the values).
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.data.locations import find_folder
+from gan_tune.data.reading import check_room, reading
 from gan_tune.errors import DataError
 
 __all__ = [
@@ -38,7 +39,7 @@ IDX_FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 UNSIGNED_BYTE = 0x08
-_UNZIP_ERRORS = (OSError, EOFError, zlib.error, struct.error)
+COMPLETE = "a complete file"
 
 
 class IdxPart(NamedTuple):
@@ -72,13 +73,13 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is damaged, truncated or of another kind.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if _zipped(path) else path.read_bytes()
-    except _UNZIP_ERRORS as error:
-        raise _damaged(path, "must be a complete file", error) from None
-    shape, offset = _parse_header(path, content[: _header_size(dimensions)], dimensions)
-    _check_length(path, shape, len(content) - offset)
-    return np.frombuffer(content, dtype=np.uint8, offset=offset).reshape(shape)
+    with reading(path, COMPLETE), gzip.open(path) if _zipped(path) else path.open("rb") as file:
+        shape, _ = _parse_header(path, file.read(_header_size(dimensions)), dimensions)
+        declared = math.prod(shape)
+        check_room(path, declared)
+        content = file.read(declared + 1)  # one more, to see whether there is more
+        _check_length(path, shape, len(content))
+        return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def check_idx(path: Path, *, dimensions: int) -> tuple[int, ...]:
@@ -88,7 +89,7 @@ def check_idx(path: Path, *, dimensions: int) -> tuple[int, ...]:
         DataError: the file is damaged, truncated or of another kind.
     """
     size = _header_size(dimensions)
-    try:
+    with reading(path, COMPLETE):
         if _zipped(path):
             with gzip.open(path) as unzipped:
                 header = unzipped.read(size)
@@ -99,8 +100,6 @@ def check_idx(path: Path, *, dimensions: int) -> tuple[int, ...]:
             with path.open("rb") as raw:
                 header = raw.read(size)
             length = path.stat().st_size
-    except _UNZIP_ERRORS as error:
-        raise _damaged(path, "must be a complete file", error) from None
     shape, offset = _parse_header(path, header, dimensions)
     _check_length(path, shape, length - offset)
     return shape
@@ -202,7 +201,7 @@ def _parse_header(path: Path, header: bytes, dimensions: int) -> tuple[tuple[int
 
 
 def _check_length(path: Path, shape: tuple[int, ...], length: int) -> None:
-    declared = int(np.prod(shape, dtype=np.int64))
+    declared = math.prod(shape)
     if length != declared:
         what = "x".join(map(str, shape))
         rule = f"must hold the {declared} values its header declares ({what})"

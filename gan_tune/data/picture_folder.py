@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,33 @@ from PIL import Image, ImageOps
 from gan_tune.data.mapped import cached_rows
 from gan_tune.errors import DataError
 
-__all__ = ["CROPS", "Crop", "PictureFolder", "check_first", "decoded", "list_pictures"]
+__all__ = [
+    "CROPS",
+    "SUFFIXES",
+    "Broken",
+    "Crop",
+    "PictureFolder",
+    "RefusedFolderError",
+    "at_once",
+    "broken_error",
+    "check_unchanged",
+    "decoded",
+    "list_pictures",
+    "opened",
+    "states",
+    "upright",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+"""Pillow's formats of these files, and of those that :mod:`gan_tune.data.found_folder` adds."""
+LARGEST = 89_478_485
+"""Pixels of a picture. Beyond these Pillow warns; a file of some KB can promise far more."""
 DECODED_AT_ONCE = 256
 NAMED_FAULTS = 3
+
+T = TypeVar("T")
+FileState = tuple[str, int, int]
 
 Crop = Literal["centre", "resize"]
 CROPS: Mapping[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = MappingProxyType(
@@ -42,17 +65,23 @@ class PictureFolder(NamedTuple):
     labels: NDArray[np.int64] | None
 
 
-class _Broken(NamedTuple):
+class Broken(NamedTuple):
+    """A file that cannot be read as a picture."""
+
     path: Path
     reason: str
+
+
+class RefusedFolderError(DataError):
+    """A folder that :mod:`gan_tune.data.found_folder` may read by its own rules."""
 
 
 def list_pictures(root: Path) -> PictureFolder:
     """Find the pictures. If two or more sub-folders have pictures, each is a class.
 
     Raises:
-        DataError: the folder is missing, empty or unreadable, or has pictures both in itself and in
-            sub-folders.
+        DataError: the folder is missing, empty or unreadable.
+        RefusedFolderError: it has pictures both in itself and in sub-folders.
     """
     try:
         if not root.is_dir():
@@ -65,22 +94,14 @@ def list_pictures(root: Path) -> PictureFolder:
     classes = [paths for paths in found.values() if paths]
     if loose and classes:
         rule = "must hold pictures or sub-folders of pictures, not both"
-        raise DataError(f"{root}: {rule}: {loose[0].name}, {classes[0][0].relative_to(root)}")
+        named = f"{loose[0].name}, {classes[0][0].relative_to(root)}"
+        raise RefusedFolderError(f"{root}: {rule}: {named}")
     if not loose and not classes:
         raise DataError(f"{root}: must hold pictures ({' '.join(SUFFIXES)}): none found")
     if len(classes) < 2:
         return PictureFolder(root, loose or classes[0], None)
     labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in classes])
     return PictureFolder(root, [path for paths in classes for path in paths], labels)
-
-
-def check_first(folder: PictureFolder, *, size: int, channels: int, crop: str) -> None:
-    """Open the first picture.
-
-    Raises:
-        DataError: it is no picture.
-    """
-    _raise_broken(folder, [_decode(folder.paths[0], size, channels, crop)])
 
 
 def decoded(
@@ -92,53 +113,97 @@ def decoded(
     again if the list of files, a file's size or time of change, or an argument has changed.
 
     Raises:
-        DataError: a file is no picture, or the cache folder cannot be written.
+        RefusedFolderError: a file is no picture.
+        DataError: the cache folder cannot be written, or a file changes while it is read.
     """
     paths = [folder.paths[i] for i in order]
-    shape = (len(paths), channels, size, size)
+    before = states(folder.root, paths)
     return cached_rows(
-        ("pictures", folder.root.resolve(), crop, [_state(folder.root, path) for path in paths]),
-        shape=shape,
+        ("pictures", folder.root.resolve(), crop, before),
+        shape=(len(paths), channels, size, size),
         dtype=np.uint8,
-        rows=_decode_all(folder, paths, size, channels, crop),
+        rows=_decode_all(folder, paths, before, size, channels, crop),
     )
 
 
 def _decode_all(
-    folder: PictureFolder, paths: Sequence[Path], size: int, channels: int, crop: str
+    folder: PictureFolder,
+    paths: Sequence[Path],
+    before: Sequence[FileState],
+    size: int,
+    channels: int,
+    crop: str,
 ) -> Iterator[NDArray[np.uint8]]:
+    broken: list[Broken] = []
+    title = f"decoding {len(paths):,} pictures of {folder.root.name}"
+    for results in at_once(lambda path: _decode(path, size, channels, crop), paths, title):
+        broken += [result for result in results if isinstance(result, Broken)]
+        if not broken:  # after the first one, only further broken files are searched
+            yield np.stack([r for r in results if not isinstance(r, Broken)])
+    if broken:
+        raise broken_error(folder.root, len(folder.paths), broken)
+    check_unchanged(folder.root, paths, before)
+
+
+def at_once(function: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[list[T]]:
+    """The results of a function of each path, in order, some hundred at a time.
+
+    A bar with the ``title`` shows how far it is, where people look on.
+    """
     from rich.console import Console
     from rich.progress import track
 
     starts = track(
         range(0, len(paths), DECODED_AT_ONCE),
-        f"decoding {len(paths):,} pictures of {folder.root.name}",
+        title,
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    broken: list[_Broken] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
         for start in starts:
-            some = paths[start : start + DECODED_AT_ONCE]
-            results = list(pool.map(lambda path: _decode(path, size, channels, crop), some))
-            broken += [result for result in results if isinstance(result, _Broken)]
-            if not broken:  # after the first one, only further broken files are searched
-                yield np.stack([r for r in results if not isinstance(r, _Broken)])
-    _raise_broken(folder, broken)
+            yield list(pool.map(function, paths[start : start + DECODED_AT_ONCE]))
 
 
-def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8] | _Broken:
+def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8] | Broken:
     try:
-        with Image.open(path) as source:
-            if source.mode.startswith(("I", "F")):  # converting these cuts off all above 255
-                raise ValueError(f"must have 8 bits a channel, but is of mode {source.mode}")
-            upright = _on_white(ImageOps.exif_transpose(source))
-            upright = upright.convert("L" if channels == 1 else "RGB")
+        with upright(path) as source:
+            picture = _on_white(source).convert("L" if channels == 1 else "RGB")
+        fitted = np.asarray(CROPS[crop](picture, (size, size)))
     except Exception as error:  # Pillow may raise anything for a damaged file
-        return _Broken(path, str(error) or type(error).__name__)
-    fitted = np.asarray(CROPS[crop](upright, (size, size)))
+        return Broken(path, str(error) or type(error).__name__)
     return fitted.reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture in one of :data:`FORMATS`, not yet decoded.
+
+    Pillow goes by a file's content, whatever its name says; for PostScript it starts Ghostscript.
+
+    Raises:
+        ValueError: it has more pixels than :data:`LARGEST`.
+        Exception: any error of Pillow for a damaged file, or one of another format.
+    """
+    picture = Image.open(path, formats=FORMATS)
+    width, height = picture.size
+    if width * height > LARGEST:
+        picture.close()
+        raise ValueError(f"must have at most {LARGEST:,} pixels, but has {width:,} x {height:,}")
+    return picture
+
+
+@contextlib.contextmanager
+def upright(path: Path) -> Iterator[Image.Image]:
+    """A picture as its camera held it.
+
+    Raises:
+        ValueError: it has more than 8 bits a channel, or too many pixels.
+        Exception: any error of Pillow for a damaged file.
+    """
+    with opened(path) as source:
+        if source.mode.startswith(("I", "F")):  # converting these cuts off all above 255
+            raise ValueError(f"must have 8 bits a channel, but is of mode {source.mode}")
+        yield ImageOps.exif_transpose(source)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -149,23 +214,42 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
-def _raise_broken(folder: PictureFolder, results: Sequence[object]) -> None:
-    broken = [result for result in results if isinstance(result, _Broken)]
-    if not broken:
-        return
-    named = "; ".join(
-        f"{path.relative_to(folder.root)}: {reason}" for path, reason in broken[:NAMED_FAULTS]
-    )
+def broken_error(root: Path, count: int, broken: Sequence[Broken]) -> RefusedFolderError:
+    """The error that names the broken ones of ``count`` pictures."""
+    named = "; ".join(f"{path.relative_to(root)}: {why}" for path, why in broken[:NAMED_FAULTS])
     more = f"; and {len(broken) - NAMED_FAULTS} more" if len(broken) > NAMED_FAULTS else ""
     rule = "must hold pictures that Pillow can open (repair or remove the others)"
-    raise DataError(
-        f"{folder.root}: {rule}: {len(broken)} of {len(folder.paths)} broken: {named}{more}"
-    )
+    faults = f"{len(broken)} of {count} broken: {named}{more}"
+    return RefusedFolderError(f"{root}: {rule}: {faults}")
 
 
-def _state(root: Path, path: Path) -> tuple[Any, ...]:
-    status = path.stat()
+def states(root: Path, paths: Sequence[Path]) -> list[FileState]:
+    """What identifies the content of files below ``root``: path, size and time of change.
+
+    Size and time are 0 for a file that is not there.
+    """
+    return [_state(root, path) for path in paths]
+
+
+def _state(root: Path, path: Path) -> FileState:
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path.relative_to(root)), 0, 0
     return str(path.relative_to(root)), status.st_size, status.st_mtime_ns
+
+
+def check_unchanged(root: Path, paths: Sequence[Path], before: Sequence[FileState]) -> None:
+    """Check that files are still as :func:`states` found them.
+
+    Raises:
+        DataError: a file has changed; the first one is named.
+    """
+    now = states(root, paths)
+    changed = [one[0] for one, other in zip(before, now, strict=True) if one != other]
+    if changed:
+        rule = "files must not change while they are read"
+        raise DataError(f"{root}: {rule}: {len(changed)} of {len(paths)} did, as {changed[0]}")
 
 
 def _pictures_below(folder: Path) -> list[Path]:

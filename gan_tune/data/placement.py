@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -38,16 +37,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class OnDevice:
-    """All samples [N, ...] as one tensor; ``prepare`` converts a batch to the networks' input."""
+    """All samples [N, ...] as one tensor.
+
+    ``prepare(batch, indices)`` converts a batch to the networks' input.
+    """
 
     samples: Tensor
-    prepare: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor, Tensor], Tensor]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def batch(self, indices: Tensor) -> Tensor:
-        return self.prepare(self.samples[indices])
+        return self.prepare(self.samples[indices], indices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class OnHost:
     """
 
     samples: NDArray[Any]
-    prepare: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor, Tensor], Tensor]
     device: torch.device
 
     def __len__(self) -> int:
@@ -66,29 +68,23 @@ class OnHost:
 
     def batch(self, indices: Tensor) -> Tensor:
         rows = self.samples[indices.cpu().numpy()]
-        return self.prepare(torch.from_numpy(rows).to(self.device))
+        return self.prepare(torch.from_numpy(rows).to(self.device), indices.to(self.device))
 
 
 def resident(
-    samples: NDArray[Any], device: torch.device | str, *, scaling: Scaling, free: int | None = None
+    samples: NDArray[Any], device: torch.device | str, *, scaling: Scaling, free: int
 ) -> Source:
     """Training samples uint8 [N, C, H, W] or float32 [N, D], on ``device`` if they fit.
 
     On the CPU a mapped file stays mapped, so that all trials of a node share its pages. ``free`` is
-    the free memory of the device in bytes; by default the device is queried.
+    the free memory of the device in bytes.
     """
     device = torch.device(device)
     shared = device.type == "cpu" and is_mapped(samples)
-    free = _free_memory(device) if free is None else free
     if shared or samples.nbytes > SHARE_OF_FREE_MEMORY * free:
         return OnHost(samples, scaling.apply, device)
     tensor = torch.tensor(np.asarray(samples), device=device)
     if tensor.dtype == torch.uint8:  # a quarter of the size of what the networks see
         return OnDevice(tensor, scaling.apply)
-    return OnDevice(scaling.apply(tensor), lambda batch: batch)
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+    rows = torch.arange(len(tensor), device=device)
+    return OnDevice(scaling.apply(tensor, rows), lambda batch, indices: batch)

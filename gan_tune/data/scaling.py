@@ -6,20 +6,60 @@ the map, so its samples are always in data space.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gan_tune.data.column_scaling import ColumnScaling, by_column
 from gan_tune.data.dataset import Dataset
 from gan_tune.data.mapped import chunks
 
-__all__ = ["SCALES", "Scaling", "in_data_space", "pixels", "scaling_of"]
+__all__ = [
+    "SCALES",
+    "UNDO",
+    "Affine",
+    "Scaling",
+    "Undo",
+    "in_data_space",
+    "pixels",
+    "scaling_of",
+    "standard",
+]
 
-Scale = Literal["none", "symmetric", "standard"]
+Scale = Literal["none", "symmetric", "standard", "by_column"]
+
+
+class Undo(Protocol):
+    """The way back from a network's samples to data space, as an exported generator has it."""
+
+    @property
+    def kind(self) -> str:
+        """A key of :data:`UNDO`."""
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the samples are pictures, which are clamped to [0, 1]."""
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What the function in :data:`UNDO` needs beside the samples, by name."""
+
+
+class Scaling(Undo, Protocol):
+    """A map between both spaces. ``pictures`` are clamped to [0, 1] when they come back."""
+
+    def apply(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Data space → scaled. ``x`` [batch, ...] is uint8 for pictures, float for points.
+
+        ``rows`` int64 [batch] numbers the samples, where a map spreads equal values.
+        """
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Scaled → data space; pictures are clamped to [0, 1]."""
 
 
 def in_data_space(stored: Tensor) -> Tensor:
@@ -33,14 +73,16 @@ def pixels(pictures: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Affine:
     """scaled = (x − shift) / factor, with x in data space; one number per coordinate or for all."""
 
     shift: tuple[float, ...]
     factor: tuple[float, ...]
     pictures: bool
 
-    def apply(self, x: Tensor) -> Tensor:
+    kind: ClassVar[str] = "affine"
+
+    def apply(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Data space → scaled. ``x`` [batch, ...] is uint8 for pictures, float for points."""
         x = in_data_space(x)
         if self.identity:
@@ -53,6 +95,16 @@ class Scaling:
             x = x * self._operand(self.factor, x) + self._operand(self.shift, x)
         return x.clamp(0, 1) if self.pictures else x
 
+    @staticmethod
+    def back(x: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """:meth:`undo` without clamping, with :attr:`tensors`, in operators that are exportable."""
+        return x * tensors["factor"] + tensors["shift"]
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What :meth:`back` needs, by name."""
+        return {"shift": torch.tensor(self.shift), "factor": torch.tensor(self.factor)}
+
     @property
     def identity(self) -> bool:
         """Whether both spaces are the same."""
@@ -64,47 +116,58 @@ class Scaling:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
-def _none(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros(1), np.ones(1)
+def _affine(dataset: Dataset, shift: np.ndarray, factor: np.ndarray) -> Affine:
+    return Affine(
+        tuple(float(v) for v in shift),
+        tuple(float(v) for v in factor),
+        pictures=dataset.kind == "pictures",
+    )
 
 
-def _symmetric(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _none(dataset: Dataset) -> Affine:
+    return _affine(dataset, np.zeros(1), np.ones(1))
+
+
+def _symmetric(dataset: Dataset) -> Affine:
     """Pictures to [−1, 1] exactly; points so that the farthest coordinate lies at ±0.9."""
     if dataset.kind == "pictures":
-        return np.full(1, 0.5), np.full(1, 0.5)
+        return _affine(dataset, np.full(1, 0.5), np.full(1, 0.5))
     farthest = max(float(dataset.train.max()), -float(dataset.train.min()))
-    return np.zeros(1), np.full(1, (farthest or 1.0) / 0.9)
+    return _affine(dataset, np.zeros(1), np.full(1, (farthest or 1.0) / 0.9))
 
 
-def _standard(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def standard(dataset: Dataset) -> Affine:
     """Zero mean and unit deviation: per coordinate for points, over all pixels for pictures."""
     if dataset.kind == "pictures":
         levels = np.arange(256) / 255
         counts = sum(np.bincount(c.reshape(-1), minlength=256) for c in chunks(dataset.train))
         mean = np.average(levels, weights=counts)
         deviation = np.sqrt(np.average(np.square(levels - mean), weights=counts))
-        return mean.reshape(1), deviation.reshape(1).clip(1e-6)
+        return _affine(dataset, mean.reshape(1), deviation.reshape(1).clip(1e-6))
     count = len(dataset.train)
     mean = sum(c.sum(0, dtype=np.float64) for c in chunks(dataset.train)) / count
     variance = sum(np.square(c - mean).sum(0) for c in chunks(dataset.train)) / count
     # A constant column is scaled to 0, and back to its constant for any output of the generator.
     low, high = dataset.train.min(0), dataset.train.max(0)
     deviation = np.where(low == high, 0, np.sqrt(variance)).clip(np.finfo(np.float32).tiny)
-    return np.where(low == high, low, mean), deviation
+    return _affine(dataset, np.where(low == high, low, mean), deviation)
 
 
-SCALES: dict[str, Callable[[Dataset], tuple[np.ndarray, np.ndarray]]] = {
+SCALES: dict[str, Callable[[Dataset], Scaling]] = {
     "none": _none,
     "symmetric": _symmetric,
-    "standard": _standard,
+    "standard": standard,
+    "by_column": by_column,
 }
+
+
+UNDO: Mapping[str, Callable[[Tensor, Mapping[str, Tensor]], Tensor]] = {
+    Affine.kind: Affine.back,
+    ColumnScaling.kind: ColumnScaling.back,
+}
+"""Kind of scaling → the function that undoes it in operators that are exportable."""
 
 
 def scaling_of(dataset: Dataset, scale: str) -> Scaling:
     """The scaling of that name for a data set, its figures taken from the training split."""
-    shift, factor = SCALES[scale](dataset)
-    return Scaling(
-        tuple(float(v) for v in shift),
-        tuple(float(v) for v in factor),
-        pictures=dataset.kind == "pictures",
-    )
+    return SCALES[scale](dataset)

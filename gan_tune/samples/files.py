@@ -1,68 +1,17 @@
-"""Samples as files: a picture, an array, a table of points, or a folder of single pictures."""
+"""Samples as files: pictures, arrays, tables, or a folder of pictures; whole or not at all."""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
-import numpy as np
-from torch import Tensor
-
-from gan_tune.atomic_file import write_whole
-from gan_tune.data.scaling import pixels
+from gan_tune.atomic_file import whole_file, whole_folder, write_whole
 from gan_tune.errors import OutputError
-from gan_tune.samples import pictures
+from gan_tune.samples.formats import FORMATS, Format, Samples, picture_names, single_picture
+from gan_tune.words.readable import file_size
 
-__all__ = ["WRITERS", "check_output", "check_place", "write_file", "write_samples"]
-
-PICTURE_NAME = "{:05}.png"
-
-
-def _array(samples: Tensor) -> bytes:
-    """float32 [N, C, H, W] in [0, 1], or [N, D] in data units."""
-    buffer = io.BytesIO()
-    np.save(buffer, samples.numpy(), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _picture(samples: Tensor) -> bytes:
-    """A grid of pictures, or a plot of points."""
-    return pictures.png(pictures.grid(samples)) if samples.ndim == 4 else _plot(samples)
-
-
-def _plot(points: Tensor) -> bytes:
-    """Points [N, D ≥ 2] by their first two coordinates, with axes, each in units of its own."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.scatter(points[:, 0].numpy(), points[:, 1].numpy(), s=4, linewidths=0)
-    axes.set_xlabel("first coordinate")
-    axes.set_ylabel("second coordinate")
-    axes.set_title(f"{len(points):,} samples")
-    axes.set_box_aspect(1)  # a ring stays round, and no column of a table becomes a line
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
-
-
-def _table(points: Tensor) -> bytes:
-    """One point a line, below a line of names."""
-    header = ",".join(f"x{i}" for i in range(points.shape[1]))
-    buffer = io.StringIO()
-    np.savetxt(buffer, points.numpy(), fmt="%.9g", delimiter=",", header=header, comments="")
-    return buffer.getvalue().encode()
-
-
-WRITERS: Mapping[str, Callable[[Tensor], bytes]] = MappingProxyType(
-    {".png": _picture, ".npy": _array, ".csv": _table}
-)
-"""Suffix → the content of such a file. No suffix: a folder of pictures."""
+__all__ = ["check_output", "check_place", "planned_size", "write_file", "write_samples"]
 
 
 def check_output(path: str, *, force: bool = False) -> None:
@@ -72,37 +21,76 @@ def check_output(path: str, *, force: bool = False) -> None:
         OutputError: unknown suffix, no such parent folder, or something is there already.
     """
     target, suffix = Path(path), _suffix(path)
-    if suffix and suffix not in WRITERS:
-        known = ", ".join(WRITERS)
+    if suffix and suffix not in FORMATS:
+        known = ", ".join(FORMATS)
         raise OutputError(f"{path}: must end in {known}, or be a folder (no suffix, or a slash)")
     check_place(target, force=force, folder=not suffix)
 
 
-def write_samples(samples: Tensor, path: str, *, force: bool = False) -> None:
-    """Write samples [N, ...] to ``path``, whole or not at all; its suffix says how.
+def planned_size(samples: Samples, path: str) -> str:
+    """The size of what :func:`write_samples` will write: `3.14 MB`, or `about 2 MB`.
 
     Raises:
-        OutputError: as :func:`check_output`; or the kind of file does not suit the samples.
+        OutputError: the kind of file does not suit the samples or their number, or the disk has
+            less space.
+    """
+    kind = _format_for(samples, path)
+    size = kind.size(samples)
+    free = shutil.disk_usage(Path(path).absolute().parent).free
+    about = "" if kind.exact else "about "
+    if kind.exact and size > free:
+        raise OutputError(
+            f"{path}: {samples.count:,} samples take {file_size(size)}, but the disk has "
+            f"{file_size(free)}"
+        )
+    return about + file_size(size)
+
+
+def write_samples(samples: Samples, path: str, *, force: bool = False) -> None:
+    """Write samples to ``path``, whole or not at all; the suffix selects the format.
+
+    Raises:
+        OutputError: as :func:`check_output` and :func:`planned_size`; or it cannot be written.
     """
     check_output(path, force=force)
-    target, suffix, is_pictures = Path(path), _suffix(path), samples.ndim == 4
-    if suffix == ".csv" and is_pictures:
-        raise OutputError(f"{path}: pictures are written as .png, .npy or a folder")
-    if not suffix and not is_pictures:
-        raise OutputError(f"{path}: points are written as .csv, .npy or .png")
-    if suffix == ".png" and not is_pictures and samples.shape[1] < 2:
+    kind = _format_for(samples, path)
+    try:
+        if _suffix(path):
+            with whole_file(Path(path)) as file:
+                kind.write(file, samples)
+        else:
+            _write_folder(Path(path), samples)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _format_for(samples: Samples, path: str) -> Format:
+    """The format that a path asks for.
+
+    Raises:
+        OutputError: it does not suit the samples or their number.
+    """
+    suffix = _suffix(path)
+    kind = FORMATS[suffix or ".zip"]
+    if not (kind.pictures if samples.pictures else kind.points):
+        fitting = [s for s, f in FORMATS.items() if (f.pictures if samples.pictures else f.points)]
+        what = "pictures are written as a folder," if samples.pictures else "points are written as"
+        raise OutputError(f"{path}: {what} {', '.join(fitting[:-1])} or {fitting[-1]}")
+    if suffix == ".png" and not samples.pictures and samples.shape[0] < 2:
         raise OutputError(f"{path}: a plot needs points of two coordinates; write .csv or .npy")
-    if suffix:
-        write_file(target, WRITERS[suffix](samples), force=force)
-    else:
-        _write_folder(target, samples)
+    if kind.most is not None and samples.count > kind.most:
+        raise OutputError(
+            f"{path}: a {suffix} file must hold at most {kind.most:,} samples, but got "
+            f"{samples.count:,}; write .npy, or fewer"
+        )
+    return kind
 
 
 def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """Write a file, whole or not at all.
 
     Raises:
-        OutputError: it is there and not to be replaced, or cannot be written.
+        OutputError: the file exists and ``force`` is off, or it cannot be written.
     """
     check_place(path, force=force)
     try:
@@ -111,36 +99,13 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _write_folder(path: Path, samples: Tensor) -> None:
-    """Each picture in a file of its own, at its own size."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    replaced = path.with_name(f"{partial.name}.old")
-    try:
-        partial.mkdir()
-        for i, sample in enumerate(samples):
-            (partial / PICTURE_NAME.format(i)).write_bytes(_single(sample))
-        if path.exists():
-            path.rename(replaced)
-        partial.rename(path)
-    except OSError as error:
-        if replaced.exists():
-            replaced.rename(path)
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _single(sample: Tensor) -> bytes:
-    """One picture [C, H, W] in [0, 1] as PNG, one grey or three colour channels."""
-    from PIL import Image
-
-    channels = pixels(sample).permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(channels.squeeze(-1) if channels.shape[-1] == 1 else channels).save(
-        buffer, format="PNG"
-    )
-    return buffer.getvalue()
+def _write_folder(path: Path, samples: Samples) -> None:
+    """Write each picture to its own file, at its original size."""
+    names = picture_names(samples.count)
+    with whole_folder(path) as folder:
+        for batch in samples.batches:
+            for picture in batch:
+                (folder / next(names)).write_bytes(single_picture(picture))
 
 
 def _suffix(path: str) -> str:

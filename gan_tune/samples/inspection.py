@@ -20,8 +20,10 @@ from torch.nn.functional import cosine_similarity
 from gan_tune.data.scaling import in_data_space
 
 __all__ = [
+    "CopiedShares",
     "Neighbours",
     "Traversals",
+    "copied_shares",
     "copying_ratio",
     "interpolations",
     "nearest_neighbours",
@@ -31,8 +33,10 @@ __all__ = [
 ]
 
 BATCH = 256
+NEAR = 0.05
+"""A sample counts as a copy if it is as near to the training data as this share of fresh ones."""
 CHUNK_VALUES = 2**25
-"""So many values of training samples are compared at a time: all could fill the memory."""
+"""Training samples are compared in chunks of this many values, to bound the memory."""
 
 Features = Callable[[Tensor], NDArray[Any]]
 """Samples [N, ...] in data space → the vectors [N, D] by which they are compared."""
@@ -45,9 +49,9 @@ Features = Callable[[Tensor], NDArray[Any]]
 class Traversals:
     """Samples along some latent coordinates.
 
-    ``samples`` [R, K, ...]: row r moves coordinate ``dimensions[r]`` through ``values`` [K], all
-    others stay as in ``base`` [latent], which is 0 in every coordinate shown. ``shares`` are the
-    parts of all :func:`total_effects` together that fall to these coordinates.
+    In row r of ``samples`` [R, K, ...], coordinate ``dimensions[r]`` takes the ``values`` [K]. All
+    others stay as in ``base`` [latent], which is 0 in every coordinate shown. ``shares[r]`` is the
+    total effect of that coordinate, divided by the sum of all :func:`total_effects`.
     """
 
     base: Tensor
@@ -109,9 +113,9 @@ def total_effects(generator: nn.Module, latent: int, *, draws: int = 32, seed: i
 
 
 def _units(samples: Tensor) -> Tensor:
-    """The standard deviation of each coordinate of points [N, D], and 1 for a constant; [D].
+    """The unit of each coordinate of points [N, D], as [D]: its standard deviation, or 1 for 0.
 
-    Of pictures [N, C, H, W], whose pixels are of one unit, 1.
+    For pictures [N, C, H, W] it is 1, since all pixels have the same unit.
     """
     if samples.ndim > 2:
         return samples.new_ones(())
@@ -174,7 +178,8 @@ def nearest_neighbours(
     ``train`` [M, ...] is as a data set holds it (uint8 pictures, float points); ``samples``
     [N, ...] are in data space. Fewer than ``k`` where the train split is smaller.
 
-    By pixels a blurred picture lies closer to everything than a sharp one; features mind that less.
+    In pixels, a blurred picture is closer to everything than a sharp one. Features depend less on
+    sharpness.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -192,7 +197,7 @@ def nearest_neighbours(
 
 
 def copying_ratio(held_out: Tensor, samples: Tensor) -> float | None:
-    """Median distance of samples to their nearest training sample, over that of held-out real data.
+    """Median distance of samples to the nearest training sample, relative to held-out real data.
 
     ``held_out`` [M] and ``samples`` [N] are the distances. The ratio is about 1 for new real data.
     Below 1, samples are closer to the training data than held-out real data are; near 0 they are
@@ -202,10 +207,29 @@ def copying_ratio(held_out: Tensor, samples: Tensor) -> float | None:
 
     Source: the comparison of generated, training and held-out samples by nearest distances is that
     of Meehan, Chaudhuri and Dasgupta, A non-parametric test to detect data-copying in generative
-    models, 2020, section 2; they rank the distances, this is their size.
+    models, 2020, section 2. They compare the ranks of the distances, this ratio their medians.
     """
-    fresh = float(held_out.quantile(0.5))
-    return float(samples.quantile(0.5)) / fresh if fresh > 0 else None
+    held_out_median = float(held_out.quantile(0.5))
+    return float(samples.quantile(0.5)) / held_out_median if held_out_median > 0 else None
+
+
+@dataclass(frozen=True)
+class CopiedShares:
+    """Shares, in 0..1, of generated samples and of held-out real ones that count as copies."""
+
+    samples: float
+    held_out: float
+
+
+def copied_shares(held_out: Tensor, samples: Tensor) -> CopiedShares:
+    """The shares that lie nearer to the training data than 95 % of held-out data do.
+
+    ``held_out`` [M] and ``samples`` [N] are the distances to the nearest training sample. That of
+    the held-out data is 5 %, or more where many of them also stand in the training data.
+    """
+    near = held_out.quantile(NEAR)
+    shares = ((distances <= near).double().mean().item() for distances in (samples, held_out))
+    return CopiedShares(*shares)
 
 
 def _chunks(train: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:

@@ -22,35 +22,62 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Block", "background", "curves", "grid", "png", "scatter", "shares_below", "sheet"]
+__all__ = [
+    "SheetBlock",
+    "background",
+    "clouds",
+    "curves",
+    "grid",
+    "png",
+    "scatter",
+    "shares_below",
+    "sheet",
+]
 
 CELL = 64
-"""Small pictures are enlarged to at most so many pixels a side, without smoothing."""
+"""Small pictures in a grid are enlarged, without smoothing, to at most this many pixels a side."""
 SMALL_CELL = 32
-"""The same for trials' grids, of which there are many."""
+"""The same limit for the grids of trials, of which many are stored."""
 CANVAS = 384
+"""Side of a plot of points, in pixels."""
 SMALL_CANVAS = 256
-"""The same for trials' points: MLflow's thumbnails are of that size."""
+"""The same for the plots of trials: the size of MLflow's thumbnails."""
 PADDING = 2
 DRAWN = 2_500
-"""So many of the data's points are drawn: a table may be larger than memory."""
+"""Largest number of data points in a plot, since a table may be larger than memory."""
 DOTS = 100
-"""Pixels an inch in a figure of matplotlib's."""
+"""Pixels per inch of matplotlib's figures."""
 
 
 def grid(samples: Tensor, *, columns: int = 8, cell: int = CELL) -> Tensor:
     """Pictures [N, C, H, W] in [0, 1] as one uint8 picture [H', W', 3].
 
-    Small ones are enlarged to at most ``cell`` pixels a side.
-    """
-    from torchvision.utils import make_grid  # 2 s of a worker's start that points need not wait for
+    Small ones are enlarged to at most ``cell`` pixels a side. Grey ones get three equal channels.
+    One picture alone gets no frame.
 
+    The sheet is that of torchvision's `make_grid`. torchvision itself imports PyTorch's compiler,
+    over a second of each worker's start.
+    """
     enlarge = max(1, cell // samples.shape[-1])
     tiles = samples.repeat_interleave(enlarge, -1).repeat_interleave(enlarge, -2)
-    sheet: Tensor = make_grid(
-        torch.nan_to_num(tiles.cpu()), nrow=columns, padding=PADDING, pad_value=0.5
-    )
+    tiles = torch.nan_to_num(tiles.cpu())
+    if tiles.shape[1] == 1:
+        tiles = tiles.expand(-1, 3, -1, -1)
+    sheet = tiles[0] if len(tiles) == 1 else _framed(tiles, min(columns, len(tiles)))
     return pixels(sheet).permute(1, 2, 0).contiguous()
+
+
+def _framed(tiles: Tensor, columns: int) -> Tensor:
+    """Pictures [N, C, H, W] row by row on a grey sheet [C, H', W'], with frames of PADDING."""
+    height, width = (side + PADDING for side in tiles.shape[2:])
+    rows = math.ceil(len(tiles) / columns)
+    sheet = tiles.new_full(
+        (tiles.shape[1], rows * height + PADDING, columns * width + PADDING), 0.5
+    )
+    for place, tile in enumerate(tiles):
+        top, left = (place // columns) * height, (place % columns) * width
+        sheet[:, top + PADDING : top + height, left + PADDING : left + width] = tile
+    return sheet
 
 
 def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
@@ -66,7 +93,7 @@ def scatter(samples: Tensor, dataset: Dataset, *, side: int = CANVAS) -> Tensor:
     low, high = real.min(0), real.max(0)
     span = high - low
     reach = span if dataset.mixture is None else span.max().repeat(2)
-    margin = np.where(reach > 0, 0.25 * reach, 1.0)  # a constant column: a line
+    margin = np.where(reach > 0, 0.25 * reach, 1.0)  # a constant column has no span
     low, high = low - margin, high + margin
     canvas = np.full((side, side, 3), 255, np.uint8)
     fake = _plane(samples)
@@ -85,9 +112,9 @@ def background(dataset: Dataset) -> Tensor:
 
 
 def _plane(points: Tensor) -> NDArray[np.float64]:
-    """The first two coordinates of points [N, D], the second 0 where there is but one: [N, 2].
+    """The first two coordinates of points [N, D], as [N, 2]; the second is 0 if D is 1.
 
-    In float64, where no range of float32 overflows.
+    In float64, in which the span of float32 values cannot overflow.
     """
     first = torch.nan_to_num(points[:, :2].detach().cpu()).double()
     padded: NDArray[np.float64] = pad(first, (0, 2 - first.shape[1])).numpy()
@@ -106,7 +133,7 @@ def png(picture: Tensor) -> bytes:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SheetBlock:
     """Pictures [R, K, C, H, W] in [0, 1] that stand together, with titles of rows and columns."""
 
     samples: Tensor
@@ -115,8 +142,8 @@ class Block:
     columns: Sequence[str] = ()
 
 
-def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
-    """Blocks of as many rows each, side by side, as PNG."""
+def sheet(blocks: Sequence[SheetBlock], *, title: str) -> bytes:
+    """Blocks with the same number of rows, side by side, as PNG."""
     tiled = [grid(b.samples.flatten(0, 1), columns=b.samples.shape[1]).numpy() for b in blocks]
     widths = [picture.shape[1] for picture in tiled]
     height = tiled[0].shape[0]
@@ -137,10 +164,10 @@ def sheet(blocks: Sequence[Block], *, title: str) -> bytes:
 def curves(
     paths: Mapping[str, Tensor], data: Tensor, *, title: str, one_unit: bool = False
 ) -> bytes:
-    """Paths of points [K, D] by name over those of the data [N, D] (grey), as PNG.
+    """Named paths of points [K, D] over the data's points [N, D] (grey), as PNG.
 
-    A dot marks the middle of each path; only the first two coordinates are shown, with
-    ``one_unit`` at one scale.
+    Only the first two coordinates are shown. A dot marks the middle of each path. With
+    ``one_unit``, both axes have the same scale.
     """
     figure = _figure(7, 6)
     axes = figure.add_subplot()
@@ -158,10 +185,23 @@ def curves(
     return _finished(figure, title)
 
 
-def shares_below(distances: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
-    """For each named set of distances [N], the share of them below each distance, as PNG.
+def clouds(points: Mapping[str, Tensor], *, title: str) -> bytes:
+    """Named sets of points [N, D], each in a plot of its own on the same axes, as PNG.
 
-    The axis is logarithmic; what is 0 or next to it stands at its left end.
+    Only the first two coordinates are shown.
+    """
+    figure = _figure(4.5 * len(points), 4.5)
+    places = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (name, drawn) in zip(places, points.items(), strict=True):
+        axes.scatter(*_plane(drawn).T, s=3, linewidths=0)
+        axes.set_title(name, fontsize=9)
+    return _finished(figure, title)
+
+
+def shares_below(distances: Mapping[str, Tensor], *, axis: str, title: str) -> bytes:
+    """The cumulative distribution of each named set of distances [N], as PNG.
+
+    The axis of distances is logarithmic. Distances at or near 0 are drawn at its left end.
     """
     typical = max(float(drawn.quantile(0.5)) for drawn in distances.values())
     figure = _figure(7, 4.5)
@@ -193,6 +233,6 @@ def _legend(axes: Axes) -> None:
 
 
 def _middles(length: int, count: int, titles: Sequence[str]) -> list[float]:
-    """Pixels at which the cells of a grid have their middle; none where there are no titles."""
+    """The middle of each cell of a grid, in pixels; empty if there are no titles."""
     cell = (length - PADDING) / count
     return [PADDING / 2 + cell * (i + 0.5) for i in range(count)] if titles else []

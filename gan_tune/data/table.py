@@ -1,0 +1,255 @@
+"""A user's own table of numbers, in a CSV or Parquet file, as points with named columns."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_tune.data.columns import TYPES, Column
+from gan_tune.data.reading import check_room, free_memory, reading
+from gan_tune.errors import DataError
+from gan_tune.words.wording import must_be_one_of
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["READERS", "Table", "check_table", "read_table", "rounding_notes"]
+
+MAX_COLUMNS = 1_000
+NAMED_COLUMNS = 8
+NAMED_CHOICE = 30
+DELIMITERS = ",;\t|"
+LARGEST_BLOCK = 1 << 30
+EXPANSION = 20
+"""A compressed text is hardly ever more times as long as its file."""
+MOST_EXPANSION = 1032
+"""Nor can gzip make it more times as long."""
+VALUE_BYTES = 8
+EXACT_IN_FLOAT32 = 1 << 24
+
+Table = tuple[tuple[Column, ...], NDArray[np.float32]]
+"""The columns, and their values float32 [N, D]."""
+
+
+def _read_csv(path: Path) -> pyarrow.Table:
+    from pyarrow import csv
+
+    check_room(path, _unpacked_size(path))
+    header = _header_of(path)
+    # Arrow infers a column's type from one block. With a single block it sees all values.
+    size = path.stat().st_size * (EXPANSION if path.suffix.lower() == ".gz" else 1)
+    block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(block_size=block),
+        parse_options=csv.ParseOptions(delimiter=_delimiter(header)),
+    )
+
+
+def _unpacked_size(path: Path) -> int:
+    """The size of a text, at least as far as it fits into memory."""
+    size, free = path.stat().st_size, free_memory()
+    if path.suffix.lower() != ".gz" or MOST_EXPANSION * size <= free:
+        return size
+    unpacked = 0
+    with gzip.open(path) as file:
+        while unpacked <= free and (chunk := file.read(1 << 20)):
+            unpacked += len(chunk)
+    return unpacked
+
+
+def _header_of(path: Path) -> str:
+    import pyarrow
+
+    with pyarrow.input_stream(str(path)) as stream:  # decompresses .gz and the like
+        return bytes(stream.read(1 << 16)).decode("utf-8", "replace").partition("\n")[0]
+
+
+def _delimiter(header: str) -> str:
+    """The separator that the header has most often: a comma if none is there."""
+    return max(DELIMITERS, key=header.count)
+
+
+def _read_parquet(path: Path) -> pyarrow.Table:
+    from pyarrow import parquet
+
+    declared = parquet.read_metadata(path)
+    groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
+    values = declared.num_rows * declared.num_columns * VALUE_BYTES
+    check_room(path, max(values, sum(group.total_byte_size for group in groups)))
+    return parquet.read_table(path)
+
+
+READERS: Mapping[str, Callable[[Path], pyarrow.Table]] = MappingProxyType(
+    {".csv": _read_csv, ".tsv": _read_csv, ".gz": _read_csv, ".parquet": _read_parquet}
+)
+"""Suffix → function that reads such a file; `.gz` is a compressed CSV file."""
+
+
+def check_table(path: Path) -> None:
+    """Check that a file is there and named as a table.
+
+    Raises:
+        DataError: it is missing, or has another suffix.
+    """
+    if path.suffix.lower() not in READERS:
+        raise DataError(f"{path}: must end in {', '.join(READERS)}")
+    with reading(path, "a table"):
+        if not path.is_file():
+            raise FileNotFoundError
+
+
+def read_table(path: Path, columns: Sequence[str] | None) -> Table:
+    """The columns of a table that are named, in that order, or all of them.
+
+    Without names, every column must be of numbers, and none an identifier.
+
+    Raises:
+        DataError: the file is missing or damaged or changes while it is read; a column is missing,
+            or is not of finite numbers, or all are constant.
+    """
+    check_table(path)
+    with reading(path, "a table"):
+        return _read_table(path, columns)
+
+
+def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
+    table = _arrow_table(path)
+    _check_names(path, table.column_names)
+    chosen = _chosen(path, table, columns)
+    faults = {name: fault for name in chosen if (fault := _fault(table, name, given=bool(columns)))}
+    if faults:
+        others = [name for name in table.column_names if not _fault(table, name, given=False)]
+        raise DataError(_refusal(path, faults, others))
+    if len(chosen) > MAX_COLUMNS:
+        rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
+        raise DataError(f"{path}: {rule}: {len(chosen):,}")
+    found = tuple(Column(name, str(table.schema.field(name).type)) for name in chosen)
+    values = np.stack([_numbers(table, name) for name in chosen], axis=1)
+    return found, _in_float32(path, chosen, values)
+
+
+def _arrow_table(path: Path) -> pyarrow.Table:
+    before = path.stat()
+    table = READERS[path.suffix.lower()](path)
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataError(f"{path}: must not change while it is read: read it again once it is whole")
+    return table
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if not names:
+        raise DataError(f"{path}: must have columns: none found")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if all(_is_number(name) for name in names):
+        rule = "must begin with a line of column names"
+        raise DataError(f"{path}: {rule}: {_listed(names, NAMED_COLUMNS)}")
+    if twice:
+        raise DataError(f"{path}: each column must have its own name: {_listed(twice, 8)} repeat")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _chosen(path: Path, table: pyarrow.Table, columns: Sequence[str] | None) -> Sequence[str]:
+    names: Sequence[str] = table.column_names
+    if columns is None:
+        return names
+    for name in columns:
+        if name not in names:
+            raise DataError(f"{path}: {must_be_one_of('column', name, names[:100])}: {name!r}")
+    if len(set(columns)) != len(columns) or not columns:
+        raise DataError(f"{path}: columns must be names, each once: {list(columns)}")
+    return columns
+
+
+def _fault(table: pyarrow.Table, name: str, *, given: bool) -> str | None:
+    """Why a column cannot be learnt, or None. One that is ``given`` by name is no identifier."""
+    import pyarrow.types as types
+
+    kind = table.schema.field(name).type
+    if types.is_null(kind):
+        return "is empty"
+    if types.is_temporal(kind):
+        return "is a date or time"
+    if str(kind) not in TYPES:
+        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
+        return "is text" if is_text else f"is of type {kind}"
+    numbers = _numbers(table, name)
+    missing = int(np.count_nonzero(~np.isfinite(numbers)))
+    if missing:
+        return f"has {missing:,} missing or infinite values"
+    if not given and types.is_integer(kind) and len(np.unique(numbers)) == len(numbers) > 1:
+        return "is an identifier (all values differ)"
+    return None
+
+
+def _numbers(table: pyarrow.Table, name: str) -> NDArray[np.float64]:
+    """The values of a column of numbers, NaN where one is missing."""
+    import pyarrow
+
+    column = table.column(name)
+    if column.type != pyarrow.float64():
+        column = column.cast(pyarrow.float64(), safe=False)
+    numbers: NDArray[np.float64] = column.to_numpy()
+    return numbers
+
+
+def _refusal(path: Path, faults: Mapping[str, str], others: Sequence[str]) -> str:
+    named = [f"{name} {fault}" for name, fault in faults.items()]
+    rule = "columns must be of finite numbers, and no identifiers"
+    if others:
+        way = f"columns: [{_listed(others, NAMED_CHOICE)}] takes the others"
+    else:
+        way = "no other column is left"
+    return f"{path}: {rule} ({way}): {_listed(named, NAMED_COLUMNS)}"
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    more = [f"and {len(names) - count:,} more"] if len(names) > count else []
+    return ", ".join([*names[:count], *more])
+
+
+def _in_float32(
+    path: Path, names: Sequence[str], values: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    if not len(values):
+        raise DataError(f"{path}: must have rows: none found")
+    with np.errstate(over="ignore"):  # reported below
+        table = values.astype(np.float32)
+    beyond = [n for n, column in zip(names, table.T, strict=True) if not np.isfinite(column).all()]
+    if beyond:
+        raise DataError(f"{path}: must be finite in float32: {_listed(beyond, NAMED_COLUMNS)}")
+    varied: NDArray[np.bool_] = values.min(0) < values.max(0)
+    if not varied.any():
+        rule = "must have a column that varies"
+        raise DataError(f"{path}: {rule}: {_listed(names, NAMED_COLUMNS)} constant")
+    lost: NDArray[np.bool_] = varied & (table.min(0) == table.max(0))
+    flat = [name for name, is_flat in zip(names, lost, strict=True) if is_flat]
+    if flat:
+        rule = "must vary in float32, too (subtract the mean)"
+        raise DataError(f"{path}: {rule}: {_listed(flat, NAMED_COLUMNS)}")
+    return table
+
+
+def rounding_notes(columns: Sequence[Column], values: NDArray[np.float32]) -> tuple[str, ...]:
+    """A note on whole numbers so large that float32 does not hold them exactly."""
+    largest = np.abs(values).max(0)
+    far = [
+        c.name for c, x in zip(columns, largest, strict=True) if c.whole and x > EXACT_IN_FLOAT32
+    ]
+    if not far:
+        return ()
+    return (f"whole numbers above {EXACT_IN_FLOAT32:,} keep 7 digits: {_listed(far, 8)}",)
