@@ -20,18 +20,20 @@ import scipy.optimize
 import scipy.stats
 import torch
 from conftest import real_fashion_mnist
-from train_classifiers import EPOCHS
 
+from benchmarks.train_classifiers import EPOCHS
 from gan_tune.data.by_name import load_dataset
+from gan_tune.data.columns import Column
 from gan_tune.data.dataset import SPLITS, Dataset, Mixture, Split
 from gan_tune.errors import DataError
 from gan_tune.metrics import (
+    BEST_NEAR_ONE,
     METRICS,
-    NO_OBJECTIVES,
     Judge,
     Models,
     build_judge,
     features,
+    frechet,
     inception,
     metric_names,
 )
@@ -43,12 +45,18 @@ from gan_tune.metrics.classifier import (
     classifier_accuracy,
     train_classifier,
 )
+from gan_tune.metrics.code_sparsity import code_figures, hoyer_sparsity
 from gan_tune.metrics.comparisons import COMPARISONS, MAX_PAIRED
 from gan_tune.metrics.energy import energy_distance
 from gan_tune.metrics.features import SHIPPED_WEIGHTS, build_extractor, shipped_record
-from gan_tune.metrics.frechet import frechet_distance, gaussian_distance, gaussian_statistics
+from gan_tune.metrics.frechet import (
+    frechet_distance,
+    gaussian_distance,
+    gaussian_reference,
+    gaussian_statistics,
+)
 from gan_tune.metrics.inputs import MAX_PROBED, choose
-from gan_tune.metrics.kernel import kernel_distance
+from gan_tune.metrics.kernel import kernel_distance, kernel_reference, polynomial_kernel
 from gan_tune.metrics.matrix import as_matrix
 from gan_tune.metrics.models import Cost
 from gan_tune.metrics.modes import (
@@ -61,9 +69,8 @@ from gan_tune.metrics.modes import (
     sigma_ratio_min,
 )
 from gan_tune.metrics.neighbours import neighbour_figures, neighbour_reference
-from gan_tune.metrics.probe import INVERSE_L2, linear_probe_accuracy
+from gan_tune.metrics.probe import WEIGHT_DECAY, linear_probe_accuracy, ridge_scores
 from gan_tune.metrics.sliced import DIRECTIONS, directions, sliced_wasserstein
-from gan_tune.metrics.sparsity import code_figures, hoyer_sparsity
 from gan_tune.metrics.variety import variety
 
 SQUARE = Mixture(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), 0.05)
@@ -125,8 +132,45 @@ def test_frechet_of_known_gaussians() -> None:
     real = gaussian_statistics(normal(100, 3, 0))
     fake = replace(real, mean=real.mean + np.array([3, 0, 4]))
     assert gaussian_distance(real, fake) == pytest.approx(25, rel=1e-9)
-    wider = replace(real, covariance=4 * real.covariance)
-    assert gaussian_distance(real, wider) == pytest.approx(np.trace(real.covariance), rel=1e-9)
+    wider = replace(real, root=2 * real.root, variance=4 * real.variance)
+    assert gaussian_distance(real, wider) == pytest.approx(real.variance, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "width", "kind"),
+    [
+        ((500, 300), 7, "triangular"),
+        ((400, 700), 300, "triangular"),
+        ((400, 20), 40, "triangular"),
+        ((20, 400), 40, "samples"),
+        ((20, 30), 40, "samples"),
+        ((30, 20), 40, "samples"),
+    ],
+)
+def test_frechet_of_wide_features_agrees_with_symmetric_roots(
+    counts: tuple[int, int], width: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sum of singular values of the samples' product, against roots of the covariances."""
+    real, fake = normal(counts[0], width, 1), normal(counts[1], width, 2)
+    monkeypatch.setattr(frechet, "NARROW", width)
+    by_roots = frechet_distance(real, fake)
+    monkeypatch.setattr(frechet, "NARROW", 0)
+    reference = gaussian_reference(real)
+    assert reference.triangular == (kind == "triangular")
+    assert len(reference.root) == min(counts[0], width)
+    np.testing.assert_allclose(reference.covariance, np.cov(real, rowvar=False), atol=1e-9)
+    assert frechet_distance(real, fake) == pytest.approx(by_roots, rel=1e-7)
+    if min(counts) > width:
+        assert by_roots == pytest.approx(plain_frechet(real, fake), rel=1e-6)
+
+
+def test_frechet_of_wide_features_that_depend_on_each_other() -> None:
+    width = frechet.NARROW + 44
+    real, fake = normal(width + 50, 8, 1), normal(width + 50, 8, 2)
+    spread = scipy.linalg.qr(np.random.RandomState(0).randn(width, width))[0][:8]
+    expected = plain_frechet(real, fake)
+    assert frechet_distance(real @ spread, fake @ spread) == pytest.approx(expected, rel=1e-5)
+    assert frechet_distance(real @ spread, real @ spread) == pytest.approx(0, abs=1e-5)
 
 
 def test_energy_agrees_with_scipy_in_one_dimension() -> None:
@@ -158,6 +202,18 @@ def plain_kernel(real: np.ndarray, fake: np.ndarray) -> float:
 def test_kernel_distance_agrees_with_loops(width: int) -> None:
     real, fake = normal(40, width, 1), normal(30, width, 2)
     assert kernel_distance(real, fake) == pytest.approx(plain_kernel(real, fake), rel=1e-6)
+
+
+@pytest.mark.parametrize("width", [3, 40])
+def test_kernel_distance_of_many_samples_is_that_of_all_pairs(width: int) -> None:
+    real, fake = normal(700, width, 1), normal(600, width, 2)
+    scaled = real / 10, fake / 10
+    reference = kernel_reference(scaled[0])
+    assert (reference.moments is None) == (width == 40)  # both ways are tried
+    own = [polynomial_kernel(x, x) for x in scaled]
+    means = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in own]
+    expected = sum(means) - 2 * polynomial_kernel(*scaled).mean()
+    assert kernel_distance(*scaled) == pytest.approx(expected, rel=1e-9)
 
 
 def test_kernel_distance_of_equal_distributions_scatters_around_zero() -> None:
@@ -253,6 +309,25 @@ def test_neighbour_figures_agree_with_loops(width: int, shift: float) -> None:
     figures = asdict(neighbour_figures(neighbour_reference(real), fake))
     assert figures == pytest.approx(plain_neighbours(real, fake), rel=1e-6)
     assert len(set(figures.values())) > 2  # none of them is the other
+
+
+def test_neighbour_figures_of_many_samples_are_those_of_all_pairs() -> None:
+    random = np.random.RandomState(0)
+    real, fake = random.randn(1300, 6), 0.8 * random.randn(1100, 6) + 0.3
+    across = scipy.spatial.distance.cdist(real, fake)
+    radii = {
+        k: [np.sort(scipy.spatial.distance.cdist(x, x))[:, k] for x in (real, fake)] for k in (3, 5)
+    }
+    inside = across <= radii[5][0][:, None]
+    assert asdict(neighbour_figures(neighbour_reference(real), fake)) == pytest.approx(
+        {
+            "precision": (across <= radii[3][0][:, None]).any(0).mean(),
+            "recall": (across <= radii[3][1]).any(1).mean(),
+            "density": inside.sum() / (5 * len(fake)),
+            "coverage": inside.any(1).mean(),
+        },
+        rel=1e-12,
+    )
 
 
 def test_neighbour_figures_of_known_cases() -> None:
@@ -399,34 +474,37 @@ def test_dead_and_broken_codes() -> None:
 # Probe
 
 
-def test_linear_probe_agrees_with_gradient_descent() -> None:
+@pytest.mark.parametrize("width", [4, 150])
+def test_linear_probe_agrees_with_least_squares(width: int) -> None:
+    """Weight decay is more samples: sqrt(alpha) times each unit vector, with targets of 0."""
     random = np.random.RandomState(0)
     labels = random.randint(0, 3, 150)
-    points = random.randn(150, 4) * [1, 10, 100, 1] + 0.8 * labels[:, None] * [1, 10, 0, 0] + 7
+    scale = 10.0 ** random.randint(0, 3, width)
+    points = (random.randn(150, width) + 7) * scale
+    points[:, :2] += 0.9 * labels[:, None] * scale[:2]
     train, test = slice(0, 100), slice(100, 150)
-    x = torch.tensor((points - points[train].mean(0)) / points[train].std(0))
-    weights = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=500, tolerance_grad=1e-10)
-
-    def objective() -> torch.Tensor:
-        optimizer.zero_grad()
-        logits = x[train] @ weights + bias
-        loss = torch.nn.functional.cross_entropy(
-            logits, torch.tensor(labels[train]), reduction="sum"
-        )
-        loss = INVERSE_L2 * loss + weights.square().sum() / 2
-        loss.backward()
-        return loss
-
-    optimizer.step(objective)
-    guesses = (x[test] @ weights + bias).argmax(1).numpy()
-    expected = (guesses == labels[test]).mean()
-    assert 0.5 < expected < 0.95
+    x = (points - points[train].mean(0)) / points[train].std(0)
+    y = np.eye(3)[labels[train]]
+    decay = math.sqrt(WEIGHT_DECAY) * np.c_[np.eye(width), np.zeros(width)]
+    rows = np.r_[np.c_[x[train], np.ones(100)], decay]
+    weights = np.linalg.lstsq(rows, np.r_[y, np.zeros((width, 3))])[0]
+    scores = np.c_[x[test], np.ones(50)] @ weights
+    np.testing.assert_allclose(ridge_scores(x[train], y, x[test]), scores, atol=1e-9)
+    expected = (scores.argmax(1) == labels[test]).mean()
+    assert 0.4 < expected < 0.95
     given = points[train], labels[train], points[test], labels[test]
-    assert linear_probe_accuracy(*given) == pytest.approx(expected, abs=1e-6)
-    moved = 3 * points - 5
-    assert linear_probe_accuracy(moved[train], given[1], moved[test], given[3]) == expected
+    assert linear_probe_accuracy(*given) == pytest.approx(expected, abs=1e-12)
+    moved, others = 3 * points - 5, 2 - labels  # other units, and other names of the classes
+    again = linear_probe_accuracy(moved[train], others[train], moved[test], others[test])
+    assert again == pytest.approx(expected, abs=1e-12)
+
+
+def test_linear_probe_refuses_labels_that_do_not_fit() -> None:
+    points = np.ones((4, 2))
+    with pytest.raises(ValueError, match="two labels"):
+        linear_probe_accuracy(points, np.zeros(4, int), points, np.zeros(4, int))
+    with pytest.raises(ValueError, match="one label for each sample"):
+        linear_probe_accuracy(points, np.arange(4), points, np.arange(3))
 
 
 def test_linear_probe_of_broken_features_is_nan() -> None:
@@ -517,7 +595,7 @@ def test_other_labelled_pictures_train_once(
     dataset = toy_pictures((3, 12, 12), labelled=True)
     first = build_extractor(dataset)
     assert [path.suffix for path in (tmp_path / "classifiers").iterdir()] == [".safetensors"]
-    monkeypatch.setattr(features, "train_classifier", None)
+    monkeypatch.setattr(features, "train_classifier", pytest.fail)
     assert build_extractor(dataset).identity == first.identity
     assert dataset.digest[:8] in first.identity
 
@@ -680,7 +758,7 @@ def test_costly_metrics_are_computed_where_asked_for() -> None:
     values = judge(real_samples(dataset, judge), networks(dataset))
     assert 0.5 < values["linear_probe_accuracy"] <= 1
     assert judge.versions["linear_probe_accuracy"] == (
-        "linear_probe_accuracy/discriminator_features/selection/300"
+        "linear_probe_accuracy/discriminator_features-ridge/selection/300"
     )
 
 
@@ -731,12 +809,16 @@ def halves(points: np.ndarray) -> np.ndarray:
 def test_each_metric_is_judged_somewhere_and_prefers_real_samples(name: str) -> None:
     metric = METRICS[name]
     dataset = load_dataset("ring", size=5000)
-    judge = build_judge(dataset, "selection")
+    if metric.needs_columns:
+        dataset = replace(dataset, columns=(Column("x", "double"), Column("y", "double")))
+    if metric.needs_no_mixture:
+        dataset = replace(dataset, mixture=None)
+    judge = build_judge(dataset, "selection", extra=[name])
     real = real_samples(dataset, judge)
     # Everything on one half of the plane and blown up: wrong by every metric but those of width.
     poor = real.abs() * 1.5 + 0.02 * torch.randn(real.shape, generator=torch.Generator())
     good, bad = judge(real)[name], judge(poor)[name]
-    if name in NO_OBJECTIVES:
+    if name in BEST_NEAR_ONE:
         assert good == pytest.approx(1, abs=0.1)
     elif metric.mode == "min" and metric.distance:
         assert good < bad / 5
@@ -756,6 +838,7 @@ TELL_COLLAPSE = {
     "modes_covered",
     "reverse_kl",
     "variety",
+    "distinct_share",
 }
 
 
@@ -798,6 +881,8 @@ def test_versions_name_extractor_split_and_count(judged: tuple[Dataset, Judge]) 
     for name in judge.names:
         comparison = COMPARISONS[METRICS[name].comparison]
         seen = METRICS[name].model or judge.extractor.identity
+        if name == "distinct_share":
+            seen = {"pictures": "thumbnails16", "points": "coordinates"}[dataset.kind]
         count = min(judge.count, comparison.limit or judge.count)
         assert judge.versions[name] == f"{name}/{seen}/selection/{count}"
         assert judge.comparable(name) == judge.versions[name].replace("/selection", "")
@@ -872,7 +957,8 @@ def test_order_of_samples_does_not_matter(judged: tuple[Dataset, Judge]) -> None
     expected = judge(samples)
     for name, value in judge(samples[order]).items():
         limit = COMPARISONS[METRICS[name].comparison].limit
-        if limit is None or judge.count <= limit:  # else it sees other samples
+        in_order = name == "distinct_share"  # of two that are close, the later one is left out
+        if not in_order and (limit is None or judge.count <= limit):  # else it sees other samples
             assert value == pytest.approx(expected[name], rel=1e-6)
 
 
@@ -1090,7 +1176,10 @@ def test_fid_without_its_package_is_told_though_the_weights_are_there(
 def test_the_metrics_are_what_they_are() -> None:
     """What is compared with a floor, and of what less is better: each by its name, not its flag."""
     distances = {"frechet_distance", "kernel_distance", "energy_distance", "sliced_wasserstein"}
-    assert {name for name, metric in METRICS.items() if metric.distance} == distances | {"fid"}
+    distances_of_tables = {"ks_median", "ks_max", "correlation_difference"}
+    all_distances = distances | distances_of_tables | {"fid"}
+    assert all_distances <= {name for name, metric in METRICS.items() if metric.distance}
+    assert METRICS["detection_accuracy"].mode == "min"
     more = {name for name, metric in METRICS.items() if metric.mode == "max"}
     assert {"precision", "recall", "density", "coverage", "modes_covered"} <= more
     assert {"high_quality_share", "linear_probe_accuracy", "code_probe_accuracy"} <= more

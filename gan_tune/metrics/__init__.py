@@ -2,18 +2,18 @@
 
 from gan_tune.metrics.judge import Judge, build_judge
 from gan_tune.metrics.metric import (
+    BEST_NEAR_ONE,
     METRICS,
-    NO_OBJECTIVES,
-    OF_SEVERAL_MODES,
+    NEED_SEVERAL_MODES,
     Metric,
     metric_names,
 )
 from gan_tune.metrics.models import Models
 
 __all__ = [
+    "BEST_NEAR_ONE",
     "METRICS",
-    "NO_OBJECTIVES",
-    "OF_SEVERAL_MODES",
+    "NEED_SEVERAL_MODES",
     "Judge",
     "Metric",
     "Models",

@@ -18,9 +18,11 @@ from gan_tune.data.scaling import in_data_space
 __all__ = [
     "Architecture",
     "Classifier",
+    "architecture_for",
     "architecture_of",
     "classifier_accuracy",
     "train_classifier",
+    "train_on",
 ]
 
 ARCHITECTURE_NAME = "strided-cnn-1"
@@ -30,8 +32,9 @@ SMALL_SIDE = 8
 BATCH = 128
 LABEL_SMOOTHING = 0.1
 PEAK_LEARNING_RATE = 4e-3
-CHUNK = 500
-"""Pictures in one forward pass outside training: as many as fit a core's caches."""
+CHUNK = 100
+"""Pictures in one forward pass outside training: as many as fit a core's caches. For 28x28 it takes
+three quarters of the time that 500 take, to the same bits."""
 
 
 @dataclass(frozen=True)
@@ -100,37 +103,54 @@ class Classifier(nn.Module):
 
 def architecture_of(dataset: Dataset) -> Architecture:
     """The architecture for a labelled set of pictures: 32 features for tiny ones, else 64."""
-    tiny = max(dataset.shape[1:]) <= SMALL_SIDE
     assert dataset.train_labels is not None
-    classes = len(np.unique(dataset.train_labels))
-    return Architecture(dataset.shape, classes, 32 if tiny else 64)
+    return architecture_for(dataset.shape, len(np.unique(dataset.train_labels)))
+
+
+def architecture_for(shape: tuple[int, ...], classes: int) -> Architecture:
+    """The architecture for pictures of a shape (C, H, W)."""
+    tiny = max(shape[1:]) <= SMALL_SIDE
+    return Architecture(shape, classes, 32 if tiny else 64)
 
 
 def train_classifier(
     dataset: Dataset, *, epochs: int = 20, seed: int = 0
 ) -> dict[str, NDArray[np.float32]]:
-    """Train on the train split only; returns the fused classifier's weights.
+    """:func:`train_on` the labelled train split."""
+    assert dataset.train_labels is not None
+    architecture = architecture_of(dataset)
+    return train_on(dataset.train, dataset.train_labels, architecture, epochs=epochs, seed=seed)
+
+
+def train_on(
+    pictures: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    architecture: Architecture,
+    *,
+    epochs: int,
+    seed: int = 0,
+) -> dict[str, NDArray[np.float32]]:
+    """Train on pictures [N, C, H, W] with labels [N]; returns the fused classifier's weights.
 
     Uses Adam with a one-cycle schedule and smoothed labels; each batch is shifted by a few pixels.
     The same seed, machine and number of threads give the same weights.
     """
-    architecture = architecture_of(dataset)
     # A user's labels may be any whole numbers; the classes are their ranks.
-    labels = torch.from_numpy(np.unique(np.asarray(dataset.train_labels), return_inverse=True)[1])
+    ranks = torch.from_numpy(np.unique(np.asarray(labels), return_inverse=True)[1])
     order = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout use the global generator
         torch.manual_seed(seed)
         network = Classifier(architecture).train()
-        count = len(dataset.train)
+        count = len(pictures)
         steps = epochs * max(1, count // BATCH)
         optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, steps)
         for batch in _batches(count, steps, order):
             # Row by row from the array: it may be mapped, and larger than memory.
-            pictures = torch.from_numpy(dataset.train[batch.numpy()])
-            shifted = _shift(in_data_space(pictures), order)
+            drawn = torch.from_numpy(pictures[batch.numpy()])
+            shifted = _shift(in_data_space(drawn), order)
             logits = network(shifted)
-            loss = F.cross_entropy(logits, labels[batch], label_smoothing=LABEL_SMOOTHING)
+            loss = F.cross_entropy(logits, ranks[batch], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()

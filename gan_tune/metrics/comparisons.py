@@ -12,20 +12,30 @@ import torch
 
 from gan_tune.data.dataset import Mixture
 from gan_tune.data.scaling import in_data_space
+from gan_tune.metrics.code_sparsity import code_figures
+from gan_tune.metrics.distinct import (
+    THUMBNAIL,
+    DistinctReference,
+    distinct_reference,
+    distinct_share,
+    thumbnails,
+)
 from gan_tune.metrics.energy import energy_distance_to, energy_reference
-from gan_tune.metrics.frechet import gaussian_distance, gaussian_statistics
+from gan_tune.metrics.frechet import gaussian_distance, gaussian_reference, gaussian_statistics
 from gan_tune.metrics.inception import fid_to, inception_reference
 from gan_tune.metrics.inputs import MAX_PROBED, Generated, Real, labelled_samples, probe_accuracy
 from gan_tune.metrics.kernel import kernel_distance_to, kernel_reference
 from gan_tune.metrics.models import Cost, ModelName, Models
 from gan_tune.metrics.neighbours import neighbour_figures, neighbour_reference
-from gan_tune.metrics.sparsity import code_figures
+from gan_tune.metrics.probe import PROBE
 from gan_tune.metrics.variety import total_variance, variety_beside
 
 __all__ = ["COMPARISONS", "Comparison"]
 
 MAX_PAIRED = 2_000
 """Largest number of real and of generated samples if the work grows with its square."""
+MAX_DISTINCT = 1_000
+"""Largest number of samples among which distinct ones are counted."""
 MAX_REAL = 2_000
 """Largest number of real samples that the judge keeps as input of a trial's networks."""
 
@@ -57,8 +67,10 @@ def _model_comparison(
     compare: Callable[[Any, Generated], Any],
     *,
     limit: int = MAX_REAL,
+    version: str | None = None,
 ) -> Comparison:
-    return Comparison(prepare, compare, limit, model, features=lambda reference: model)
+    named = model if version is None else f"{model}-{version}"
+    return Comparison(prepare, compare, limit, model, features=lambda reference: named)
 
 
 def _mixture(real: Real) -> Mixture:
@@ -73,6 +85,18 @@ def _reconstruction_error(real: np.ndarray[Any, Any], generated: Generated) -> f
     return float((truth.double() - reconstructed.double()).square().mean())
 
 
+def _distinct_real(real: Real) -> DistinctReference:
+    if real.dataset.kind == "points":
+        return distinct_reference(real.features, space="coordinates")
+    small = thumbnails(in_data_space(torch.tensor(real.samples)))
+    return distinct_reference(small, space=f"thumbnails{THUMBNAIL}")
+
+
+def _distinct_share(reference: DistinctReference, fake: Generated) -> float:
+    points = fake.samples.ndim == 2
+    return distinct_share(reference, fake.features if points else thumbnails(fake.samples))
+
+
 def _cost(models: Models) -> Cost:
     assert models.generator_cost is not None
     return models.generator_cost()
@@ -80,7 +104,7 @@ def _cost(models: Models) -> Cost:
 
 COMPARISONS: dict[str, Comparison] = {
     "gaussians": Comparison(
-        prepare=lambda real: gaussian_statistics(real.features),
+        prepare=lambda real: gaussian_reference(real.features),
         compare=lambda real, fake: gaussian_distance(real, gaussian_statistics(fake.features)),
     ),
     "kernels": Comparison(
@@ -98,6 +122,10 @@ COMPARISONS: dict[str, Comparison] = {
         compare=lambda real, fake: (real, fake.features),
         limit=MAX_PAIRED,
     ),
+    "rows": Comparison(
+        prepare=lambda real: real.features,
+        compare=lambda real, fake: (real, fake.features),
+    ),
     "distances": Comparison(
         prepare=lambda real: energy_reference(real.features),
         compare=lambda real, fake: energy_distance_to(real, fake.features),
@@ -107,9 +135,17 @@ COMPARISONS: dict[str, Comparison] = {
         prepare=lambda real: total_variance(real.features),
         compare=lambda real, fake: variety_beside(real, fake.features),
     ),
+    "distinct": Comparison(
+        prepare=_distinct_real,
+        compare=_distinct_share,
+        limit=MAX_DISTINCT,
+        features=attrgetter("space"),
+    ),
     "inception": Comparison(
-        prepare=lambda real: inception_reference(in_data_space(torch.tensor(real.samples))),
-        compare=lambda real, fake: fid_to(real, fake.samples),
+        prepare=lambda real: inception_reference(
+            in_data_space(torch.tensor(real.samples)), real.fastest
+        ),
+        compare=lambda real, fake: fid_to(real, fake.samples, fake.models.fastest),
         features=attrgetter("identity"),
     ),
     "discriminator_probe": _model_comparison(
@@ -117,12 +153,14 @@ COMPARISONS: dict[str, Comparison] = {
         prepare=labelled_samples,
         compare=lambda given, fake: probe_accuracy(given, fake, "discriminator_features"),
         limit=MAX_PROBED,
+        version=PROBE,
     ),
     "code_probe": _model_comparison(
         "encode",
         prepare=labelled_samples,
         compare=lambda given, fake: probe_accuracy(given, fake, "encode"),
         limit=MAX_PROBED,
+        version=PROBE,
     ),
     "codes": _model_comparison(
         "encode",

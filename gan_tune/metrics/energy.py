@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.spatial.distance import cdist
+import numpy as np
 
 from gan_tune.metrics.matrix import FloatMatrix, Samples, as_matrix
+from gan_tune.metrics.pair_distances import squared_distances
 
 __all__ = ["EnergyReference", "energy_distance", "energy_distance_to", "energy_reference"]
-
-CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +50,16 @@ def energy_distance(real: Samples, fake: Samples) -> float:
 
 
 def _mean_distance(first: FloatMatrix, second: FloatMatrix) -> float:
-    starts = range(0, len(first), CHUNK)
-    total = math.fsum(float(cdist(first[i : i + CHUNK], second).sum()) for i in starts)
+    blocks = squared_distances(first, second)
+    total = math.fsum(float(np.sqrt(block, out=block).sum()) for block in blocks)
     return total / (len(first) * len(second))
 
 
 def _own_distance(points: FloatMatrix) -> float:
-    # Each pair once: chunk against itself and what follows, the latter counted for both orders.
     total = 0.0
-    for start in range(0, len(points), CHUNK):
-        chunk, rest = points[start : start + CHUNK], points[start + CHUNK :]
-        total += float(cdist(chunk, chunk).sum()) + 2 * float(cdist(chunk, rest).sum())
+    for block in squared_distances(points, points, from_diagonal=True):
+        np.sqrt(block, out=block)
+        # Each pair once: those within the block's rows, and those after them for both orders.
+        rows = len(block)
+        total += float(block[:, :rows].sum()) + 2 * float(block[:, rows:].sum())
     return total / len(points) ** 2

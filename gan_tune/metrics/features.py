@@ -3,19 +3,20 @@
 Points are compared by their coordinates. Labelled pictures pass through a small classifier of their
 own data set, which was trained on the train split only. It is shipped for `digits` and
 `fashion_mnist`; for other sets it is trained once and cached. Unlabelled pictures are projected on
-the principal components of the training pixels. Numbers from different extractors are not
+the principal components of the training pixels, and of what small patches say; searches that began
+before these could be chosen have the pixels alone. Numbers from different extractors are not
 comparable, so each extractor has an identity, which is part of a metric's version.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 from gan_tune.atomic_file import write_whole
 from gan_tune.data.dataset import Dataset
 from gan_tune.data.locations import cache_folder
-from gan_tune.data.scaling import scaling_of
+from gan_tune.data.scaling import standard
 from gan_tune.errors import DataError
 from gan_tune.metrics.classifier import (
     ARCHITECTURE_NAME,
@@ -36,6 +37,7 @@ from gan_tune.metrics.classifier import (
     train_classifier,
 )
 from gan_tune.metrics.matrix import FloatMatrix
+from gan_tune.metrics.patches import PatchFeatures, fit_patches, fitted_shape
 
 __all__ = [
     "SHIPPED_WEIGHTS",
@@ -44,18 +46,25 @@ __all__ = [
     "FeatureExtractor",
     "PrincipalFeatures",
     "StandardisedFeatures",
+    "Unlabelled",
     "build_extractor",
-    "exact_convolutions",
+    "has_classes",
     "save_weights",
     "shipped_record",
 ]
 
+Weights = dict[str, NDArray[np.float32]]
+Unlabelled = Literal["patches", "components"]
+"""By which features pictures without labels are compared."""
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 MAX_PRINCIPAL_COMPONENTS = 64
 MAX_PRINCIPAL_PICTURES = 10_000
 MAX_PRINCIPAL_PIXELS = 2**27
 """In float64, which the decomposition copies: 1 GiB, or 2,700 pictures of 3x128x128."""
+PATCHES_NAME = "patches-1"
 MAX_TRAINING_STEPS = 8_000
+PROJECTED = 500
+"""Pictures that are projected on principal components at a time."""
 
 
 class FeatureExtractor(Protocol):
@@ -105,7 +114,7 @@ class PrincipalFeatures:
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         # In chunks: all samples in float64 would take twice their size once more.
-        chunks = samples.detach().cpu().flatten(1).split(CHUNK)
+        chunks = samples.detach().cpu().flatten(1).split(PROJECTED)
         return np.concatenate(
             [(c.double().numpy() - self.mean) @ self.components.T for c in chunks]
         )
@@ -114,18 +123,17 @@ class PrincipalFeatures:
 @dataclass(frozen=True, eq=False)
 class ClassifierFeatures:
     """The last hidden layer of a classifier of the pictures.
-
     It is pickled as plain arrays; each process builds the network once for each device.
     """
 
     identity: str
     architecture: Architecture
-    weights: dict[str, NDArray[np.float32]] = field(repr=False)
+    weights: Weights = field(repr=False)
     _networks: dict[torch.device, Classifier] = field(default_factory=dict, repr=False)
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         network = self._network(samples.device)
-        with torch.inference_mode(), exact_convolutions(samples.device):
+        with torch.inference_mode():
             chunks = [network.features(chunk.float()) for chunk in torch.split(samples, CHUNK)]
             return torch.cat(chunks).cpu().numpy().astype(np.float64)
 
@@ -139,26 +147,32 @@ class ClassifierFeatures:
         return self._networks[device]
 
 
-def build_extractor(dataset: Dataset) -> FeatureExtractor:
+def build_extractor(dataset: Dataset, *, unlabelled: Unlabelled = "components") -> FeatureExtractor:
     """The extractor that fits a data set.
 
     A labelled set of pictures for which no weights are shipped trains a classifier the first time,
-    which can take minutes.
+    which can take minutes. ``unlabelled`` says by what pictures without labels are compared.
 
     Raises:
         DataError: the cache folder cannot be written.
     """
     if dataset.kind == "points":
         return CoordinateFeatures() if dataset.mixture else _standardised_features(dataset)
-    # With one class there is nothing to classify.
-    if dataset.train_labels is None or len(np.unique(dataset.train_labels)) < 2:
-        return _principal_features(dataset)
+    if not has_classes(dataset):
+        patches = unlabelled == "patches"
+        return _patch_features(dataset) if patches else _principal_features(dataset)
     record = shipped_record(dataset.name)
     # The same name may be used for other data, such as a user's folder: then the digest differs.
     if record is not None and record["data_digest"] == dataset.digest:
         weights = _load_weights(SHIPPED_WEIGHTS / f"{dataset.name}.safetensors")
         return ClassifierFeatures(record["identity"], architecture_of(dataset), weights)
     return _cached_features(dataset)
+
+
+def has_classes(dataset: Dataset) -> bool:
+    """Whether its labels are of two classes or more: with one there is nothing to classify."""
+    labels = dataset.train_labels
+    return labels is not None and len(np.unique(labels)) > 1
 
 
 def shipped_record(name: str) -> dict[str, Any] | None:
@@ -168,7 +182,7 @@ def shipped_record(name: str) -> dict[str, Any] | None:
 
 
 def _standardised_features(dataset: Dataset) -> StandardisedFeatures:
-    scaling = scaling_of(dataset, "standard")
+    scaling = standard(dataset)
     deviation = np.array(scaling.factor)
     constant = dataset.train.min(0) == dataset.train.max(0)
     identity = f"standardised-{dataset.digest[:8]}"
@@ -189,19 +203,31 @@ def _principal_features(dataset: Dataset) -> PrincipalFeatures:
 
 
 def _cached_features(dataset: Dataset) -> ClassifierFeatures:
-    name = f"{ARCHITECTURE_NAME}-{dataset.digest}.safetensors"
-    path = cache_folder() / "classifiers" / name
-    if not path.is_file():
-        epochs = max(1, min(20, MAX_TRAINING_STEPS * 128 // len(dataset.train)))
-        save_weights(path, train_classifier(dataset, epochs=epochs))
-    weights = _load_weights(path)
-    # Another machine may train to slightly other weights, and its numbers then differ.
-    content = hashlib.sha256(b"".join(weights[key].tobytes() for key in sorted(weights)))
-    identity = f"{ARCHITECTURE_NAME}-{dataset.digest[:8]}-{content.hexdigest()[:8]}"
+    epochs = max(1, min(20, MAX_TRAINING_STEPS * 128 // len(dataset.train)))
+    train = partial(train_classifier, dataset, epochs=epochs)
+    identity, weights = _made_once(ARCHITECTURE_NAME, "classifiers", dataset, train)
     return ClassifierFeatures(identity, architecture_of(dataset), weights)
 
 
-def _load_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+def _patch_features(dataset: Dataset) -> PatchFeatures:
+    identity, arrays = _made_once(PATCHES_NAME, "patches", dataset, partial(fit_patches, dataset))
+    return PatchFeatures(identity, fitted_shape(dataset.shape), arrays)
+
+
+def _made_once(
+    name: str, folder: str, dataset: Dataset, make: Callable[[], Weights]
+) -> tuple[str, Weights]:
+    """Identity and weights of an extractor, which is made unless it is in the cache's folder."""
+    path = cache_folder() / folder / f"{name}-{dataset.digest}.safetensors"
+    if not path.is_file():
+        save_weights(path, make())
+    weights = _load_weights(path)
+    # Another machine may come to slightly other weights, and its numbers then differ.
+    content = hashlib.sha256(b"".join(weights[key].tobytes() for key in sorted(weights)))
+    return f"{name}-{dataset.digest[:8]}-{content.hexdigest()[:8]}", weights
+
+
+def _load_weights(path: Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -211,7 +237,7 @@ def _load_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         raise DataError(f"{path}: must be a complete safetensors file: {error}") from None
 
 
-def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
+def save_weights(path: Path, weights: Weights) -> None:
     """Write weights as safetensors, whole or not at all.
 
     Raises:
@@ -224,15 +250,3 @@ def save_weights(path: Path, weights: dict[str, NDArray[np.float32]]) -> None:
         write_whole(path, save(weights))
     except OSError as error:
         raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None
-
-
-@contextlib.contextmanager
-def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """On a GPU, convolve in full float32 with deterministic kernels, independent of the trial."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    ):
-        yield

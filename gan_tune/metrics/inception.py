@@ -24,8 +24,12 @@ from torch import Tensor
 
 from gan_tune.data.scaling import pixels
 from gan_tune.errors import DataError
-from gan_tune.metrics.features import exact_convolutions
-from gan_tune.metrics.frechet import GaussianStatistics, gaussian_distance, gaussian_statistics
+from gan_tune.metrics.frechet import (
+    GaussianStatistics,
+    gaussian_distance,
+    gaussian_reference,
+    gaussian_statistics,
+)
 from gan_tune.metrics.matrix import FloatMatrix
 from gan_tune.words.wording import first_line
 
@@ -58,16 +62,15 @@ class InceptionFeatures:
     identity: str
     network: Any
 
-    def __call__(self, samples: Tensor) -> FloatMatrix:
+    def __call__(self, samples: Tensor, device: torch.device | None = None) -> FloatMatrix:
         """Features float64 [N, 2048] of pictures [N, C, H, W] in [0, 1], C of 1 or 3.
 
-        Computed on a GPU if this process may use one: a core computes only a few per second.
+        They are computed on ``device``, by default the pictures' own. A core computes only a few
+        per second.
         """
-        device = samples.device
-        if device.type == "cpu" and torch.cuda.is_available():
-            device = torch.device("cuda")
+        device = samples.device if device is None else device
         network = self.network.to(device)
-        with torch.inference_mode(), exact_convolutions(device):
+        with torch.inference_mode():
             chunks = [network(as_rgb(chunk.to(device)))[0] for chunk in samples.split(CHUNK)]
             return torch.cat(chunks).double().cpu().numpy()
 
@@ -88,18 +91,20 @@ def as_rgb(pictures: Tensor) -> Tensor:
     return pixels(pictures).expand(-1, 3, -1, -1)
 
 
-def inception_reference(real: Tensor) -> InceptionReference:
-    """Statistics of real pictures [N, C, H, W] in [0, 1].
+def inception_reference(real: Tensor, device: torch.device | None = None) -> InceptionReference:
+    """Statistics of real pictures [N, C, H, W] in [0, 1], computed on a device.
 
     Raises:
         DataError: torch-fidelity or the weights are missing or broken.
     """
     features = inception_features()
-    return InceptionReference(features.identity, gaussian_statistics(features(real)))
+    return InceptionReference(features.identity, gaussian_reference(features(real, device)))
 
 
-def fid_to(reference: InceptionReference, fake: Tensor) -> float:
-    """FID of pictures [N, C, H, W] in [0, 1], 0 or more.
+def fid_to(
+    reference: InceptionReference, fake: Tensor, device: torch.device | None = None
+) -> float:
+    """FID of pictures [N, C, H, W] in [0, 1], 0 or more; the features are computed on a device.
 
     Source: Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
     Equilibrium, 2017; the network as in Obukhov et al., torch-fidelity, 2020.
@@ -113,7 +118,7 @@ def fid_to(reference: InceptionReference, fake: Tensor) -> float:
             f"${WEIGHTS_VARIABLE}: every worker must have the weights of the reference: "
             f"{features.identity} instead of {reference.identity}"
         )
-    return gaussian_distance(reference.statistics, gaussian_statistics(features(fake)))
+    return gaussian_distance(reference.statistics, gaussian_statistics(features(fake, device)))
 
 
 def inception_features() -> InceptionFeatures:

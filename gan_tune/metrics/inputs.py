@@ -34,12 +34,16 @@ MAX_PROBED = 2_000
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """Real samples in their data set's form, with their labels [N] and features [N, D]."""
+    """Real samples in their data set's form, with their labels [N] and features [N, D].
+
+    ``fastest`` is the device for a costly extractor of other features; None: the CPU.
+    """
 
     dataset: Dataset
     samples: NDArray[Any]
     labels: NDArray[np.int64] | None
     features: FloatMatrix
+    fastest: torch.device | None = None
 
     def at_most(self, count: int) -> Real:
         """``count`` of them, the same ones each time, or all where they are not more."""
@@ -47,7 +51,8 @@ class Real:
             return self
         chosen = choose(len(self.samples), count)
         labels = None if self.labels is None else self.labels[chosen]
-        return Real(self.dataset, self.samples[chosen], labels, self.features[chosen])
+        samples, features = self.samples[chosen], self.features[chosen]
+        return replace(self, samples=samples, labels=labels, features=features)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,8 @@ __all__ = ["Judge", "build_judge"]
 
 MAX_COUNT = 10_000
 MAX_VALUES = 2**27
-"""In float32, of which there may be three copies: 512 MiB each, or 2,730 pictures of 3x128x128."""
+"""Largest number of values in the judged samples: 512 MiB in float32, or 2,730 pictures of
+3x128x128. Up to three such copies are in memory."""
 NO_MODELS = Models()
 
 
@@ -30,12 +31,15 @@ NO_MODELS = Models()
 class Judge:
     """Judges samples against one split of a data set. Made by :func:`build_judge`.
 
-    It consists of small plain arrays, so it can be pickled, and workers copy or share it. ``count``
-    is how many samples it needs; it compares them with the same number of real ones. ``names`` are
-    the metrics it computes; those of a trial's networks only if the networks are passed. ``floor``
-    is each distance between real samples and other real ones; no generator is expected to be
-    better. ``references`` are the prepared real samples of each of :data:`COMPARISONS`;
-    ``features`` are the identities of the compared features.
+    It holds only small plain arrays, so it can be pickled and sent to workers.
+
+    Attributes:
+        count: how many generated samples it needs. It compares them with as many real ones.
+        names: the metrics that it computes. Some need a trial's networks (see :meth:`__call__`).
+        references: the prepared real samples of each comparison, by key in :data:`COMPARISONS`.
+        features: the identity of the features that each comparison uses, by the same key.
+        floor: each distance between real samples and other real samples. No generator is expected
+            to do better.
     """
 
     split: Split
@@ -68,7 +72,7 @@ class Judge:
         return {name: abs(self.floor.get(name, METRICS[name].noise)) for name in self.names}
 
     def comparable(self, metric: str) -> str:
-        """The version without the split; numbers with equal ones are comparable across searches."""
+        """A metric's version without the split. Values of equal ones compare across searches."""
         return f"{metric}/{self._features(metric)}/{self._used(metric)}"
 
     def __call__(self, samples: Tensor, models: Models = NO_MODELS) -> dict[str, float]:
@@ -103,13 +107,20 @@ class Judge:
 
 
 def build_judge(
-    dataset: Dataset, split: Literal["selection", "test"], *, extra: Sequence[str] = ()
+    dataset: Dataset,
+    split: Literal["selection", "test"],
+    *,
+    extra: Sequence[str] = (),
+    extractor: FeatureExtractor | None = None,
+    fastest: torch.device | None = None,
 ) -> Judge:
     """Build the judge that compares with one split; all work on the real samples is done here.
 
     It computes every metric of the data set that is not costly, and the costly ones in ``extra``
     (which may also name others). Selection and test judges need the same number of samples: the
     size of the smaller of the two splits, at most 10,000, and fewer for large pictures.
+    ``extractor`` has the features, by default those of :func:`build_extractor`. ``fastest`` is the
+    device for a costly extractor of features, by default the CPU.
 
     Raises:
         ValueError: a metric in ``extra`` does not apply to the data set.
@@ -122,19 +133,22 @@ def build_judge(
     names = tuple(name for name in applicable if name in extra or not METRICS[name].costly)
     fitting = max(1, MAX_VALUES // math.prod(dataset.shape))
     count = min(len(dataset.selection), len(dataset.test), MAX_COUNT, fitting)
-    extractor = build_extractor(dataset)
-    real = _draw(dataset, split, count, extractor)
-    # Metrics that share a limit share the very samples, so that these are sent and stored once.
+    extractor = extractor or build_extractor(dataset)
+    real = replace(_draw(dataset, split, count, extractor), fastest=fastest)
+    # Comparisons with the same limit share one array, so that it is sent and stored once.
     limited = {used: real.at_most(used) for used in {c.used(count) for c in COMPARISONS.values()}}
     references, features = {}, {}
     for key in dict.fromkeys(METRICS[name].comparison for name in names):
         comparison = COMPARISONS[key]
         references[key] = comparison.prepare(limited[comparison.used(count)])
-        of_its_own = comparison.features
-        features[key] = of_its_own(references[key]) if of_its_own else extractor.identity
+        own_features = comparison.features
+        features[key] = own_features(references[key]) if own_features else extractor.identity
+    # The floor: other real samples, judged as if they were generated.
     others = _draw(dataset, "train", count, extractor)
     distances = [name for name in names if METRICS[name].distance]
-    generated = Generated(in_data_space(torch.tensor(others.samples)), others.features)
+    as_generated = Generated(
+        in_data_space(torch.tensor(others.samples)), others.features, Models(fastest=fastest)
+    )
     return Judge(
         split=split,
         kind=dataset.kind,
@@ -144,7 +158,7 @@ def build_judge(
         extractor=extractor,
         references=references,
         features=features,
-        floor=_measure(distances, references, generated),
+        floor=_measure(distances, references, as_generated),
     )
 
 

@@ -19,20 +19,34 @@ from gan_tune.metrics.modes import (
     sigma_ratio_min,
 )
 from gan_tune.metrics.sliced import sliced_wasserstein
+from gan_tune.metrics.tables import (
+    correlation_difference,
+    detection_accuracy,
+    ks_max,
+    ks_median,
+)
 
-__all__ = ["METRICS", "NO_OBJECTIVES", "OF_SEVERAL_MODES", "Metric", "metric_names"]
+__all__ = ["BEST_NEAR_ONE", "METRICS", "NEED_SEVERAL_MODES", "Metric", "metric_names"]
 
 
 @dataclass(frozen=True)
 class Metric:
     """How one metric is computed, and what its value means.
 
-    ``figure`` takes it from the result of its ``comparison`` in :data:`COMPARISONS`. ``kinds`` are
-    the kinds of data it applies to; with ``needs_mixture`` only those whose true mixture is known,
-    with ``needs_labels`` only labelled ones. A ``distance`` is 0 for equal samples, up to its
-    noise; its floor between real samples is recorded too. For metrics that are no distance,
-    ``noise`` bounds how much the value varies between draws of samples. A ``costly`` metric is
-    computed only on request. ``meaning`` describes its value, for the reference.
+    Attributes:
+        mode: whether less ("min") or more ("max") is better.
+        kinds: the kinds of data sets that it applies to.
+        comparison: key in :data:`COMPARISONS` of the work that it shares with other metrics.
+        figure: takes the metric's value from the result of that comparison.
+        needs_mixture: whether it applies only to data sets whose true mixture is known.
+        needs_no_mixture: whether it applies only to data sets whose true mixture is not known.
+        needs_labels: whether it applies only to labelled data sets.
+        needs_columns: whether it applies only to tables, whose columns have names.
+        distance: whether it is 0 for equal samples, up to noise. The floor of a distance (its
+            value between real samples) is recorded too.
+        noise: bound on how much the value varies between draws of samples, if it is no distance.
+        costly: whether it is computed only on request.
+        meaning: what its value says, for the reference.
     """
 
     mode: Literal["min", "max"]
@@ -40,7 +54,9 @@ class Metric:
     comparison: str
     figure: Callable[[Any], float] = float
     needs_mixture: bool = False
+    needs_no_mixture: bool = False
     needs_labels: bool = False
+    needs_columns: bool = False
     distance: bool = False
     noise: float = 0.0
     costly: bool = False
@@ -48,7 +64,7 @@ class Metric:
 
     @property
     def model(self) -> ModelName | None:
-        """The network of a trial without which it cannot be computed."""
+        """The network of the trial that it needs; None if it needs only samples."""
         return COMPARISONS[self.comparison].model
 
     def applies(self, dataset: Dataset) -> bool:
@@ -56,7 +72,9 @@ class Metric:
         return (
             dataset.kind in self.kinds
             and (dataset.mixture is not None or not self.needs_mixture)
+            and (dataset.mixture is None or not self.needs_no_mixture)
             and (not self.needs_labels or _has_classes(dataset))
+            and (bool(dataset.columns) or not self.needs_columns)
         )
 
 
@@ -118,11 +136,33 @@ def _of_modes(
     )
 
 
-NO_OBJECTIVES = frozenset({"sigma_ratio_max", "sigma_ratio_min", "variety"})
-"""Metrics that are best near 1: a search for less or more would be misled."""
+def _of_tables(
+    function: Callable[[FloatMatrix, FloatMatrix], float],
+    *,
+    meaning: str,
+    distance: bool = True,
+    noise: float = 0.0,
+    comparison: str = "rows",
+) -> Metric:
+    """A metric ``function(real, fake)`` of the rows of tables, both [N, D]; less is better."""
+    return Metric(
+        "min",
+        _POINTS,
+        comparison,
+        lambda compared: function(*compared),
+        needs_columns=True,
+        distance=distance,
+        noise=noise,
+        costly=not distance,
+        meaning=meaning,
+    )
 
-OF_SEVERAL_MODES = frozenset({"modes_covered", "reverse_kl"})
-"""Metrics that hardly depend on the generator if the true distribution has one mode."""
+
+BEST_NEAR_ONE = frozenset({"distinct_share", "sigma_ratio_max", "sigma_ratio_min", "variety"})
+"""Metrics that are best near 1, so that a search can neither minimise nor maximise them."""
+
+NEED_SEVERAL_MODES = frozenset({"modes_covered", "reverse_kl"})
+"""Metrics that say little about a generator if the true distribution has only one mode."""
 
 METRICS: dict[str, Metric] = {
     "frechet_distance": Metric(
@@ -152,7 +192,8 @@ METRICS: dict[str, Metric] = {
         _POINTS,
         "distances",
         distance=True,
-        meaning="Distance through all pairs (Székely and Rizzo 2013).",
+        meaning="Energy distance: from the distances of all pairs of points (Székely and Rizzo "
+        "2013).",
     ),
     "precision": Metric(
         "max",
@@ -177,7 +218,8 @@ METRICS: dict[str, Metric] = {
         "neighbours",
         attrgetter("density"),
         noise=_SHARE_NOISE,
-        meaning="As precision, unmoved by outliers; about 1 for equal sets (Naeem et al. 2020).",
+        meaning="Like precision, but robust to outliers; about 1 for equal distributions (Naeem et "
+        "al. 2020).",
     ),
     "coverage": Metric(
         "max",
@@ -203,13 +245,14 @@ METRICS: dict[str, Metric] = {
     "sigma_ratio_min": _of_modes(
         "max",
         sigma_ratio_min,
-        meaning="Least width of a covered mode over the truth's: under 1 it shrinks. No objective.",
+        meaning="Smallest σ of a covered mode, divided by the true σ; below 1 the mode is too "
+        "narrow. Cannot be an objective.",
     ),
     "sigma_ratio_max": _of_modes(
         "min",
         sigma_ratio_max,
-        meaning="Largest width of a covered mode over the truth's: over 1 it spreads. "
-        "No objective.",
+        meaning="Largest σ of a covered mode, divided by the true σ; above 1 the mode is too wide. "
+        "Cannot be an objective.",
     ),
     "reverse_kl": _of_modes(
         "min",
@@ -221,8 +264,18 @@ METRICS: dict[str, Metric] = {
         "max",
         _ALL,
         "variances",
-        meaning="Root of the samples' total variance over the data's; near 0 is collapse. 1 is "
-        "right, more is not better: no objective.",
+        meaning="Square root of the samples' total variance, divided by that of the data; near 0 "
+        "is collapse, 1 is best. Cannot be an objective.",
+    ),
+    "distinct_share": Metric(
+        "max",
+        _ALL,
+        "distinct",
+        needs_no_mixture=True,
+        noise=_SHARE_NOISE,
+        meaning="Distinct ones among at most 1,000 samples, over those among as many real ones: "
+        "samples closer than 0.15 of the data's spread are one. Of k samples over and over it is "
+        "little more than k over their number. Cannot be an objective.",
     ),
     "reconstruction_error": Metric(
         "min", _ALL, "reconstructions", meaning="Mean (x − G(T(E(x))))² in data space."
@@ -233,7 +286,7 @@ METRICS: dict[str, Metric] = {
         "codes",
         attrgetter("hoyer_sparsity"),
         noise=_SHARE_NOISE,
-        meaning="0 where all units are equally strong, 1 where one alone is not 0 (Hoyer 2004).",
+        meaning="0 if all units of a code are equally strong, 1 if only one is not 0 (Hoyer 2004).",
     ),
     "zero_share": Metric(
         "max",
@@ -241,7 +294,7 @@ METRICS: dict[str, Metric] = {
         "codes",
         attrgetter("zero_share"),
         noise=_SHARE_NOISE,
-        meaning="Share of units under 1 % of their root mean square.",
+        meaning="Share of code values below 1 % of their unit's root mean square.",
     ),
     "dead_unit_share": Metric(
         "min",
@@ -277,6 +330,25 @@ METRICS: dict[str, Metric] = {
         distance=True,
         costly=True,
         meaning="FID on torch-fidelity's Inception features (Heusel et al. 2017).",
+    ),
+    "ks_median": _of_tables(
+        ks_median,
+        meaning="Kolmogorov-Smirnov distance of a column, in the median of the columns.",
+    ),
+    "ks_max": _of_tables(
+        ks_max, meaning="Kolmogorov-Smirnov distance of the column that is farthest off."
+    ),
+    "correlation_difference": _of_tables(
+        correlation_difference,
+        meaning="How far Spearman's rank correlation is off, for the worst pair of columns.",
+    ),
+    "detection_accuracy": _of_tables(
+        detection_accuracy,
+        distance=False,
+        noise=_SHARE_NOISE,
+        comparison="features",
+        meaning="Held-out accuracy of boosted trees that tell generated rows from real ones, of at "
+        "most 2,000 each (Lopez-Paz and Oquab 2017); 0.5 is a guess.",
     ),
     "generator_parameters": Metric(
         "min",

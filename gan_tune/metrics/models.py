@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 __all__ = ["Cost", "Model", "ModelName", "Models"]
@@ -32,12 +33,14 @@ class Models:
         encode: the encoder's codes, [N, K].
         reconstruct: the samples as decoded from their codes, [N, *shape] in data space.
         generator_cost: measures the cost of the generator.
+        fastest: the device for a costly extractor of features; None: that of the samples.
     """
 
     discriminator_features: Model | None = None
     encode: Model | None = None
     reconstruct: Model | None = None
     generator_cost: Callable[[], Cost] | None = None
+    fastest: torch.device | None = None
 
     def has(self, name: ModelName) -> bool:
         """Whether the trial has the network of that name."""

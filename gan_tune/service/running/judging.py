@@ -1,0 +1,66 @@
+"""The features by which a search compares pictures without labels: settled once, and kept.
+
+The first command settles them, and puts their arrays into the search's folder. So a search that
+goes on elsewhere, or in another version of gan-tune, goes on with the judge it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gan_tune.data.dataset import Dataset
+from gan_tune.errors import StorageError
+from gan_tune.metrics.features import FeatureExtractor, build_extractor, has_classes
+from gan_tune.metrics.patches import PatchFeatures
+from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
+from gan_tune.storage.trial_folder import TrialFolders
+
+if TYPE_CHECKING:
+    from gan_tune.storage.storage import Storage
+
+__all__ = ["keep_judge", "own_extractor"]
+
+
+def own_extractor(dataset: Dataset, home: Storage) -> FeatureExtractor:
+    """The extractor of a search: a new one of pictures without labels compares patches, too.
+
+    Raises:
+        StorageError: the folder no longer has the arrays that the search began with.
+        DataError: the cache folder cannot be written.
+    """
+    if not _has_choice(dataset):
+        return build_extractor(dataset)
+    note = home.read_json(JUDGE_NOTE)
+    if note is not None:
+        return _kept(note, home)
+    begun = home.read_json(SEARCH_NOTE) is not None or bool(TrialFolders(home).names())
+    # Before there was a choice, searches had the principal components.
+    return build_extractor(dataset, unlabelled="components" if begun else "patches")
+
+
+def keep_judge(dataset: Dataset, extractor: FeatureExtractor, home: Storage) -> None:
+    """Keep the extractor of a search in its folder, where there is a choice."""
+    if not _has_choice(dataset) or home.read_json(JUDGE_NOTE) is not None:
+        return
+    if isinstance(extractor, PatchFeatures):
+        from safetensors.numpy import save
+
+        home.write(JUDGE_ARRAYS, save(dict(extractor.arrays)))
+        home.write_json(JUDGE_NOTE, {"features": extractor.identity, "shape": extractor.shape})
+
+
+def _has_choice(dataset: Dataset) -> bool:
+    return dataset.kind == "pictures" and not has_classes(dataset)
+
+
+def _kept(note: Mapping[str, Any], home: Storage) -> PatchFeatures:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(home.read(JUDGE_ARRAYS) or b"")
+    except SafetensorError as error:
+        rule = "must hold the arrays with which the search began"
+        raise StorageError(f"{home.readable_path(JUDGE_ARRAYS)}: {rule}: {error}") from None
+    return PatchFeatures(note["features"], tuple(note["shape"]), arrays)

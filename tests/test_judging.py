@@ -1,0 +1,118 @@
+"""The judge of pictures without labels: made once, and kept by the search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gan_tune.data.by_name import load_dataset
+from gan_tune.data.dataset import Dataset, cut
+from gan_tune.data.scaling import in_data_space
+from gan_tune.errors import StorageError
+from gan_tune.metrics import build_judge, patches
+from gan_tune.metrics.features import FeatureExtractor, build_extractor
+from gan_tune.service.running.judging import keep_judge, own_extractor
+from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
+from gan_tune.storage.storage import Storage, open_storage
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(patches, "FILTERS", 16)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Storage:
+    return open_storage(tmp_path / "runs").below("search")
+
+
+def unlabelled_digits() -> Dataset:
+    none = dict.fromkeys(("train_labels", "selection_labels", "test_labels"))
+    return replace(load_dataset("digits"), **none)  # type: ignore[arg-type]
+
+
+def features(extractor: FeatureExtractor, dataset: Dataset) -> np.ndarray:  # type: ignore[type-arg]
+    return extractor(in_data_space(torch.tensor(dataset.test[:50])))
+
+
+def test_a_new_search_keeps_what_its_patches_are_compared_with(home: Storage) -> None:
+    dataset = unlabelled_digits()
+    begun = own_extractor(dataset, home)
+    assert begun.identity.startswith("patches-1-")
+    keep_judge(dataset, begun, home)
+    patches.FILTERS = 8  # what is trained now would differ
+    kept = own_extractor(dataset, home)
+    assert kept.identity == begun.identity
+    assert np.array_equal(features(kept, dataset), features(begun, dataset))
+    home.write(JUDGE_ARRAYS, b"torn")
+    with pytest.raises(StorageError, match="arrays with which the search began"):
+        own_extractor(dataset, home)
+
+
+def test_a_search_that_began_without_a_choice_keeps_the_components(home: Storage) -> None:
+    dataset = unlabelled_digits()
+    home.write_json(SEARCH_NOTE, {"metric": "frechet_distance"})
+    begun = own_extractor(dataset, home)
+    assert begun.identity == build_extractor(dataset).identity
+    assert begun.identity.startswith("pca64-")
+    keep_judge(dataset, begun, home)
+    assert home.read(JUDGE_NOTE) is None
+    assert own_extractor(dataset, home).identity == begun.identity
+
+
+@pytest.mark.parametrize("name", ["digits", "ring"])
+def test_labels_and_points_leave_no_choice(name: str, home: Storage) -> None:
+    dataset = load_dataset(name)
+    extractor = own_extractor(dataset, home)
+    assert extractor.identity == build_extractor(dataset).identity
+    keep_judge(dataset, extractor, home)
+    assert home.read(JUDGE_NOTE) is None
+
+
+def test_it_is_made_once_for_the_same_data_and_sees_the_train_split_alone() -> None:
+    dataset = unlabelled_digits()
+    first = build_extractor(dataset, unlabelled="patches")
+    patches.FILTERS = 8
+    assert build_extractor(dataset, unlabelled="patches").identity == first.identity
+    others = replace(dataset, selection=dataset.test, test=dataset.selection)
+    patches.FILTERS = 16
+    again = build_extractor(others, unlabelled="patches")
+    assert np.array_equal(features(again, dataset), features(first, dataset))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 128, 128), (3, 20, 33), (1, 9, 128)])
+def test_grey_and_colour_pictures_of_any_size_have_features(shape: tuple[int, ...]) -> None:
+    random = np.random.RandomState(0)
+    pictures = random.randint(256, size=(60, *shape)).astype(np.uint8)
+    dataset = cut("noise", "pictures", pictures, None, held_out=10)
+    extractor = build_extractor(dataset, unlabelled="patches")
+    judge = build_judge(dataset, "selection", extractor=extractor)
+    assert (
+        judge.versions["frechet_distance"] == f"frechet_distance/{extractor.identity}/selection/10"
+    )
+    found = judge(in_data_space(torch.tensor(dataset.train[:10])))
+    assert np.isfinite(list(found.values())).all()
+
+
+@pytest.mark.parametrize("spoil", ["blurred", "speckled", "one picture", "paler"])
+def test_spoilt_pictures_are_farther_than_real_ones(spoil: str) -> None:
+    dataset = unlabelled_digits()
+    judge = build_judge(
+        dataset, "selection", extractor=build_extractor(dataset, unlabelled="patches")
+    )
+    drawn = np.random.RandomState(1).permutation(dataset.train)[: judge.count]
+    real = in_data_space(torch.tensor(drawn))
+    random = torch.Generator().manual_seed(0)
+    spoilt = {
+        "blurred": torch.nn.functional.avg_pool2d(real, 3, 1, 1),
+        "speckled": torch.where(torch.rand(real.shape, generator=random) < 0.05, 1.0, real),
+        "one picture": real[:1].expand_as(real),
+        "paler": 0.7 * real,
+    }[spoil]
+    near, far = judge(real)["frechet_distance"], judge(spoilt)["frechet_distance"]
+    assert far > 3 * near
