@@ -1,16 +1,21 @@
 """Every error gan-tune raises on purpose.
 
-GanTuneError                one line for the user; the command line exits with code 2
-├── FaultsError             several faults of one input, each `place: rule: what was given`
-│   ├── SpaceError          a search-space file, or what `--set` made of it
-│   └── ConfigError         a trial config
+GanTuneError                base of all; the command line prints it and exits with code 2
+├── FaultsError             all faults of one input, each as `place: rule: what was given`
+│   ├── SpaceError          a search space is invalid, as its file or after `--set`
+│   └── ConfigError         a trial config is invalid
 ├── DataError               a data set is missing, damaged or does not fit
+├── ExperienceError         a file of experience cannot be read
 ├── StorageError            the folder or URI that holds a search cannot be used
 │   ├── SearchLockedError   another command works on this search
+│   ├── OutageError         the storage or the study failed for too long; exit code 1
 │   └── StudyError          another process keeps the study's database locked; exit code 1
 ├── TrackingError           the MLflow tracking server or store does not answer
+│   └── RecordError         a search's record cannot be made there, or from there
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
-├── DeviceError             torch finds no such device here
+│   └── UnfitNodesError     no node can train a trial now; exit code 1
+├── NothingTrainsError      every trial of a search is cut off by the same; exit code 1
+├── DeviceError             torch has no such device on this machine
 ├── ModelNotFoundError      no registered model of that name
 ├── SearchNotFoundError     no search of that name
 ├── OutputError             an output file exists, or cannot be written
@@ -23,34 +28,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gan_tune.outgoing import HIDDEN, is_secret, outgoing
+
 __all__ = [
     "CheckpointError",
     "ClusterError",
     "ConfigError",
     "DataError",
     "DeviceError",
+    "ExperienceError",
     "Fault",
     "FaultsError",
     "GanTuneError",
     "ModelNotFoundError",
+    "NothingTrainsError",
+    "OutageError",
     "OutputError",
+    "RecordError",
     "SearchLockedError",
     "SearchNotFoundError",
     "SpaceError",
     "StorageError",
     "StudyError",
     "TrackingError",
+    "UnfitNodesError",
 ]
 
 
 class GanTuneError(Exception):
-    """An expected error: its text is all a user needs to put things right.
+    """Base class of all errors that gan-tune raises on purpose; the text says what to change.
 
-    ``exit_code`` is the command line's: 2 for input that must change, 1 where the same command may
-    succeed later.
+    For example::
+
+        try:
+            result = gan_tune.search("digits")
+        except gan_tune.GanTuneError as error:
+            print(error)
+
+    The text has no secrets and no control characters (:mod:`gan_tune.outgoing`), so it may be
+    printed and logged. ``exit_code`` is that of the command line: 2 if the input must change, 1 if
+    the same command may succeed later.
     """
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(outgoing(text))
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,16 @@ class Fault:
     given: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.path, self.rule, self.given) if part)
+        return ": ".join(part for part in (self.path, self.rule, self.safe_given) if part)
+
+    @property
+    def safe_given(self) -> str:
+        """What was found there, hidden if it is a secret."""
+        return HIDDEN if self.given and self._is_secret else self.given
+
+    @property
+    def _is_secret(self) -> bool:
+        return any(is_secret(step) for step in self.path.split("."))
 
 
 class FaultsError(GanTuneError):
@@ -79,7 +111,7 @@ class FaultsError(GanTuneError):
         super().__init__("\n".join(f"{prefix}{fault}" for fault in self.faults))
 
     def __reduce__(self) -> tuple[type[FaultsError], tuple[tuple[Fault, ...], str]]:
-        return type(self), (self.faults, self.source)  # survives the way from a Ray worker
+        return type(self), (self.faults, self.source)  # so that Ray can pickle it
 
 
 class SpaceError(FaultsError):
@@ -94,6 +126,10 @@ class DataError(GanTuneError):
     """A data set is missing, damaged or does not fit what was asked."""
 
 
+class ExperienceError(GanTuneError):
+    """A file of experience is missing, damaged, or of another kind or version."""
+
+
 class StorageError(GanTuneError):
     """The folder or URI that holds a search cannot be read or written."""
 
@@ -102,8 +138,14 @@ class SearchLockedError(StorageError):
     """Another live command works on this search."""
 
 
+class OutageError(StorageError):
+    """The storage or the study did not work for too long; the same command goes on later."""
+
+    exit_code = 1
+
+
 class StudyError(StorageError):
-    """Another process keeps the database with a search's study locked; it may go on later."""
+    """Another process keeps the database of a search's study locked; try again later."""
 
     exit_code = 1
 
@@ -112,12 +154,28 @@ class TrackingError(GanTuneError):
     """The MLflow tracking server or store does not answer."""
 
 
+class RecordError(TrackingError):
+    """A search's record belongs to another search, or there is nothing to make it from."""
+
+
 class ClusterError(GanTuneError):
-    """The Ray cluster does not answer, or has not the resources one trial needs."""
+    """The Ray cluster does not answer, or lacks the resources that one trial needs."""
+
+
+class UnfitNodesError(ClusterError):
+    """No node can train a trial now; the same command goes on when one can."""
+
+    exit_code = 1
+
+
+class NothingTrainsError(GanTuneError):
+    """Every trial of a search is cut off by the same, which is no setting's own doing."""
+
+    exit_code = 1
 
 
 class DeviceError(GanTuneError):
-    """Torch finds no such device here."""
+    """Torch has no such device on this machine."""
 
 
 class ModelNotFoundError(GanTuneError):

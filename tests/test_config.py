@@ -11,7 +11,7 @@ import pytest
 from toy_catalogue import PARTS, toy_catalogue
 
 from gan_tune.config import (
-    BOTH,
+    KEYS_FOR_BOTH,
     PART_FIELDS,
     PART_LIST_FIELDS,
     Argument,
@@ -247,7 +247,7 @@ def test_a_word_for_both_networks_stands_for_a_field_of_each() -> None:
     assert {
         word: (f"generator_{word}", f"discriminator_{word}")
         for word in ("gradient", "gradient_clip", "schedule")
-    } == BOTH
+    } == KEYS_FOR_BOTH
 
 
 def test_a_config_survives_the_way_into_a_tree_and_back() -> None:

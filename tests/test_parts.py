@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from gan_tune.config import Argument, TrialConfig
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.space.space_file import Budget, Confirm, Resources, Search
 
 BLOCKS = {"budget": Budget, "search": Search, "confirm": Confirm, "resources": Resources}

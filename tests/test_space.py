@@ -20,10 +20,11 @@ import yaml
 from sqlalchemy import make_url
 from toy_catalogue import Count, Positive, Share, toy_catalogue
 
+from benchmarks import by_hand
 from gan_tune import space as space_module
 from gan_tune.config import (
     BLOCK_FIELDS,
-    BOTH,
+    KEYS_FOR_BOTH,
     Objective,
     TrialConfig,
     block_fields,
@@ -358,7 +359,9 @@ def test_a_merged_mapping_may_be_merged_again() -> None:
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert faults_in("no/such.yaml") == ["no/such.yaml: no such file"]
     assert faults_in("such.yml") == ["such.yml: no such file"]
-    assert faults_in(tmp_path) == [f"{tmp_path}: is a folder, not a file"]
+    assert faults_in(tmp_path) == [
+        f"{tmp_path}: is a folder, not a space file (gan-tune init writes one for data)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -434,7 +437,7 @@ def test_what_is_written_means_the_same_in_yaml_1_1(tree: Any) -> None:
         ("choice=1", "choice: no such key in a search space, which takes name, "),
         ('trial.block={"a.b": 1}', "block.a.b: no such key in block, which takes both, generator"),
         ("budget=3", "budget: must be a mapping: 3"),
-        ("budget={}", "budget.steps: is required"),
+        ("budget={}", "budget.steps: must be given where budget.minutes is not"),
         ("budget.trials=0", "budget.trials: must be at least 1: 0"),
         ("budget.trials=1.5", "budget.trials: must be a whole number: 1.5"),
         ("budget.trials='3'", "budget.trials: must be a whole number: '3'"),
@@ -492,6 +495,10 @@ def test_what_is_written_means_the_same_in_yaml_1_1(tree: Any) -> None:
         ("confirm.seeds=0", "confirm.seeds: must be at least 1: 0"),
         ("resources.cpu=0", "resources.cpu: must be above 0: 0"),
         ("resources.gpu=-1", "resources.gpu: must be at least 0: -1"),
+        (
+            "resources.gpu=automatic",
+            "resources.gpu: must be a finite number or 'auto': 'automatic'",
+        ),
         ("resources.gpu=1.5", "resources.gpu: must be a whole number above 1, since only one GPU"),
         ("objective.mode=less", "objective.mode: must be 'min' or 'max': 'less'"),
         ("objective.metric=fid", "objective.metric: a metric of fashion_mnist must be one of "),
@@ -557,6 +564,7 @@ def test_a_set_reaches_into_a_part_that_is_given_by_its_name(example: Path) -> N
     ("override", "value"),
     [
         ("resources.gpu=0.25", 0.25),
+        ("resources.gpu=auto", "auto"),
         ("resources.gpu=1", 1),
         ("resources.gpu=2", 2),
         ("resources.cpu=0.5", 0.5),
@@ -573,7 +581,8 @@ def test_a_sound_block_is_taken(override: str, value: Any) -> None:
 
 def test_blocks_left_out_have_defaults_and_the_needed_ones_are_asked_for() -> None:
     space = load(PLAIN)
-    assert (space.budget.trials, space.budget.evaluations, space.budget.minutes) == (32, 10, None)
+    assert (space.budget.trials, space.budget.evaluations, space.budget.minutes) == (None, 10, None)
+    assert space.budget.most_trials == 32
     assert (space.confirm.top, space.resources.cpu) == (3, 1)
     assert (space.search.sampler.name, space.search.scheduler.name) == ("tpe", "asha")
     assert faults_in({}) == [
@@ -1017,6 +1026,8 @@ def test_choosers_complete_the_params_and_never_contradict_them() -> None:
         ("budget.minutes=5", True),
         ("name=other", True),
         ("resources.cpu=2", True),
+        ("resources.gpu=auto", True),
+        ("resources.gpu=0.5", True),
         ("budget.steps=5", False),
         ("budget.evaluations=5", False),
         ("search.seed=5", False),
@@ -1184,6 +1195,9 @@ def test_set_goes_below_a_part_given_by_its_name_alone() -> None:
         ("trial.generator.hidden.2=1", "trial.generator.hidden is a list of 2, numbered from 0"),
         ("trial.generator.hidden.x=1", "trial.generator.hidden is a list of 2, numbered from 0"),
         ("trial.generator.hidden.¹=1", "trial.generator.hidden is a list of 2, numbered from 0"),
+        ("loss={a: 1, a: 2}", "the key is written twice: 'a'"),
+        (".budget.trials=3", "must be PATH=VALUE"),
+        ("budget..trials=3", "must be PATH=VALUE"),
         ("trial.objective.mode=max", "the space has no trial.objective; there are data, "),
         (f"trial.patience=1{'0' * 400}", "must be a whole number of at most 64 bits"),
         ("trial.generator_optimizer.lr=1", "the space has no trial.generator_optimizer.lr; there"),
@@ -1455,7 +1469,7 @@ def test_the_schema_describes_its_blocks(validator: jsonschema.Draft202012Valida
 
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_the_schema_accepts_every_shipped_space(name: str) -> None:
-    from gan_tune.parts.catalogue import catalogue
+    from gan_tune.parts.all_parts import catalogue
 
     schema = json_schema(catalogue())
     tree = reading_module.read_space(name).tree
@@ -1476,12 +1490,30 @@ DIGESTS = {
 }
 """Shipped space → digest of the space and of its config with all low ends, at version 0.1."""
 
+BEFORE: dict[str, dict[str, Any]] = {"mlp": {"matmul_precision": "medium"}}
+"""Shipped space → fields of its trial at version 0.1, which had no `precision`."""
+
+LENGTHS: dict[str, tuple[dict[str, int], dict[str, float]]] = {
+    "conv": ({"steps": 1000, "evaluations": 5}, {"top": 1, "seeds": 3}),
+    "digits": ({"steps": 2000, "evaluations": 10}, {"top": 3, "seeds": 3}),
+    "mlp": ({"steps": 14000, "evaluations": 10}, {"top": 1, "seeds": 2, "share": 0.6}),
+    "points": ({"steps": 3000, "evaluations": 10}, {"top": 1, "seeds": 3}),
+    "sparse_autoencoder": ({"steps": 5000, "evaluations": 10}, {"top": 2, "seeds": 3}),
+    "zeroth_order": ({"steps": 200, "evaluations": 5}, {"top": 1, "seeds": 3}),
+}
+"""Shipped space → its budget and its confirmation at version 0.1."""
+
 
 @pytest.mark.parametrize("name", DIGESTS)
 def test_a_search_begun_with_version_0_1_goes_on(name: str) -> None:
-    from gan_tune.parts.catalogue import catalogue
+    from gan_tune.parts.all_parts import catalogue
 
-    space = SearchSpace.load(name, catalogue(), check_data=False)
+    tree = reading_module.read_space(name).tree
+    tree["trial"].pop("precision", None)
+    tree["trial"] |= BEFORE.get(name, {})
+    tree["budget"], tree["confirm"] = LENGTHS[name]
+    tree["start_from"] += reading_module.read_space(by_hand.FILE).tree.get(name, [])
+    space = SearchSpace.load(tree, catalogue(), check_data=False)
     low_ends = {dimension.name: dimension.values[0] for dimension in space.dimensions()}
     asked: dict[str, Any] = {}
 
@@ -1545,7 +1577,7 @@ def two_worded(word: str, **fields: Any) -> SearchSpace:
     return SearchSpace.load(with_trial(**{one: choice, other: choice}) | fields, catalogue)
 
 
-@pytest.mark.parametrize("word", BOTH)
+@pytest.mark.parametrize("word", KEYS_FOR_BOTH)
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 @pytest.mark.parametrize("own_first", [True, False])
 def test_the_word_for_one_network_says_more_than_the_word_for_both(
@@ -1555,12 +1587,12 @@ def test_the_word_for_one_network_says_more_than_the_word_for_both(
     entries = [(f"{network}_{word}", own), (word, both)]
     entry = dict(entries if own_first else reversed(entries))
     (start,) = two_worded(word, start_from=[entry]).start_assignments()
-    expected = dict.fromkeys(BOTH[word], both) | {f"{network}_{word}": own}
+    expected = dict.fromkeys(KEYS_FOR_BOTH[word], both) | {f"{network}_{word}": own}
     assert start == expected
 
 
 def test_every_word_for_both_networks_is_tested() -> None:
-    assert WORDS.keys() == BOTH.keys()
+    assert WORDS.keys() == KEYS_FOR_BOTH.keys()
 
 
 # ---- lists of every form, in the schema and in a space -----------------------------------------

@@ -292,3 +292,42 @@ def no_data() -> Dataset:
 
 def leaving_data() -> Dataset:
     raise SystemExit(3)
+
+
+class LinearDiscriminator(nn.Module):
+    """Linear; the others differ from it in one thing, and fail only when they are trained."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        judged: Tensor = self.net(x)
+        return judged
+
+
+class ChangesItsInput(LinearDiscriminator):
+    """Normalises its input in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mul_(2).sub_(1))
+
+
+class WithoutGradient(LinearDiscriminator):
+    """Runs under `no_grad`."""
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+class Complex(LinearDiscriminator):
+    """Has complex weights."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.net = nn.Identity()
+        self.weight = nn.Parameter(torch.randn(math.prod(shape), 1, dtype=torch.complex64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.flatten(1).to(torch.complex64) @ self.weight).abs()

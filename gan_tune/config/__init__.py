@@ -35,7 +35,7 @@ from gan_tune.config.rules import (
 from gan_tune.config.settings import Flag, Number, Settings, Text, Whole, block_fields
 from gan_tune.config.trial import (
     BLOCK_FIELDS,
-    BOTH,
+    KEYS_FOR_BOTH,
     PART_FIELDS,
     PART_LIST_FIELDS,
     TrialConfig,
@@ -43,7 +43,7 @@ from gan_tune.config.trial import (
 
 __all__ = [
     "BLOCK_FIELDS",
-    "BOTH",
+    "KEYS_FOR_BOTH",
     "PART_FIELDS",
     "PART_LIST_FIELDS",
     "Argument",

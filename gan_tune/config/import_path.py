@@ -3,13 +3,95 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-from gan_tune.words.wording import in_one_line
+from gan_tune.errors import ConfigError, Fault
+from gan_tune.words.wording import in_one_line, shown
 
-__all__ = ["import_by_path"]
+__all__ = [
+    "calls_own_parts",
+    "check_named",
+    "import_by_path",
+    "import_own",
+    "own_parts_in",
+    "own_parts_uncalled",
+]
+
+PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+_calls = ContextVar("whether a user's own parts are called", default=True)
+
+
+def import_own(path: str) -> Any:
+    """Import a part that is defined in the package which its path names.
+
+    So a path reaches none of what a module has merely imported, as `my_nets:os`.
+
+    Raises:
+        LookupError: it cannot be imported, or is defined elsewhere; the text is the broken rule.
+    """
+    part = import_by_path(path)
+    named, defined = (str(m).partition(".")[0] for m in (path.partition(":")[0], _module(part)))
+    if named != defined:
+        raise LookupError(f"must be defined in {named}, which its path names, but is of {defined}")
+    return part
+
+
+def own_parts_in(tree: Any) -> list[str]:
+    """The import paths in a tree of plain values, each once, in order."""
+    if isinstance(tree, str):
+        return [tree] if PATH.fullmatch(tree) else []
+    inside = tree.values() if isinstance(tree, Mapping) else tree if _is_list(tree) else ()
+    return list(dict.fromkeys(path for value in inside for path in own_parts_in(value)))
+
+
+def check_named(tree: Mapping[str, Any], named: Collection[str]) -> None:
+    """Check of a recorded trial that the user, too, names each part that would be imported.
+
+    Others may write a record; importing a module runs it.
+
+    Raises:
+        ConfigError: the record names another one.
+    """
+    names = {
+        role: part.get("name") if isinstance(part, Mapping) else part for role, part in tree.items()
+    }
+    rule = "a record alone imports no code; if it is yours, give it with --own"
+    if faults := [
+        Fault(f"{role}.name", rule, shown(name))
+        for role, name in names.items()
+        if isinstance(name, str) and ":" in name and name not in named
+    ]:
+        raise ConfigError(faults)
+
+
+@contextmanager
+def own_parts_uncalled() -> Iterator[None]:
+    """Within it, :func:`calls_own_parts` is false: users' parts are imported, but not called."""
+    token = _calls.set(False)
+    try:
+        yield
+    finally:
+        _calls.reset(token)
+
+
+def calls_own_parts() -> bool:
+    """Whether checks may call a user's own parts."""
+    return _calls.get()
+
+
+def _module(part: Any) -> Any:
+    return getattr(part, "__module__", None)
+
+
+def _is_list(tree: Any) -> bool:
+    return isinstance(tree, (list, tuple))
 
 
 def import_by_path(path: str) -> Any:

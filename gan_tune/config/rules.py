@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gan_tune.config.parts import Part
-from gan_tune.config.trial import BOTH, TrialConfig
+from gan_tune.config.trial import KEYS_FOR_BOTH, TrialConfig
 from gan_tune.errors import Fault
 
 __all__ = ["Incompatibility", "Ranged", "SearchPlan", "SearchRule", "place_and_word"]
@@ -28,7 +28,9 @@ class Incompatibility:
     def touches(self) -> frozenset[str]:
         """The fields of a trial config that the rule reads."""
         heads = {place.split(".")[0] for place in self.fields}
-        return frozenset(heads.union(*(BOTH[head] for head in heads if head in BOTH)))
+        return frozenset(
+            heads.union(*(KEYS_FOR_BOTH[head] for head in heads if head in KEYS_FOR_BOTH))
+        )
 
     def fault(self, config: TrialConfig) -> Fault:
         """The rule as a fault of a trial config that breaks it."""
@@ -72,7 +74,8 @@ class SearchPlan:
     """How a space is searched.
 
     ``objectives`` are metrics. ``starts`` is the number of settings to start from, ``trials`` that
-    of all settings, ``seeds`` that of each setting's seeds. ``sampler_given`` is whether the file
+    of all settings (infinite if only time ends the search), ``distinct`` that of the settings which
+    the space has, ``seeds`` that of each setting's seeds. ``sampler_given`` is whether the file
     names a sampler, ``bred`` whether the scheduler is a population.
     """
 
@@ -80,7 +83,8 @@ class SearchPlan:
     scheduler: Part
     ranges: Sequence[Ranged]
     objectives: Sequence[str]
-    trials: int
+    trials: float
+    distinct: float
     starts: int
     seeds: int
     prune_on: str | None

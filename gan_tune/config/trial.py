@@ -14,13 +14,22 @@ from gan_tune.config.draft import Draft, PartSource, as_written, draft
 from gan_tune.config.objective import Objective
 from gan_tune.config.parts import Part, PartKind, part_fields, part_list_fields, words_for_both
 from gan_tune.config.recorded import flatten, recorded_tree
-from gan_tune.config.settings import Flag, Number, Settings, Whole, block_fields
+from gan_tune.config.settings import (
+    MOST_REPORTS,
+    MOST_STEPS,
+    Flag,
+    Number,
+    Seed,
+    Settings,
+    Whole,
+    block_fields,
+)
 from gan_tune.errors import ConfigError, Fault
 from gan_tune.words.wording import shown
 
 __all__ = [
     "BLOCK_FIELDS",
-    "BOTH",
+    "KEYS_FOR_BOTH",
     "PART_FIELDS",
     "PART_LIST_FIELDS",
     "TrialCatalogue",
@@ -29,7 +38,7 @@ __all__ = [
 
 
 class TrialCatalogue(PartSource, Protocol):
-    """Checks a trial: it has all parts and their incompatibilities."""
+    """All parts and the rules between them, by which a trial is checked."""
 
     def check(
         self, config: TrialConfig, *, but: frozenset[str] = ..., build: bool = ...
@@ -49,11 +58,13 @@ class TrialConfig(Settings):
     these annotations.
     """
 
+    # data, networks, loss
     data: Annotated[Part, PartKind("data")]
     generator: Annotated[Part, PartKind("generator")]
     discriminator: Annotated[Part, PartKind("discriminator")]
     loss: Annotated[Part, PartKind("loss")]
     penalties: Annotated[tuple[Part, ...], PartKind("penalty")] = ()
+    # optimization
     generator_optimizer: Annotated[Part, PartKind("optimizer")]
     discriminator_optimizer: Annotated[Part, PartKind("optimizer")]
     generator_gradient: Gradient = Part(name="backprop")
@@ -62,6 +73,7 @@ class TrialConfig(Settings):
     discriminator_gradient_clip: GradientClip = Part(name="none")
     generator_schedule: Schedule = Part(name="constant", args={"warm_up": 0})
     discriminator_schedule: Schedule = Part(name="constant", args={"warm_up": 0})
+    # order of the players' steps
     update: Annotated[Part, PartKind("update")] = Part(name="alternating")
     block: Block = Block()
     lookahead: Lookahead = Lookahead()
@@ -71,13 +83,16 @@ class TrialConfig(Settings):
         le=1e30,
         description="Largest |weight| of the discriminator after each step; 0: no limit",
     )
+    # what the discriminator sees
     augment: Annotated[Part, PartKind("augment")] = Part(name="none")
     instance_noise: InstanceNoise = InstanceNoise()
+    # autoencoder
     encoder: Annotated[Part, PartKind("encoder")] = Part(name="none")
     reconstruction_weight: Number = Field(
         1.0, ge=0, description="Weight of the reconstruction error, where there is an encoder"
     )
     sparsity: Annotated[Part, PartKind("sparsity")] = Part(name="none")
+    # averaged generator
     ema: Number = Field(
         0.0, ge=0, lt=1, description="Decay per step of the averaged generator; 0: off"
     )
@@ -88,26 +103,41 @@ class TrialConfig(Settings):
         description="The average reaches back over at most this share of the steps so far",
     )
     d_steps: Whole = Field(1, ge=1, le=100, description="Discriminator steps per generator step")
+    # reasons to end a trial early
     patience: Whole = Field(
-        0, ge=0, description="Reports without a better objective after which the trial ends; 0: off"
+        0,
+        ge=0,
+        le=MOST_REPORTS,
+        description="Reports without a better objective after which the trial ends; 0: off",
     )
     collapse: CollapseRule = CollapseRule()
     divergence: DivergenceRule = DivergenceRule()
+    # device
     deterministic: Flag = Field(
-        False, description="Deterministic GPU kernels: slower there; a CPU always is"
+        False,
+        description="Deterministic GPU kernels, which are slower; a CPU is always deterministic",
+    )
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description="Precision of the networks' matrix products and convolutions in training, the "
+        "same for every trial. `auto` takes bfloat16 where the hardware has it, but float32 for "
+        "points and for estimates of gradients",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest",
-        description="Of float32 matrix products in training; lower is faster where the device has "
-        "such units: high is TF32 on a GPU, medium also bfloat16 on a CPU",
+        description="Precision of those matrix products that are in float32. Lower is faster on "
+        "devices that support it: `high` uses TF32 on a GPU, `medium` also bfloat16 on a CPU",
     )
+    # length and evaluation
     objective: Objective = Objective()
     measure: tuple[str, ...] = Field(
         (), description="Costly metrics to record beside the objective"
     )
-    steps: Whole = Field(ge=1, description="Generator steps in all")
-    evaluations: Whole = Field(10, ge=1, description="Reports, evenly spread over the steps")
-    seed: Whole = Field(0, ge=0, description="Seed of everything random in the trial")
+    steps: Whole = Field(ge=1, le=MOST_STEPS, description="Total number of generator steps")
+    evaluations: Whole = Field(
+        10, ge=1, le=MOST_REPORTS, description="Reports, evenly spread over the steps"
+    )
+    seed: Seed = Field(0, description="Seed of everything random in the trial")
 
     @property
     def wanted_metrics(self) -> tuple[str, ...]:
@@ -140,15 +170,24 @@ class TrialConfig(Settings):
         return dict(flatten(self.tree()))
 
     def digest(self) -> str:
-        """16 hex digits that identify this config: equal configs have equal digests."""
-        text = json.dumps(self.tree(), sort_keys=True, default=str)
+        """16 hex digits that identify this config: equal configs have equal digests.
+
+        Fields of :data:`ADDED` count only where they have another value than those.
+        """
+        tree = self.tree()
+        for path, values in ADDED.items():
+            *above, name = path.split(".")
+            block = tree[above[0]] if above else tree
+            if block[name] in values:
+                del block[name]
+        text = json.dumps(tree, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
     def from_params(cls, params: Mapping[str, str], catalogue: TrialCatalogue) -> TrialConfig:
-        """The config, read from MLflow's texts of :meth:`params`.
+        """Read a config back from :meth:`params` as MLflow stores them, as text.
 
-        Other texts among them (the choosers) are ignored. A missing field has its default.
+        Params of other names are ignored. A missing field gets its default.
 
         Raises:
             ConfigError: the texts are not those of a trial, or this version cannot train it.
@@ -161,9 +200,9 @@ class TrialConfig(Settings):
     ) -> TrialConfig:
         """Resolve and check a tree of plain values.
 
-        A part may be given by its name only, and a word of :data:`BOTH` sets both networks. The
-        parts are then built once without memory, to check that they fit each other.
-        ``build=False`` skips this for trees of a checked space.
+        A part may be given by its name only. A key of :data:`KEYS_FOR_BOTH` sets a part of both
+        networks. The networks are then built once, to check that they fit the data and each
+        other. ``build=False`` skips this for trees of a space that was checked before.
 
         Raises:
             ConfigError: with every fault found, each at its dotted path in ``tree``.
@@ -184,6 +223,10 @@ class TrialConfig(Settings):
         return draft(cls, tree, catalogue, stand_ins={"steps": 1})
 
 
+ADDED: Mapping[str, tuple[Any, ...]] = {"precision": ("float32",), "collapse.distinct": (0.4, 0.0)}
+"""Field, or field of a block, that a trial config has gained since version 0.1.0 → the values with
+which its steps are those that earlier versions trained. So their checkpoints can be resumed."""
+
 PART_FIELDS: Mapping[str, str] = part_fields(TrialConfig)
 """Field of a trial config → kind of its part."""
 
@@ -193,5 +236,5 @@ PART_LIST_FIELDS: Mapping[str, str] = part_list_fields(TrialConfig)
 BLOCK_FIELDS: Mapping[str, type[Settings]] = block_fields(TrialConfig)
 """Field of a trial config → its block of settings."""
 
-BOTH: Mapping[str, tuple[str, str]] = words_for_both(TrialConfig)
-"""Word for both networks → the two fields that it sets."""
+KEYS_FOR_BOTH: Mapping[str, tuple[str, str]] = words_for_both(TrialConfig)
+"""Key that sets a part of both networks (`gradient_clip`) → the two fields that it sets."""

@@ -66,6 +66,12 @@ ADVICE: tuple[Incompatibility, ...] = (
         lambda c: output_of(c) == "tanh" and c.data.args["scale"] == "none" and is_pictures(c),
     ),
     rule(
+        "generator.output",
+        "data.scale",
+        "scale: by_column spreads each column like N(0, 1), which passes -1..1 (use linear)",
+        lambda c: output_of(c) == "tanh" and c.data.args["scale"] == "by_column",
+    ),
+    rule(
         "augment",
         "data.scale",
         "diffaugment's brightness of ±½ and its fill of zero are meant for pictures in -1..1 (use "

@@ -16,6 +16,7 @@ from gan_tune.parts.predicates import (
     has_obstacle,
     has_penalty,
     is_estimated,
+    is_pictures,
     is_points,
     k_exceeds_code,
     norm_of,
@@ -54,14 +55,20 @@ def _estimates(player: str, *networks: str) -> tuple[Incompatibility, ...]:
         rule(
             gradient,
             "penalties",
-            "an estimate is of the adversarial loss alone; penalties need backprop",
+            "estimators differentiate the adversarial loss only; penalties need backprop",
             lambda c: is_estimated(c, player) and has_penalty(c, player),
         ),
         rule(
             gradient,
             "matmul_precision",
-            "rounded products leave nothing of a small difference of values (use highest)",
+            "rounding of matrix products hides small differences of the loss (use highest)",
             lambda c: is_estimated(c, player) and c.matmul_precision != "highest",
+        ),
+        rule(
+            gradient,
+            "precision",
+            "bfloat16 leaves nothing of a small difference of values (use float32 or auto)",
+            lambda c: is_estimated(c, player) and c.precision == "bfloat16",
         ),
     )
 
@@ -90,6 +97,12 @@ def _fixed(gradient: str, player: str, network: str) -> tuple[Incompatibility, .
 
 INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
     rule(
+        "data.scale",
+        "data.name",
+        "by_column is for points and tables; pictures take symmetric, standard or none",
+        lambda c: c.data.args["scale"] == "by_column" and is_pictures(c),
+    ),
+    rule(
         "generator.output",
         "data.scale",
         "sigmoid reaches only 0..1, but scaled data go below 0 (use tanh or linear)",
@@ -103,6 +116,18 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "data.scale",
         "tanh reaches only -1..1, but standardised data go beyond (use linear, or symmetric)",
         lambda c: output_of(c) == "tanh" and c.data.args["scale"] == "standard",
+    ),
+    rule(
+        "generator.output",
+        "data.scale",
+        "tanh reaches only -1..1, but columns like N(0, 1) go beyond (use linear, or symmetric)",
+        lambda c: output_of(c) == "tanh" and c.data.args["scale"] == "by_column",
+    ),
+    rule(
+        "data.scale",
+        "data.name",
+        "by_column is for points and tables; pictures take symmetric, standard or none",
+        lambda c: c.data.args["scale"] == "by_column" and is_pictures(c),
     ),
     rule(
         "generator.output",
@@ -150,6 +175,12 @@ INCOMPATIBILITIES: tuple[Incompatibility, ...] = (
         "data",
         "a lazy penalty (every > 1) does not hold small 2-D games together (use every: 1)",
         lambda c: has_lazy_penalty(c) and sample_shape(c) == (2,),
+    ),
+    rule(
+        "precision",
+        "data",
+        "values of two or three digits blur what is narrow in points (use float32 or auto)",
+        lambda c: c.precision == "bfloat16" and is_points(c),
     ),
     rule(
         "augment",

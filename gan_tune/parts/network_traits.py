@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_tune.config import Part, TrialConfig
+from gan_tune.config.import_path import calls_own_parts
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.estimators import estimator_refuses
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
@@ -27,6 +28,7 @@ __all__ = [
     "built_and_asked",
     "features_fault",
     "is_users_own",
+    "may_be_built",
     "once_per_network",
     "traits_of",
 ]
@@ -58,8 +60,18 @@ def is_users_own(config: TrialConfig, role: str) -> bool:
     return part.name != "none" and part.name not in NETWORKS[role]
 
 
+def may_be_built(config: TrialConfig, role: str) -> bool:
+    """Whether a check may build the network of a role: a user's own only where it may be called."""
+    return calls_own_parts() or not is_users_own(config, role)
+
+
 def traits_of(config: TrialConfig, player: str) -> NetworkTraits | None:
-    """Traits of the generator or discriminator; None if it or the data have a fault."""
+    """Traits of the generator or discriminator; None if it or the data have a fault.
+
+    None also for a user's own where :func:`calls_own_parts` is false.
+    """
+    if not may_be_built(config, player):
+        return None
     try:
         shape = dataset_of(config.data).shape
     except DataError:

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 GRADIENT_PENALTIES = frozenset(
-    name for name, penalty in PENALTIES.items() if penalty.of == "discriminator"
+    name for name, penalty in PENALTIES.items() if penalty.takes == "discriminator"
 )
 
 LEAST_MEAN_ACTIVITY = {"relu": 1 / 2, "elu": 1 / (1 + math.e), "tanh": 1 / (1 + math.e)}
@@ -89,7 +89,7 @@ def users_own_has_spectral_norm(config: TrialConfig) -> bool:
 
 def sees_no_activations(config: TrialConfig) -> bool:
     """Whether a penalty needs activations, but the generator has none."""
-    if not any(PENALTIES[part.name].of == "activations" for part in config.penalties):
+    if not any(PENALTIES[part.name].takes == "activations" for part in config.penalties):
         return False
     found = traits_of(config, "generator")
     return found is not None and not found.activations

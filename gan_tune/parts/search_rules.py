@@ -47,12 +47,12 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     ),
     SearchRule(
         ("search.sampler", "trial"),
-        "cmaes needs ranges of numbers, and here are none (use tpe)",
+        "cmaes needs ranges of numbers, but the space has none (use tpe)",
         lambda s: s.sampler.name == "cmaes" and not _numbers(s.ranges),
     ),
     SearchRule(
         ("search.sampler", "objective"),
-        "cmaes follows one objective (use tpe or gp)",
+        "cmaes supports one objective only (use tpe or gp)",
         lambda s: s.sampler.name == "cmaes" and len(s.objectives) > 1,
     ),
     SearchRule(
@@ -63,7 +63,7 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     ),
     SearchRule(
         ("search.scheduler", "objective"),
-        "a population goes by one objective (use asha or none)",
+        "a population supports one objective only (use asha or none)",
         lambda s: s.bred and len(s.objectives) > 1,
     ),
     SearchRule(
@@ -79,14 +79,14 @@ SEARCH_REFUSALS: tuple[SearchRule, ...] = (
     ),
     SearchRule(
         ("search.scheduler.grace", "search.scheduler.reduction"),
-        "asha stops nobody who has come within a factor of √reduction of the end, so it would "
-        "never stop anybody (use a smaller grace, or scheduler: none)",
+        "asha stops no trial within a factor of √reduction of the end, so with this grace it would "
+        "never stop one (use a smaller grace, or scheduler: none)",
         lambda s: s.scheduler.name == "asha" and not _has_rungs(**s.scheduler.args),
     ),
     SearchRule(
         ("objective", "trial"),
-        "the generator costs the same in every setting where nothing of it is searched, so nothing "
-        "tells which one is best (put ranges below generator, or take another metric first)",
+        "no range lies below generator, so its cost is the same in every setting, and no setting "
+        "would be the best (put ranges below generator, or put another metric first)",
         lambda s: s.objectives[0] in GENERATOR_COSTS and not _generator_varies(s.ranges),
     ),
 )
@@ -99,13 +99,13 @@ SEARCH_ADVICE: tuple[SearchRule, ...] = (
     ),
     SearchRule(
         ("search.sampler", "trial"),
-        "gp draws at random what is there only below an option of a choice (use tpe)",
+        "gp draws parameters that exist only below one option of a choice at random (use tpe)",
         lambda s: s.sampler.name == "gp" and _conditional(s.ranges),
     ),
     SearchRule(
         ("search.sampler", "trial"),
-        "qmc spreads evenly only over the ranges of the first setting; what is there only below "
-        "another option of a choice is drawn at random (use random or tpe)",
+        "qmc covers evenly only the ranges of the first setting; parameters that exist only below "
+        "another option of a choice are drawn at random (use random or tpe)",
         lambda s: s.sampler.name == "qmc" and _conditional(s.ranges),
     ),
     SearchRule(
@@ -127,9 +127,15 @@ SEARCH_ADVICE: tuple[SearchRule, ...] = (
         lambda s: s.starts > s.trials,
     ),
     SearchRule(
+        ("budget.trials", "trial"),
+        "the space has fewer distinct settings than trials; each is tried once, and the search "
+        "ends sooner (search.seeds trains each with several seeds)",
+        lambda s: not s.bred and s.distinct < s.trials < math.inf,
+    ),
+    SearchRule(
         ("objective", "trial"),
-        "the generator costs the same in every setting where nothing of it is searched, so as an "
-        "objective it says nothing (put ranges below generator)",
+        "no range lies below generator, so its cost is the same in every setting and cannot be an "
+        "objective (put ranges below generator)",
         lambda s: bool(GENERATOR_COSTS & {*s.objectives[1:]}) and not _generator_varies(s.ranges),
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gan_tune.config import (
-    BOTH,
+    KEYS_FOR_BOTH,
     PART_FIELDS,
     Catalogue,
     Draft,
@@ -26,7 +26,7 @@ from gan_tune.errors import ConfigError, Fault
 from gan_tune.space.grammar import ELSEWHERE
 from gan_tune.space.nested_form import Cause, nested_form
 from gan_tune.space.nodes import Branch, dimensions_of, settle, under
-from gan_tune.space.ranges import Choice, Dimension, Scalar, same, word
+from gan_tune.space.ranges import Choice, Dimension, Scalar, as_written, same_value
 from gan_tune.space.start_from import Match, Mismatch
 from gan_tune.words.wording import shown, unknown_key
 
@@ -74,7 +74,7 @@ class SpaceCheck:
         if draft.config is None:
             return []
         tree = draft.config.tree()
-        tree |= {word: tree[names[0]] for word, names in BOTH.items()}
+        tree |= {word: tree[names[0]] for word, names in KEYS_FOR_BOTH.items()}
         mismatches = []
         for place, given in match.extra:
             if place[0] not in draft.broken:
@@ -161,14 +161,14 @@ class SpaceCheck:
         if not causes:
             return rule.fault(config)
         first, *others = causes
-        name, value = first.dimension.name, word(first.bad)
+        name, value = first.dimension.name, as_written(first.bad)
         if not others:
             field = first.dimension.field
-            own = (field, *BOTH.get(field, ()))
+            own = (field, *KEYS_FOR_BOTH.get(field, ()))
             with_what = next((f for f in rule.fields if f.split(".")[0] not in own), rule.fields[1])
             other = place_and_word(config, with_what)
             return Fault(name, f"{value} does not go with {other}: {rule.reason}")
-        pair = " and ".join(f"{other.dimension.name} = {word(other.bad)}" for other in others)
+        pair = " and ".join(f"{other.dimension.name} = {as_written(other.bad)}" for other in others)
         instead = nested_form(self.raw, causes)
         text = f"{value} does not go with {pair}: {rule.reason}; nest them instead: {instead}"
         return Fault(name, text)
@@ -228,7 +228,9 @@ def _extra_rule(tree: Mapping[str, Any], place: Sequence[str], given: Any) -> st
         return ELSEWHERE[place[0]].replace("in trial", "in start_from")
     here: Any = tree
     for step in place:
-        if not isinstance(here, Mapping) or step not in here:
+        if not isinstance(here, Mapping):
+            break  # the entry has a mapping where the default is a list or a plain value
+        if step not in here:
             return unknown_key(step, here, given, owner=_owner(here)).rule
         here = here[step]
     plain: Any = json.loads(json.dumps(here, default=str))
@@ -257,14 +259,14 @@ def _assignment(tried: Tried) -> dict[str, Scalar] | None:
     values: dict[str, Scalar] = {}
     for dimension, value in tried:
         for name, needed in (*dimension.conditions, (dimension.name, value)):
-            if not same(values.setdefault(name, needed), needed):
+            if not same_value(values.setdefault(name, needed), needed):
                 return None
     return values
 
 
 def _concerns(rule: Incompatibility, tried: Tried) -> bool:
     fields = {"", *rule.touches}
-    fields |= {word for word, names in BOTH.items() if not fields.isdisjoint(names)}
+    fields |= {word for word, names in KEYS_FOR_BOTH.items() if not fields.isdisjoint(names)}
     return all(dimension.field in fields for dimension, _ in tried)
 
 
@@ -334,5 +336,6 @@ def _with_cause(fault: Fault, tried: Tried) -> Fault:
     """The fault with the tried values added, if its place does not show them."""
     for dimension, value in tried:
         if not under(fault.path, dimension.name):
-            return replace(fault, rule=f"{fault.rule} (with {dimension.name} = {word(value)})")
+            rule = f"{fault.rule} (with {dimension.name} = {as_written(value)})"
+            return replace(fault, rule=rule)
     return fault

@@ -12,9 +12,16 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from gan_tune.config import BOTH, CollapseRule, DivergenceRule, Objective, Part, TrialConfig
+from gan_tune.config import (
+    KEYS_FOR_BOTH,
+    CollapseRule,
+    DivergenceRule,
+    Objective,
+    Part,
+    TrialConfig,
+)
 from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Series, Span, dimensions_of
-from gan_tune.space.ranges import Scalar, same
+from gan_tune.space.ranges import Scalar, same_value
 
 __all__ = ["Fit", "assignments", "what_learns"]
 
@@ -69,7 +76,7 @@ def assignments(root: Branch, tree: Mapping[str, Any]) -> Iterator[dict[str, Sca
         if key == "data":
             # The place of the data may differ.
             node = Branch(node.name, _only(READING, node.items if isinstance(node, Branch) else {}))
-        one, other = BOTH.get(key, (key, key))
+        one, other = KEYS_FOR_BOTH.get(key, (key, key))
         if tree[one] != tree[other]:
             return
         pairs.append((node, tree[one]))
@@ -103,7 +110,7 @@ def _ways(node: Node, given: Any) -> Iterator[dict[str, Scalar]]:
     match node:
         case Leaf():
             name = given.get("name") if isinstance(given, Mapping) else given
-            if same(node.value, name) or (node.value is None and name == "none"):
+            if same_value(node.value, name) or (node.value is None and name == "none"):
                 yield {}
         case Span():
             anywhere = replace(node.dimension, step=None)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from gan_tune.errors import Fault
 from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span, dimensions_of
-from gan_tune.space.ranges import RANGES, Choice, NumberRange, Scalar, divides, word
+from gan_tune.space.ranges import (
+    RANGES,
+    Choice,
+    NumberRange,
+    Scalar,
+    as_written,
+    broken_prior_rule,
+    broken_step_rule,
+    in_kind,
+    read_bounds,
+)
 from gan_tune.words.wording import did_you_mean, shown, unknown_key
 
 __all__ = ["ELSEWHERE", "RANGE_KEYS", "parse_trial"]
@@ -30,7 +39,10 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 MOST_OPTIONS = 1000
 """Largest number of options of a choice, since each is tried when a space is checked."""
 
-MEASURED_ALIKE = "must be the same for every trial: no range, and in no option"
+ALIKE = ("measure", "precision")
+"""Fields that all trials of a search share."""
+
+ALIKE_RULE = "must be the same for every trial: no range, and in no option"
 
 
 def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
@@ -41,8 +53,8 @@ def parse_trial(raw: Mapping[str, Any]) -> tuple[Branch, list[Fault]]:
         if dimension.field == "data" and dimension.name != "data.batch_size":
             fault = Fault(dimension.name, "in data only batch_size may be a range", str(dimension))
             parser.faults.append(fault)
-        if dimension.field == "measure":
-            parser.faults.append(Fault(dimension.name, MEASURED_ALIKE, str(dimension)))
+        if dimension.field in ALIKE:
+            parser.faults.append(Fault(dimension.name, ALIKE_RULE, str(dimension)))
     return root, parser.faults
 
 
@@ -79,8 +91,8 @@ class _Parser:
         for key, value in raw.items():
             if key in ELSEWHERE:
                 self.fault(at.down(key).name, ELSEWHERE[key], value)
-            elif key == "measure" and at.conditions:
-                self.fault(at.down(key).name, MEASURED_ALIKE, value)
+            elif key in ALIKE and at.conditions:
+                self.fault(at.down(key).name, ALIKE_RULE, value)
             elif key not in ("choice", "label"):
                 items[key] = self.node(value, at.down(key))
             elif key == "label":
@@ -134,7 +146,7 @@ class _Parser:
         if len(keys) > 1:
             self.fault(at.name, f"must be one range, not {' and '.join(keys)} at once", raw)
             return Leaf(at.name, None)
-        allowed = (kind,) if kind == "choice" else (kind, "step")
+        allowed = (kind,) if kind == "choice" else (kind, "step", "prior")
         for key in raw:
             if key not in allowed:
                 owner = f"a range {kind}"
@@ -177,7 +189,7 @@ class _Parser:
         for i, value in enumerate(raw):
             label, bare = self.label(value, i, at)
             if any(label == other for other, _ in found):
-                rule = f"two options are called {word(label)}; give each a label of its own"
+                rule = f"two options are called {as_written(label)}; give each a label of its own"
                 self.fault(at.name, rule, value)
                 label = f"#{i}"
             found.append((label, bare))
@@ -202,16 +214,16 @@ class _Parser:
 
     def span(self, raw: Mapping[str, Any], kind: str, at: _Spot) -> Node:
         """Parse a range of numbers."""
-        step = raw.get("step")
-        bounds = _bounds(raw[kind], kind)
-        low, high, rule = bounds.low, bounds.high, bounds.fault
+        step, prior = raw.get("step"), raw.get("prior")
+        bounds = read_bounds(raw[kind], kind)
+        low, high, rule, given = bounds.low, bounds.high, bounds.fault, raw[kind]
         if rule is None and "step" in raw:
-            rule = _step_rule(kind, low, high, step)
+            rule, given = broken_step_rule(kind, low, high, step), step
+        if rule is None and "prior" in raw:
+            rule, given = broken_prior_rule(kind, low, high, prior), prior
         if rule is not None:
-            given = raw[kind] if not rule.startswith("step") else step
             self.fault(at.name, rule, given)
             return Leaf(at.name, low)
-        step = None if step is None else _as(kind, step)
         dimension = NumberRange(
             name=at.name,
             place=at.place,
@@ -219,54 +231,7 @@ class _Parser:
             kind=kind,
             low=low,
             high=high,
-            step=step,
+            step=None if step is None else in_kind(kind, step),
+            prior=None if prior is None else in_kind(kind, prior),
         )
         return Span(at.name, dimension)
-
-
-class _Bounds(NamedTuple):
-    """The bounds of a range in its kind's type (None: they are no numbers of that kind).
-
-    ``fault`` is the rule that they break, if any.
-    """
-
-    low: Any = None
-    high: Any = None
-    fault: str | None = None
-
-
-def _bounds(given: Any, kind: str) -> _Bounds:
-    if not isinstance(given, list) or len(given) != 2:
-        return _Bounds(fault=f"{kind} must be a list of two numbers, low and high")
-    if not all(_is_number(bound) for bound in given):
-        return _Bounds(fault=f"the bounds of {kind} must be numbers")
-    if RANGES[kind].whole and any(int(bound) != bound for bound in given):
-        return _Bounds(fault=f"the bounds of {kind} must be whole numbers")
-    low, high = (_as(kind, bound) for bound in given)
-    if low > high:
-        fault = f"low <= high must hold, but got (low={low!r}, high={high!r})"
-        return _Bounds(low, high, fault)
-    if RANGES[kind].log and low <= 0:
-        fault = f"low > 0 must hold for {kind}, but got (low={low!r}, high={high!r})"
-        return _Bounds(low, high, fault)
-    return _Bounds(low, high)
-
-
-def _step_rule(kind: str, low: Any, high: Any, step: Any) -> str | None:
-    if RANGES[kind].log:
-        return f"step does not go with {kind}"
-    if not _is_number(step) or (RANGES[kind].whole and int(step) != step):
-        return f"step must be a {'whole ' if RANGES[kind].whole else ''}number"
-    if step <= 0:
-        return "step > 0 must hold"
-    if not divides(step, high - low):
-        return f"step must divide high - low, but got (low={low!r}, high={high!r})"
-    return None
-
-
-def _as(kind: str, value: float) -> float | int:
-    return int(value) if RANGES[kind].whole else float(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -10,16 +10,17 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from gan_tune.config import Catalogue, Objective, SearchPlan
+from gan_tune.config import Catalogue, Objective, SearchPlan, SearchRule
 from gan_tune.errors import Fault
 from gan_tune.space.checking import SpaceCheck
+from gan_tune.space.counting import count_settings
 from gan_tune.space.grammar import parse_trial
 from gan_tune.space.nodes import Branch, under
 from gan_tune.space.overrides import Override
 from gan_tune.space.ranges import Dimension, Scalar
 from gan_tune.space.space_file import SEARCH_PARTS, Search, SpaceFile, outside_trial
 from gan_tune.space.start_from import Mismatch, match_entry
-from gan_tune.words.wording import faults_of, shown
+from gan_tune.words.wording import faults_of, masked, shown
 
 __all__ = ["Loading"]
 
@@ -45,6 +46,7 @@ class Loading:
         self.root = Branch("", {})
         self.warnings: list[str] = []
         self.starts: list[dict[str, Scalar]] = []
+        self.faulty_parts: list[str] = []
 
     def run(self, *, check_data: bool) -> list[Fault]:
         """Check everything and return the faults at their places in the file."""
@@ -65,6 +67,7 @@ class Loading:
         late = [f for f in late if not any(under(f.path, path) for path in told)]
         faults += [*range_faults, *late]
         if self.file is not None:
+            faults += _length_faults(self.file)
             faults += self._objective_faults(self.file, check)
             faults += self._population_faults(self.file)
             if not range_faults:
@@ -108,17 +111,19 @@ class Loading:
             if found and isinstance(value, str):  # a plain name has nothing below it
                 found = [replace(fault, path=f"search.{kind}") for fault in found]
             search |= {} if found else {kind: part}
+            self.faulty_parts += [f"search.{kind}"] if found else []
             faults += found
         return {**self.tree, "search": search}
 
     def _default_part(self, kind: str, search: Mapping[str, Any]) -> str:
-        if kind == "sampler" and _name_of(search.get("scheduler")) in self.catalogue.populations:
+        scheduler = _name_of(search.get("scheduler"))
+        if kind == "sampler" and scheduler in self.catalogue.populations:
             return "random"  # the first generation is drawn, the others are forks
         return str(Search.model_fields[kind].default.name)
 
     def _population_faults(self, file: SpaceFile) -> Iterator[Fault]:
         """The faults of a population's size for the budget."""
-        part, trials, starts = file.search.scheduler, file.budget.trials, len(file.start_from)
+        part, trials, starts = file.search.scheduler, file.budget.most_trials, len(file.start_from)
         if part.name not in self.catalogue.populations:
             return
         size = part.args["population"]
@@ -152,19 +157,27 @@ class Loading:
             search.scheduler,
             dimensions,
             objectives=[objective.metric for objective in file.objective],
-            trials=file.budget.trials,
+            trials=file.budget.most_trials,
+            distinct=count_settings(self.root),
             starts=len(file.start_from),
             seeds=search.seeds,
             prune_on=search.prune_on,
             sampler_given="sampler" in self.tree.get("search", {}),
             bred=search.scheduler.name in self.catalogue.populations,
         )
-        self.warnings += [
-            f"{rule.fields[0]}: {rule.reason}"
-            for rule in self.catalogue.search_advice
-            if rule.clash(plan)
+        advice, refusals = map(
+            self._applicable, (self.catalogue.search_advice, self.catalogue.search_refusals)
+        )
+        self.warnings += [f"{r.fields[0]}: {r.reason}" for r in advice if r.clash(plan)]
+        return [rule.fault() for rule in refusals if rule.clash(plan)]
+
+    def _applicable(self, rules: Sequence[SearchRule]) -> list[SearchRule]:
+        """The rules that read no part that is faulty itself: their places name what they read."""
+        return [
+            rule
+            for rule in rules
+            if not any(under(place, part) for place in rule.fields for part in self.faulty_parts)
         ]
-        return [rule.fault() for rule in self.catalogue.search_refusals if rule.clash(plan)]
 
     def _fixed(self) -> dict[str, Any]:
         if self.file is not None:
@@ -201,8 +214,16 @@ class Loading:
         return None
 
 
-def _name_of(part: Any) -> Any:
-    return part.get("name") if isinstance(part, Mapping) else part
+def _name_of(part: Any) -> str:
+    """A part's name; empty where none is given, or something else than a name."""
+    name = part.get("name") if isinstance(part, Mapping) else part
+    return name if isinstance(name, str) else ""
+
+
+def _length_faults(file: SpaceFile) -> Iterator[Fault]:
+    """A length that nobody decides: the search chooses it for its time."""
+    if file.budget.steps is None and file.budget.minutes is None:
+        yield Fault("budget.steps", "must be given where budget.minutes is not")
 
 
 def _broken_url_rule(url: Any) -> str | None:
@@ -211,10 +232,9 @@ def _broken_url_rule(url: Any) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        secret = parts.password is not None or "password" in parse_qs(parts.query)
     except ValueError:
-        parts, secret = None, False
-    if secret:
+        parts = None
+    if masked(url) != url:
         return (
             "must not hold a password, since space files are recorded; leave that to the "
             "database's own means (PGPASSWORD, ~/.pgpass, ~/.my.cnf)"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gan_tune.space.ranges import Choice, Dimension, Scalar, same
+from gan_tune.space.ranges import Choice, Dimension, Scalar, same_value
 from gan_tune.space.yaml_text import write_line
 
 __all__ = ["Cause", "nested_form"]
@@ -68,7 +68,7 @@ def _narrow(tree: dict[str, Any], dimension: Dimension, values: Sequence[Scalar]
     kept = [
         option
         for option, label in zip(options, dimension.options, strict=True)
-        if any(same(label, value) for value in values)
+        if any(same_value(label, value) for value in values)
     ]
     if spreads:
         here["choice"] = kept

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gan_tune.space.ranges import Choice, Dimension, NumberRange, Scalar, same
+from gan_tune.space.ranges import Choice, Dimension, NumberRange, Scalar, same_value
 
 __all__ = [
     "Branch",
@@ -81,7 +81,7 @@ class Chooser:
 
     def option(self, label: Any) -> Option:
         """The option with that label, which must be one of the dimension's."""
-        return next(option for option in self.options if same(option.label, label))
+        return next(option for option in self.options if same_value(option.label, label))
 
 
 Node = Leaf | Series | Branch | Span | Chooser

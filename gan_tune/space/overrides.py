@@ -36,7 +36,7 @@ class Overridden(NamedTuple):
     faults: list[Fault]
 
 
-MAKEABLE: Mapping[str, tuple[str, ...]] = {
+OPTIONAL_BLOCKS: Mapping[str, tuple[str, ...]] = {
     "": tuple(block_fields(SpaceFile)),
     "trial": tuple(name for name in BLOCK_FIELDS if name not in ELSEWHERE),
 }
@@ -63,12 +63,14 @@ class _OverrideError(Exception):
 
 def _split(text: str) -> tuple[str, Any]:
     path, equals, written = text.partition("=")
-    if not equals or not path.strip():
+    if not equals or not all(step.strip() for step in path.split(".")):
         raise _OverrideError("must be PATH=VALUE, such as trial.data.batch_size=64")
     try:
         value = parse(written)
     except YamlFaultsError as error:
-        raise _OverrideError(error.faults[0].rule) from None
+        fault = error.faults[0]
+        given = f": {fault.given}" if fault.given else ""
+        raise _OverrideError(f"{fault.rule}{given}") from None
     copier = PlainCopy()
     value = copier.copy(value)
     if copier.faults:
@@ -122,11 +124,11 @@ def _key(here: Any, step: str, above: str, last: bool) -> str | int:
         raise _OverrideError(f"{above} is a plain value, with nothing below it")
     if step in here:
         return step
-    makeable = MAKEABLE.get(above, ())
-    if step in makeable or (last and ("choice" not in here or above == "trial")):
+    optional = OPTIONAL_BLOCKS.get(above, ())
+    if step in optional or (last and ("choice" not in here or above == "trial")):
         return step
-    known = f"; there are {', '.join(here) or 'none'}"
-    hint = did_you_mean(step, [*here, *makeable]) or known
+    known = list(dict.fromkeys([*here, *optional]))
+    hint = did_you_mean(step, known) or f"; there are {', '.join(known) or 'none'}"
     raise _OverrideError(f"the space has no {whole}{hint}")
 
 

@@ -1,7 +1,7 @@
-"""The ranges of a space: each is one thing that a search decides.
+"""The ranges of a space: each is one value that a search decides.
 
-A range is named by its dotted place. The name of a range below an option of a choice contains the
-option's name (`generator_optimizer.adam.lr`).
+A range's name is its dotted path in the file. Below an option of a choice, the path contains the
+option's name (`generator_optimizer.adam.lr`). `grammar.py` finds the ranges in a file.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gan_tune.words.wording import did_you_mean
 
 __all__ = [
     "RANGES",
+    "Bounds",
     "Choice",
     "Dimension",
     "NumberRange",
     "RangeKind",
     "Scalar",
     "Suggest",
+    "as_written",
+    "broken_prior_rule",
+    "broken_step_rule",
     "divides",
-    "same",
-    "word",
+    "in_kind",
+    "read_bounds",
+    "same_value",
 ]
 
 Scalar = str | int | float | bool | None
@@ -66,13 +71,17 @@ RANGES: Mapping[str, RangeKind] = MappingProxyType(
 )
 """Key → kind of a range of numbers. `choice` is the only other range."""
 
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to this are exact as real numbers, in which samplers compute."""
+MOST_GRID_STEPS = 10**9
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension(ABC):
     """One value that a search decides: a :class:`NumberRange` or a :class:`Choice`.
 
-    ``conditions`` are the choices above it, each with the option under which it exists. ``place``
-    is its path in the file's `trial`.
+    ``conditions`` are the choices above it, each with the option under which the dimension exists.
+    ``place`` is its path below `trial` in the file.
     """
 
     name: str
@@ -86,8 +95,8 @@ class Dimension(ABC):
 
     @property
     def condition(self) -> str:
-        """When it exists, in words: `generator_optimizer = adam`; empty for always."""
-        return " and ".join(f"{name} = {word(value)}" for name, value in self.conditions)
+        """When it exists, in words: `generator_optimizer = adam`; empty if it always exists."""
+        return " and ".join(f"{name} = {as_written(value)}" for name, value in self.conditions)
 
     @property
     @abstractmethod
@@ -104,7 +113,7 @@ class Dimension(ABC):
 
     @abstractmethod
     def broken_rule(self, value: Any) -> str | None:
-        """The rule a value breaks, or None if it lies within the range."""
+        """The rule that a value breaks; None if the value lies in the range."""
 
     @abstractmethod
     def nearest(self, value: Scalar) -> Scalar:
@@ -112,20 +121,22 @@ class Dimension(ABC):
 
     @abstractmethod
     def read(self, written: str) -> Scalar:
-        """The written text as a value of the range's type; unchanged if it does not fit."""
+        """A value written as NAME=VALUE, in the range's type; unchanged if that fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberRange(Dimension):
     """All numbers from ``low`` to ``high``, both included, or those on a grid of steps.
 
-    ``kind`` is a key of :data:`RANGES`. The grid starts at ``low``.
+    ``kind`` is a key of :data:`RANGES`. The grid starts at ``low``. ``prior`` is the value that the
+    user believes to be good, if any.
     """
 
     kind: str
     low: float | int
     high: float | int
     step: float | int | None = None
+    prior: float | int | None = None
 
     @property
     def whole(self) -> bool:
@@ -148,7 +159,8 @@ class NumberRange(Dimension):
 
     def __str__(self) -> str:
         step = f" by {self.step:g}" if self.step is not None else ""
-        return f"{self.kind} {self.low!r} to {self.high!r}{step}"
+        prior = f", prior {self.prior!r}" if self.prior is not None else ""
+        return f"{self.kind} {self.low!r} to {self.high!r}{step}{prior}"
 
     def typed(self, value: float) -> float | int:
         """A number as an int or a float, according to the range."""
@@ -199,25 +211,25 @@ class Choice(Dimension):
         return self.options
 
     def __str__(self) -> str:
-        return f"choice of {', '.join(map(word, self.options))}"
+        return f"choice of {', '.join(map(as_written, self.options))}"
 
     def suggest(self, source: Suggest) -> Scalar:
         return source.suggest_categorical(self.name, list(self.options))
 
     def broken_rule(self, value: Any) -> str | None:
-        if any(same(value, option) for option in self.options):
+        if any(same_value(value, option) for option in self.options):
             return None
         hint = did_you_mean(str(value), [str(option) for option in self.options])
-        return f"must be one of {', '.join(map(word, self.options))}{hint}"
+        return f"must be one of {', '.join(map(as_written, self.options))}{hint}"
 
     def nearest(self, value: Scalar) -> Scalar:
         return value
 
     def read(self, written: str) -> Scalar:
-        return {word(option): option for option in self.options}.get(written, written)
+        return {as_written(option): option for option in self.options}.get(written, written)
 
 
-def same(a: Any, b: Any) -> bool:
+def same_value(a: Any, b: Any) -> bool:
     """Whether two plain values are the same: 1 and 1.0 are, 1 and true are not."""
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
 
@@ -228,8 +240,74 @@ def divides(step: float, length: float) -> bool:
     return math.isfinite(steps) and abs(steps - round(steps)) <= 1e-6 * max(1.0, abs(steps))
 
 
-def word(value: Scalar) -> str:
+def as_written(value: Scalar) -> str:
     """A value in the form in which a user writes it in the file."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return value if isinstance(value, str) else repr(value)
+
+
+class Bounds(NamedTuple):
+    """The bounds of a range in its kind's type (None: they are no numbers of that kind).
+
+    ``fault`` is the rule that they break, if any.
+    """
+
+    low: Any = None
+    high: Any = None
+    fault: str | None = None
+
+
+def read_bounds(given: Any, kind: str) -> Bounds:
+    """The bounds of a range as a file gives them: `[low, high]` of numbers of that kind."""
+    if not isinstance(given, list) or len(given) != 2:
+        return Bounds(fault=f"{kind} must be a list of two numbers, low and high")
+    if not all(_is_number(bound) for bound in given):
+        return Bounds(fault=f"the bounds of {kind} must be numbers")
+    if RANGES[kind].whole and any(int(bound) != bound for bound in given):
+        return Bounds(fault=f"the bounds of {kind} must be whole numbers")
+    if RANGES[kind].whole and any(abs(bound) > LARGEST_WHOLE for bound in given):
+        return Bounds(fault=f"the bounds of {kind} must lie within ±2^53")
+    low, high = (in_kind(kind, bound) for bound in given)
+    if low > high:
+        fault = f"low <= high must hold, but got (low={low!r}, high={high!r})"
+        return Bounds(low, high, fault)
+    if RANGES[kind].log and low <= 0:
+        fault = f"low > 0 must hold for {kind}, but got (low={low!r}, high={high!r})"
+        return Bounds(low, high, fault)
+    if not math.isfinite(high - low):
+        return Bounds(low, high, f"high - low must be finite, but got (low={low!r}, high={high!r})")
+    return Bounds(low, high)
+
+
+def broken_step_rule(kind: str, low: Any, high: Any, step: Any) -> str | None:
+    """The rule that a range's step breaks, or None."""
+    if RANGES[kind].log:
+        return f"step does not go with {kind}"
+    if not _is_number(step) or (RANGES[kind].whole and int(step) != step):
+        return f"step must be a {'whole ' if RANGES[kind].whole else ''}number"
+    if step <= 0:
+        return "step > 0 must hold"
+    if not divides(step, high - low):
+        return f"step must divide high - low, but got (low={low!r}, high={high!r})"
+    if high - low > MOST_GRID_STEPS * step:
+        return f"step must be at least a {MOST_GRID_STEPS:,}th of high - low"
+    return None
+
+
+def broken_prior_rule(kind: str, low: Any, high: Any, prior: Any) -> str | None:
+    """The rule that a range's prior breaks, or None."""
+    if not _is_number(prior) or (RANGES[kind].whole and int(prior) != prior):
+        return f"prior must be a {'whole ' if RANGES[kind].whole else ''}number"
+    if not low <= prior <= high:
+        return f"prior must lie in its range, from {low!r} to {high!r}"
+    return None
+
+
+def in_kind(kind: str, value: float) -> float | int:
+    """A number in the type of its kind of range: int for whole numbers, otherwise float."""
+    return int(value) if RANGES[kind].whole else float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -18,11 +18,15 @@ __all__ = ["SpaceText", "read_space", "shipped_spaces"]
 
 @dataclass(frozen=True)
 class SpaceText:
-    """A search space as given: its plain values, their text, and its name."""
+    """A search space as given: its plain values, their text, and its name.
+
+    ``shipped`` is the name of the shipped space that it is; empty for any other.
+    """
 
     tree: dict[str, Any]
     text: str
     source: str
+    shipped: str = ""
 
 
 def shipped_spaces() -> dict[str, Path]:
@@ -50,7 +54,8 @@ def read_space(source: str | Path | Mapping[str, Any]) -> SpaceText:
         raise SpaceError(error.faults, str(source)) from None
     if loaded is None:
         raise SpaceError([Fault("", "the file is empty; a search space is a mapping")], str(source))
-    return SpaceText(_mapping_of(loaded, str(source)), text, str(source))
+    shipped = path.stem if shipped_spaces().get(path.stem) == path else ""
+    return SpaceText(_mapping_of(loaded, str(source)), text, str(source), shipped)
 
 
 def _locate(source: str | Path) -> Path:
@@ -79,7 +84,7 @@ def _text_of(path: Path, source: str) -> str:
     except FileNotFoundError:
         rule = "no such file"
     except IsADirectoryError:
-        rule = "is a folder, not a file"
+        rule = "is a folder, not a space file (gan-tune init writes one for data)"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         rule = f"cannot be read: {reason}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_tune.config import (
     BLOCK_FIELDS,
-    BOTH,
+    KEYS_FOR_BOTH,
     PART_FIELDS,
     PART_LIST_FIELDS,
     Argument,
@@ -56,6 +56,13 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
             "description": search[kind]["description"],
             "default": default,
         }
+    forms = [{"const": "none"}, {"type": "integer", "minimum": 0}, {"type": "string"}]
+    uses = search["experience"]
+    search["experience"] = {
+        "anyOf": [*forms, {"type": "null"}, _ref("ExperienceUse")],
+        "description": uses["description"],
+        "default": uses["default"]["first"],
+    }
     del definitions["Part"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -82,7 +89,10 @@ def _define_trial(definitions: Schema) -> None:
             fields[name] = _ref(name)
         elif name not in ELSEWHERE:
             fields[name] = schema if "$ref" in schema else _or_range(schema, name, definitions)
-    for word in BOTH:
+    for name, block in BLOCK_FIELDS.items():
+        if block.none is not None and name in fields:
+            fields[name] = {"anyOf": [fields[name], {"const": "none"}]}
+    for word in KEYS_FOR_BOTH:
         text = f"The {word.replace('_', ' ')} of both networks"
         fields[word] = {**_ref(word), "description": text}
     several = {**fields, "label": LABEL, "choice": _choices(_ref("fields"))}
@@ -188,6 +198,7 @@ def _range(kind: str) -> Schema:
         kind: {"type": "array", "items": bound, "minItems": 2, "maxItems": 2},
         "label": LABEL,
     }
+    fields["prior"] = {**bound, "description": "A value that you believe to be good"}
     if not RANGES[kind].log:
         fields["step"] = {**bound, "exclusiveMinimum": 0}
     return {

@@ -5,20 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gan_tune.config import Catalogue, Objective, TrialConfig
 from gan_tune.errors import ConfigError, Fault, SpaceError
+from gan_tune.space.counting import count_settings
 from gan_tune.space.fitting import Fit, assignments, what_learns
 from gan_tune.space.loading import Loading
-from gan_tune.space.nodes import Branch, dimensions_of, settle
+from gan_tune.space.nodes import Branch, Leaf, dimensions_of, settle
 from gan_tune.space.overrides import apply_overrides
 from gan_tune.space.ranges import Choice, Dimension, Scalar, Suggest
 from gan_tune.space.reading import read_space
-from gan_tune.space.space_file import Budget, Confirm, Resources, Search, SpaceFile, outside_trial
+from gan_tune.space.space_file import (
+    UNPLANNED_STEPS,
+    Budget,
+    Confirm,
+    ExperienceUse,
+    Resources,
+    Search,
+    SpaceFile,
+    outside_trial,
+)
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["SearchSpace"]
@@ -33,8 +43,11 @@ class SearchSpace:
         trial: the parsed tree of the file's `trial`.
         tree: the whole file as plain values, `--set` included.
         source: the text of the file as given, for the record.
+        overrides: the `--set` texts.
+        shipped: name of the shipped file that was read; empty for any other source.
         warnings: one sentence for each value that was changed or is unwise.
         catalogue: the parts against which it was checked.
+        planned_steps: the length of a trial that the search has chosen; None if it has not.
     """
 
     file: SpaceFile
@@ -44,6 +57,9 @@ class SearchSpace:
     warnings: tuple[str, ...]
     catalogue: Catalogue
     starts: tuple[Mapping[str, Scalar], ...]
+    overrides: tuple[str, ...] = ()
+    shipped: str = ""
+    planned_steps: int | None = None
 
     @classmethod
     def load(
@@ -75,6 +91,8 @@ class SearchSpace:
             warnings=tuple(loading.warnings),
             catalogue=catalogue,
             starts=tuple(loading.starts),
+            overrides=tuple(overrides),
+            shipped=given.shipped,
         )
 
     @property
@@ -101,7 +119,26 @@ class SearchSpace:
     @property
     def budget(self) -> Budget:
         """The limits of the search's trials, steps and time."""
-        return self.file.budget
+        return self.file.budget.model_copy(update={"steps": self.steps})
+
+    @property
+    def steps(self) -> int:
+        """The length of a full trial: as given, or as the search has chosen it."""
+        return self.file.budget.steps or self.planned_steps or UNPLANNED_STEPS
+
+    @property
+    def has_open_length(self) -> bool:
+        """Whether the length of a trial is left to the search."""
+        return self.file.budget.steps is None
+
+    def with_length(self, steps: int) -> SearchSpace:
+        """This space with a length that the search has chosen. Its digest stays the file's."""
+        return replace(self, planned_steps=steps)
+
+    def with_budget(self, **limits: float | None) -> SearchSpace:
+        """This space with other ``limits``: `trials` or `minutes`. Its digest stays the same."""
+        budget = self.file.budget.model_copy(update=limits)
+        return replace(self, file=self.file.model_copy(update={"budget": budget}))
 
     @property
     def search(self) -> Search:
@@ -118,10 +155,26 @@ class SearchSpace:
         """The resources that one trial occupies."""
         return self.file.resources
 
+    def on_gpus(self, gpu: float) -> SearchSpace:
+        """This space with a resolved share of a GPU for each trial."""
+        resources = self.resources.model_copy(update={"gpu": gpu})
+        return replace(self, file=self.file.model_copy(update={"resources": resources}))
+
     @property
     def start_from(self) -> tuple[Mapping[str, Any], ...]:
         """Settings to try first, as trees."""
         return self.file.start_from
+
+    @property
+    def precision(self) -> str:
+        """The precision of every trial; `auto` until a search resolves it."""
+        given = self.trial.items.get("precision")
+        return str(given.value) if isinstance(given, Leaf) else "float32"
+
+    def in_precision(self, precision: str) -> SearchSpace:
+        """This space with a resolved precision. Its digest stays that of the file."""
+        items = {**self.trial.items, "precision": Leaf("precision", precision)}
+        return replace(self, trial=replace(self.trial, items=items))
 
     @cached_property
     def digest(self) -> str:
@@ -131,9 +184,15 @@ class SearchSpace:
         the budget's trials and minutes, so that a search can be extended.
         """
         blocks = dict(self.decisive)
-        blocks["budget"] = [self.budget.steps, self.budget.evaluations]
+        budget = self.file.budget
+        blocks["budget"] = [budget.steps, budget.evaluations]
         text = json.dumps(blocks, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def shipped_digest(self) -> str:
+        """16 hex digits of the shipped file's text; empty for any other source."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:16] if self.shipped else ""
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -144,11 +203,18 @@ class SearchSpace:
             include={**dict.fromkeys(included, True), "budget": {"steps", "evaluations"}},
         )
         del blocks["search"]["study"]
+        if self.search.experience == ExperienceUse():  # so of searches from before it was there
+            del blocks["search"]["experience"]
         return blocks
 
     def dimensions(self) -> list[Dimension]:
         """All dimensions that the search decides, in the order of the file."""
         return list(dimensions_of(self.trial))
+
+    @cached_property
+    def distinct_settings(self) -> float:
+        """The number of distinct settings; infinite if a range is continuous."""
+        return count_settings(self.trial)
 
     def sample(self, suggest: Suggest, *, seed: int) -> TrialConfig:
         """A trial config with the values that ``suggest`` proposes for the ranges."""
@@ -160,7 +226,7 @@ class SearchSpace:
         Raises:
             ConfigError: a value is missing, outside its range, or belongs to no dimension.
         """
-        faults = self._assignment_faults(assignment)
+        faults = _assignment_faults(self.trial, assignment)
         if faults:
             raise ConfigError(faults)
         return self._config(lambda dimension: assignment[dimension.name], seed)
@@ -209,30 +275,35 @@ class SearchSpace:
         return [dict(start) for start in self.starts]
 
     def _config(self, decide: Callable[[Dimension], Any], seed: int) -> TrialConfig:
-        tree = {**settle(self.trial, decide), **outside_trial(self.file), "seed": seed}
+        tree = {
+            **settle(self.trial, decide),
+            **outside_trial(self.file, self.planned_steps),
+            "seed": seed,
+        }
         return TrialConfig.from_tree(tree, self.catalogue, build=False)
 
-    def _assignment_faults(self, assignment: Mapping[str, Any]) -> list[Fault]:
-        faults: list[Fault] = []
 
-        def decide(dimension: Dimension) -> Any:
-            if dimension.name not in assignment:
-                faults.append(Fault(dimension.name, f"is not given, but must be: {dimension}"))
-                return dimension.values[0]
-            value = assignment[dimension.name]
-            rule = dimension.broken_rule(value)
-            if rule is None:
-                return value
-            faults.append(Fault(dimension.name, rule, shown(value)))
+def _assignment_faults(trial: Branch, assignment: Mapping[str, Any]) -> list[Fault]:
+    faults: list[Fault] = []
+
+    def decide(dimension: Dimension) -> Any:
+        if dimension.name not in assignment:
+            faults.append(Fault(dimension.name, f"is not given, but must be: {dimension}"))
             return dimension.values[0]
+        value = assignment[dimension.name]
+        rule = dimension.broken_rule(value)
+        if rule is None:
+            return value
+        faults.append(Fault(dimension.name, rule, shown(value)))
+        return dimension.values[0]
 
-        settle(self.trial, decide)
-        known = [dimension.name for dimension in self.dimensions()]
-        for name in assignment:
-            if name not in known:
-                rule = f"the space has no such range{did_you_mean(name, known)}"
-                faults.append(Fault(name, rule))
-        return faults
+    settle(trial, decide)
+    known = [dimension.name for dimension in dimensions_of(trial)]
+    for name in assignment:
+        if name not in known:
+            rule = f"the space has no such range{did_you_mean(name, known)}"
+            faults.append(Fault(name, rule))
+    return faults
 
 
 def _adds(tree: Any, chooser: str, label: Scalar) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gan_tune.config import BOTH
+from gan_tune.config import KEYS_FOR_BOTH
 from gan_tune.space.nodes import Branch, Chooser, Leaf, Node, Option, Series, Span
-from gan_tune.space.ranges import Scalar, same, word
+from gan_tune.space.ranges import Scalar, as_written, same_value
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["Match", "Mismatch", "match_entry"]
@@ -57,7 +57,7 @@ def match_entry(root: Branch, entry: Mapping[str, Any]) -> Match:
     for option in chooser.options if chooser else ():
         assert isinstance(option.node, Branch)
         known |= set(option.node.items)
-    for both_of, names in BOTH.items():
+    for both_of, names in KEYS_FOR_BOTH.items():
         if both_of in given and both_of not in known and known & set(names):
             both = given.pop(both_of)
             given = {**dict.fromkeys(names, both), **given}
@@ -131,7 +131,7 @@ def _match_leaf(node: Leaf, given: Any, place: Place) -> Match:
         return match
     if _equal(node.value, given):
         return Match()
-    return _mismatch(place, f"contradicts trial, where it is {word(node.value)}", given)
+    return _mismatch(place, f"contradicts trial, where it is {as_written(node.value)}", given)
 
 
 def _match_span(node: Span, given: Any, place: Place) -> Match:
@@ -191,7 +191,7 @@ def _name(option: Option) -> Any:
 
 
 def _none_of(node: Chooser, place: Place, given: Any) -> Match:
-    labels = [word(option.label) for option in node.options]
+    labels = [as_written(option.label) for option in node.options]
     name = given.get("label", given.get("name", "")) if isinstance(given, Mapping) else given
     rule = f"must be one of {', '.join(labels)}{did_you_mean(str(name), labels)}"
     return _mismatch(place, rule, given)
@@ -203,4 +203,4 @@ def _mismatch(place: Place, rule: str, given: Any) -> Match:
 
 def _equal(a: Any, b: Any) -> bool:
     # For a part, null and the name none mean the same.
-    return same(a, b) or {repr(a), repr(b)} == {"None", "'none'"}
+    return same_value(a, b) or {repr(a), repr(b)} == {"None", "'none'"}

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
@@ -43,6 +44,10 @@ PLAIN_SCALARS = (
 """Type of a plain scalar, its pattern, and the characters that it may start with."""
 
 
+MOST_ENTRIES = 5_000
+"""Largest number of entries of a list. More take long to read, and no part takes so many."""
+
+
 class YamlFaultsError(Exception):
     """A text is not valid YAML; ``faults`` say where and why not."""
 
@@ -60,6 +65,7 @@ def parse(text: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver = _Resolver
     yaml.Constructor = _Constructor
+    yaml.Composer = _Composer
     try:
         value = yaml.load(text)
     except MarkedYAMLError as error:
@@ -84,7 +90,7 @@ def write(tree: Any) -> str:
 
 def write_line(tree: Any) -> str:
     """Plain values as YAML in one line."""
-    return _written(tree, flow=True, width=1 << 30).strip()
+    return _written(tree, flow=True, width=1 << 30).strip().removesuffix("\n...")
 
 
 def _place(mark: Any) -> str:
@@ -105,6 +111,18 @@ class _Resolver(VersionedResolver):
     """Determines the types of plain scalars by :data:`PLAIN_SCALARS`."""
 
     versioned_resolver = _implicit_types()
+    processing_version = (1, 2)  # whatever `%YAML` says, which the library would warn of
+
+
+class _Composer(Composer):
+    """Stops reading at a list that is too long."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if isinstance(index, int) and index >= MOST_ENTRIES:
+            place = _place(self.parser.peek_event().start_mark)
+            rule = f"a list must have at most {MOST_ENTRIES:,} entries"
+            raise YamlFaultsError([Fault(place, rule)])
+        return super().compose_node(parent, index)
 
 
 class _Constructor(SafeConstructor):

@@ -22,7 +22,7 @@ from gan_tune.config import (
     TrialConfig,
     signature_arguments,
 )
-from gan_tune.data.by_name import DATASETS, check_dataset, user_dataset
+from gan_tune.data.by_name import DATASETS, check_arguments, user_dataset
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.estimators import ESTIMATORS
@@ -35,31 +35,41 @@ from gan_tune.gan.networks import (
     network_class,
 )
 from gan_tune.gan.optimizers import OPTIMIZERS
-from gan_tune.gan.penalties import EVERY as Every
-from gan_tune.gan.penalties import PENALTIES
+from gan_tune.gan.penalties import EVERY, PENALTIES
 from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
-from gan_tune.metrics import METRICS, NO_OBJECTIVES, OF_SEVERAL_MODES, metric_names
-from gan_tune.model.export import check_exportable
+from gan_tune.metrics import BEST_NEAR_ONE, METRICS, NEED_SEVERAL_MODES, metric_names
 from gan_tune.parts.advice import ADVICE
 from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
 from gan_tune.parts.network_traits import (
     built_and_asked,
     features_fault,
     is_users_own,
+    may_be_built,
     once_per_network,
 )
 from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
-from gan_tune.parts.trial_data import TRAINING_ARGUMENTS, dataset_of, own_arguments
+from gan_tune.parts.training_step import training_faults
+from gan_tune.parts.trial_data import (
+    TRAINING_ARGUMENTS,
+    dataset_of,
+    judge_of,
+    own_arguments,
+    training_arguments,
+)
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import SCHEDULERS
 from gan_tune.searching.study.samplers import SAMPLERS
 from gan_tune.words.wording import in_one_line, must_be_one_of, shown
 
-__all__ = ["catalogue", "dataset_of"]
+__all__ = ["catalogue", "dataset_of", "judge_of"]
 
-EVERY = Argument("every", Every, False, 1)
+LAZY = Argument("every", EVERY, required=False, default=1)
+"""The argument `every` of all discriminator penalties."""
+
+SMALL = 1_000_000
+"""Weights of a network that is checked on the CPU."""
 
 
 @cache
@@ -68,7 +78,7 @@ def catalogue() -> Catalogue:
     return Catalogue(
         parts={
             "data": {
-                name: TRAINING_ARGUMENTS | signature_arguments(part)
+                name: training_arguments(name) | signature_arguments(part)
                 for name, part in DATASETS.items()
             },
             **{
@@ -96,15 +106,15 @@ def catalogue() -> Catalogue:
         search_advice=SEARCH_ADVICE,
         populations=frozenset(POPULATIONS),
         load=_user_part,
-        build=lambda config: [*_network_faults(config), *_metric_faults(config)],
-        check_objective=_broken_objective,
+        build=_build_faults,
+        check_objective=_broken_rule_of_objective,
         check_data=_data_fault,
     )
 
 
 def _penalty_arguments(name: str) -> dict[str, Argument]:
     penalty = PENALTIES[name]
-    lazy = {EVERY.name: EVERY} if penalty.of == "discriminator" else {}
+    lazy = {LAZY.name: LAZY} if penalty.takes == "discriminator" else {}
     return signature_arguments(penalty.function) | lazy
 
 
@@ -114,7 +124,11 @@ def _signatures(parts: Mapping[str, Callable[..., Any]]) -> dict[str, dict[str, 
 
 @cache
 def _user_part(kind: str, name: str) -> Mapping[str, Argument]:
-    """Arguments of a user's own part, named by import path: networks and data sets."""
+    """The arguments of a user's own network or data set, named by its import path.
+
+    Raises:
+        KeyError: it cannot be used; the message is the broken rule.
+    """
     if kind != "data" and kind not in NETWORKS:
         raise KeyError(f"no {kind.replace('_', ' ')} can be given by import path")
     try:
@@ -135,6 +149,28 @@ def _user_part(kind: str, name: str) -> Mapping[str, Argument]:
     return arguments
 
 
+def _build_faults(config: TrialConfig) -> list[Fault]:
+    """The faults that show only when the trial's networks are built, run and trained a step."""
+    faults = list(_network_faults(config))
+    if not faults and all(may_be_built(config, role) for role in NETWORKS):
+        faults += _training_faults(config)
+    return [*faults, *_metric_faults(config)]
+
+
+def _training_faults(config: TrialConfig) -> Sequence[Fault]:
+    try:
+        return training_faults(config, dataset_of(config.data), _shipped)
+    except DataError:
+        return ()  # a separate fault
+
+
+def _shipped(role: str, args: Mapping[str, Any]) -> Part:
+    """The plainest shipped network of a role."""
+    name = next(iter(NETWORKS[role]))
+    part: Part = catalogue().resolve(role, {"name": name, **args}, role, [])
+    return part
+
+
 def _network_faults(config: TrialConfig) -> Iterator[Fault]:
     """Build all networks and pass some samples through."""
     try:
@@ -147,10 +183,12 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
         return
     for role in NETWORKS:
         part: Part = getattr(config, role)
-        if part.name == "none":
+        if part.name == "none" or not may_be_built(config, role):
             continue
-        # Without real memory, unless a user's network does not allow that.
-        faults = list(_faults_of_network(role, part, config, shape, latent, device="meta"))
+        # A large one on the meta device, which needs no memory but PyTorch's compiler: a second to
+        # import. A user's network may fail there only.
+        device = "cpu" if _is_small(role, part, shape, latent) else "meta"
+        faults = list(_faults_of_network(role, part, config, shape, latent, device=device))
         if faults and is_users_own(config, role):
             faults = list(_faults_of_network(role, part, config, shape, latent, device="cpu"))
         yield from faults
@@ -161,7 +199,7 @@ def _network_faults(config: TrialConfig) -> Iterator[Fault]:
 def _faults_of_network(
     role: str, part: Part, config: TrialConfig, shape: tuple[int, ...], latent: int, *, device: str
 ) -> Iterator[Fault]:
-    given, made = {
+    input_shape, output_shape = {
         "generator": ((latent,), shape),
         "discriminator": (shape, (1,)),
         "encoder": (shape, (latent,)),
@@ -170,28 +208,44 @@ def _faults_of_network(
         try:
             code = latent if role == "encoder" else None
             network = build_network(role, shape, name=part.name, args=part.args, code=code)
-            if (rule := _unsound(network)) is not None:
+            if (rule := _broken_rule_of_module(network)) is not None:
                 yield Fault(role, rule, part.name)
                 return
             for batch in (3, 2):
-                output = network(torch.zeros(batch, *given))
-                found, expected = tuple(output.shape), (batch, *made)
+                output = network(torch.zeros(batch, *input_shape))
+                if not isinstance(output, Tensor):
+                    yield Fault(role, "must return a tensor", type(output).__name__)
+                    return
+                found, expected = tuple(output.shape), (batch, *output_shape)
                 if found != expected:
-                    rule = f"must map {(batch, *given)} to {expected}"
+                    rule = f"must map {(batch, *input_shape)} to {expected}"
                     yield Fault(role, rule, f"{found}")
                     return
                 if output.dtype != torch.float32:
                     yield Fault(role, "must give float32", str(output.dtype))
                     return
             if role == "discriminator":
-                yield from _discriminator_lacks(config, network, torch.zeros(3, *given))
+                yield from _probe_faults(config, network, torch.zeros(3, *input_shape))
         except Exception as error:  # a user's network may raise anything
-            rule = f"cannot be built for samples of shape {shape}"
+            rule = f"cannot be built and run for samples of shape {shape}"
             yield Fault(role, rule, in_one_line(error))
             return
 
 
-def _unsound(network: Any) -> str | None:
+def _is_small(role: str, part: Part, shape: tuple[int, ...], latent: int) -> bool:
+    """Whether a shipped network has so few weights that a pass on the CPU takes milliseconds."""
+    if ":" in part.name:
+        return False
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            code = latent if role == "encoder" else None
+            network = build_network(role, shape, name=part.name, args=part.args, code=code)
+    except Exception:  # it is stated where the network is checked
+        return False
+    return sum(parameter.numel() for parameter in network.parameters()) <= SMALL
+
+
+def _broken_rule_of_module(network: Any) -> str | None:
     """The rule that an instance of a user's class breaks, or None."""
     if not isinstance(network, nn.Module):
         return "must be a torch.nn.Module"
@@ -199,12 +253,17 @@ def _unsound(network: Any) -> str | None:
         return "must know its sizes from the start: no lazy layers"
     if not any(parameter.requires_grad for parameter in network.parameters()):
         return "must have parameters to train"
+    if any(parameter.is_complex() for parameter in network.parameters()):
+        return "must have real weights: complex ones cannot be trained"
     return None
 
 
 @once_per_network
 def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fault]:
     """The faults that would prevent the registration of a generator."""
+    # torch.export takes over a second to import, which searches of shipped parts need not wait for.
+    from gan_tune.model.export import check_exportable
+
     try:
         built_and_asked(role, part, shape, partial(check_exportable, latent=part.args["latent"]))
     except Exception as error:  # torch, or a user's network, may raise anything
@@ -213,9 +272,8 @@ def _export_faults(role: str, part: Part, shape: tuple[int, ...]) -> Sequence[Fa
     return []
 
 
-def _discriminator_lacks(
-    config: TrialConfig, network: nn.Module, samples: Tensor
-) -> Iterator[Fault]:
+def _probe_faults(config: TrialConfig, network: nn.Module, samples: Tensor) -> Iterator[Fault]:
+    """Requested metrics of the discriminator's `features`, if it has no usable ones."""
     probing = [
         name
         for name in set(config.wanted_metrics) & METRICS.keys()
@@ -248,7 +306,8 @@ def _metric_faults(config: TrialConfig) -> Iterator[Fault]:
             yield Fault(_place_of_metric(config, name), "needs an encoder", repr(name))
 
 
-def _broken_objective(objective: Objective, data: Part) -> str | None:
+def _broken_rule_of_objective(objective: Objective, data: Part) -> str | None:
+    """The rule that an objective breaks on this data, or None."""
     try:
         dataset = dataset_of(data)
     except DataError:
@@ -256,10 +315,10 @@ def _broken_objective(objective: Objective, data: Part) -> str | None:
     valid = metric_names(dataset)
     if objective.metric not in valid:
         return must_be_one_of(f"metric for {data.name}", objective.metric, valid)
-    if objective.metric in NO_OBJECTIVES:
+    if objective.metric in BEST_NEAR_ONE:
         return f"{objective.metric} is best near 1, neither low nor high: no objective"
     mixture = dataset.mixture
-    if objective.metric in OF_SEVERAL_MODES and mixture and len(mixture.modes) == 1:
+    if objective.metric in NEED_SEVERAL_MODES and mixture and len(mixture.modes) == 1:
         return f"{objective.metric} needs several modes, and {data.name} has one"
     mode = METRICS[objective.metric].mode
     return None if objective.mode == mode else f"mode must be {mode} for {objective.metric}"
@@ -267,7 +326,7 @@ def _broken_objective(objective: Objective, data: Part) -> str | None:
 
 def _data_fault(data: Part) -> Fault | None:
     try:
-        check_dataset(data.name, **own_arguments(data))
+        check_arguments(data.name, **own_arguments(data))
         dataset_of(data)
     except DataError as error:
         return Fault("data", str(error))
