@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from gan_tune.gan.networks import NETWORKS, build_network, without_parametrizations
-from gan_tune.model.archive import PROGRAM, SAMPLE_INPUTS, read_archive
+from gan_tune.model.archive import PROGRAM, SAMPLE_INPUTS, check_archive, read_archive
 from gan_tune.model.export import check_exportable
+from gan_tune.model.operators import OPERATORS
 
 LATENT = 8
 WEIGHTS = "data/weights/model_weights_config.json"
@@ -269,3 +273,168 @@ def test_what_could_not_be_read_is_told_before_a_search(tmp_path: Path) -> None:
         check_exportable(WithLibrary(), latent=LATENT)
     with pytest.raises(ValueError, match="gan_tune_tests"):
         read_archive(export(WithLibrary(), tmp_path / "model.pt2"))
+
+
+@cache
+def _exported() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return export(Halves(), Path(folder, "model.pt2")).read_bytes()
+
+
+def copied(folder: Path) -> Path:
+    """A sound archive."""
+    archive = folder / "model.pt2"
+    archive.write_bytes(_exported())
+    return archive
+
+
+# -------------------------------------------------- files that harm without any code of their own
+
+HARMFUL = [
+    *("max_pool2d_with_indices_backward.default", "adaptive_max_pool2d_backward.default"),
+    *("max_pool3d_with_indices_backward.default", "_sparse_coo_tensor_unsafe.default"),
+    *("_embedding_bag_dense_backward.default", "segment_reduce.default", "_ctc_loss.default"),
+    *("_print.default", "from_file.default", "save.default", "native_group_norm.default"),
+    *(
+        "native_batch_norm.default",
+        "_reshape_alias.default",
+        "_unsafe_index.Tensor",
+        "item.default",
+    ),
+    *("upsample_nearest2d.default", "as_strided.default", "set_.source_Tensor", "lstm.input"),
+]
+
+
+@pytest.mark.parametrize("operator", HARMFUL)
+def test_what_trusts_its_arguments_is_refused(operator: str, tmp_path: Path) -> None:
+    archive = copied(tmp_path)
+    rewrite(archive, lambda records: _first_target(records, f"torch.ops.aten.{operator}"))
+    with pytest.raises(ValueError, match="target: must be"):
+        check_archive(archive)
+
+
+def test_the_list_names_operators_that_torch_has_and_that_write_their_own_results_alone() -> None:
+    for name in OPERATORS:
+        library, _, rest = name.removeprefix("torch.ops.").partition(".")
+        if library != "aten":
+            continue
+        operator, _, overload = rest.partition(".")
+        schema = getattr(getattr(torch.ops.aten, operator), overload)._schema
+        assert "backward" not in operator
+        assert not any(argument.is_out for argument in schema.arguments), name
+        kinds = {str(argument.type) for argument in schema.arguments}
+        assert not kinds & {"str", "Storage"} or operator in WITH_WORDS, name
+
+
+WITH_WORDS = {
+    *("gelu", "conv1d", "conv2d", "conv3d", "einsum", "pad", "meshgrid", "_assert_scalar", "div"),
+    *("div_", "rot90", "searchsorted"),
+}
+"""Operators that take words: how to round or pad, or what to say of a size that is wrong."""
+
+
+def _payload(records: Records, **changes: Any) -> None:
+    def change(tree: Any) -> None:
+        next(iter(tree["config"].values()))["tensor_meta"].update(changes)
+
+    edit(records, WEIGHTS, change)
+
+
+def _empty_payload(records: Records) -> None:
+    """torch makes a tensor of any size for a file of no bytes."""
+    _payload(records, sizes=[{"as_int": 10**12}], strides=[{"as_int": 1}])
+    records["data/weights/weight_0"] = b""
+
+
+def _size(expression: str) -> Callable[[Records], None]:
+    return lambda records: edit(
+        records, PROGRAM, lambda tree: _set_all(tree, "expr_str", expression)
+    )
+
+
+def _guard(expression: str) -> Callable[[Records], None]:
+    return lambda records: edit(
+        records, PROGRAM, lambda tree: tree["guards_code"].append(expression)
+    )
+
+
+def _unfilled(records: Records) -> None:
+    def change(tree: Any) -> None:
+        node = tree["graph_module"]["graph"]["nodes"][0]
+        node["target"] = "torch.ops.aten.empty_like.default"
+
+    edit(records, PROGRAM, change)
+
+
+def _sample_inputs(**globals_: str) -> Callable[[Records], None]:
+    def change(records: Records) -> None:
+        changed = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(records[SAMPLE_INPUTS])) as sound,
+            zipfile.ZipFile(changed, "w") as other,
+        ):
+            for name in sound.namelist():
+                content = sound.read(name)
+                for old, new in globals_.items():
+                    content = content.replace(old.encode(), new.encode())
+                other.writestr(name, content)
+        records[SAMPLE_INPUTS] = changed.getvalue()
+
+    return change
+
+
+TOO_LARGE: dict[str, tuple[Callable[[Records], None], str]] = {
+    "a tensor beyond its file": (
+        lambda r: _payload(r, sizes=[{"as_int": 10**6}], strides=[{"as_int": 1}]),
+        "within its file",
+    ),
+    "an offset beyond its file": (lambda r: _payload(r, storage_offset={"as_int": 99}), "within"),
+    "a negative stride": (
+        lambda r: _payload(r, strides=[{"as_int": -8}, {"as_int": 1}]),
+        "0 or more",
+    ),
+    "a tensor of no bytes": (_empty_payload, "within its file"),
+    "a power without end": (_size("9**9**9**9"), "powers"),
+    "a power of powers": (_size("Pow(Pow(9, 8), 8)"), "powers"),
+    "a large power": (_size("Pow(Integer(9), Integer(999999999))"), "powers"),
+    "a long size": (_size("9*" * 1500 + "9"), "at most"),
+    "a large number": (_size("9" * 40), "64-bit"),
+    "a guard without end": (_guard("9**9**9**9 == 1"), "must"),
+    "a guard of functions without end": (_guard("PowByNatural(9, 99999999) == 1"), "powers"),
+    "a sparse tensor": (lambda r: edit(r, PROGRAM, lambda t: _set_all(t, "layout", 0)), "dense"),
+    "memory as it lies": (_unfilled, "fill at once"),
+    "another pickle": (_sample_inputs(OrderedDict="defaultdict"), "must be tensors"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LARGE)
+def test_what_a_file_only_promises_is_refused_before_it_is_read(what: str, tmp_path: Path) -> None:
+    change, rule = TOO_LARGE[what]
+    archive = rewrite(copied(tmp_path), change)
+    with pytest.raises(ValueError, match=rule):
+        check_archive(archive)
+
+
+def test_a_file_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
+    archive = copied(tmp_path)
+    with zipfile.ZipFile(archive) as sound:
+        records = {name: sound.read(name) for name in sound.namelist()}
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in records.items():
+            packed.writestr(name, content + b" " * 10**7 * name.endswith(PROGRAM))
+    with pytest.raises(ValueError, match="without compression"):
+        check_archive(archive)
+
+
+def test_what_a_tabular_generator_draws_is_filled(tmp_path: Path) -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(LATENT, 3)
+
+        def forward(self, z: Tensor) -> Tensor:
+            return nn.functional.gumbel_softmax(self.linear(z), tau=0.2, hard=True)
+
+    check_exportable(Choosing(), latent=LATENT)
+    read = read_archive(export(Choosing(), tmp_path / "model.pt2"))
+    assert torch.equal(read(torch.zeros(5, LATENT)).sum(1), torch.ones(5))

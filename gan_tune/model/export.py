@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_tune.config import TrialConfig
+from gan_tune.config import Part, TrialConfig
 from gan_tune.data.dataset import Dataset
-from gan_tune.data.scaling import Scaling, scaling_of
+from gan_tune.data.scaling import UNDO, Scaling, Undo, scaling_of
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.networks import build_network, without_parametrizations
 from gan_tune.gan.randomness import seeded_globals
-from gan_tune.model.archive import check_operators
+from gan_tune.model.generator_config import GeneratorConfig
 
 __all__ = [
     "ExportedGenerator",
@@ -27,7 +27,7 @@ __all__ = [
     "check_exportable",
     "draw",
     "exported",
-    "exported_best",
+    "generator_from_checkpoint",
 ]
 
 BATCH = 1_000
@@ -35,17 +35,26 @@ BATCH = 1_000
 
 
 class ExportedGenerator(nn.Module):
-    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D]."""
+    """z [batch, latent] → pictures [batch, C, H, W] in [0, 1], or points [batch, D].
 
-    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+    ``config`` says how it is built again; None if nobody will want to.
+    """
+
+    def __init__(
+        self, network: nn.Module, scaling: Undo, *, config: GeneratorConfig | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.config = config
         self.pictures = scaling.pictures
-        self.register_buffer("shift", torch.tensor(scaling.shift))
-        self.register_buffer("factor", torch.tensor(scaling.factor))
+        self._back = UNDO[scaling.kind]
+        self._names = tuple(scaling.tensors)
+        for name, tensor in scaling.tensors.items():
+            self.register_buffer(name, tensor)
 
     def forward(self, z: Tensor) -> Tensor:
-        samples: Tensor = self.network(z) * self.factor + self.shift
+        tensors = {name: getattr(self, name) for name in self._names}
+        samples = self._back(self.network(z), tensors)
         return samples.clamp(0, 1) if self.pictures else samples
 
 
@@ -59,12 +68,12 @@ def best_generator(config: TrialConfig, dataset: Dataset, saved: bytes) -> Expor
     state.check(config.digest())
     scaling = scaling_of(dataset, config.data.args["scale"])
     name, args = config.generator.name, config.generator.args
-    return exported_best(
+    return generator_from_checkpoint(
         state, dataset.shape, name=name, args=args, seed=config.seed, scaling=scaling
     )
 
 
-def exported_best(
+def generator_from_checkpoint(
     state: checkpoint.Checkpoint,
     shape: tuple[int, ...],
     *,
@@ -73,9 +82,10 @@ def exported_best(
     seed: int,
     scaling: Scaling,
 ) -> ExportedGenerator:
-    """The generator of that name and these arguments with a checkpoint's best weights.
+    """Build the generator ``name`` with ``args``, and load a checkpoint's best weights into it.
 
-    ``shape`` is one sample's, ``seed`` is the trial's, ``scaling`` maps back to data space.
+    ``shape`` is the shape of one sample, ``seed`` the trial's seed. ``scaling`` maps the network's
+    samples back to data space.
 
     Raises:
         CheckpointError: the checkpoint has no best report.
@@ -88,7 +98,8 @@ def exported_best(
         network = build_network("generator", shape, name=name, args=args)
     network.load_state_dict(weights)
     plain = without_parametrizations(network)  # torch.export cannot handle parametrizations
-    return ExportedGenerator(plain, scaling).eval()
+    config = GeneratorConfig(args["latent"], shape, Part(name=name, args=args), scaling.kind)
+    return ExportedGenerator(plain, scaling, config=config).eval()
 
 
 def check_exportable(network: nn.Module, *, latent: int) -> None:
@@ -99,6 +110,8 @@ def check_exportable(network: nn.Module, *, latent: int) -> None:
         Exception: any error of torch if it cannot copy the network, or export it for any batch
             size.
     """
+    from gan_tune.model.archive import check_operators  # it imports torch.export: over a second
+
     program = exported(network, latent=latent)
     device = next(network.parameters()).device
     program.module()(torch.zeros(3, latent, device=device))
@@ -134,7 +147,11 @@ def _in_silence() -> Iterator[None]:
 
 @torch.no_grad()
 def draw(generator: nn.Module, count: int, *, latent: int, seed: int) -> Tensor:
-    """Samples [count, ...] of standard normal noise; the same seed gives the same ones."""
+    """Samples [count, ...] of standard normal noise; the same seed gives the same ones.
+
+    The seed also decides what a user's network draws itself, such as noise or dropout.
+    """
     random = torch.Generator().manual_seed(seed)
     z = torch.randn(count, latent, generator=random)
-    return torch.cat([generator(part) for part in z.split(BATCH)])
+    with seeded_globals(seed, "forward", torch.device("cpu")):
+        return torch.cat([generator(part) for part in z.split(BATCH)])

@@ -1,0 +1,78 @@
+"""The README.md of a pulled folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gan_tune.record.tags import Tag
+from gan_tune.words.readable import number
+
+if TYPE_CHECKING:
+    from gan_tune.model.folder import Exports
+    from gan_tune.model.generator import Generator
+
+__all__ = ["card"]
+
+
+def card(generator: Generator, exports: Exports) -> str:
+    """What the generator is, how good, and how to draw from it, in Markdown."""
+    return "\n\n".join([f"# {generator}", *_paragraphs(generator, exports)]) + "\n"
+
+
+def _paragraphs(generator: Generator, exports: Exports) -> Iterator[str]:
+    tags, shape = generator.tags, " × ".join(map(str, generator.shape))
+    pictures = len(generator.shape) == 3
+    what = f"pictures {shape} in [0, 1]" if pictures else f"points of {shape} coordinates"
+    yield f"A generator: {generator.latent} standard normal latents in, {what} out."
+    if search := tags.get(Tag.SEARCH):
+        yield f"gan-tune found it in the search `{search}`, trial `{tags.get(Tag.TRIAL)}`."
+    if figures := "\n".join(_figures(generator)):
+        yield f"| figure | value |\n|---|---|\n{figures}"
+    yield "## Draw"
+    yield f"With torch alone ({exports.torch} wrote `generator.pt2`):"
+    yield "```bash\npip install torch numpy\n" + _command("draw_with_torch.py") + "\n```"
+    if exports.without_onnx:
+        yield f"There is no ONNX file: {exports.without_onnx}."
+    else:
+        yield (
+            "Without torch; on 265 latents it deviated from torch by at most "
+            f"{exports.onnx_deviation:.1e}:"
+        )
+        yield "```bash\npip install onnxruntime\n" + _command("draw_with_onnxruntime.py") + "\n```"
+    yield (
+        "Both take `--latents z.npy`, latents of your own. On one machine and release of torch, "
+        "`draw_with_torch.py` draws what `gan-tune generate` draws for the same seed, bit for bit."
+    )
+    yield "## Files"
+    yield _files(exports, table=bool(generator.columns))
+
+
+def _figures(generator: Generator) -> Iterator[str]:
+    """Rows of the table of figures."""
+    tags = generator.tags
+    if Tag.VALUE in tags and Tag.OBJECTIVE in tags:
+        seeds = int(tags.get(Tag.CONFIRMED_SEEDS, 0))
+        how = f"mean of {seeds} fresh seeds" if seeds else "not confirmed"
+        name = f"{tags[Tag.OBJECTIVE]} ({tags[Tag.MODE]}), selection split, {how}"
+        yield f"| {name} | {number(float(tags[Tag.VALUE]))} |"
+    for key in sorted(key for key in tags if key.startswith(f"{Tag.PREFIX}test.")):
+        yield f"| {key.removeprefix(Tag.PREFIX)} | {number(float(tags[key]))} |"
+
+
+def _command(script: str) -> str:
+    return f"python {script} -n 64 --seed 0 --out samples.npy"
+
+
+def _files(exports: Exports, *, table: bool) -> str:
+    rows = {
+        "generator.safetensors": "weights",
+        "generator.json": "size of the latents, shape of a sample, the network and its arguments",
+        "generator.pt2": "torch's exported program, which another release may not read",
+    }
+    if not exports.without_onnx:
+        rows["generator.onnx"] = "the same as ONNX: input `z` [batch, latent], output `samples`"
+    if table:
+        rows["columns.json"] = "names and types of the columns"
+    lines = (f"| `{name}` | {what} |" for name, what in rows.items())
+    return "| file | holds |\n|---|---|\n" + "\n".join(lines)

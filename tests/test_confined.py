@@ -1,0 +1,110 @@
+"""An archive of somebody else's is tried in a child process before it is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_archive import LATENT, Halves, Records, copied, edit, export, rewrite
+from torch import Tensor, nn
+
+from gan_tune.model import confined
+from gan_tune.model.archive import PROGRAM, check_archive
+from gan_tune.model.confined import read_confined
+
+
+@pytest.fixture(autouse=True)
+def _nothing_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "_sound", set())
+
+
+def test_a_sound_archive_is_read_once_a_child_has_read_it(tmp_path: Path) -> None:
+    module = Halves()
+    archive = export(module, tmp_path / "model.pt2")
+    z = torch.randn(3, LATENT)
+    assert torch.equal(read_confined(archive, LATENT)(z), module(z))
+
+
+class Large(nn.Module):
+    """Asks for much memory: 100 GB, or as a file is changed."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(LATENT, 1)
+        self.count = count
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.linear(z) + torch.ones(self.count).sum()
+
+
+def _enlarge(records: Records) -> None:
+    def change(tree: Any) -> None:
+        for node in tree["graph_module"]["graph"]["nodes"]:
+            if node["target"] == "torch.ops.aten.ones.default":
+                node["inputs"][0]["arg"] = {"as_ints": [25 * 10**9]}
+
+    edit(records, PROGRAM, change)
+
+
+@pytest.mark.ci
+def test_what_takes_all_memory_ends_in_the_child(tmp_path: Path) -> None:
+    archive = rewrite(export(Large(3), tmp_path / "model.pt2"), _enlarge)
+    check_archive(archive)  # the list alone lets it pass
+    with pytest.raises(ValueError, match=r"memory|allocate"):
+        read_confined(archive, LATENT)
+
+
+def test_what_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "SECONDS", 0.2)
+    with pytest.raises(ValueError, match=r"within 0\.2 s"):
+        read_confined(copied(tmp_path), LATENT)
+
+
+def test_what_ends_the_child_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(crashing))
+    with pytest.raises(ValueError, match="SIGSEGV"):
+        read_confined(copied(tmp_path), LATENT)
+
+
+def test_the_child_knows_no_secret_and_imports_nothing_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = tmp_path / "environment"
+    shown = tmp_path / "python"
+    shown.write_text(f'#!/bin/sh\nenv > {environment}\necho "$@" >> {environment}\necho null\n')
+    shown.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(shown))
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "much-hidden")
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    read_confined(copied(tmp_path), LATENT)
+    seen = environment.read_text()
+    assert "much-hidden" not in seen
+    assert "-P -m gan_tune.model.confined" in seen
+    (path,) = [line for line in seen.splitlines() if line.startswith("PYTHONPATH=")]
+    assert "::" not in path
+    assert not path.startswith("PYTHONPATH=:")
+
+
+@pytest.mark.ci
+def test_the_bytes_that_were_tried_are_the_ones_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = copied(tmp_path)
+    read: list[Path] = []
+    real = confined._try_in_child
+
+    def swap(path: Path, latent: int) -> None:
+        real(path, latent)
+        archive.write_bytes(b"something else")
+        read.append(path)
+
+    monkeypatch.setattr(confined, "_try_in_child", swap)
+    assert read_confined(archive, LATENT)(torch.zeros(2, LATENT)).shape == (2, 2, 4)
+    assert read[0] != archive
+    assert archive.read_bytes() == b"something else"
