@@ -1,0 +1,1 @@
+"""From a data set to a space file: what was seen in the data, and what is proposed for them."""
