@@ -19,8 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import random
 import subprocess
 import sys
@@ -31,6 +29,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine import machine
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import is_confirmation
 
@@ -218,7 +217,7 @@ def main() -> None:
         "--latest", type=float, default=LAST_SECONDS, help="of the moments, after a start (s)"
     )
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
+    print(machine(), flush=True)
     moments = random.Random(options.seed)
     before: dict[str, list[Result]] = {}
     killed = 0

@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
-import platform
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,7 +34,9 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
-from curves import (
+from scipy import stats
+
+from benchmarks.curves import (
     CURVES,
     SURROGATES,
     Curve,
@@ -52,8 +52,7 @@ from curves import (
     read_curves,
     recording,
 )
-from scipy import stats
-
+from benchmarks.machine import machine
 from gan_tune.config import CollapseRule
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
@@ -176,7 +175,7 @@ class GanTune:
     def __init__(
         self, surrogate: Surrogate, space: SearchSpace, folder: Path, *, workers: int
     ) -> None:
-        self._surrogate, self._steps = surrogate, space.budget.steps
+        self._surrogate, self._steps = surrogate, space.steps
         self._study = open_study(folder / "study.journal", space)
         home, rule = Storage(str(folder)), stopping_rule(space)
         resumed = resume_search(self._study, TrialFolders(home), rule)
@@ -247,7 +246,7 @@ class DocsStyle:
         def define_by_run(trial: Suggest) -> None:
             decide(space, trial)
 
-        steps, evaluations = space.budget.steps, space.budget.evaluations
+        steps, evaluations = space.steps, space.budget.evaluations
         self._surrogate, self._ends_at_nan = surrogate, ends_at_nan
         self._grid = [steps * (i + 1) // evaluations for i in range(evaluations)]
         self._search = OptunaSearch(define_by_run, metric="value", mode="min", seed=seed)
@@ -478,7 +477,7 @@ def main() -> None:
     options = parser.parse_args()
     space = load_space()
     head, curves = read_curves(CURVES)
-    print(f"{platform.machine()}, {os.cpu_count()} cores; curves: {head['machine']}")
+    print(f"{machine()}; curves: {head['machine']}")
     measured = recording(space, curves)
     show_recording(measured)
     first = [curve for curve in curves if curve.replicate == 0]
@@ -486,7 +485,7 @@ def main() -> None:
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=_quiet) as pool:
         if options.figure == "steps":
             seeds = range(options.first_seed, options.first_seed + (options.seeds or 30))
-            plan = dataclasses.replace(plan, budget=float(options.settings * space.budget.steps))
+            plan = dataclasses.replace(plan, budget=float(options.settings * space.steps))
             show_fidelity(options.surrogate, fidelity(options.surrogate, space.dimensions(), first))
             surrogate = SURROGATES[options.surrogate](space.dimensions(), first)
             runs = list(pool.map(partial(compared, surrogate, plan), seeds))

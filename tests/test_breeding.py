@@ -11,7 +11,7 @@ import pytest
 from conftest import trial_tree
 
 from gan_tune.errors import SpaceError
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor, Next
@@ -331,7 +331,7 @@ def test_an_interrupted_population_goes_on(tmp_path: Path) -> None:
     farm = Farm(tmp_path, slots=1)
     farm.run(reports=20)
     farm.conductor.stop_requested = True
-    farm.conductor.sweep()
+    farm.conductor.interrupt_all()
     assert {ending.outcome for ending in farm.log.ended.values()} <= {"interrupted", "pruned"}
     open_ones = [name for name, end in farm.log.ended.items() if end.outcome == "interrupted"]
     assert len(open_ones) == SIZE, "those too whose turn it was not"
@@ -433,7 +433,7 @@ def test_a_population_that_does_not_fit_the_budget_is_refused(changes: Any, rule
     [
         (
             {"objective": [{"metric": "frechet_distance"}, {"metric": "generator_parameters"}]},
-            "search.scheduler: does not go with objective: a population goes by one objective",
+            "search.scheduler: does not go with objective: a population supports one objective",
         ),
         (
             {"search": {"scheduler": PBT, "seeds": 2}},
@@ -469,6 +469,6 @@ def test_a_fork_counts_for_the_confirmation_with_the_length_of_a_whole_trial(
     again = Farm(tmp_path, slots=1, budget=budget)  # which knows of it by the stored reports
     for one in (farm, again):
         one.now += one.conductor.seconds_left - 1.25 * 40 - 0.5
-        assert not one.conductor._time.search_is_over
+        assert not one.conductor.time.search_is_over
         one.now += 1.0
-        assert one.conductor._time.search_is_over
+        assert one.conductor.time.search_is_over

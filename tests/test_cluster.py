@@ -139,6 +139,7 @@ SPACE: dict[str, Any] = {
     "search": {"sampler": "random", "seed": 1},
     "confirm": {"top": 1, "seeds": 1},
     "trial": {
+        "collapse": "none",  # too short to learn the data
         "data": {"name": "digits", "batch_size": 32},
         "generator": {"name": "my_parts:TinyGenerator", "latent": 8, "width": {"int": [8, 16]}},
         "discriminator": {"name": "mlp", "hidden": [16]},
@@ -175,12 +176,11 @@ class TinyGenerator(torch.nn.Sequential):
 
 SEARCH = """
 import json, sys
-from dataclasses import asdict
 from gan_tune.service import search
 
 space, storage, address, uri = sys.argv[1:]
 result = search(json.loads(space), storage=storage, address=address, tracking_uri=uri)
-print(json.dumps(asdict(result)))
+print(json.dumps(result.to_json()))
 """
 
 
@@ -247,7 +247,7 @@ try:
             print("loud")
         ray.get(loud.remote())
         for each in json.loads(resources):
-            print("slots", slots(Resources(**each), None))
+            print("slots", slots(Resources(**{"gpu": 0, **each}), None))
 except GanTuneError as error:
     print(type(error).__name__, error)
 print("seconds", time.monotonic() - began)
@@ -269,6 +269,37 @@ def _join(
         assert len(lines) == 1
         assert float(seconds) < 20  # half of it is for slow machines
     return lines, err
+
+
+PLACES = """
+import sys
+import ray
+from gan_tune.cluster.connection import connected
+from gan_tune.cluster.hardware import nodes_by
+from gan_tune.searching.on_ray.tuning import _placement
+from gan_tune.space import Resources
+from gan_tune.storage.storage import open_storage
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+with connected(sys.argv[1], open_storage(sys.argv[2])):
+    better = sorted(node["NodeID"] for node in ray.nodes())[0]
+    able = lambda: ray.get_runtime_context().get_node_id() == better
+    lacking, having = nodes_by(able, Resources(gpu=0))
+    print("asked", len(lacking), list(having) == [better])
+    group = _placement(Resources(gpu=0), lacking).to_placement_group()
+    ray.get(group.ready(), timeout=60)
+    there = PlacementGroupSchedulingStrategy(group, 0)
+    asked = ray.remote(able).options(num_cpus=1, scheduling_strategy=there).remote()
+    print("placed", ray.get(asked))
+    second = _placement(Resources(gpu=0), lacking).to_placement_group()
+    print("no other", second.wait(2))
+"""
+
+
+@pytest.mark.ci
+def test_a_node_that_lacks_something_gets_no_trial(nodes: Nodes, tmp_path: Path) -> None:
+    out, err = _run(PLACES, tmp_path, nodes.address, str(tmp_path / "shared"))
+    assert out.splitlines() == ["asked 1 True", "placed True", "no other False"], err
 
 
 def test_a_local_ray_is_quiet_and_holds_what_it_can(tmp_path: Path) -> None:
@@ -347,13 +378,13 @@ def test_another_token(nodes: Nodes, tmp_path: Path, token: dict[str, str | None
 def _large_folder(folder: Path) -> dict[str, str]:
     """A working folder above Ray's limit, which an environment lowers from half a gigabyte."""
     (folder / "joins").mkdir()
-    (folder / "joins" / "faces.bin").write_bytes(os.urandom(3 * 2**20))
-    return {"RAY_max_grpc_message_size": str(2 * 2**20)}
+    (folder / "joins" / "faces.bin").write_bytes(os.urandom(6 * 2**20))
+    return {"RAY_max_grpc_message_size": str(4 * 2**20)}
 
 
 def test_a_working_folder_too_large_to_travel(nodes: Nodes, tmp_path: Path) -> None:
     lines, err = _join(tmp_path, nodes.address, **_large_folder(tmp_path))
-    assert lines[0].startswith("ClusterError working folder: at most 2.00MiB of it can travel")
+    assert lines[0].startswith("ClusterError working folder: at most 4.00MiB of it can travel")
     assert err == ""
 
 
@@ -407,18 +438,18 @@ def test_auto_where_there_is_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_pat
 @pytest.mark.parametrize(
     ("machines", "resources", "limit", "expected"),
     [
-        ([{"CPU": 4}], Resources(), None, 4),
-        ([{"CPU": 4}, {"CPU": 2}], Resources(), None, 6),
-        ([{"CPU": 4}], Resources(), 3, 3),
-        ([{"CPU": 4}], Resources(), 9, 4),
-        ([{"CPU": 3}, {"CPU": 3}], Resources(cpu=2), None, 2),
-        ([{"CPU": 3}], Resources(cpu=0.1), None, 30),
+        ([{"CPU": 4}], Resources(gpu=0), None, 4),
+        ([{"CPU": 4}, {"CPU": 2}], Resources(gpu=0), None, 6),
+        ([{"CPU": 4}], Resources(gpu=0), 3, 3),
+        ([{"CPU": 4}], Resources(gpu=0), 9, 4),
+        ([{"CPU": 3}, {"CPU": 3}], Resources(cpu=2, gpu=0), None, 2),
+        ([{"CPU": 3}], Resources(cpu=0.1, gpu=0), None, 30),
         ([{"CPU": 0}, {"CPU": 8, "GPU": 2}], Resources(gpu=0.4), None, 4),
         ([{"CPU": 99, "GPU": 1}], Resources(gpu=0.1), None, 10),
         ([{"CPU": 8, "GPU": 5}], Resources(gpu=2), None, 2),
         ([{"CPU": 3, "GPU": 8}], Resources(gpu=0.5), None, 3),
         ([{"CPU": 8}], Resources(gpu=1), None, 1),
-        ([], Resources(), 16, 16),
+        ([], Resources(gpu=0), 16, 16),
     ],
 )
 def test_slots(
@@ -428,10 +459,14 @@ def test_slots(
     limit: int | None,
     expected: int,
 ) -> None:
-    alive = [{"Alive": True, "Resources": machine} for machine in machines]
-    dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
-    monkeypatch.setattr(ray, "nodes", lambda: [dead, *alive])
-    assert cluster.slots(resources, limit) == expected
+    alive = [
+        {"Alive": True, "NodeID": str(number), "Resources": machine}
+        for number, machine in enumerate(machines)
+    ]
+    dead = {"Alive": False, "NodeID": "dead", "Resources": {"CPU": 64, "GPU": 8}}
+    left_out = {"Alive": True, "NodeID": "out", "Resources": {"CPU": 32, "GPU": 4}}
+    monkeypatch.setattr(ray, "nodes", lambda: [dead, left_out, *alive])
+    assert cluster.slots(resources, limit, without={"out"}) == expected
 
 
 # -------------------------------------------------------------------- cluster.yaml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ import optuna
 import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import CmaEsSampler
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import JournalStorage, RDBStorage, _cached_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 from sqlalchemy.engine import Engine
@@ -23,6 +24,7 @@ from toy_study import random_study
 from gan_tune.searching.study import optuna_internals
 from gan_tune.searching.study.optuna_internals import (
     BEST_SO_FAR_TRACE,
+    DATABASE_CALLS,
     FEASIBLE_TRACE,
     INFEASIBLE_HISTORY_TRACE,
     INFEASIBLE_TRACE,
@@ -57,6 +59,13 @@ def test_the_docstring_names_the_releases_that_are_allowed() -> None:
     named = re.search(r"`optuna([^`]+)`", optuna_internals.__doc__ or "")
     assert named is not None
     assert set(named[1].split(",")) == set(allowed.split(","))
+
+
+def test_the_cache_before_a_database_calls_what_is_known_to_use_it() -> None:
+    called = set(re.findall(r"self\._backend\.(\w+)", inspect.getsource(_cached_storage)))
+    unused = {name for name in called if "heartbeat" in name or "stale" in name}
+    assert called - unused - {"_get_best_trial_id"} <= set(DATABASE_CALLS)
+    assert all(hasattr(RDBStorage, name) for name in DATABASE_CALLS)
 
 
 # ---------------------------------------------------------------- trials

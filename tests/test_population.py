@@ -330,7 +330,7 @@ def heard(values: Mapping[int, float], step: int = 30, mode: Mode = "min") -> Po
     for member, value in values.items():
         herd.join(member, drawn(SPACE, random))
         for at in (at for at in REPORTS if at <= step):
-            herd.hear(member, at, value)
+            herd.observe(member, at, value)
     return herd
 
 
@@ -381,7 +381,7 @@ def test_gains_are_by_interval_whatever_the_reports(reports: tuple[int, ...]) ->
     setting = drawn(SPACE, np.random.default_rng(0))
     herd.join(0, setting)
     for at in reports:
-        herd.hear(0, at, 100.0 - at)
+        herd.observe(0, at, 100.0 - at)
     herd.complete(0)
     assert herd.fork(reports[-1], np.random.default_rng(0)) is not None
     assert [interval.gain for interval in heard_of] == [20.0] * (len(herd.ready_steps) - 1)
@@ -397,23 +397,23 @@ def test_equals_and_loners_are_not_behind() -> None:
 def test_in_the_place_of_a_spared_member_the_next_worst_is_behind() -> None:
     herd = heard({0: 1.0, 1: 2.0, 2: 3.0})
     herd.join(3, {}, spared=True)
-    herd.hear(3, 30, 9.0)
+    herd.observe(3, 30, 9.0)
     assert [herd.is_behind(member, 30) for member in range(4)] == [False, False, True, False]
 
 
 def test_members_are_compared_by_what_they_had_last_reported_by_that_step() -> None:
     herd = heard({0: 3.0, 1: 2.0})
-    herd.hear(0, 40, 1.0)  # it has gone on: no matter
+    herd.observe(0, 40, 1.0)  # it has gone on: no matter
     assert herd.is_behind(0, 30)
     herd.join(2, {}, None)
     assert herd.is_behind(0, 30), "who has reported nothing is not compared"
-    herd.hear(2, 10, 9.0)
+    herd.observe(2, 10, 9.0)
     assert herd.is_behind(2, 30)
 
 
 def test_a_fork_begins_at_the_leaders_last_ready_point() -> None:
     herd = heard({0: 1.0, 1: 2.0}, step=20)
-    herd.hear(1, 30, 2.0)
+    herd.observe(1, 30, 2.0)
     fork = herd.fork(30, np.random.default_rng(0))
     assert fork is not None
     assert (fork.parent, fork.step) == (0, 20)
@@ -431,7 +431,7 @@ def test_who_is_gone_leads_nobody_and_who_has_completed_does() -> None:
 
 def test_weights_are_discarded_once_all_have_passed_them() -> None:
     herd = heard({0: 1.0, 1: 2.0}, step=30)
-    herd.hear(0, 40, 1.0)
+    herd.observe(0, 40, 1.0)
     assert set(herd.discard()) == {(m, at) for m in (0, 1) for at in (10, 20)}
     assert herd.discard() == [], "each is told once"
     herd.leave(1)
@@ -461,7 +461,7 @@ def test_no_fork_begins_from_discarded_weights(seed: int) -> None:
         step = begun[member] = begun[member] + 10
         fails = random.random() < 0.05
         if not fails:
-            herd.hear(member, step, random.random())
+            herd.observe(member, step, random.random())
         if step == 100 and not fails:
             herd.complete(member)
             living.remove(member)
@@ -511,7 +511,7 @@ def simulated(name: str, seed: int) -> tuple[float, list[dict[str, Scalar]]]:
     for step in reports:
         values = {member: climb.train() for member, climb in climbs.items()}
         for member, value in values.items():
-            herd.hear(member, step, value)
+            herd.observe(member, step, value)
         for member in [m for m in climbs if step in herd.ready_steps and herd.is_behind(m, step)]:
             fork = herd.fork(step, random)
             assert fork is not None
@@ -698,7 +698,7 @@ def test_a_fork_begins_at_its_parents_last_ready_point(step: int, mode: Mode) ->
     for member, reached in enumerate((70, 50, 90, 30)):
         herd.join(member, settings[member])
         for at in (at for at in REPORTS if at <= reached):
-            herd.hear(member, at, sign * (100.0 * member + 200.0 - at))
+            herd.observe(member, at, sign * (100.0 * member + 200.0 - at))
     parents = set()
     for seed in range(20):
         fork = herd.fork(step, np.random.default_rng(seed))
@@ -728,12 +728,12 @@ def test_a_forks_history_goes_on_from_its_parents_cost(mode: Mode) -> None:
     one, other = (drawn(SPACE, np.random.default_rng(seed)) for seed in range(2))
     herd.join(0, one)
     for at in (10, 20, 30, 40):
-        herd.hear(0, at, sign * (50.0 - 0.5 * at))
+        herd.observe(0, at, sign * (50.0 - 0.5 * at))
     fork = Fork(0, 40, other)
     herd.join(1, other, fork)
     assert herd.reached(1) == 40
     for at in (50, 60, 70):
-        herd.hear(1, at, sign * (30.0 - 0.4 * (at - 40)))
+        herd.observe(1, at, sign * (30.0 - 0.4 * (at - 40)))
     herd.leave(0)
     assert herd.fork(70, np.random.default_rng(0)) is not None
     assert [(i.assignment, i.time, i.before) for i in told] == [

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 from scipy import stats
-from test_conductor import STEPS, Worker, result, steady
+from test_conductor import STEPS, Worker, result, space, steady
 
-from gan_tune.searching.jobs import Job
+from gan_tune.searching.jobs import Job, Setting
 from gan_tune.searching.leading.crowning import crown_champion
+from gan_tune.searching.rules.confirmation import candidates
 from gan_tune.searching.rules.replicates import Replicates, surely_worse
 from gan_tune.searching.rules.stopping import Asha
 from gan_tune.searching.study.leaderboard import leaderboard
@@ -139,7 +140,7 @@ def test_a_later_replicate_stops_once_its_setting_is_surely_worse(tmp_path: Path
     assert worker.log.ended["0003-seed-1"].outcome == "pruned"
     assert worker.log.ended["0003-seed-1"].step == STEPS[0]
     settings = worker.study.settings()
-    assert [s.outcome for s in settings] == ["completed"] + ["pruned"] * 5
+    assert [s.outcome for s in settings] == ["completed"] * 6, "what is known in full counts"
     assert settings[3].value == pytest.approx(24.9), "of its whole replicate alone"
     assert settings[3].steps == STEPS[-1]
     row = next(row for row in leaderboard(worker.study.optuna_study, []) if row.setting == 3)
@@ -167,7 +168,7 @@ def test_a_replicate_that_was_behind_when_its_driver_was_killed_does_not_go_on(
     assert (ending.outcome, ending.step) == ("pruned", STEPS[0])
 
 
-@pytest.mark.parametrize("outcome", ["diverged", "collapsed", "failed"])
+@pytest.mark.parametrize("outcome", ["diverged", "collapsed"])
 def test_a_replicate_that_goes_wrong_settles_its_setting(tmp_path: Path, outcome: Any) -> None:
     def curve(job: Job, step: int) -> Result:
         wrong = job.setting == 1 and job.replicate == 1 and step == 40
@@ -177,6 +178,81 @@ def test_a_replicate_that_goes_wrong_settles_its_setting(tmp_path: Path, outcome
     worker.run(curve)
     assert worker.study.settings()[1].outcome == outcome
     assert "0001-seed-2" not in worker.log.started
+
+
+def test_an_early_report_outweighs_no_replicate_that_is_known_in_full(tmp_path: Path) -> None:
+    """Setting 2 is slow at first and by far the best in the end, with every seed."""
+
+    def late(job: Job, step: int) -> Result:
+        value = 6.0 + 0.1 * job.setting + 0.2 * job.replicate - 0.001 * step
+        if job.setting == 2:
+            value = 300.0 - 3.0 * step + 0.2 * job.replicate
+        return result(step, value, value, "completed" if step == STEPS[-1] else None)
+
+    worker = Worker(tmp_path, slots=1, search={"seeds": 3}, confirm={"top": 1, "seeds": 1})
+    worker.run(late)
+    assert worker.log.ended["0002-seed-2"].outcome == "completed"
+    assert worker.conductor.standings()[0].setting == 2
+
+
+LOST = Result(40, {}, None, None, "failed", 0, error="OSError: the worker is gone")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_setting_never_loses_by_a_further_replicate_that_is_stopped(
+    seed: int, tmp_path: Path
+) -> None:
+    """In what Optuna hears, in its place and in the confirmation, against not having begun it."""
+    rng = np.random.default_rng(seed)
+    replicates, mode = int(rng.integers(2, 5)), ("min", "max")[seed % 2]
+    settings = []
+    for number in rng.permutation(6):
+        full = int(rng.integers(1, replicates + 1))
+        values = tuple(rng.normal(rng.normal(5, 3), 1, full))
+        outcome = "completed" if full == replicates else None
+        settings.append(Setting(int(number), outcome, float(np.mean(values)), 100, values))
+    told = Replicates(seeds=replicates, steps=100, mode=mode)
+    for one in settings:
+        for replicate in rng.permutation(len(one.values)):
+            told.ended(one.number, int(replicate), one.values[replicate])
+    for place, one in enumerate(settings):
+        for last in ("pruned", "failed"):
+            after = replace(one, outcome=told.outcome(one.number, last))
+            assert after.outcome == "completed"
+            assert told.mean(one.number) == pytest.approx(one.value)
+            others = [*settings[:place], after, *settings[place + 1 :]]
+            for top in range(1, 7):
+                was = candidates(settings, top=top, mode=mode, replicated=True)
+                now = candidates(others, top=top, mode=mode, replicated=True)
+                assert now == was
+
+
+@pytest.mark.parametrize("end", [LOST, "behind"])
+def test_a_setting_keeps_its_full_replicates_when_the_last_one_is_lost_or_stopped(
+    tmp_path: Path, end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two objectives, too: the mean of each is over the full replicates."""
+    if end == "behind":
+        monkeypatch.setattr(Replicates, "behind", lambda _, setting, number, __: number == 2)
+
+    def curve(job: Job, step: int) -> Result:
+        if end is LOST and job.replicate == 2 and step == 40:
+            return LOST
+        heard = steady(job, step)
+        return replace(heard, scalars={"generator_parameters": 10.0 + job.replicate})
+
+    both = [{"metric": "frechet_distance"}, {"metric": "generator_parameters"}]
+    wide = {"generator": {"name": "mlp", "latent": 8, "hidden": {"choice": [[8], [16]]}}}
+    for objective in (both[:1], both):
+        changes: dict[str, Any] = {"objective": objective, "trial": space().tree["trial"] | wide}
+        if len(objective) > 1:
+            changes["search"] = {"seeds": 3, "prune_on": "frechet_distance", "scheduler": "asha"}
+        worker = Worker(tmp_path / str(len(objective)), slots=1, **SEEDS | changes)
+        worker.run(curve)
+        for trial in worker.study.optuna_study.trials:
+            assert trial.state == TrialState.COMPLETE
+            assert len(trial.user_attrs["replicates"]) == 2
+            assert trial.values[1:] == [10.5][: len(objective) - 1]
 
 
 @pytest.mark.parametrize("reports", [3, 7, 12, 16, 33, 50])

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from gan_tune.config import Argument, signature_arguments
 from gan_tune.errors import SpaceError
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.study import samplers
 from gan_tune.searching.study.opening import open_study
@@ -226,9 +226,9 @@ def test_a_sampler_that_learns_finds_the_best_rate_and_avoids_what_diverges(
         ("gp", "none", {"loss": LOSS}, None),
         ("cmaes", "asha", {}, None),
         ("cmaes", "asha", {"loss": LOSS}, "cmaes draws the options of a choice at random"),
-        ("gp", "none", {"generator_optimizer": NESTED}, "gp draws at random what is there only"),
+        ("gp", "none", {"generator_optimizer": NESTED}, "gp draws parameters that exist only"),
         ("gp", "median", {}, "gp learns only from trials that ran their full length"),
-        ("qmc", "none", {"generator_optimizer": NESTED}, "qmc spreads evenly only over the ranges"),
+        ("qmc", "none", {"generator_optimizer": NESTED}, "qmc covers evenly only the ranges"),
         ({"name": "cmaes", "pruned": False}, "asha", {}, "cmaes with pruned: false learns only"),
         ({"name": "cmaes", "pruned": False}, "none", {}, None),
     ],
@@ -247,7 +247,7 @@ def test_what_a_sampler_does_badly_is_warned_of(
         ({"generator_optimizer": NESTED}, "cmaes needs the same ranges of numbers in every"),
         (
             {"generator_optimizer": {"name": "adam", "lr": 1e-3}, "loss": LOSS},
-            "cmaes needs ranges of numbers, and here are none",
+            "cmaes needs ranges of numbers, but the space has none",
         ),
     ],
 )

@@ -324,3 +324,19 @@ def test_by_default_the_median_rule_compares_with_five_others_from_15_percent_on
         for trial in range(others):
             rule.decide(trial, step, 1.0)
         assert rule.decide(9, step, 2.0) == stopped, (others, step)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_rule_foresees_the_share_that_trials_are_trained_for(name: str) -> None:
+    share, ends = SCHEDULERS[name](1_000, "min").expected(range(100, 1_001, 100))
+    assert 0 < ends <= 1
+    assert ends <= share <= 1
+
+
+def test_asha_foresees_that_one_in_three_goes_on_at_each_rung() -> None:
+    """Rungs at 100 and 300 of 1,000 steps; at a rung between reports, the next one counts."""
+    asha = Asha(1_000, "min")
+    assert asha.expected(range(100, 1_001, 100)) == pytest.approx((0.1 + 0.2 / 3 + 0.7 / 9, 1 / 9))
+    assert asha.expected(range(200, 1_001, 200)) == pytest.approx((0.2 + 0.2 / 3 + 0.6 / 9, 1 / 9))
+    several = Asha(1_000, "min", brackets=3).expected(range(100, 1_001, 100))
+    assert several.share > asha.expected(range(100, 1_001, 100)).share

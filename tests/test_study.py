@@ -13,20 +13,23 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from conftest import trial_tree
+from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from optuna_dashboard import wsgi
 
 from gan_tune.errors import SpaceError, StorageError, StudyError
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
+from gan_tune.searching.study.database import open_to_read
 from gan_tune.searching.study.journal import mend_journal
 from gan_tune.searching.study.opening import LAYOUT, open_study, study_as_it_stands
 from gan_tune.searching.study.reading import settings_of
 from gan_tune.searching.study.study import Study
-from gan_tune.service.running.study_place import study_of_search
+from gan_tune.service.running.study_place import read_study, study_of_search
 from gan_tune.space import SearchSpace
-from gan_tune.storage.storage import open_storage
+from gan_tune.storage.storage import Storage, open_storage
 from gan_tune.words.outcomes import ENDINGS
 
 RATE = {"log_uniform": [1e-4, 1e-2]}
@@ -294,6 +297,48 @@ def test_onlookers_see_a_study_in_a_database(database: str) -> None:
         study_as_it_stands(database, "three")
 
 
+def test_onlookers_make_no_database(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    for file in (empty, tmp_path / "missing.db"):
+        with pytest.raises(StorageError, match="cannot read the study sqlite:"):
+            study_as_it_stands(f"sqlite:///{file}", "one")
+    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("empty.db", 0)]
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "%20", "a#b", "ä☃", "a;b&c"])
+def test_onlookers_cannot_write_to_a_database(tmp_path: Path, name: str) -> None:
+    url = f"sqlite:///{tmp_path / name}"
+    open_study(url, space(), name="one", owner="me").ask()
+    stored = open_to_read(url)
+    assert [study.study_name for study in stored.get_all_studies()] == ["one"]
+    with pytest.raises(StorageInternalError):
+        stored.create_new_study([StudyDirection.MINIMIZE], "two")
+
+
+def test_a_study_elsewhere_is_named_by_the_user(tmp_path: Path, database: str) -> None:
+    home = Storage(str(tmp_path)).below("one")
+    mine = open_study(database, space(), name="one", owner="me")
+    mine.ask()
+    home.write_json("study.json", {"url": "postgresql://evil.example/x", "owner": "me"})
+    with pytest.raises(StorageError, match=r"a database, postgresql://evil.*; name it yourself"):
+        read_study(home, "one")
+    assert settings_of(read_study(home, "one", database)) == mine.settings()
+    home.write_json("study.json", {"url": f"sqlite:///{tmp_path}/made.db", "owner": "me"})
+    with pytest.raises(StorageError, match="name it yourself"):
+        read_study(home, "one")
+    assert not (tmp_path / "made.db").exists()
+
+
+def test_a_journal_that_is_a_link_out_is_not_read(tmp_path: Path) -> None:
+    open_study(tmp_path / "private.journal", space(), owner="me").ask()
+    home = Storage(str(tmp_path)).below("one")
+    home.write_json("study.json", {"url": None, "owner": "me"})
+    (tmp_path / "one/study.journal").symlink_to(tmp_path / "private.journal")
+    with pytest.raises(StorageError, match="must be no link to another folder"):
+        read_study(home, "one")
+
+
 def test_a_database_holds_many_studies_each_for_one_owner(database: str) -> None:
     open_study(database, space(), name="one", owner="me").ask()
     assert open_study(database, space(), name="two", owner="you").proposed() == 0
@@ -352,7 +397,7 @@ def test_a_lost_study_is_refused_where_its_trials_are(
         study_of_search(mine, home, "toy")
     assert "\n" not in str(raised.value)
     assert str(raised.value).endswith(
-        "is gone, but its trials are there; restore it, or begin anew with --fresh"
+        "is gone, but its trials are there; restore it, or start a new search with --fresh"
     )
     assert file.name in str(raised.value)
     file.write_bytes(stored)

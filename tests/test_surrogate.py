@@ -7,12 +7,12 @@ import json
 from math import inf
 from pathlib import Path
 
-import curves
 import numpy as np
 import pytest
-import record_curves
-import surrogate as benchmark
-from curves import (
+
+from benchmarks import curves, record_curves
+from benchmarks import surrogate as benchmark
+from benchmarks.curves import (
     SURROGATES,
     Curve,
     Forest,
@@ -23,7 +23,16 @@ from curves import (
     random_setting,
     read_curves,
 )
-from surrogate import SIDES, Plan, RandomSearch, best_by, compared, divergence, simulate, steps_to
+from benchmarks.surrogate import (
+    SIDES,
+    Plan,
+    RandomSearch,
+    best_by,
+    compared,
+    divergence,
+    simulate,
+    steps_to,
+)
 
 SPACE = load_space()
 RECORDED = [curve for curve in read_curves()[1] if curve.replicate == 0]

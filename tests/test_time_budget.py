@@ -28,7 +28,7 @@ def test_without_a_limit_nothing_is_ever_late() -> None:
     assert not UNLIMITED.must_run_to_its_end(left, needed, 1e9)
     assert not UNLIMITED.is_last_call(left, needed, 1e9)
     assert UNLIMITED.allows_another(left, 1e9, seeds=3)
-    assert TimeBudget(share=0.5).closing(now=5.0, left=left) == math.inf
+    assert TimeBudget(share=0.5).always_store_after(now=5.0, left=left) == math.inf
 
 
 def test_minutes_become_seconds() -> None:
@@ -78,7 +78,7 @@ def test_another_setting_is_tried_if_it_can_be_confirmed_too() -> None:
 
 
 def test_weights_are_kept_from_just_before_the_search_can_end() -> None:
-    assert QUARTER.closing(now=1000.0, left=350.0) == 1000.0 + 250.0 - CLOSING_SECONDS
+    assert QUARTER.always_store_after(now=1000.0, left=350.0) == 1000.0 + 250.0 - CLOSING_SECONDS
 
 
 @pytest.mark.parametrize(

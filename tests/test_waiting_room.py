@@ -9,7 +9,7 @@ import pytest
 from conftest import trial_tree
 
 from gan_tune.config import Objective, TrialConfig
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.waiting_room import WaitingRoom
@@ -49,7 +49,7 @@ def room(
     mode: Literal["min", "max"] = "min",
     jobs: Sequence[Job] = (),
 ) -> WaitingRoom:
-    made = WaitingRoom(rule, Objective(mode=mode), jobs, spared=lambda setting: setting == 0)
+    made = WaitingRoom(rule, Objective(mode=mode), jobs)
     for trial in trials:
         made.pause(trial)
     return made
@@ -113,8 +113,8 @@ def test_a_trial_waits_for_those_who_may_run_or_are_better() -> None:
 def test_trials_may_wait_at_the_first_report_from_each_rung_on() -> None:
     waiting = room(Rule())
     assert waiting.pause_steps(job(1)) == (20, 40)
-    for spared in (job(0), job(1, 1), job(1, 2, "confirmation")):
-        assert waiting.pause_steps(spared) == ()
+    for other in (job(1, 1), job(1, 2, "confirmation")):
+        assert waiting.pause_steps(other) == ()
 
 
 def test_a_trial_is_undecided_only_when_it_has_just_reached_a_rung() -> None:
@@ -122,5 +122,5 @@ def test_a_trial_is_undecided_only_when_it_has_just_reached_a_rung() -> None:
     assert waiting.is_undecided(job(1), 0, 20)
     assert not waiting.is_undecided(job(1), 40, 60), "it has passed both rungs"
     assert not waiting.is_undecided(job(2), 0, 20), "the rule can judge it"
-    assert not waiting.is_undecided(job(0), 0, 20), "the first setting is spared"
+    assert waiting.is_undecided(job(0), 0, 20), "the first setting is judged like others"
     assert not waiting.is_undecided(job(1, 1), 0, 20), "later replicates are judged seed by seed"

@@ -10,7 +10,7 @@ import optuna
 from conftest import trial_tree
 from optuna.trial import Trial, TrialState
 
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.words.outcomes import ENDINGS

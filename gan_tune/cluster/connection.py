@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from gan_tune.cluster.ray_internals import start_on_loopback, started_here
+from gan_tune.cluster.ray_internals import forget_own_token, start_on_loopback, started_here
+from gan_tune.cluster.temporary_folder import ray_folder
 from gan_tune.errors import ClusterError, StorageError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import last_line
 
-__all__ = ["check_address", "connected", "slots"]
+__all__ = ["check_address", "connected", "cores", "fitting", "slots"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -52,15 +53,19 @@ SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 @contextmanager
-def connected(address: str | None, storage: Storage, *, cpus: int | None = None) -> Iterator[None]:
+def connected(
+    address: str | None, storage: Storage | None, *, cpus: int | None = None, preload: str = ""
+) -> Iterator[None]:
     """Use Ray within the block; if this process already runs Ray, that is used.
 
     Args:
         address: of a running cluster that this machine is a node of (`HOST:PORT`, `auto`);
             default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine and
-            listens on loopback alone.
-        storage: every node of a cluster must reach it; checked here.
+            listens on loopback alone. It asks for a token that is never on disk, and keeps its
+            files where no other user can enter.
+        storage: every node of a cluster must reach it; checked here. None: nothing is checked.
         cpus: how many CPUs a Ray started here manages; default all.
+        preload: module that each worker of a Ray started here imports first; default none.
 
     Raises:
         ClusterError: no cluster answers there, it refuses the token, or a node cannot run gan-tune.
@@ -70,19 +75,24 @@ def connected(address: str | None, storage: Storage, *, cpus: int | None = None)
         yield
         return
     address = _resolved(address)
-    try:
+    with ExitStack() as ending:
         if address == "local":
-            start_on_loopback(num_cpus=cpus, include_dashboard=False, **QUIET)
+            folder = ending.enter_context(ray_folder())
+            ending.callback(ray.shutdown)
+            options = {"num_cpus": cpus, "_temp_dir": folder, **QUIET}
+            start_on_loopback(preload, include_dashboard=False, **options)
         else:
+            ending.callback(ray.shutdown)
             _join(address)
-            _check_shared(storage)
+            if storage is not None:
+                _check_shared(storage)
         yield
-    finally:
-        ray.shutdown()
 
 
-def slots(resources: Resources, limit: int | None) -> int:
+def slots(resources: Resources, limit: int | None, *, without: Collection[str] = ()) -> int:
     """How many trials run at a time on what the cluster has now, at least 1.
+
+    ``without`` are the ids of nodes that are left out.
 
     If no trial fits yet but the cluster may grow, ``limit`` trials wait at a time, so that an
     autoscaler sees them all.
@@ -90,14 +100,13 @@ def slots(resources: Resources, limit: int | None) -> int:
     Raises:
         ClusterError: one trial needs more than this machine has, and Ray was started here.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fitting = sum(_fits(node, resources) for node in nodes)
-    if fitting:
-        return min(fitting, limit or fitting)
+    nodes = _nodes(without)
+    if found := fitting(resources, limit, without=without):
+        return found
     best_cpu = max((node.get("CPU", 0) for node in nodes), default=0)
     best_gpu = max((node.get("GPU", 0) for node in nodes), default=0)
     lack = (
-        f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpu:g}, but no node "
+        f"resources: one trial needs cpu: {resources.cpu:g}, gpu: {resources.gpus:g}, but no node "
         f"has that; the most there is: cpu: {best_cpu:g}, gpu: {best_gpu:g}"
     )
     if started_here():
@@ -106,14 +115,34 @@ def slots(resources: Resources, limit: int | None) -> int:
     return limit or 1
 
 
+def fitting(resources: Resources, limit: int | None, *, without: Collection[str] = ()) -> int:
+    """How many trials, at most ``limit``, fit on what the cluster has now; 0 or more."""
+    found = sum(_fits(node, resources) for node in _nodes(without))
+    return min(found, limit or found)
+
+
+def _nodes(without: Collection[str]) -> list[dict[str, float]]:
+    """What the nodes have that are alive and not left out."""
+    return [
+        node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in without
+    ]
+
+
+def cores() -> int:
+    """How many CPUs the cluster has now, at least 1."""
+    return max(
+        1, int(sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]))
+    )
+
+
 def _fits(node: dict[str, float], resources: Resources) -> int:
     by_cpu = _whole(node.get("CPU", 0), resources.cpu)
-    if not resources.gpu:
+    if not resources.gpus:
         return by_cpu
     gpus = int(node.get("GPU", 0))
-    if resources.gpu > 1:
-        return min(by_cpu, gpus // int(resources.gpu))
-    return min(by_cpu, gpus * _whole(1, resources.gpu))  # a trial's share lies on one GPU
+    if resources.gpus > 1:
+        return min(by_cpu, gpus // int(resources.gpus))
+    return min(by_cpu, gpus * _whole(1, resources.gpus))  # a trial's share lies on one GPU
 
 
 def _whole(amount: float, share: float) -> int:
@@ -132,6 +161,7 @@ def check_address(address: str | None) -> None:
     address = _resolved(address)
     if address == "local" or ray.is_initialized():
         return
+    forget_own_token()
     _knock(address)
     if refusal := _refusal(address):
         raise _unreachable(address, refusal)

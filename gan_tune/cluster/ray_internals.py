@@ -7,35 +7,120 @@ Checked with Ray 2.50.0 and 2.60.0.
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private import ray_constants, worker
+from ray._raylet import (  # type: ignore[attr-defined]
+    AuthenticationMode,
+    AuthenticationTokenLoader,
+    Config,
+    get_authentication_mode,
+)
+from ray.exceptions import RayActorError, RayTaskError
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-__all__ = ["first_with_pending_worker", "keep_workers", "start_on_loopback", "started_here"]
+__all__ = [
+    "first_with_pending_worker",
+    "forget_own_token",
+    "hear_of_losses",
+    "keep_workers",
+    "may_begin",
+    "start_on_loopback",
+    "started_here",
+    "uses_tokens",
+]
+
+TOKEN = "RAY_AUTH_TOKEN"
+MODE = "RAY_AUTH_MODE"
+PRELOADED = "RAY_preload_python_modules"
+"""The variable from which Ray's node takes the modules that its workers import first."""
 
 
-def start_on_loopback(**options: Any) -> None:
+def start_on_loopback(preload: str = "", **options: Any) -> None:
     """Start Ray with every port on loopback; ``options`` are of :func:`ray.init`.
+
+    Each worker imports the module ``preload`` when its process starts. So the first workers, which
+    Ray starts at once, import it while this process prepares the search.
 
     On Linux Ray (2.60) replaces a given loopback address by the machine's external address, so that
     other machines can join. On Windows and macOS it does so only on request. For this start, Ray is
     made to believe it runs on such a machine.
+
+    Every process of this Ray asks for a token, which only the environment of these processes holds:
+    the one that Ray would make lies in a file that all users of the machine may read.
     """
+    if os.environ.get(TOKEN) != _own_token():
+        _mode_before[:] = [os.environ[MODE]] if MODE in os.environ else []
+    os.environ[MODE], os.environ[TOKEN] = "token", _own_token()
+    _forget_tokens()
     joinable, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
-        ray.init(address="local", _node_ip_address="127.0.0.1", **options)
+        with _preloading(preload):
+            ray.init(address="local", _node_ip_address="127.0.0.1", **options)
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = joinable
+
+
+def forget_own_token() -> None:
+    """Join a cluster with its own token, even after a Ray that was started here."""
+    if os.environ.get(TOKEN) == _own_token():
+        del os.environ[TOKEN], os.environ[MODE]
+        if _mode_before:
+            os.environ[MODE] = _mode_before[0]
+        _forget_tokens()
+
+
+_mode_before: list[str] = []
+"""The value of RAY_AUTH_MODE, if any, before a Ray was started here."""
+
+
+@cache
+def _own_token() -> str:
+    """A random token, the same for each Ray that this process starts: Ray keeps it in memory."""
+    return secrets.token_urlsafe(32)
+
+
+def _forget_tokens() -> None:
+    """Let Ray read mode and token from the environment again, not from its memory.
+
+    The mode first: a thread of Ray's that is still ending reads the token by it.
+    """
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _preloading(module: str) -> Iterator[None]:
+    """Pass a module to Ray's node, beside those that the user's environment names."""
+    named = os.environ.get(PRELOADED)
+    modules = [name for name in (named, module) if name]
+    if modules:
+        os.environ[PRELOADED] = ",".join(modules)
+    try:
+        yield
+    finally:
+        os.environ.pop(PRELOADED, None)
+        if named is not None:
+            os.environ[PRELOADED] = named
 
 
 def started_here() -> bool:
     """Whether this process started its Ray instance. Such an instance never gets more nodes."""
     node = worker._global_node
     return node is not None and bool(node.is_head())
+
+
+def uses_tokens() -> bool:
+    """Whether the Ray that this process belongs to asks for a token, by its environment."""
+    return bool(get_authentication_mode() != AuthenticationMode.DISABLED)
 
 
 def keep_workers(scheduler_view: Any, trial: Trial, slots: int) -> None:
@@ -75,6 +160,67 @@ def first_with_pending_worker(scheduler_view: Any) -> Trial | None:
     return next(
         (t for t in trials if t.status == Trial.PENDING and workers.get(t) in waiting), None
     )
+
+
+def hear_of_losses(scheduler_view: Any, hear: Callable[[Trial, Exception], None]) -> None:
+    """Call ``hear`` with each error that ends a trial's worker, before Tune handles it.
+
+    Tune itself keeps the errors in files, which may not be there yet when they are read. And Tune
+    ends the whole run at any error of Ray that is neither an actor's nor a task's, as where Ray
+    kills a worker for memory. Such an error is passed to Tune as the actor's. So is the loss of a
+    node that was taken away, after which Tune would resume the trial without asking.
+
+    Args:
+        scheduler_view: the ``tune_controller`` that Tune hands to a scheduler.
+        hear: called with the trial and the error. If it is called again, it takes the place of the
+            one before.
+    """
+    controller = _controller(scheduler_view)
+    manager = getattr(controller, "_actor_manager", None)
+    if manager is None or not hasattr(manager, "_actor_task_failed"):
+        return
+    task_failed = type(manager)._actor_task_failed
+    start_failed = type(manager)._actor_start_failed
+
+    def note(actor: Any, error: Exception) -> None:
+        trial = controller._actor_to_trial.get(actor)
+        if trial is not None:
+            hear(trial, error)
+
+    def on_task(tracked_actor_task: Any, exception: Exception) -> None:
+        note(tracked_actor_task._tracked_actor, exception)
+        task_failed(manager, tracked_actor_task, _of_actor(exception))
+
+    def on_start(tracked_actor: Any, exception: Exception) -> None:
+        note(tracked_actor, exception)
+        start_failed(manager, tracked_actor, _of_actor(exception))
+
+    manager._actor_task_failed, manager._actor_start_failed = on_task, on_start
+
+
+def _of_actor(error: Exception) -> Exception:
+    return error if isinstance(error, RayTaskError) else RayActorError(error_msg=str(error))
+
+
+def may_begin(scheduler_view: Any, starts: int) -> bool:
+    """Whether another trial finds a free worker that is up, or may have one started for it.
+
+    At most ``starts`` workers start at a time; once some are up, half as many. Each start takes
+    seconds of a core. If all workers started at once, the first would be up when the last is, and
+    no trial would run before. While trials keep the cores busy, further workers would not help.
+
+    Args:
+        scheduler_view: the ``tune_controller`` that Tune hands to a scheduler.
+        starts: at least 1.
+    """
+    controller = _controller(scheduler_view)
+    workers = getattr(controller, "_started_actors", None)
+    if workers is None:
+        return True
+    starting = max(1, starts // 2) if workers else starts
+    # A trial whose worker was lost stays among the live ones.
+    live = sum(not trial.is_finished() for trial in controller.get_live_trials())
+    return live < len(workers) + starting
 
 
 def _controller(scheduler_view: Any) -> Any:

@@ -83,20 +83,21 @@ class Job:
     """One trial to run: a setting with one seed.
 
     Attributes:
-        name: the trial's.
-        setting: its number.
-        replicate: number of the setting's seed. The seeds of the search come first, then those of
-            the confirmation.
-        config: the config to train.
+        name: name of the trial.
+        setting: number of the setting.
+        replicate: number of the seed within the setting. The seeds of the search come first, then
+            those of the confirmation.
+        config: what to train.
         params: the values that MLflow shows: those of the config and of the choosers.
-        kind: the part of the search that it belongs to.
+        origin: where the setting comes from (:func:`gan_tune.searching.study.origins.origin_of`).
+        kind: whether it belongs to the search or to the confirmation.
         lineage: for a fork, the settings before it, oldest first. A trial of the search continues
             from the weights of the last one. A confirming trial trains all of them in order, with
             its own seed.
         ready_steps: reports at which the weights are kept for forks.
         pause_steps: reports at which the trial may have to wait for others, so its state is stored.
-        closing: time in seconds since 1970. From then on the weights of every report are kept,
-            because the search time may end after any report.
+        always_store_after: time in seconds since 1970. From then on the weights are stored at every
+            report, because the search time may end after any report.
     """
 
     name: str
@@ -104,11 +105,12 @@ class Job:
     replicate: int
     config: TrialConfig = field(repr=False)  # Tune prints jobs and results again and again
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    origin: str = ""
     kind: Kind = "search"
     lineage: Sequence[Ancestor] = field(default=(), repr=False)
     ready_steps: Sequence[int] = ()
     pause_steps: Sequence[int] = ()
-    closing: float = math.inf
+    always_store_after: float = math.inf
 
     @property
     def first_step(self) -> int:
@@ -125,6 +127,7 @@ def description(job: Job) -> TrialDescription:
         config=job.config.tree(),
         params=dict(job.params),
         lineage=lineage_tree(job),
+        origin=job.origin,
     )
 
 

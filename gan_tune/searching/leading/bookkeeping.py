@@ -39,7 +39,7 @@ class Bookkeeper:
         self._bests: dict[int, float] = {}  # setting → best so far of the rule's objective
         self.replicates = Replicates(
             seeds=self._seeds,
-            steps=study.space.budget.steps,
+            steps=study.space.steps,
             mode=study.space.objective.mode,
         )
 
@@ -68,8 +68,8 @@ class Bookkeeper:
             self._study.note_replicates(setting, self.replicates.values(setting))
         if following is not None:
             return self._study.job(setting, following)
-        further = self._further_means(setting, replicate + 1)
-        self._study.tell(setting, ending.outcome, value, further)
+        known = self.replicates.outcome(setting, ending.outcome)
+        self._study.tell(setting, known, value, self._further_means(setting, replicate + 1))
         return None
 
     def is_behind(self, trial: RunningTrial, result: Result, rule: StoppingRule) -> bool:
@@ -103,12 +103,14 @@ class Bookkeeper:
         return {metric: result.scalars[metric] for metric in metrics if metric in result.scalars}
 
     def _further_means(self, setting: int, replicates: int) -> list[float | None]:
-        """The mean over a setting's replicates of each objective after the first."""
+        """The mean of each objective after the first, over the replicates that ran to their end."""
         if len(self._objectives) == 1:
             return []
         names = [self._study.job(setting, replicate).name for replicate in range(replicates)]
         endings = [self._trials[name].ending() for name in names]
-        found = [ending.further if ending else {} for ending in endings]
+        found = [end.further for end in endings if end is not None and end.outcome == "completed"]
+        if not found:
+            return []
         metrics = [objective.metric for objective in self._objectives[1:]]
         means = [fmean(each.get(metric, math.nan) for each in found) for metric in metrics]
         return [mean if math.isfinite(mean) else None for mean in means]

@@ -52,7 +52,7 @@ class Breeder:
             fork, replaced = forks.get(number, (None, None))
             self._join(number, fork)
             for result in self._trials[setting_name(number)].reports():
-                self._population.hear(number, result.step, result.value)
+                self._population.observe(number, result.step, result.value)
             self._note_end(number, settings.get(number))
             self._replaced |= set() if replaced is None else {replaced}
         self._unborn = forks.keys() - settings.keys()
@@ -92,9 +92,9 @@ class Breeder:
         """Whether a setting that begins from scratch comes before the forks that wait."""
         return self._study.waiting() > len(self._unborn) or self._wants_founder()
 
-    def hear(self, setting: int, step: int, value: float | None) -> None:
+    def observe(self, setting: int, step: int, value: float | None) -> None:
         """Note the current value of a setting."""
-        self._population.hear(setting, step, value)
+        self._population.observe(setting, step, value)
 
     def verdict(
         self, setting: int, step: int, paused: Sequence[Job], *, crowded: bool
@@ -153,13 +153,14 @@ class Breeder:
 
     def _wants_founder(self) -> bool:
         return (
-            self._population.missing > 0 and self._study.count() < self._study.space.budget.trials
+            self._population.missing > 0
+            and self._study.count() < self._study.space.budget.most_trials
         )
 
     def _replace(self, setting: int, step: int) -> bool:
         """Add a waiting fork that replaces a setting; False if none can be made."""
         number, space = self._study.count(), self._study.space
-        if number >= space.budget.trials:
+        if number >= space.budget.most_trials:
             return False
         seed = derived_seed(space.search.seed, number, "fork")
         fork = self._population.fork(step, np.random.default_rng(seed))

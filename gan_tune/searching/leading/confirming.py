@@ -1,7 +1,8 @@
-"""The confirmation within a search: which settings, and which replicates can end in time."""
+"""Plans the confirmation: which settings are trained again, and which replicates end in time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
@@ -12,13 +13,13 @@ from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
-from gan_tune.storage.trial_name import TrialName, is_confirmation
+from gan_tune.storage.trial_name import TrialName, is_confirmation, is_trial_name
 from gan_tune.storage.trial_records import Ending
 
-__all__ = ["ConfirmationDesk", "StoredConfirmation", "stored_confirmations", "stored_standings"]
+__all__ = ["ConfirmationPlanner", "StoredConfirmation", "stored_confirmations", "stored_standings"]
 
 
-class ConfirmationDesk:
+class ConfirmationPlanner:
     """Chooses the settings to confirm and hands out their replicates.
 
     The candidates are the best settings of the search, the first setting, and all settings that
@@ -27,17 +28,24 @@ class ConfirmationDesk:
 
     Args:
         study: of the search.
-        trials: where the lengths of earlier commands' trials are read.
-        confirmation: what is known of the confirming trials.
+        trials: the trials' folders, from which the lengths of earlier trials are read.
+        confirmation: the confirming trials so far.
     """
 
     def __init__(self, study: Study, trials: TrialFolders, confirmation: Confirmation) -> None:
         self._study, self._trials, self._confirmation = study, trials, confirmation
-        self._top: list[int] | None = None  # None: to be chosen anew
+        self._top: list[int] | None = None  # None if it must be chosen again
         self._candidates: list[int] = []
-        self._lengths: dict[int, float] = {}  # setting → seconds of a full trial, 0: not known
+        self._lengths: dict[int, float] = {}  # setting → seconds of a full trial, 0 if unknown
+        self._first: dict[str, float] = {}  # search trial of the first setting → its seconds
+        self._spent: dict[str, float] = {}  # confirming trial → its seconds
+        for name in trials.names():
+            trial = TrialName.parse(name) if is_trial_name(name) else None
+            if trial is not None and (trial.setting == FIRST_SETTING or is_confirmation(name)):
+                seconds = sum(result.seconds for result in trials[name].reports())
+                self._time_of(is_confirmation(name))[name] = seconds
 
-    # ---------------------------------------------------------------- what changes it
+    # ---------------------------------------------------------------- changes
 
     def review(self, searched: Set[int]) -> None:
         """Choose the candidates; ``searched`` are the settings that the search trains now."""
@@ -49,60 +57,100 @@ class ConfirmationDesk:
             if setting not in self._lengths:
                 self._lengths[setting] = self._stored_length(setting)
 
-    def next(self, seconds_left: float, slots: int, *, only: int | None = None) -> Job | None:
-        """The next replicate that can be expected to end in time, None for none.
+    def next(
+        self,
+        seconds_left: float,
+        slots: int,
+        *,
+        allowed: float = math.inf,
+        only: int | None = None,
+    ) -> Job | None:
+        """The next replicate that can be expected to end in time; None if there is none.
 
-        ``slots`` trials run at a time. ``only``: of this setting alone.
+        ``slots`` trials run at a time, and all confirming ones together may take ``allowed``
+        seconds. ``only`` restricts the choice to one setting.
         """
         too_long = []
+        left = allowed - self._committed()
         while chosen := self._confirmation.next(only=only):
-            if self._ends_in_time(chosen[0], seconds_left, slots):
+            setting = chosen[0]
+            fits = self._expected(setting) <= left
+            if fits and self._ends_in_time(setting, seconds_left, slots):
                 break
             too_long.append(chosen)
         for setting, replicate in too_long:
             self._confirmation.hand_back(setting, replicate)
         return None if chosen is None else self._study.job(*chosen)
 
-    def hear_length(self, job: Job, seconds: float, last: int) -> None:
-        """Note that a trial took ``seconds`` to reach step ``last``."""
-        done = last - job.first_step
-        self._lengths[job.setting] = full_length(seconds, steps=job.config.steps, done=done)
+    def observe_time(self, job: Job, ending: Ending, seconds: float) -> None:
+        """Note that a trial that ended or paused took ``seconds`` so far.
 
-    def hear_end(self, job: Job, ending: Ending) -> None:
-        """Note that a trial ended. Only completed confirming trials have weights, so a value."""
+        The length of a full trial is estimated from those that were not stopped, and for the first
+        setting, which is confirmed in any case.
+        """
+        confirms, is_first = job.kind == "confirmation", job.setting == FIRST_SETTING
+        if confirms or is_first:
+            self._time_of(confirms)[job.name] = seconds
+        stopped = ending.outcome == "pruned" and is_first
+        last = job.config.steps if ending.outcome == "completed" else ending.step
+        done = last - job.first_step
+        if (ending.outcome in ("completed", "interrupted") or stopped) and seconds and done > 0:
+            self._lengths[job.setting] = full_length(seconds, steps=job.config.steps, done=done)
+
+    def observe_end(self, job: Job, ending: Ending) -> None:
+        """Note that a trial ended. A confirming trial has a value only if it completed."""
         self._top = None
         if job.kind == "search":
             return
-        if ending.is_final:
+        if ending.outcome == "failed":
+            self._confirmation.lose(job.setting, job.replicate)
+        elif ending.is_final:
             value = ending.value if ending.outcome == "completed" else None
             self._confirmation.record(job.setting, job.replicate, value)
-        else:
+        elif not ending.is_lost:  # else it is still out: it goes on, in this command or the next
             self._confirmation.hand_back(job.setting, job.replicate)
 
-    # ---------------------------------------------------------------- what it says
+    # ---------------------------------------------------------------- queries
 
     @property
     def longest(self) -> float:
         """Seconds of the longest full trial known; 0 if none is known."""
         return max(self._lengths.values(), default=0.0)
 
-    def planned(self) -> list[Planned]:
-        """The settings to confirm, as of the last review."""
-        return [
-            Planned(
-                self._expected(setting),
-                self._confirmation.missing(setting),
-                self._confirmation.to_begin(setting),
-            )
-            for setting in self._candidates
-        ]
+    @property
+    def first_seconds(self) -> float:
+        """Seconds that the first setting's own trials in the search have taken."""
+        return sum(self._first.values())
+
+    def planned(self, allowed: float = math.inf) -> list[Planned]:
+        """The settings to confirm, as of the last review, the first setting last.
+
+        All confirming trials together may take ``allowed`` seconds, so some may have no place.
+        """
+        left, found = allowed - self._committed(), []
+        for setting in sorted(self._candidates, key=lambda setting: setting == FIRST_SETTING):
+            seconds, to_begin = self._expected(setting), self._confirmation.to_begin(setting)
+            running = self._confirmation.missing(setting) - to_begin
+            if math.isfinite(left) and seconds:
+                to_begin = max(0, min(to_begin, int(left / seconds)))
+                left -= to_begin * seconds
+            found.append(Planned(seconds, running + to_begin, to_begin))
+        return found
+
+    def _committed(self) -> float:
+        """Seconds that confirming trials have taken, and that those which run will take."""
+        running = sum(map(self._expected, self._confirmation.running()))
+        return running + sum(self._spent.values())
+
+    def _time_of(self, confirms: bool) -> dict[str, float]:
+        return self._spent if confirms else self._first
 
     def standings(self, searched: Set[int]) -> list[Standing]:
         """The standings of the candidates, best first, as if reviewed now."""
         top = self._best(searched) if self._top is None else self._top
         return self._confirmation.standings(self._with_known(top))
 
-    # ---------------------------------------------------------------- how it knows
+    # ---------------------------------------------------------------- candidates and lengths
 
     def _best(self, searched: Set[int]) -> list[int]:
         """The best settings of the search that are not ``searched`` now, and the first setting."""
@@ -150,11 +198,22 @@ class ConfirmationDesk:
 
 
 class StoredConfirmation(NamedTuple):
-    """A confirming trial that has ended; its value is None if it did not run to its end."""
+    """A confirming trial that has ended; its value is None if it diverged or collapsed.
+
+    ``lost`` is whether it failed, so that nothing is known of it.
+    """
 
     setting: int
     replicate: int
     value: float | None
+    lost: bool = False
+
+    def note_in(self, confirmation: Confirmation) -> None:
+        """Record it."""
+        if self.lost:
+            confirmation.lose(self.setting, self.replicate)
+        else:
+            confirmation.record(self.setting, self.replicate, self.value)
 
 
 def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
@@ -165,13 +224,14 @@ def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
             trial = TrialName.parse(name)
             completed = ending.outcome == "completed"
             value = ending.value if completed else None
-            yield StoredConfirmation(trial.setting, trial.replicate, value)
+            lost = ending.outcome == "failed"
+            yield StoredConfirmation(trial.setting, trial.replicate, value, lost)
 
 
 def stored_standings(home: Storage, study: OptunaStudy) -> list[Standing]:
-    """How the settings stand that any command has confirmed so far, for onlookers."""
+    """The standings of all settings confirmed so far, for commands that only read a search."""
     stored = list(stored_confirmations(TrialFolders(home)))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
     for trial in stored:
-        confirmation.record(trial.setting, trial.replicate, trial.value)
+        trial.note_in(confirmation)
     return confirmation.standings([trial.setting for trial in stored])

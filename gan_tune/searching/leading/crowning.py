@@ -14,14 +14,16 @@ from statistics import fmean
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import CheckpointError
 from gan_tune.gan import checkpoint
+from gan_tune.gan.device import accelerator, exact_convolutions
 from gan_tune.metrics import Judge
+from gan_tune.metrics.models import Models
 from gan_tune.model.export import ExportedGenerator, best_generator, draw
 from gan_tune.searching.jobs import FIRST_SETTING, Job, Setting
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.rules.champion import Contender, contenders
 from gan_tune.storage.trial_folder import CHECKPOINT
 
-__all__ = ["Champion", "crown_champion", "measure_on_test"]
+__all__ = ["Champion", "crown_champion", "measure_on_test", "measured"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -89,21 +91,23 @@ def measure_on_test(
     """Measure the champion's setting and the first one on the test split, once.
 
     Returns `test.METRIC` of the registered replicate, `test.mean.METRIC` over the champion's
-    replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`.
+    replicates, `test.first.METRIC` over the first setting's, and `test.floor.METRIC`. If the first
+    setting has fewer replicates, `test.beside_first.METRIC` is over as many of the champion's.
     """
     metric = conductor.space.objective.metric
-    own = _measure(champion.job, champion.generator, judge)
+    own = measured(champion.job, champion.generator, judge)
     figures = {f"test.{name}": value for name, value in own.items()}
     figures |= {f"test.floor.{name}": value for name, value in judge.floor.items()}
+    named: dict[str, list[float]] = {}
     for name, setting in (("mean", champion.job.setting), ("first", FIRST_SETTING)):
-        values = [
+        named[name] = [
             found[metric]
             for found in _measured_replicates(conductor, setting, dataset, judge)
             if metric in found
         ]
-        if values:
-            figures[f"test.{name}.{metric}"] = fmean(values)
-    return figures
+    if 0 < len(named["first"]) < len(named["mean"]):
+        named["beside_first"] = named["mean"][: len(named["first"])]
+    return figures | {f"test.{n}.{metric}": fmean(values) for n, values in named.items() if values}
 
 
 def _measured_replicates(
@@ -115,7 +119,7 @@ def _measured_replicates(
             job = conductor.study.job(setting, replicate)
             generator = _generator(conductor, job, dataset)
             if generator is not None:
-                yield _measure(job, generator, judge)
+                yield measured(job, generator, judge)
 
 
 def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
@@ -134,9 +138,12 @@ def _as_stored(conductor: Conductor, setting: Setting) -> Setting:
     return replace(setting, value=best)
 
 
-def _measure(job: Job, generator: ExportedGenerator, judge: Judge) -> dict[str, float]:
+def measured(job: Job, generator: ExportedGenerator, judge: Judge) -> dict[str, float]:
+    """The figures of a trial's generator, for noise that no training has seen."""
     latent = job.config.generator.args["latent"]
-    return judge(draw(generator, judge.count, latent=latent, seed=TEST_SEED))
+    samples = draw(generator, judge.count, latent=latent, seed=TEST_SEED)
+    with exact_convolutions():
+        return judge(samples, Models(fastest=accelerator()))
 
 
 def _generator(conductor: Conductor, job: Job, dataset: Dataset) -> ExportedGenerator | None:

@@ -9,23 +9,45 @@ from gan_tune.searching.jobs import Job
 from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 
-__all__ = ["Observer", "TrialBreeder"]
+__all__ = ["Observer", "Observers", "TrialBreeder"]
 
 
 class Observer(Protocol):
     """Is notified of what happens to trials, in order. Must not block."""
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """Hear that a trial starts; ``resumed``: it has run or reported before."""
+        """Called when a trial starts; ``resumed`` if it has run or reported before."""
         ...
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        """Hear a report of a trial that runs, with its sample grid as PNG."""
+        """Called at each report of a running trial, with its sample grid as PNG."""
         ...
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
-        """Hear how a trial ended; one that is paused or interrupted may start again."""
+        """Called when a trial has ended; a paused or interrupted trial may start again."""
         ...
+
+
+class Observers:
+    """Observers that are notified one after another."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """Notify all of a trial that starts."""
+        for observer in self._observers:
+            observer.trial_started(job, resumed=resumed)
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """Notify all of a report."""
+        for observer in self._observers:
+            observer.trial_reported(job, result, grid)
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        """Notify all of an ending."""
+        for observer in self._observers:
+            observer.trial_ended(job, ending)
 
 
 class TrialBreeder(Protocol):
@@ -39,7 +61,7 @@ class TrialBreeder(Protocol):
         """The job to run next: a new one or one of the ``paused``; None if there is none."""
         ...
 
-    def hear(self, setting: int, step: int, value: float | None) -> None:
+    def observe(self, setting: int, step: int, value: float | None) -> None:
         """Note the current value of a setting."""
         ...
 

@@ -1,7 +1,7 @@
 """Resumes a search: loads what earlier commands did, and completes what a kill interrupted.
 
-This is the first step of every command, also of the one that begins a search. It may note in the
-study how trials ended. After it, a conductor can continue the search.
+This is the first step of every command, including the one that begins a search. It may add endings
+of trials to the study. Afterwards a conductor can continue the search.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.bookkeeping import Bookkeeper
-from gan_tune.searching.leading.confirming import ConfirmationDesk, stored_confirmations
+from gan_tune.searching.leading.confirming import ConfirmationPlanner, stored_confirmations
 from gan_tune.searching.leading.protocols import TrialBreeder
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.rules.replicates import Replicates
@@ -30,16 +30,16 @@ class ResumedSearch:
     """The state of a search when a command begins to work on it.
 
     Attributes:
-        waiting: the trials to continue before all others.
-        books: notes reports and endings in the study; has the replicates so far.
+        waiting: unfinished trials, which are continued before all others.
+        books: passes reports and endings to the study; holds the replicates so far.
         confirmation: the confirmed values so far.
-        desk: chooses the settings to confirm; if time is limited, it has done so by stored values.
+        planner: chooses the settings to confirm; has done so already if the time is limited.
     """
 
     waiting: Sequence[Job]
     books: Bookkeeper
     confirmation: Confirmation
-    desk: ConfirmationDesk
+    planner: ConfirmationPlanner
 
 
 def resume_search(
@@ -51,40 +51,41 @@ def resume_search(
     """Bring all parts that lead a search up to date with the stored state.
 
     Args:
-        study: of the search. It gets the endings that a killed command stored in a folder only.
+        study: the search's study. Endings that a killed command stored only in a trial's folder are
+            added to it.
         trials: the folders of its trials.
-        rule: a new one; it gets the reports of earlier commands.
-        breeder: a new one, if the search keeps a population.
+        rule: a new stopping rule; the reports of earlier commands are passed to it.
+        breeder: a new breeder, if the search keeps a population.
     """
     if breeder is not None:
         breeder.resume()
     unfinished = study.finish_proposals()
     books, space = Bookkeeper(study, trials), study.space
     if space.search.seeds > 1:
-        _recall_replicates(books.replicates, trials, but={job.setting for job in unfinished})
+        _recall_replicates(books.replicates, trials, skipped={job.setting for job in unfinished})
     found = [_to_continue(job, books, trials, breeder) for job in unfinished]
     waiting = [job for job in found if job is not None]
-    going_on = {job.setting for job in waiting if not job.replicate}
-    _inform_rule(rule, _reports(study, trials, books), going_on)
+    continued = {job.setting for job in waiting if not job.replicate}
+    _inform_rule(rule, _reports(study, trials, books), continued)
     confirmation = Confirmation(
         seeds=space.confirm.seeds, mode=space.objective.mode, first=space.search.seeds
     )
     for trial in stored_confirmations(trials):
-        confirmation.record(trial.setting, trial.replicate, trial.value)
-    desk = ConfirmationDesk(study, trials, confirmation)
-    if space.budget.minutes is not None:  # what is planned decides how long the search may go on
-        desk.review(set())
-    return ResumedSearch(waiting, books, confirmation, desk)
+        trial.note_in(confirmation)
+    planner = ConfirmationPlanner(study, trials, confirmation)
+    if space.budget.minutes is not None:  # the plan decides how much time the search has
+        planner.review(set())
+    return ResumedSearch(waiting, books, confirmation, planner)
 
 
-def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, but: Set[int]) -> None:
-    """Read the curves of earlier commands' replicates.
+def _recall_replicates(replicates: Replicates, trials: TrialFolders, *, skipped: Set[int]) -> None:
+    """Load the curves of earlier commands' replicates.
 
-    ``but``: settings to skip. Their replicates are noted one by one when they are resumed.
+    ``skipped`` settings are unfinished; their replicates are added when they are resumed.
     """
     for name in trials.names():
         described = trials[name].description()
-        if described is None or is_confirmation(name) or described.setting in but:
+        if described is None or is_confirmation(name) or described.setting in skipped:
             continue
         setting, replicate = described.setting, described.replicate
         for result in trials[name].reports():
@@ -99,8 +100,7 @@ def _to_continue(
 ) -> Job | None:
     """The trial with which an unfinished setting continues; None if all its trials have ended.
 
-    ``job`` is its first trial. Endings that a killed command did not note in the study are noted
-    here.
+    ``job`` is its first trial. Endings that a killed command did not add to the study are added.
     """
     following: Job | None = job
     while following is not None:
@@ -117,7 +117,7 @@ def _to_continue(
     return None
 
 
-class _Watched(NamedTuple):
+class _RuleReport(NamedTuple):
     """A report as the stopping rule gets it: ``value`` is of the objective that it prunes by."""
 
     setting: int
@@ -125,24 +125,25 @@ class _Watched(NamedTuple):
     value: float | None
 
 
-def _inform_rule(rule: StoppingRule, told: Iterator[_Watched], going_on: Set[int]) -> None:
-    """Have the stopping rule hear of all reports but the last ones of the settings ``going_on``.
+def _inform_rule(rule: StoppingRule, stored: Iterator[_RuleReport], unfinished: Set[int]) -> None:
+    """Pass all reports to the stopping rule, except the last one of each ``unfinished`` setting.
 
-    The rule decides on those reports when the trial starts again: a kill may have happened before
-    its decision was stored.
+    That one is passed when the trial starts again, because a kill may have happened before the
+    rule's decision was stored.
     """
-    reports = list(told)
-    last = {report.setting: report.step for report in reports if report.setting in going_on}
+    reports = list(stored)
+    last = {report.setting: report.step for report in reports if report.setting in unfinished}
     for report in reports:
         if report.step != last.get(report.setting):
             rule.decide(report.setting, report.step, report.value)
 
 
-def _reports(study: Study, trials: TrialFolders, books: Bookkeeper) -> Iterator[_Watched]:
+def _reports(study: Study, trials: TrialFolders, books: Bookkeeper) -> Iterator[_RuleReport]:
     """All reports that earlier commands stored, each setting's in their order."""
     if study.space.pruned_by == study.space.objective:
-        yield from (_Watched(told.setting, told.step, told.best) for told in study.reports())
+        for report in study.reports():
+            yield _RuleReport(report.setting, report.step, report.best)
         return
     for setting in range(study.proposed()):
         for result in trials[study.job(setting, 0).name].reports():
-            yield _Watched(setting, result.step, books.watched(setting, result))
+            yield _RuleReport(setting, result.step, books.watched(setting, result))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gan_tune.searching.jobs import Job
 from gan_tune.storage.trial_records import Ending, Result
@@ -20,12 +20,12 @@ class RunningTrial:
         job: the job that was handed out.
         steps: the steps reported.
         best: the best value so far.
-        further: the other objectives' values at that report.
-        symptoms: of the last report.
+        further: the values of the other objectives at the report with the best value.
+        symptoms: symptoms of the last report.
         watched: the last value given to the stopping rule; None if there was none.
-        behind: whether it has to stop because of its last report.
-        undecided: whether it has just reached a rung at which it cannot be judged yet.
-        seconds: spent on the reports.
+        behind: whether the stopping rule stops it at its last report.
+        undecided: whether it has just reached a rung that too few trials have reached to judge it.
+        seconds: time spent on its reports.
     """
 
     job: Job
@@ -49,7 +49,7 @@ class RunningTrial:
         done = self.step - self.job.first_step
         return self.seconds * (self.job.config.steps - self.step) / max(1, done)
 
-    def hear(self, result: Result, further: Mapping[str, float]) -> bool:
+    def observe(self, result: Result, further: Mapping[str, float]) -> bool:
         """Note a report; False if its step is known.
 
         ``further`` are the report's values of the other objectives.
@@ -63,7 +63,7 @@ class RunningTrial:
         self.seconds += result.seconds
         return True
 
-    def ends_with(self, result: Result, outcome: Outcome, *, paused: bool = False) -> Ending:
+    def ending_at(self, result: Result, outcome: Outcome, *, paused: bool = False) -> Ending:
         """Its ending at a report that has been noted."""
         return Ending(
             outcome,
@@ -75,10 +75,14 @@ class RunningTrial:
             paused=paused,
         )
 
-    def ends_as_it_is(self, outcome: Outcome) -> Ending:
+    def ending_now(self, outcome: Outcome) -> Ending:
         """Its ending between two reports."""
         return Ending(outcome, self.best, self.step, symptoms=self.symptoms, further=self.further)
 
-    def fails(self, error: str) -> Ending:
-        """Its ending if its worker is lost."""
+    def ending_as_failed(self, error: str) -> Ending:
+        """Its ending if its worker was lost, and the setting is to blame."""
         return Ending("failed", self.best, self.step, error, further=self.further)
+
+    def ending_as_lost(self, reason: str, *, goes_on: bool) -> Ending:
+        """Its ending if its worker was lost; ``goes_on``: whether this command continues it."""
+        return replace(self.ending_now("interrupted"), error=reason, paused=goes_on)

@@ -18,6 +18,9 @@ CLOSING_SECONDS = 2.0
 It must be longer than a report needs from the worker to the driver.
 """
 
+BASELINE_SHARE = 0.3
+"""Largest share of the slots' time for the first setting and the confirmation together."""
+
 SAFETY = 1.25
 """Factor on every estimate of the time that steps or replicates need."""
 
@@ -81,6 +84,20 @@ class TimeBudget:
         replicates = [each.seconds for each in planned for _ in range(each.missing)]
         return min(kept, SAFETY * makespan(replicates, self.slots))
 
+    def allowed_to_confirm(self, first: float) -> float:
+        """The slots' time that confirming trials may take together; infinite without a limit.
+
+        It is their share. With the ``first`` setting's own trials, which took so long, it is at
+        most :data:`BASELINE_SHARE`, unless the share alone is larger or they left less than half of
+        it.
+        """
+        if not self.is_limited:
+            return math.inf
+        whole = self.slots * self.total
+        if self.share >= BASELINE_SHARE:
+            return self.share * whole
+        return min(self.share * whole, max(self.share / 2 * whole, BASELINE_SHARE * whole - first))
+
     def search_is_over(self, left: float, needed: float) -> bool:
         """Whether the confirmation needs all the time that is left."""
         return left <= needed
@@ -105,7 +122,7 @@ class TimeBudget:
         confirming = makespan([longest] * seeds, self.slots)
         return left > SAFETY * (longest + confirming)
 
-    def closing(self, now: float, left: float) -> float:
+    def always_store_after(self, now: float, left: float) -> float:
         """The time after which the search may end at any report, on the clock of ``now``."""
         if not self.is_limited:
             return math.inf

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.leading.confirming import ConfirmationDesk
+from gan_tune.searching.leading.confirming import ConfirmationPlanner
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.time_budget import TimeBudget
 from gan_tune.searching.study.study import Study
@@ -19,12 +20,12 @@ NOTE_SECONDS = 5.0
 
 
 class Timekeeper:
-    """Answers all questions about the time of a search. Queries change nothing.
+    """Measures the time of a search, and says what there is still time for.
 
     Args:
         study: holds the time used by earlier commands and by this one.
         budget: the division of the time.
-        desk: knows which settings are to be confirmed.
+        planner: knows which settings are to be confirmed.
         clock: seconds; only differences count.
     """
 
@@ -32,13 +33,27 @@ class Timekeeper:
         self,
         study: Study,
         budget: TimeBudget,
-        desk: ConfirmationDesk,
+        planner: ConfirmationPlanner,
         clock: Callable[[], float],
     ) -> None:
-        self._study, self._budget, self._desk, self._clock = study, budget, desk, clock
+        self._study, self._budget, self._planner, self._clock = study, budget, planner, clock
         self._started = self._noted = clock()
         self._seconds_before = study.seconds_used
         self._pace = 0.0
+        self._waits = False
+
+    def wait(self) -> None:
+        """Count no time until a trial has been placed."""
+        self._waits = True
+
+    def begin(self) -> None:
+        """A trial has been placed: count the time from now on."""
+        if self._waits:
+            self._waits, self._started = False, self._clock()
+
+    def follow(self, slots: int) -> None:
+        """So many trials run at a time from now on."""
+        self._budget = replace(self._budget, slots=slots)
 
     def note(self, *, now: bool = False) -> None:
         """Note the time used in the study, at intervals or ``now``."""
@@ -46,7 +61,7 @@ class Timekeeper:
             self._noted = self._clock()
             self._study.seconds_used = self.used
 
-    def hear_pace(self, seconds: float, steps: int) -> None:
+    def observe_pace(self, seconds: float, steps: int) -> None:
         """Note that the last report's ``steps`` took ``seconds``."""
         self._pace = seconds / max(1, steps)
 
@@ -60,7 +75,7 @@ class Timekeeper:
     @property
     def used(self) -> float:
         """Seconds spent on the search by all commands so far."""
-        return self._seconds_before + self._clock() - self._started
+        return self._seconds_before + (0.0 if self._waits else self._clock() - self._started)
 
     @property
     def left(self) -> float:
@@ -72,12 +87,21 @@ class Timekeeper:
         """Whether the confirmation needs all the time that is left."""
         return self._budget.search_is_over(self.left, self._needed)
 
+    def is_left_for(self, job: Job) -> bool:
+        """Whether any time is left for trials of its kind."""
+        return not self.search_is_over if job.kind == "search" else self.left > 0
+
     @property
     def allows_another(self) -> bool:
         """Whether the confirmation leaves enough time to try and confirm another setting."""
         seeds = self._study.space.confirm.seeds
-        enough = self._budget.allows_another(self.left, self._desk.longest, seeds)
+        enough = self._budget.allows_another(self.left, self._planner.longest, seeds)
         return enough and not self.search_is_over
+
+    @property
+    def allowed_to_confirm(self) -> float:
+        """The slots' time that confirming trials may take together; infinite without a limit."""
+        return self._budget.allowed_to_confirm(self._planner.first_seconds)
 
     def must_run_to_its_end(self, trial: RunningTrial) -> bool:
         """Whether a trial must continue now to end within the time of the search."""
@@ -85,19 +109,18 @@ class Timekeeper:
         return self._budget.must_run_to_its_end(self.left, self._needed, seconds)
 
     def is_last_call(self, steps: int) -> bool:
-        """Whether ``steps`` steps must begin now to end in the search time, at the last report's
-        pace.
-        """
+        """Whether ``steps`` steps at the last report's pace must begin now to end in time."""
         return self._budget.is_last_call(self.left, self._needed, self._pace * steps)
 
-    def closing(self, job: Job) -> float:
-        """Time in seconds since 1970 after which the search time may end at any report.
+    def always_store_after(self, job: Job) -> float:
+        """The time (seconds since 1970) after which a trial stores a checkpoint at every report.
 
-        A confirming trial that is cut off does not count, so its last weights are not kept.
+        From then on the search time may end at any report. It is infinite for a confirming trial:
+        one that is cut off has no value, so its weights are not needed.
         """
         confirms = job.kind == "confirmation"
-        return math.inf if confirms else self._budget.closing(time.time(), self.left)
+        return math.inf if confirms else self._budget.always_store_after(time.time(), self.left)
 
     @property
     def _needed(self) -> float:
-        return self._budget.needed_to_confirm(self._desk.planned())
+        return self._budget.needed_to_confirm(self._planner.planned(self.allowed_to_confirm))

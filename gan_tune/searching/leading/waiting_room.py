@@ -25,7 +25,6 @@ class WaitingRoom:
         rule: the stopping rule; it is only queried here.
         objective: the objective that the rule uses.
         jobs: the jobs that wait at the start, in the order of their turn.
-        spared: whether a setting of that number is never stopped, and so never waits.
     """
 
     def __init__(
@@ -33,10 +32,8 @@ class WaitingRoom:
         rule: StoppingRule,
         objective: Objective,
         jobs: Iterable[Job] = (),
-        *,
-        spared: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        self._rule, self._objective, self._spared = rule, objective, spared
+        self._rule, self._objective = rule, objective
         self._jobs = list(jobs)
         self._paused: dict[str, RunningTrial] = {}
 
@@ -60,7 +57,7 @@ class WaitingRoom:
 
     def pause_steps(self, job: Job) -> tuple[int, ...]:
         """The reports at which a trial may have to wait: the first one at or after each rung."""
-        if job.kind == "confirmation" or job.replicate or self._spared(job.setting):
+        if job.kind == "confirmation" or job.replicate:
             return ()
         reports = job.config.report_steps
         return tuple(reports[bisect_left(reports, rung)] for rung in self._rule.rungs(job.setting))
@@ -70,7 +67,7 @@ class WaitingRoom:
 
         The rule must have got the second report.
         """
-        if job.replicate or self._spared(job.setting):
+        if job.replicate:
             return False
         reached = any(before < rung <= step for rung in self._rule.rungs(job.setting))
         return reached and self._rule.undecided(job.setting)

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from gan_tune.data.dataset import Dataset
-from gan_tune.errors import CheckpointError
+from gan_tune.errors import CheckpointError, DeviceError
 from gan_tune.gan import checkpoint
-from gan_tune.gan.replay import Phase, replay
+from gan_tune.gan.device import has_bfloat16, trial_device
+from gan_tune.gan.fork_chain import Phase, replay
 from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
+from gan_tune.searching.on_ray.keeping import StopAsked, TimedKeeper
+from gan_tune.searching.on_ray.losses import CutOff
+from gan_tune.searching.on_ray.proof import Expected, why_unfit
+from gan_tune.searching.rules.faults import Fault, fault_of
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Result
-from gan_tune.words.wording import first_line
 
 __all__ = ["GanTrainable"]
 
 logger = logging.getLogger("gan_tune")
 
 CHECKPOINT_SECONDS = 10.0
-"""Shortest time between two checkpoints. A crash loses about this much of a trial."""
+"""Shortest time between two checkpoints at reports; for those in between see `keeping`."""
+
+PROOF_SECONDS = 30.0
+"""Seconds between two proofs of a worker that cannot train."""
 
 
 class GanTrainable(tune.Trainable):
     """Each Tune step trains up to the next report, stores it, and returns its figures.
 
-    An exception in training becomes a result with the outcome `failed`. If it were raised, it would
-    kill the worker, and starting another one takes seconds.
+    An exception in training ends the worker: it may be the worker's own fault, so the trial is
+    tried again in a fresh one.
     """
 
     def setup(  # type: ignore[override]
@@ -48,33 +57,82 @@ class GanTrainable(tune.Trainable):
         storage: Storage,
         threads: int,
         gpu: bool,
+        emulates: bool = True,
+        expected: Expected | None = None,
     ) -> None:
-        """Keep what all trials share, and set up the first trial."""
+        """Keep what all trials share, and set up the first trial.
+
+        ``expected``: what this worker must find before it trains; None: it proves nothing.
+
+        Raises:
+            DeviceError: it proves nothing, and has not the trials' device.
+        """
         torch.set_num_threads(threads)
-        self._dataset, self._judge, self._trials = dataset, judge, TrialFolders(storage)
-        self._device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
+        self._dataset, self._judge, self._home = dataset, judge, storage
+        self._trials = TrialFolders(storage)
+        self._gpu, self._emulates, self._expected = gpu, emulates, expected
+        self._unfit: Fault | None = None
+        self._proven = -math.inf
         self.reset_config(config)
+        if expected is None:
+            self._find_device()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Set up the next trial. Only the data are kept from the last one."""
+        """Set up the next trial on this worker; data and judge stay loaded."""
         self._job: Job = new_config["job"]
-        self.config = {}  # else each report sends the job to the driver, which keeps it
+        self.config = {}  # otherwise Tune sends the whole job to the driver with each report
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
-        self._last_checkpoint = time.monotonic()
-        self._last_step = 0
+        self._keeper = TimedKeeper(self._home, self._job.name)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next report."""
+        """Train to the next report.
+
+        A worker that fails its proof occupies its place until it passes. The driver has its trial
+        trained elsewhere meanwhile.
+        """
+        if self._expected is not None:
+            was_unfit = self._unfit is not None
+            if self._prove(self._expected) is not None:
+                return {"report": None, "unfit": self._unfit, "done": False}
+            if was_unfit:
+                return {"report": None, "done": True}
         try:
             if self._reports is None:
                 self._reports = self._begin()
             result = self._next_result()
+        except StopAsked:
+            return {"report": None, "done": True}
         except Exception as error:
-            logger.error("trial %s failed:\n%s", self._job.name, traceback.format_exc())
-            result = self._failure(error)
+            logger.error("trial %s was cut off:\n%s", self._job.name, traceback.format_exc())
+            raise CutOff(fault_of(error, node=ray.util.get_node_ip_address())) from None
         return {"report": result, "done": result.outcome is not None}
+
+    def _find_device(self) -> str:
+        """Find the trials' device.
+
+        Raises:
+            DeviceError: there is none, or it would emulate the trials' precision and must not.
+        """
+        self._device = trial_device(gpu=self._gpu)
+        if self._gpu and self._device == "cpu" and self._expected is not None:
+            raise DeviceError("Ray gives this node's trials a GPU, but torch finds none")
+        rounded = self._job.config.precision == "bfloat16"
+        if rounded and not self._emulates and not has_bfloat16(self._device):
+            raise DeviceError(f"this node must have bfloat16 in hardware: its {self._device}")
+        return self._device
+
+    def _prove(self, expected: Expected) -> Fault | None:
+        """Why this worker can train nothing; tried again every :data:`PROOF_SECONDS`."""
+        if time.monotonic() - self._proven > PROOF_SECONDS:
+            self._unfit = why_unfit(self._home, expected, self._find_device)
+            self._proven = time.monotonic()
+        elif self._unfit is not None:
+            time.sleep(1)
+        if self._unfit is None:
+            self._expected = None
+        return self._unfit
 
     def _begin(self) -> Iterator[Report]:
         stored = self._trial.checkpoint()
@@ -85,16 +143,18 @@ class GanTrainable(tune.Trainable):
         except CheckpointError as error:
             if stored is None:
                 raise
-            logger.warning("trial %s begins anew: %s", self._job.name, error)
+            logger.warning("trial %s starts again from the beginning: %s", self._job.name, error)
             return self._training(None)
 
     def _check_reported(self, stored: bytes) -> None:
         """Refuse a checkpoint whose report was not stored because of a kill.
 
-        Training would continue after that report, so the report would be lost.
+        Training would continue after that report, so the report would be lost. A checkpoint from
+        between two reports needs the first of them.
         """
-        step = checkpoint.read(stored).scalars["step"]
-        if self._trial.report(step) is None:
+        scalars = checkpoint.read(stored).scalars
+        step = scalars.get(checkpoint.BEGUN, scalars["step"])
+        if step > self._job.first_step and self._trial.report(step) is None:
             raise CheckpointError(f"checkpoint: its report of step {step} was not stored")
 
     def _training(self, stored: bytes | None) -> Iterator[Report]:
@@ -102,7 +162,14 @@ class GanTrainable(tune.Trainable):
         if job.lineage and job.kind == "confirmation":
             phases = [Phase(ancestor.until, ancestor.config) for ancestor in job.lineage]
             phases.append(Phase(job.config.steps, job.config))
-            return replay(phases, dataset, judge, resume_from=stored, device=self._device)
+            return replay(
+                phases,
+                dataset,
+                judge,
+                resume_from=stored,
+                device=self._device,
+                keeper=self._keeper,
+            )
         inherited = self._trial.inherited() if job.lineage else None
         if job.lineage and inherited is None:
             raise CheckpointError(f"{self._trial.inherited_path} is missing")
@@ -113,6 +180,7 @@ class GanTrainable(tune.Trainable):
             resume_from=stored,
             inherit_from=inherited,
             device=self._device,
+            keeper=self._keeper,
         )
 
     def _next_result(self) -> Result:
@@ -132,33 +200,19 @@ class GanTrainable(tune.Trainable):
             evaluation_seconds=report.evaluation_seconds,
             symptoms=report.symptoms,
         )
-        self._last_step = report.step
         self._store(report, result)
         return result
 
     def _store(self, report: Report, result: Result) -> None:
         """Write picture and checkpoint before the report, so that a stored report is complete."""
         self._trial.write_grid(report.step, pictures.png(report.grid))
-        overdue = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+        overdue = self._keeper.seconds_since > CHECKPOINT_SECONDS or self._keeper.stop.is_seen()
         ready = report.outcome is None and report.step in self._job.ready_steps
-        may_pause = report.step in self._job.pause_steps or time.time() >= self._job.closing
+        may_end = time.time() >= self._job.always_store_after
+        may_pause = report.step in self._job.pause_steps or may_end
         if overdue or ready or may_pause or report.outcome == "completed":
             state = report.checkpoint()
             if ready:
                 self._trial.write_ready(report.step, state)
-            self._trial.write_checkpoint(state)
-            self._last_checkpoint = time.monotonic()
+            self._keeper.store(state)
         self._trial.write_report(result)
-
-    def _failure(self, error: Exception) -> Result:
-        reason = first_line(error)
-        best = self._trial.reports()[-1].best if self._last_step else None
-        return Result(
-            step=self._last_step,
-            scalars={},
-            value=None,
-            best=best,
-            outcome="failed",
-            timestamp_ms=int(time.time() * 1000),
-            error=f"{type(error).__name__}: {reason}",
-        )

@@ -5,142 +5,165 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from gan_tune.cluster.ray_internals import first_with_pending_worker, keep_workers
+from gan_tune.cluster.connection import cores
+from gan_tune.cluster.ray_internals import (
+    first_with_pending_worker,
+    hear_of_losses,
+    keep_workers,
+    may_begin,
+    started_here,
+)
 from gan_tune.data.dataset import Dataset
-from gan_tune.errors import StorageError
 from gan_tune.metrics import Judge
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.on_ray.conductor_proxy import ConductorProxy
+from gan_tune.searching.on_ray.elastic import ClusterSize
+from gan_tune.searching.on_ray.losses import fault_from_ray
+from gan_tune.searching.on_ray.proof import leave_for_workers
 from gan_tune.searching.on_ray.trainable import GanTrainable
+from gan_tune.searching.on_ray.unfit_workers import UnfitWorkers
+from gan_tune.searching.rules.faults import Fault
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_records import Result
-from gan_tune.words.wording import last_line
 
 __all__ = ["Shared", "run"]
+
+SAVE_SECONDS = 10.0
+"""How long workers may take to store their trials before the search ends."""
 
 Answer = TypeVar("Answer")
 Substitute = TypeVar("Substitute")
 
-LOST_WORKERS = 3
-"""How often a trial whose worker or node died is resumed from its checkpoint."""
-
 
 @dataclass(frozen=True)
 class Shared:
-    """What all trials of a search share. It is put into Ray's object store once."""
+    """What all trials of a search share. It is put into Ray's object store once.
+
+    ``without`` are the ids of nodes that get no trials. ``emulates`` is whether a worker may
+    emulate the search's precision.
+    """
 
     dataset: Dataset
     judge: Judge
     storage: Storage
     resources: Resources
+    without: Collection[str] = ()
+    emulates: bool = True
 
 
 def run(
-    conductor: Conductor, shared: Shared, *, slots: int, tick: Callable[[], None] = lambda: None
+    conductor: Conductor,
+    shared: Shared,
+    *,
+    slots: int,
+    tick: Callable[[], None] = lambda: None,
+    count: Callable[[], int] | None = None,
+    wanted: int | None = None,
 ) -> None:
     """Run jobs until the conductor has no more or is asked to stop; then end running trials.
 
-    ``tick`` is called about ten times a second, on this thread.
+    Args:
+        conductor: of the search.
+        shared: what all trials share.
+        slots: how many trials run at a time.
+        tick: called about ten times a second, on this thread.
+        count: the slots that the cluster has now; None: they stay as they are.
+        wanted: how many trials may wait for a place at a time, so that an autoscaler makes it; at
+            least ``slots``, by default as many.
 
     Raises:
         StorageError: the study or the trials' folders can no longer be used.
     """
     resources = shared.resources
+    proxy = ConductorProxy(conductor)
+    proxy.forget_stop()
     trainable = tune.with_parameters(
         GanTrainable,
         dataset=shared.dataset,
         judge=shared.judge,
         storage=shared.storage,
         threads=max(1, int(resources.cpu)),
-        gpu=resources.gpu > 0,
+        gpu=resources.gpus > 0,
+        emulates=shared.emulates,
+        expected=leave_for_workers(conductor.storage),
     )
-    _settle_tune(slots)
-    leader = _Leader(conductor)
+    _configure_tune(max(slots, wanted or 0))
+    minutes = conductor.storage.patience.minutes
+    size = None if count is None else ClusterSize(conductor, count, minutes)
+    # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
+    starts = min(slots, cores()) if started_here() else None
+    unfit = UnfitWorkers()
+    lost = _LostTrialCallback(proxy, unfit)
+    scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
         try:
             tune.run(
                 trainable,
                 name=conductor.space.name,
                 storage_path=scratch,
-                resources_per_trial={"cpu": resources.cpu, "gpu": resources.gpu},
+                resources_per_trial=_placement(resources, shared.without),
                 num_samples=-1,
-                search_alg=_Jobs(leader),
-                scheduler=_Decisions(leader, slots),
-                stop=_Ask(conductor),
-                callbacks=[_LostWorkers(leader), _Tick(tick)],
-                max_failures=LOST_WORKERS,
+                search_alg=_JobSearcher(proxy, scheduler),
+                scheduler=scheduler,
+                stop=_StopOnRequest(proxy, scheduler, unfit, size),
+                callbacks=[lost, _TickCallback(tick, size.placed if size else lambda: None)],
+                max_failures=0,  # the conductor decides what becomes of a lost trial
                 reuse_actors=True,
                 raise_on_failed_trial=False,
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
+                progress_reporter=_SilentReporter(),
                 verbose=0,
             )
         finally:
-            leader.sweep()
+            proxy.forget_stop()
+            proxy.interrupt_all()
 
 
-class _Leader:
-    """Asks the conductor for Tune's parts, and keeps a storage error until the run has ended.
-
-    If the study or a folder can no longer be used, the run ends as after Ctrl-C. The error is
-    raised after that. If it were raised at once, Tune would hide it in a traceback or a log.
-    """
-
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
-        self._lost: StorageError | None = None
-
-    def next_job(self) -> Job | Next:
-        return self._answer(self._conductor.next_job, Next.DONE)
-
-    def reported(self, name: str, result: Result) -> bool:
-        return self._answer(lambda: self._conductor.reported(name, result), True)
-
-    def failed(self, name: str, error: str) -> None:
-        self._answer(lambda: self._conductor.failed(name, error), None)
-
-    def sweep(self) -> None:
-        """End running trials, or raise the error that prevents it."""
-        if self._lost is not None:
-            raise self._lost
-        self._conductor.sweep()
-
-    def _answer(self, ask: Callable[[], Answer], otherwise: Substitute) -> Answer | Substitute:
-        if self._lost is None:
-            try:
-                return ask()
-            except StorageError as error:
-                self._lost, self._conductor.stop_requested = error, True
-        return otherwise
+def _placement(resources: Resources, without: Collection[str]) -> tune.PlacementGroupFactory:
+    """What a trial occupies, and where it may lie. Nodes that join later may be used, too."""
+    bundle = {"CPU": resources.cpu, "GPU": resources.gpus}
+    if not without:
+        return tune.PlacementGroupFactory([bundle])
+    selector = {"ray.io/node-id": f"!in({','.join(sorted(without))})"}
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector])
 
 
 class _NeverRestored:
-    """Skips Tune's pickles for restoring. A search is restored from its study instead."""
+    """Pickles as an empty object: Tune saves its parts, but a search resumes from its study."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         return object, ()
 
 
-class _Jobs(_NeverRestored, Searcher):
+class _JobSearcher(_NeverRestored, Searcher):
     """Hands the conductor's jobs to Tune."""
 
-    def __init__(self, leader: _Leader) -> None:
+    def __init__(self, proxy: ConductorProxy, scheduler: _StoppingScheduler) -> None:
         super().__init__()
-        self._leader = leader
+        self._proxy, self._scheduler = proxy, scheduler
 
     def suggest(self, trial_id: str) -> Any:
-        job = self._leader.next_job()
+        if self._proxy.stop_requested() and not self._scheduler.trains:
+            return Searcher.FINISHED  # all workers have stored their trials
+        if not self._scheduler.may_begin:
+            return None
+        job = self._proxy.next_job()
         if job is Next.DONE:
+            self._scheduler.no_more = True
             return Searcher.FINISHED
         return None if job is Next.WAIT else {"job": job}
 
@@ -157,19 +180,61 @@ class _Jobs(_NeverRestored, Searcher):
         """Do nothing, as :meth:`save`."""
 
 
-class _Decisions(_NeverRestored, FIFOScheduler):
-    """Asks the conductor at each report whether a trial stops."""
+class _StoppingScheduler(_NeverRestored, FIFOScheduler):
+    """Asks the conductor at each report whether a trial stops, and paces the workers' starts.
 
-    def __init__(self, leader: _Leader, slots: int) -> None:
+    Args:
+        proxy: of the conductor.
+        starts: how many workers start at a time; None: no limit.
+        heard: called with each error that ends a trial's worker.
+        unfit: the workers that failed their proof.
+    """
+
+    def __init__(
+        self,
+        proxy: ConductorProxy,
+        starts: int | None,
+        heard: Callable[[Any, Exception], None],
+        unfit: UnfitWorkers,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._leader, self._slots = leader, slots
+        self._proxy, self._starts, self._heard = proxy, starts, heard
+        self._controller: Any = None
+        self._unfit, self.no_more = unfit, False
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether another trial gets a worker soon."""
+        if self._starts is None or self._controller is None:
+            return True
+        return may_begin(self._controller, self._starts)
+
+    @property
+    def trains(self) -> bool:
+        """Whether a worker trains now."""
+        return any(
+            trial.status == Trial.RUNNING and trial.trial_id not in self._unfit
+            for trial in self._unfinished()
+        )
+
+    def _unfinished(self) -> list[Trial]:
+        live = self._controller.get_live_trials() if self._controller is not None else ()
+        return [trial for trial in live if not trial.is_finished()]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more jobs, and only unfit workers hold trials."""
+        return self.no_more and all(trial.trial_id in self._unfit for trial in self._unfinished())
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Have Tune keep its workers."""
-        keep_workers(tune_controller, trial, self._slots)
+        """Have Tune keep its workers, and say what ends them."""
+        if self._controller is None:
+            hear_of_losses(tune_controller, self._heard)
+        self._controller = tune_controller
+        keep_workers(tune_controller, trial, self._proxy.slots)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The trial that takes a free worker before the one proposed for it."""
+        """The oldest trial whose worker waits for resources; None if there is none."""
         return first_with_pending_worker(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -180,41 +245,78 @@ class _Decisions(_NeverRestored, FIFOScheduler):
         self._hear(trial, result)
 
     def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
-        report = result.get("report")
-        return isinstance(report, Result) and self._leader.reported(_job(trial).name, report)
+        report, unfit = result.get("report"), result.get("unfit")
+        if not isinstance(unfit, Fault):
+            self._unfit.forget(trial.trial_id)
+        elif self._unfit.note(trial.trial_id, unfit):
+            self._proxy.lost(_job(trial).name, unfit)
+        return isinstance(report, Result) and self._proxy.reported(_job(trial).name, report)
 
 
-class _Ask(_NeverRestored, Stopper):
-    """Ends the whole run once a stop was requested."""
+class _StopOnRequest(_NeverRestored, Stopper):
+    """Stops the whole run once a stop was requested, and the workers have stored their trials."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
+    def __init__(
+        self,
+        proxy: ConductorProxy,
+        scheduler: _StoppingScheduler,
+        unfit: UnfitWorkers,
+        size: ClusterSize | None,
+    ) -> None:
+        self._proxy, self._scheduler, self._unfit, self._size = proxy, scheduler, unfit, size
+        self._since: float | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._conductor.stop_requested
+        trains = self._scheduler.trains
+        empty = self._size.look(trains=trains) if self._size else None
+        if (error := self._unfit.error(others=trains) or empty) is not None:
+            self._proxy.halt(error)
+        if not self._proxy.stop_requested():
+            return self._scheduler.is_over
+        if self._since is None:
+            self._since = time.monotonic()
+            self._proxy.ask_workers_to_stop()
+        waited = time.monotonic() - self._since
+        return not trains or self._proxy.cannot_store or waited > SAVE_SECONDS
 
 
-class _LostWorkers(_NeverRestored, tune.Callback):
-    """Notifies the conductor of trials that Tune has given up.
+class _SilentReporter(_NeverRestored, tune.ProgressReporter):
+    """Reports nothing: in a notebook Tune's own reporter would clear the cell's output."""
 
-    A scheduler cannot do this: it is notified of every death of a worker, also if the trial is
-    resumed.
-    """
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        return False
 
-    def __init__(self, leader: _Leader) -> None:
-        self._leader = leader
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        """Show nothing, not even at the end."""
+
+
+class _LostTrialCallback(_NeverRestored, tune.Callback):
+    """Notifies the conductor of trials whose worker was lost."""
+
+    def __init__(self, proxy: ConductorProxy, unfit: UnfitWorkers) -> None:
+        self._proxy, self._unfit = proxy, unfit
+        self._errors: dict[str, Exception] = {}
+
+    def heard(self, trial: Any, error: Exception) -> None:
+        """Remember the error that ended a trial's worker."""
+        self._errors[trial.trial_id] = error
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = last_line(trial.get_error() or "its worker died")
-        self._leader.failed(_job(trial).name, error)
+        fault = fault_from_ray(self._errors.pop(trial.trial_id, None))
+        if self._unfit.forget(trial.trial_id):
+            return  # its job runs elsewhere
+        self._proxy.lost(_job(trial).name, fault)
 
 
-class _Tick(_NeverRestored, tune.Callback):
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
+class _TickCallback(_NeverRestored, tune.Callback):
+    def __init__(self, tick: Callable[[], None], placed: Callable[[], None]) -> None:
+        self._tick, self._placed = tick, placed
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._placed()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._tick()
@@ -229,16 +331,18 @@ def _trial_name(trial: Any) -> str:
     return _job(trial).name
 
 
-def _settle_tune(slots: int) -> None:
+def _configure_tune(slots: int) -> None:
     """Set what Tune reads from environment variables only."""
     os.environ.update(
         TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise Tune asks for one at a time
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # gan-tune has its own recorder
         TUNE_DISABLE_SIGINT_HANDLER="1",  # gan-tune handles Ctrl-C
+        TUNE_PRINT_ALL_TRIAL_ERRORS="0",  # gan-tune says in one line what cut a trial off
         TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are never read
         TUNE_WARN_THRESHOLD_S="5",
         RAY_AIR_NEW_OUTPUT="0",
         RAY_CHDIR_TO_TRIAL_DIR="0",
     )
     for name in ("ray.tune", "ray.train", "ray.air"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # Tune reports every trial that was ever lost as an error at the end.
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -120,7 +120,7 @@ class Population:
         cost = self._members[fork.parent].costs.get(step) if fork else None
         self._members[member] = _Member(assignment, step, cost, spared)
 
-    def hear(self, member: int, step: int, value: float | None) -> None:
+    def observe(self, member: int, step: int, value: float | None) -> None:
         """Note the current value of a member; None is not ranked."""
         if value is not None:
             self._members[member].costs[step] = self._cost_of(value)

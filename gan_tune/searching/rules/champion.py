@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gan_tune.config import Objective
 from gan_tune.searching.jobs import FIRST_SETTING, Setting
-from gan_tune.searching.rules.confirmation import Standing, candidates
+from gan_tune.searching.rules.confirmation import Standing, ranked
 
 __all__ = ["Contender", "contenders"]
 
@@ -55,8 +55,8 @@ def contenders(
         objective: of the search.
         replicated: whether the search trains several replicates of a setting.
     """
-    ranked = candidates(settings, top=len(settings), mode=objective.mode, replicated=replicated)
-    only_first = [row.setting for row in standings] == [FIRST_SETTING] != ranked[:1]
+    by_value = ranked(settings, mode=objective.mode, replicated=replicated)
+    only_first = [row.setting for row in standings] == [FIRST_SETTING] != by_value[:1]
     confirmed = [row for row in standings if math.isfinite(row.mean) and not only_first]
     confirmed.sort(key=lambda row: (row.behind, objective.cost(row.mean)))
     found = [
@@ -64,7 +64,7 @@ def contenders(
         for row in confirmed
     ]
     known = {setting.number: setting for setting in settings}
-    for number in ranked:
+    for number in by_value:
         value, replicates = known[number].value, known[number].values
         if value is not None:
             values = dict(enumerate(replicates or [value]))

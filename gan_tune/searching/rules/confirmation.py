@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -18,7 +19,7 @@ from scipy import stats
 from gan_tune.config import Objective
 from gan_tune.searching.jobs import FIRST_SETTING, Setting
 
-__all__ = ["Confirmation", "Standing", "candidates", "spread"]
+__all__ = ["Confirmation", "Standing", "candidates", "ranked", "spread"]
 
 CONFIDENCE = 0.95
 
@@ -60,31 +61,69 @@ def candidates(
     mode: Literal["min", "max"],
     replicated: bool = False,
 ) -> list[int]:
-    """The ``top`` best settings that count, best first, and the first setting if it counts.
+    """The ``top`` best of the :func:`ranked` settings, and the first setting, to compare with.
+
+    The first setting is there even if it was stopped early, but not if it went wrong. If no setting
+    counts, nothing is confirmed.
+    """
+    chosen = ranked(settings, mode=mode, replicated=replicated)[:top]
+    for setting in settings if chosen and FIRST_SETTING not in chosen else ():
+        stopped = setting.outcome == "pruned" and setting.value is not None
+        if setting.number == FIRST_SETTING and (stopped or _counts(setting, replicated=replicated)):
+            chosen.append(FIRST_SETTING)
+    return chosen
+
+
+def ranked(
+    settings: Sequence[Setting], *, mode: Literal["min", "max"], replicated: bool = False
+) -> list[int]:
+    """All settings that count, best first.
 
     A setting counts if it ran to its end or was cut off by the time limit. In the latter case its
     best value so far is no unfair advantage, since more steps could only improve it. If settings
-    are ``replicated``, a setting that was cut off must have a complete replicate. It comes after
-    all settings with all replicates, because a mean of fewer may be luck. If no setting counts,
-    nothing is confirmed.
+    are ``replicated``, a setting that was cut off must have a complete replicate, and one with
+    fewer replicates than others is placed by the worst that its mean over as many may well be,
+    because a mean of fewer may be luck.
     """
     counting = [s for s in settings if _counts(s, replicated=replicated)]
     objective = Objective(mode=mode)
+    luck = _Luck(counting)
 
-    def place(setting: Setting) -> tuple[bool, float]:
-        return replicated and setting.outcome is None, objective.cost(setting.value or 0.0)
+    def place(setting: Setting) -> float:
+        return objective.cost(setting.value or 0.0) + luck.of(setting)
 
-    chosen = [s.number for s in sorted(counting, key=place)[:top]]
-    first = any(s.number == FIRST_SETTING for s in counting)
-    if chosen and first and FIRST_SETTING not in chosen:
-        chosen.append(FIRST_SETTING)
-    return chosen
+    return [setting.number for setting in sorted(counting, key=place)]
 
 
 def _counts(setting: Setting, *, replicated: bool) -> bool:
     cut_off = setting.outcome is None and bool(setting.values or not replicated)
     finite = setting.value is not None and None not in setting.values
     return (setting.outcome == "completed" or cut_off) and finite
+
+
+class _Luck:
+    """By how much the mean of few replicates may be better than that of many.
+
+    It is a one-sided bound, from the pooled spread of all settings' replicates: the variance of the
+    difference between means of n and of the first k of these is σ² (1/k − 1/n). It is infinite
+    while no spread is known.
+    """
+
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        known = [[v for v in s.values if v is not None] for s in settings]
+        self._most = max(map(len, known), default=0)
+        squares = sum((value - fmean(own)) ** 2 for own in known if own for value in own)
+        freedom = sum(len(own) - 1 for own in known if own)
+        self._bound = math.inf
+        if freedom:
+            self._bound = float(stats.t.ppf(CONFIDENCE, freedom)) * math.sqrt(squares / freedom)
+
+    def of(self, setting: Setting) -> float:
+        """The bound for a setting; 0 for one that has as many replicates as any."""
+        missing = self._most - len(setting.values)
+        if missing <= 0 or not setting.values:
+            return 0.0
+        return self._bound * math.sqrt(1 / len(setting.values) - 1 / self._most)
 
 
 def spread(values: Iterable[float | None]) -> float:
@@ -97,7 +136,8 @@ class Confirmation:
     """Hands out the replicates of the settings considered, and keeps their values.
 
     Args:
-        seeds: replicates for each setting. The first of every setting comes before any second.
+        seeds: replicates for each setting. The first of every setting comes before any second,
+            those of the first setting last.
         mode: whether less or more is better.
         first: number of the first replicate; smaller ones belong to the search.
     """
@@ -108,6 +148,7 @@ class Confirmation:
         self._known: dict[int, dict[int, float | None]] = {}
         self._values: dict[int, dict[int, float | None]] = {}
         self._out: set[tuple[int, int]] = set()
+        self._lost: set[tuple[int, int]] = set()
 
     def consider(self, settings: Sequence[int]) -> None:
         """Confirm these settings from now on, in this order. All recorded values are kept."""
@@ -116,21 +157,33 @@ class Confirmation:
     def next(self, *, only: int | None = None) -> tuple[int, int] | None:
         """Hand out the next (setting, replicate) to train; None if there is none.
 
+        The first setting only serves as the baseline, so its replicates come after all others.
         ``only``: consider this setting only.
         """
-        for replicate in self._replicates:
-            for setting, values in self._values.items():
-                if replicate in values or (setting, replicate) in self._out:
+        others = [setting for setting in self._values if setting != FIRST_SETTING]
+        for group in (others, [FIRST_SETTING] if FIRST_SETTING in self._values else []):
+            for replicate, setting in product(self._replicates, group):
+                gone = self._out | self._lost
+                if replicate in self._values[setting] or (setting, replicate) in gone:
                     continue
                 if only in (None, setting) and not self._is_dropped(setting):
                     self._out.add((setting, replicate))
                     return setting, replicate
         return None
 
+    def running(self) -> list[int]:
+        """The setting of each replicate that has begun and not ended."""
+        return [setting for setting, _ in self._out]
+
     def record(self, setting: int, replicate: int, value: float | None) -> None:
         """Record the best value of a replicate; None if it never had a finite one."""
         self._out.discard((setting, replicate))
         self._known.setdefault(setting, {})[replicate] = value
+
+    def lose(self, setting: int, replicate: int) -> None:
+        """Note a replicate that failed: nothing is known of it, and it is not trained again."""
+        self._out.discard((setting, replicate))
+        self._lost.add((setting, replicate))
 
     def hand_back(self, setting: int, replicate: int) -> None:
         """Take back a replicate that was interrupted: it may be handed out again."""
@@ -144,7 +197,8 @@ class Confirmation:
         """How many replicates of a setting have not ended; 0 if it is dropped."""
         if setting in self._values and self._is_dropped(setting):
             return 0
-        return len(set(self._replicates) - self._known.get(setting, {}).keys())
+        lost = {replicate for number, replicate in self._lost if number == setting}
+        return len(set(self._replicates) - self._known.get(setting, {}).keys() - lost)
 
     def to_begin(self, setting: int) -> int:
         """How many of these have not begun."""

@@ -1,7 +1,8 @@
 """Replicates: a setting of the search is trained with several seeds, one after the other.
 
 Nothing here depends on Ray. The stopping rule judges a setting by its first replicate. A later
-replicate ends as soon as the replicates so far show that the setting is worse than the best.
+replicate ends as soon as the replicates so far show that the setting is worse than the best. It
+then says nothing against the ones before it: what they came to in full stays the setting's value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 from scipy import stats
 
 from gan_tune.config import Objective
+from gan_tune.words.outcomes import MISSING, Outcome
 
 __all__ = ["Replicates", "surely_worse"]
 
@@ -55,6 +57,14 @@ class Replicates:
         """Best values of the replicates that ran to their end."""
         return [value for _, value in sorted(self._ended[setting].items())]
 
+    def outcome(self, setting: int, last: Outcome) -> Outcome:
+        """How a setting ended whose ``last`` replicate ended so.
+
+        One that was stopped, or whose worker was lost, leaves a setting what is known of it in
+        full. One that diverged or collapsed shows what the setting does with some seeds.
+        """
+        return "completed" if last in MISSING and self._ended[setting] else last
+
     def total_steps(self, replicate: int, step: int) -> int:
         """All steps of a setting when this replicate has reached ``step``."""
         return replicate * self._steps + step
@@ -72,14 +82,16 @@ class Replicates:
         """Whether a replicate may stop because its setting is surely worse than the best.
 
         The best is the setting with the best mean among those with all replicates. The two are
-        compared seed by seed, by the best values up to this step.
+        compared seed by seed: by what earlier replicates came to at their end, and by the best
+        values up to this step of the one that runs.
         """
         best = self._best()
         if best is None or best == setting:
             return False
         differences = []
         for seed in range(replicate + 1):
-            mine, theirs = self._best_by(step, setting, seed), self._best_by(step, best, seed)
+            by = step if seed == replicate else math.inf
+            mine, theirs = self._best_by(by, setting, seed), self._best_by(by, best, seed)
             if math.isinf(theirs):
                 continue
             differences.append(mine - theirs)
@@ -93,7 +105,7 @@ class Replicates:
         }
         return min(means, key=lambda setting: means[setting], default=None)
 
-    def _best_by(self, step: int, setting: int, replicate: int) -> float:
+    def _best_by(self, step: float, setting: int, replicate: int) -> float:
         """A replicate's lowest cost up to a step; infinite before its first value."""
         curve = self._curves[setting].get(replicate, {})
         return min((self._cost(v) for at, v in curve.items() if at <= step), default=math.inf)

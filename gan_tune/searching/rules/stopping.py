@@ -1,30 +1,32 @@
-"""Stopping rules: small objects that do not depend on Ray, so a table of curves can drive them.
+"""Stopping rules decide which trials stop early. They are free of Ray: plain numbers go in and out.
 
-A rule gets every report with the trial's best value so far, and says whether to stop. It uses the
-best so far because a GAN's quality is not monotone: one bad evaluation means little.
+A rule gets the best value so far with each report of a trial, and returns whether the trial stops.
+It does not use the current value, since the quality of a GAN goes up and down during training.
 
-A rule's state does not depend on the order in which trials report. When a search is resumed, a new
-rule that gets all earlier reports decides as the old one would have.
+To resume a search, a new rule is given all earlier reports. It then decides as the old one would
+have, since its state does not depend on the order in which trials reported.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
-from math import isfinite
+from itertools import accumulate, pairwise
+from operator import mul
 from types import MappingProxyType
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from gan_tune.config import Objective
+from gan_tune.searching.rules.best_by_step import BestByStep
 from gan_tune.space import SearchSpace
 
 __all__ = [
     "SCHEDULERS",
     "Asha",
+    "Expected",
     "Median",
     "Mode",
     "NoStopping",
@@ -37,6 +39,15 @@ Grace = Annotated[float, Field(ge=0, lt=1)]
 Margin = Annotated[float, Field(ge=0)]
 
 GOLDEN = (5**0.5 - 1) / 2
+"""Golden ratio; see :meth:`Asha.bracket`."""
+
+
+class Expected(NamedTuple):
+    """What becomes of an average trial: the ``share`` of the full length that it is trained for,
+    and the share of trials that come to their ``ends``. Both lie in (0, 1]."""
+
+    share: float
+    ends: float
 
 
 class StoppingRule(Protocol):
@@ -62,21 +73,29 @@ class StoppingRule(Protocol):
         """Whether ``trial``, which waited at its rung, stops according to the reports so far."""
         ...
 
+    def expected(self, reports: Sequence[int]) -> Expected:
+        """What becomes of an average trial that reports at these steps."""
+        ...
+
 
 class _NeverWaits:
-    """Base of the rules that decide on every report at once, so that no trial ever waits."""
+    """Base of the rules that judge every report immediately, so that no trial waits."""
 
     def rungs(self, trial: int) -> Sequence[float]:
         """No rungs."""
         return ()
 
     def undecided(self, trial: int) -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     def behind(self, trial: int) -> bool:
-        """Never: no trial waits."""
+        """Always False."""
         return False
+
+    def expected(self, reports: Sequence[int]) -> Expected:
+        """Every trial runs its full length, unless a rule knows better."""
+        return Expected(1.0, 1.0)
 
 
 class NoStopping(_NeverWaits):
@@ -96,18 +115,17 @@ class Asha:
     Rungs lie at ``grace``, ``grace`` · ``reduction``, ... of the steps, but not within a factor of
     √``reduction`` of the end. A trial continues from a rung if it is among the best 1/``reduction``
     of those that have reached it. The first trials at a rung wait there, with their state stored,
-    until ``reduction`` trials have reached it; other trials run meanwhile. Waiting trials continue
-    unjudged if no other setting is left to begin. In the second half of the time, they also do so
-    if there is just enough time for them. Each further bracket begins one rung later, for trials
-    that start slowly. All brackets get the same budget; trials are compared within their bracket.
+    until ``reduction`` trials have reached it; other trials run meanwhile. A waiting trial goes on
+    unjudged if no new setting is left to begin or, in the second half of the time, if it would
+    otherwise not end in time. Each further bracket has its first rung one rung later, which helps
+    trials that start slowly. All brackets get the same budget; trials compete within their bracket.
 
     Note:
         The paper is "A system for massively parallel hyperparameter tuning". Bracket s has its
-        rungs at ``grace · steps · reduction^(s + k)``. No rung lies within a factor of
-        √``reduction`` of ``steps``, since stopping a trial near its end saves little. Before
-        ``reduction`` trials have reached a rung, those at it are :meth:`undecided` and should wait.
-        Other implementations let the first trials at each rung continue; then the first trials
-        would always be trained to their end. Brackets get equal shares of the budget (Li et al.
+        rungs at ``grace · steps · reduction^(s + k)``. None lies near ``steps``, since stopping a
+        trial near its end saves little. Other implementations let the first trials at each rung
+        continue, so these are always trained to their end; here they are :meth:`undecided` and
+        wait. Brackets get equal shares of the budget (Li et al.
         2018, Hyperband, algorithm 1): a bracket with h rungs gets trials in proportion to
         reduction^h/(h + 1). A trial's bracket depends only on its number.
 
@@ -117,8 +135,8 @@ class Asha:
         reduction: η: one in ``reduction`` trials continues at each rung.
         grace: share of ``steps`` at which the first rung of the first bracket lies.
         brackets: largest number of brackets; at most one of them has no rung.
-        margin: a trial is stopped only if it is worse than the worst of those that continue by more
-            than this share of the latter's size. Near 0 the margin vanishes.
+        margin: how much worse than the worst continuing trial a trial must be to be stopped, as a
+            share of that trial's absolute value; for values near 0 it has little effect.
     """
 
     def __init__(
@@ -178,6 +196,18 @@ class Asha:
         """Whether it is not among the best 1/``reduction`` of its highest rung."""
         return trial in self._reached and self._is_behind(trial, self._highest(trial))
 
+    def expected(self, reports: Sequence[int]) -> Expected:
+        """One in ``reduction`` goes on at each rung, which lies at the first report from it on."""
+        heights = [self._reduction ** len(b) / (len(b) + 1) for b in self.brackets]
+        shares, ends = 0.0, 0.0
+        for weight, rungs in zip(heights, self.brackets, strict=True):
+            stops = [reports[bisect_left(reports, rung)] / self._steps for rung in rungs]
+            lengths = [after - before for before, after in pairwise([0.0, *stops, 1.0])]
+            kept = [self._reduction**-i for i in range(len(lengths))]
+            shares += weight * sum(map(mul, kept, lengths))
+            ends += weight * kept[-1]
+        return Expected(shares / sum(heights), ends / sum(heights))
+
     def _highest(self, trial: int) -> Mapping[int, float]:
         return self._costs[self.bracket(trial), self._reached[trial]]
 
@@ -204,8 +234,8 @@ class Median(_NeverWaits):
         mode: whether less or more is better.
         grace: share of ``steps`` before which no trial is stopped.
         startup: how many other trials must have a value up to that step.
-        margin: a trial is stopped only if it is worse than the median by more than this share of
-            its size.
+        margin: how much worse than the median a trial must be to be stopped, as a share of the
+            median's absolute value.
     """
 
     def __init__(
@@ -220,25 +250,27 @@ class Median(_NeverWaits):
         self._steps = steps
         self._cost = Objective(mode=mode).cost
         self._first, self._startup, self._margin = grace * steps, startup, margin
-        self._costs: dict[int, dict[int, float]] = {}
+        self._known: set[tuple[int, int]] = set()  # trial, step
+        self._bests = BestByStep()
 
     def decide(self, trial: int, step: int, value: float | None) -> bool:
         """Stop a trial whose best value up to this step is worse than the others' median."""
-        costs = self._costs.setdefault(trial, {})
-        if step in costs or step >= self._steps:
+        if (trial, step) in self._known or step >= self._steps:
             return False
         if value is not None:
-            costs[step] = self._cost(value)
-        others = [self._best_by(step, other) for other in self._costs if other != trial]
-        known = [cost for cost in others if isfinite(cost)]
-        if step < self._first or len(known) < self._startup:
+            self._known.add((trial, step))
+            self._bests.note(trial, step, self._cost(value))
+        if step < self._first:
             return False
-        return value is None or _worse(costs[step], float(np.median(known)), self._margin)
+        others = self._bests.others(trial, step)
+        if len(others) < self._startup:
+            return False
+        return value is None or _worse(self._cost(value), float(np.median(others)), self._margin)
 
-    def _best_by(self, step: int, trial: int) -> float:
-        """A trial's lowest cost up to a step; infinite before its first report."""
-        told = (cost for at, cost in self._costs[trial].items() if at <= step)
-        return min(told, default=float("inf"))
+    def expected(self, reports: Sequence[int]) -> Expected:
+        """About half of the trials are stopped, at the first report from ``grace`` on."""
+        first = reports[bisect_left(reports, self._first)] / self._steps
+        return Expected((1 + first) / 2, 0.5)
 
 
 def _worse(cost: float, threshold: float, margin: float) -> bool:
@@ -246,20 +278,24 @@ def _worse(cost: float, threshold: float, margin: float) -> bool:
 
 
 def _bounds(weights: Iterable[float]) -> list[float]:
-    """The borders between the shares of the unit interval."""
+    """The inner borders when the unit interval is divided in proportion to ``weights``."""
     ends = list(accumulate(weights))
     return [end / ends[-1] for end in ends[:-1]]
 
 
 SCHEDULERS: Mapping[str, Callable[..., StoppingRule]] = MappingProxyType(
-    {"asha": Asha, "median": Median, "none": NoStopping}
+    {
+        "asha": Asha,
+        "median": Median,
+        "none": NoStopping,
+    }
 )
-"""Rule by its name in a space file; each is built with the length of a trial and the mode."""
+"""Name in a space file (`search.scheduler`) → rule, built as ``rule(steps, mode, **arguments)``."""
 
 
 def stopping_rule(space: SearchSpace) -> StoppingRule:
     """The rule of a space. With several objectives, `search.prune_on` is needed to stop trials."""
-    search, steps = space.search, space.budget.steps
+    search, steps = space.search, space.steps
     if len(space.objectives) > 1 and search.prune_on is None:
         return NoStopping()
     return SCHEDULERS[search.scheduler.name](steps, space.pruned_by.mode, **search.scheduler.args)

@@ -6,19 +6,23 @@ https://optuna.readthedocs.io/en/stable/reference/generated/optuna.storages.jour
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.storages.journal import JournalFileBackend
 
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.optuna_internals import is_report, journal_line, lock_files
+from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
 
 __all__ = ["UNREADABLE_JOURNAL", "Journal", "mend_journal"]
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger("gan_tune")
 
@@ -33,23 +37,48 @@ class Journal(JournalFileBackend):
     trial's folder still has it, and the next command reports it again. All lines of one proposal or
     ending are synced together.
 
-    A line that is not synced at once is written without Optuna's lock. This is safe: the search's
-    own lock excludes other commands, and a line from a process that only reads the search is
-    appended whole, before or after it.
+    Lines are written without Optuna's lock. This is safe: the search's own lock excludes other
+    commands, and a line from a process that only reads the search is appended whole, before or
+    after them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: Patience = NONE) -> None:
         super().__init__(str(path))
-        self._path = path
+        self._path, self._patience = path, patience
         self._gathers = False
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The lines from a number on."""
+        read = super().read_logs
+        yield from self._tried(lambda: list(read(log_number_from)))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines. They are synced to disk unless all are reports or they are gathered."""
-        if not self._gathers and not all(map(is_report, logs)):
-            super().append_logs(logs)
-            return
-        with self._path.open("ab") as file:
-            file.write(b"".join(map(journal_line, logs)))
+        synced = not self._gathers and not all(map(is_report, logs))
+        self._tried(lambda: self._append(b"".join(map(journal_line, logs)), synced=synced))
+
+    def _append(self, lines: bytes, *, synced: bool) -> None:
+        with self._path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(lines) < len(lines):  # a full disk takes half a line
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if synced:
+                    os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+
+    def _tried(self, action: Callable[[], Answer]) -> Answer:
+        def once() -> Answer:
+            try:
+                return action()
+            except OSError as error:
+                if self._patience.minutes and is_outage(error):
+                    raise Outage(f"storage: cannot use the study {self._path}: {error}") from None
+                raise
+
+        return self._patience(once)
 
     @contextmanager
     def synced_once(self) -> Iterator[None]:
@@ -59,8 +88,11 @@ class Journal(JournalFileBackend):
             yield
         finally:
             self._gathers = False
-            with self._path.open("ab") as file:
-                os.fsync(file.fileno())
+            self._tried(self._sync)
+
+    def _sync(self) -> None:
+        with self._path.open("ab") as file:
+            os.fsync(file.fileno())
 
 
 def mend_journal(path: Path) -> None:

@@ -9,8 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from gan_tune.searching.jobs import Setting
-from gan_tune.searching.rules.confirmation import Standing, candidates, spread
+from gan_tune.searching.rules.confirmation import Standing, ranked, spread
 from gan_tune.searching.study.leaderboard_row import Row
+from gan_tune.searching.study.origins import origin_of
 from gan_tune.searching.study.reading import (
     further_values,
     objective_of,
@@ -34,8 +35,8 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
     objective = objective_of(study)
     settings, trials = settings_of(study), study.get_trials(deepcopy=False)
     front = {trial.number for trial in pareto_front(study)}
-    ranked = [*standings[:1], *sorted(standings[1:], key=lambda row: objective.cost(row.mean))]
-    confirmed = {standing.setting: standing for standing in ranked}
+    by_mean = [*standings[:1], *sorted(standings[1:], key=lambda row: objective.cost(row.mean))]
+    confirmed = {standing.setting: standing for standing in by_mean}
     rows = [
         _row(
             setting,
@@ -47,7 +48,7 @@ def leaderboard(study: optuna.Study, standings: Sequence[Standing]) -> list[Row]
         for setting in settings
     ]
     replicated = any(setting.values for setting in settings)
-    others = candidates(settings, top=len(settings), mode=objective.mode, replicated=replicated)
+    others = ranked(settings, mode=objective.mode, replicated=replicated)
     order = {setting: place for place, setting in enumerate(dict.fromkeys([*confirmed, *others]))}
 
     def place(row: Row) -> tuple[float, float]:
@@ -67,6 +68,7 @@ def _row(
 ) -> Row:
     return Row(
         setting=setting.number,
+        origin=origin_of(trial),
         outcome=setting.outcome,
         value=setting.value,
         value_spread=_finite(spread(setting.values)),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Row"]
+from gan_tune.config import Objective
+from gan_tune.storage.stored import as_stored
+
+__all__ = ["Row", "best_by_origin"]
 
 NOT_TOLD: Mapping[str, Any] = MappingProxyType(
-    {"value_spread": None, "value_seeds": 1, "further": {}, "on_front": False}
+    {"value_spread": None, "value_seeds": 1, "further": {}, "on_front": False, "origin": ""}
 )
 """Defaults for fields that older versions did not write."""
 
@@ -21,6 +24,8 @@ class Row:
 
     Attributes:
         setting: its number.
+        origin: where it comes from, such as `start 1`, `experience 3`, `sampled`; empty in results
+            of older versions.
         outcome: how it ended; None for a setting that was interrupted or still runs.
         value: the best value of the search's own trial, or the mean of its replicates' best values.
         value_spread, value_seeds: the sample deviation and the number of those replicates.
@@ -32,6 +37,7 @@ class Row:
     """
 
     setting: int
+    origin: str
     outcome: str | None
     value: float | None
     value_spread: float | None
@@ -45,10 +51,31 @@ class Row:
     changes: Mapping[str, object]
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Row:
-        """Read a stored row, also one of an older version."""
-        return cls(**{**NOT_TOLD, **stored})
+    def from_json(cls, stored: Any, place: str = "the leaderboard") -> Row:
+        """Read a stored row, also one of an older version.
+
+        Raises:
+            StorageError: it has other fields; ``place`` names it.
+        """
+        return as_stored(cls, {**NOT_TOLD, **stored} if isinstance(stored, dict) else stored, place)
 
     def to_json(self) -> dict[str, Any]:
         """The row in its stored form."""
         return asdict(self)
+
+
+def best_by_origin(rows: Sequence[Row], objective: Objective) -> dict[str, Row]:
+    """The best setting of each kind of origin, by the search's own value: `start`, `experience`,
+    `sampled` and so on, in the order in which they were tried.
+
+    Settings without a finite value count for nothing.
+    """
+    best: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row.setting):
+        kind = row.origin.rstrip("0123456789").strip()
+        if row.value is None or not kind:
+            continue
+        leading = best.get(kind)
+        if leading is None or objective.cost(row.value) < objective.cost(leading.value or 0.0):
+            best[kind] = row
+    return best

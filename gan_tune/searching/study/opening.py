@@ -13,20 +13,22 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from gan_tune.errors import Fault, SpaceError, StorageError
-from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database
+from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database, open_to_read
 from gan_tune.searching.study.journal import UNREADABLE_JOURNAL, Journal, mend_journal
 from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_optuna
+from gan_tune.searching.study.origins import ORIGIN, SAMPLED, START, Start
 from gan_tune.searching.study.reading import DIRECTIONS, WARM_START, own_study, own_trials
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.study import Study
-from gan_tune.searching.study.telling import HEALTH, told_of
+from gan_tune.searching.study.telling import HEALTH, tell_arguments
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
+from gan_tune.storage.patience import NONE, Patience
 from gan_tune.words.wording import first_line
 
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
@@ -42,7 +44,9 @@ def open_study(
     name: str | None = None,
     owner: str | None = None,
     warm: Sequence[EarlierTrial] = (),
+    starts: Sequence[Start] = (),
     begun: bool = False,
+    patience: Patience = NONE,
 ) -> Study:
     """Open the study of a search; it is created if it does not exist.
 
@@ -55,7 +59,10 @@ def open_study(
             since the trials are in the owner's folder. None: not checked.
         warm: trials of earlier searches, for the sampler. They are no settings of this search. They
             are added only when the study is created.
+        starts: settings to try after those of the space's `start_from`; in effect only when the
+            study is created.
         begun: whether trials of the search exist, so that its study must exist too.
+        patience: with outages, once the study is open.
 
     Raises:
         StorageError: the journal or database cannot be read or written; or the study has another
@@ -66,24 +73,26 @@ def open_study(
     name = name or space.name
     with quiet_optuna():
         if isinstance(place, Path):
-            stored, journal = _open_journal(place, space, begun)
+            stored, journal = _open_journal(place, space, begun, patience)
         else:
-            stored, journal = _open_database(place, space, name, begun), None
+            stored, journal = _open_database(place, space, name, begun, patience), None
         _check_layout(stored, place)
         if owner is not None:
             _claim(stored, place, owner)
         if "space" not in stored.user_attrs:
-            _prepare(stored, space, warm)
+            _prepare(stored, space, warm, starts)
     _check_space(stored, space, name)
     return Study(stored, space, journal)
 
 
-def _open_journal(path: Path, space: SearchSpace, begun: bool) -> tuple[optuna.Study, Journal]:
+def _open_journal(
+    path: Path, space: SearchSpace, begun: bool, patience: Patience
+) -> tuple[optuna.Study, Journal]:
     mend_journal(path)
     if begun and not (path.exists() and path.stat().st_size):  # Optuna would make a new one
         raise _lost(f"storage: {path}, the study of this search,")
     try:
-        journal = Journal(path)
+        journal = Journal(path, patience)
         storage = JournalStorage(journal)
         known = optuna.get_all_study_names(storage)  # the space may have been renamed
         return _load(storage, space, known[0] if known else space.name), journal
@@ -91,9 +100,11 @@ def _open_journal(path: Path, space: SearchSpace, begun: bool) -> tuple[optuna.S
         raise StorageError(f"storage: cannot use the study {path}: {error}") from None
 
 
-def _open_database(url: str, space: SearchSpace, name: str, begun: bool) -> optuna.Study:
+def _open_database(
+    url: str, space: SearchSpace, name: str, begun: bool, patience: Patience
+) -> optuna.Study:
     try:
-        storage = open_database(url)
+        storage = open_database(url, patience)
         if begun and name not in optuna.get_all_study_names(storage):
             raise _lost(f"search.study: the study {name} in {url}")
         return _load(storage, space, name)
@@ -177,14 +188,19 @@ def _which(study: optuna.Study, place: Path | str) -> str:
 def _lost(study: str) -> StorageError:
     """The error for a search whose trials exist but whose study is missing."""
     return StorageError(
-        f"{study} is gone, but its trials are there; restore it, or begin anew with --fresh"
+        f"{study} is gone, but its trials are there; restore it, or start a new search with --fresh"
     )
 
 
 # ---------------------------------------------------------------- a new study
 
 
-def _prepare(study: optuna.Study, space: SearchSpace, warm: Sequence[EarlierTrial]) -> None:
+def _prepare(
+    study: optuna.Study,
+    space: SearchSpace,
+    warm: Sequence[EarlierTrial],
+    further: Sequence[Start],
+) -> None:
     """Write a new study's content: its first settings, earlier searches' trials, its space.
 
     The process may be killed at any point. The next command does what is missing. The space's
@@ -194,9 +210,13 @@ def _prepare(study: optuna.Study, space: SearchSpace, warm: Sequence[EarlierTria
     starts = space.start_assignments()
     if warm:
         starts[:1] = [_cold_start(study, space, starts[0] if starts else {})]
-    for assignment in starts:
-        if json.dumps(assignment) not in enqueued:
-            study.enqueue_trial(assignment)
+    own = [Start(f"{START} {place}", start) for place, start in enumerate(starts, start=1)]
+    if further and not own:
+        # The gain is measured against the first setting, which is drawn as without the others.
+        own = [Start(SAMPLED, {})]
+    for start in [*own, *further]:
+        if json.dumps(start.assignment) not in enqueued:
+            study.enqueue_trial(dict(start.assignment), user_attrs={ORIGIN: start.origin})
     _add_earlier(study, space, warm)
     if len(space.objectives) > 1:
         study.set_metric_names([one.metric for one in space.objectives])
@@ -231,7 +251,7 @@ def _as_optunas(trial: EarlierTrial, study: optuna.Study, space: SearchSpace) ->
     fixed = FixedTrial(dict(trial.assignment))
     space.sample(fixed, seed=0)
     values = [] if trial.value is None else [trial.value]
-    told = told_of(
+    arguments = tell_arguments(
         trial.outcome,
         values,
         space.objectives,
@@ -239,14 +259,14 @@ def _as_optunas(trial: EarlierTrial, study: optuna.Study, space: SearchSpace) ->
         completed=_completed(study),
     )
     # Optuna gives a pruned trial the value of its last report, so it gets that value here, too.
-    is_pruned = told.state == TrialState.PRUNED
+    is_pruned = arguments.state == TrialState.PRUNED
     return optuna.trial.create_trial(
-        state=told.state,
-        values=(values or None) if is_pruned else told.values,
+        state=arguments.state,
+        values=(values or None) if is_pruned else arguments.values,
         params=fixed.params,
         distributions=fixed.distributions,
         intermediate_values=dict(trial.curve),
-        constraints={HEALTH: told.health or 0.0},
+        constraints={HEALTH: arguments.health or 0.0},
         user_attrs={WARM_START: trial.source},
     )
 
@@ -276,7 +296,7 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
             storage = (
                 JournalStorage(JournalFileBackend(str(place)))
                 if isinstance(place, Path)
-                else RDBStorage(place)
+                else open_to_read(place)
             )
             stored = optuna.load_study(study_name=name, storage=storage)
             _check_layout(stored, place)

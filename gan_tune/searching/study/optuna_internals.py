@@ -17,23 +17,27 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, Trial
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import Engine
 
 __all__ = [
     "BEST_SO_FAR_TRACE",
+    "DATABASE_CALLS",
     "FEASIBLE_TRACE",
     "INFEASIBLE_HISTORY_TRACE",
     "INFEASIBLE_TRACE",
     "engine_of",
     "enqueued_params",
+    "id_of",
     "is_report",
     "journal_line",
     "lock_files",
     "parallel_axes",
     "quiet_optuna",
+    "running_copy",
     "stored_trial",
+    "trial_of_id",
     "trial_without_params",
 ]
 
@@ -47,6 +51,19 @@ def stored_trial(study: optuna.Study, frozen: FrozenTrial) -> Trial:
     trial must be made again. (`FrozenTrial._trial_id`; the constructor of `Trial`.)
     """
     return Trial(study, frozen._trial_id)
+
+
+def id_of(trial: FrozenTrial | Trial) -> int:
+    """A trial's key in its storage. (`FrozenTrial._trial_id`, `Trial._trial_id`.)"""
+    return trial._trial_id
+
+
+def trial_of_id(study: optuna.Study, key: int) -> FrozenTrial:
+    """The trial with a key, as its storage has it now; it must not be changed.
+
+    (`Study._storage`.)
+    """
+    return study._storage.get_trial(key)
 
 
 def trial_without_params(study: optuna.Study, frozen: FrozenTrial) -> Trial:
@@ -69,6 +86,21 @@ def enqueued_params(frozen: FrozenTrial) -> dict[str, Any]:
     return dict(frozen.system_attrs.get("fixed_params", {}))
 
 
+def running_copy(frozen: FrozenTrial, user_attrs: Mapping[str, Any]) -> FrozenTrial:
+    """A running trial with the same parameters, to add to a study: enqueued if that one was.
+
+    (The system attribute `fixed_params`.)
+    """
+    enqueued = enqueued_params(frozen)
+    return optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params=frozen.params,
+        distributions=frozen.distributions,
+        user_attrs=dict(user_attrs),
+        system_attrs={"fixed_params": enqueued} if enqueued else {},
+    )
+
+
 # ---------------------------------------------------------------- storages
 
 
@@ -89,6 +121,16 @@ def lock_files(journal: Path) -> list[Path]:
     releases to `NAME.lock.rename`, before it deletes it.)
     """
     return list(journal.parent.glob(glob.escape(journal.name) + ".lock*"))
+
+
+DATABASE_CALLS = (
+    *sorted(BaseStorage.__abstractmethods__),
+    "_create_new_trial",
+    "_get_trials",
+    "_set_trial_param",
+    "get_trial_id_from_study_id_trial_number",
+)
+"""The methods of `RDBStorage` that use the database, also those that Optuna's cache calls."""
 
 
 def engine_of(storage: RDBStorage) -> Engine:

@@ -11,7 +11,7 @@ To add a plot, write a function like :func:`_history` and name it in :data:`PLOT
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -45,6 +45,10 @@ __all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "sc
 MOST_PARAMETERS = 8
 """Largest number of parameters in slices and parallel coordinates; the most important are shown."""
 
+MOST_ON_SURFACE = 300
+"""Largest number of settings between whose values a surface is guessed; of more the points say it.
+"""
+
 LOG_FROM = 30.0
 """Values that span more than this factor are drawn on a logarithmic axis."""
 
@@ -60,7 +64,7 @@ TOO_FEW = (
 
 
 @dataclass(frozen=True)
-class View:
+class PlotView:
     """The data from which the plots of one search are drawn.
 
     Attributes:
@@ -94,12 +98,12 @@ class Plot:
 
     title: str
     caption: str
-    draw: Callable[[View], Figure]
-    missing: Callable[[View], str] = lambda view: ""
+    draw: Callable[[PlotView], Figure]
+    missing: Callable[[PlotView], str] = lambda view: ""
     several: bool = False
 
 
-def _history(view: View) -> Figure:
+def _history(view: PlotView) -> Figure:
     figure = optuna.visualization.plot_optimization_history(view.compared, target_name=view.metric)
     sound = [trial for trial in _valued(view.compared) if is_sound(trial)]
     symbols = ["circle-open" if "pruned" in trial.user_attrs else "circle" for trial in sound]
@@ -112,7 +116,7 @@ def _history(view: View) -> Figure:
     return _scaled(figure, view.compared)
 
 
-def _importances(view: View) -> Figure:
+def _importances(view: PlotView) -> Figure:
     figure = optuna.visualization.plot_param_importances(
         common_study(view.study),
         evaluator=evaluator(),
@@ -128,11 +132,14 @@ def _importances(view: View) -> Figure:
     return figure
 
 
-def _pair(view: View) -> Figure:
+def _pair(view: PlotView) -> Figure:
     pair = list(view.pair or ())
     hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
-    if any(isinstance(how, CategoricalDistribution) for how in hows):
-        # The options of a choice have no surface between them.
+    choices = any(isinstance(how, CategoricalDistribution) for how in hows)
+    if choices or len(_valued(view.compared)) > MOST_ON_SURFACE:
+        # The options of a choice have no surface between them. A surface has as many rows and
+        # columns as there are settings: of 2,000 it takes 12 MB, and a browser over half a
+        # minute.
         figure = optuna.visualization.plot_rank(view.compared, params=pair, target_name=view.metric)
     else:
         figure = optuna.visualization.plot_contour(
@@ -142,7 +149,7 @@ def _pair(view: View) -> Figure:
     return figure.update_layout(height=520)
 
 
-def _parallel_coordinates(view: View) -> Figure:
+def _parallel_coordinates(view: PlotView) -> Figure:
     figure = optuna.visualization.plot_parallel_coordinate(
         view.compared, params=view.parameters, target_name=view.metric
     )
@@ -153,37 +160,37 @@ def _parallel_coordinates(view: View) -> Figure:
     return figure
 
 
-def _slices(view: View) -> Figure:
+def _slices(view: PlotView) -> Figure:
     figure = optuna.visualization.plot_slice(
         view.compared, params=view.parameters, target_name=view.metric
     )
     return _scaled(figure, view.compared)
 
 
-def _pareto_front(view: View) -> Figure:
+def _pareto_front(view: PlotView) -> Figure:
     names = view.study.metric_names
     figure = optuna.visualization.plot_pareto_front(view.study, target_names=names)
     return figure.update_layout(height=520)
 
 
-def _no_front(view: View) -> str:
+def _no_front(view: PlotView) -> str:
     if len(view.study.directions) > 3:
         return "Left out: more than three objectives cannot be drawn."
     return "" if pareto_front(view.study) else "Left out: no setting ran to its end."
 
 
-def _no_parameters(view: View) -> str:
+def _no_parameters(view: PlotView) -> str:
     return "" if view.parameters else "Left out: the search decided no parameter."
 
 
-def _no_ranking(view: View) -> str:
+def _no_ranking(view: PlotView) -> str:
     count = len(common_study(view.study).trials)
     if count < FEWEST:
         return TOO_FEW.format(count=count, fewest=FEWEST)
     return "" if view.ranked else "Left out: nothing that was searched sets the best apart."
 
 
-def _no_pair(view: View) -> str:
+def _no_pair(view: PlotView) -> str:
     alone = "" if view.pair else "Left out: no two parameters that matter stand in enough settings."
     return _no_ranking(view) or alone
 
@@ -201,7 +208,7 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
         "pair": Plot(
             "The two most important together",
             "Each point is a setting with its best value, grey ones diverged or collapsed; the "
-            "surface between numbers is guessed.",
+            "surface between numbers, if there is one, is guessed.",
             _pair,
             _no_pair,
         ),
@@ -239,7 +246,9 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
 """Name → one of Optuna's figures."""
 
 
-def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
+def figures(
+    study: optuna.Study, *, metric: str, names: Collection[str] = PLOTS
+) -> dict[str, Figure | str]:
     """Each of :data:`PLOTS` as a plotly figure, or a sentence that says why it is left out.
 
     Plots for several objectives are included only if the study has several.
@@ -247,6 +256,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
     Args:
         study: of the search.
         metric: the objective's name.
+        names: which of the plots.
     """
     found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
@@ -255,7 +265,7 @@ def figures(study: optuna.Study, *, metric: str) -> dict[str, Figure | str]:
         view = _view(study, metric)
         count = len(_valued(view.compared))
         for name, plot in PLOTS.items():
-            if plot.several and len(study.directions) == 1:
+            if name not in names or (plot.several and len(study.directions) == 1):
                 continue
             if count < 2:
                 found[name] = f"Left out: only {count} of the settings had a value to compare."
@@ -296,12 +306,12 @@ def script() -> str:
     return str(get_plotlyjs())
 
 
-def _view(study: optuna.Study, metric: str) -> View:
+def _view(study: optuna.Study, metric: str) -> PlotView:
     compared, shares = comparable_study(study), importances(study).shares
     # Each parameter once, in order of appearance.
     decided = {name: None for trial in _valued(compared) for name in trial.params}
     ordered = [*shares, *(name for name in decided if name not in shares)]
-    return View(
+    return PlotView(
         study,
         compared,
         metric,

@@ -6,6 +6,7 @@ Nothing here changes a study.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import NamedTuple, TypeAlias
 
 import optuna
@@ -19,7 +20,9 @@ __all__ = [
     "CURVE",
     "DIRECTIONS",
     "OUTCOME",
+    "REPEATS",
     "REPLICATES",
+    "RETRIES",
     "WARM_START",
     "OptunaStudy",
     "ReportedValue",
@@ -31,6 +34,7 @@ __all__ = [
     "own_trials",
     "pareto_front",
     "reports_of",
+    "setting_of",
     "settings_of",
 ]
 
@@ -46,6 +50,13 @@ CURVE = "curve"
 
 REPLICATES = "replicates"
 """User attribute of a trial: the best values of a setting's replicates, if there are several."""
+
+REPEATS = "repeats"
+"""User attribute of a proposal that was not trained, since its setting had been tried before."""
+
+RETRIES = "retries"
+"""User attribute of a trial that takes the place of one that has failed: that one's number in
+Optuna, which can reopen no trial."""
 
 WARM_START = "warm_start"
 """User attribute of an earlier search's trial: `SEARCH/TRIAL`."""
@@ -63,13 +74,24 @@ class ReportedValue(NamedTuple):
 
 
 def is_own(trial: FrozenTrial) -> bool:
-    """Whether a trial is a setting of its study's search, not of an earlier search."""
-    return WARM_START not in trial.user_attrs
+    """Whether a trial is a setting of its study's search.
+
+    Trials of an earlier search and repeated proposals are none.
+    """
+    return trial.user_attrs.keys().isdisjoint((WARM_START, REPEATS))
 
 
-def own_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials of a search itself; a setting's number is its place in this list."""
-    return [trial for trial in study.get_trials(deepcopy=False) if is_own(trial)]
+def own_trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
+    """The trials of a search itself; a setting's number is its place in this list.
+
+    A trial that retries another one has its place. With ``states``, only those in one of them.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if is_own(trial)]
+    again = {t.user_attrs[RETRIES]: t for t in trials if RETRIES in t.user_attrs}
+    if again:  # of several tries the last one
+        first = (trial for trial in trials if RETRIES not in trial.user_attrs)
+        trials = [again.get(trial.number, trial) for trial in first]
+    return [trial for trial in trials if not states or trial.state in states]
 
 
 def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
@@ -83,8 +105,19 @@ def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
     alone = optuna.create_study(directions=study.directions)
     if study.metric_names is not None:
         alone.set_metric_names(study.metric_names)
-    alone.add_trials(own)
+    for key, value in study.user_attrs.items():
+        alone.set_user_attr(key, value)
+    alone.add_trials(map(_in_its_own_place, own))
     return alone
+
+
+def _in_its_own_place(trial: FrozenTrial) -> FrozenTrial:
+    """The trial, for a study that holds no others of its setting."""
+    if RETRIES not in trial.user_attrs:
+        return trial
+    own = copy(trial)
+    own.user_attrs = {key: value for key, value in trial.user_attrs.items() if key != RETRIES}
+    return own
 
 
 def objective_of(study: optuna.Study) -> Objective:
@@ -102,17 +135,23 @@ def curve(trial: FrozenTrial) -> dict[int, float]:
     return {int(step): value for step, value in stored.items()}
 
 
+def setting_of(number: int, trial: FrozenTrial) -> Setting:
+    """A setting by its number and its trial, which was handed out."""
+    values = curve(trial)
+    steps = max(values, default=0)
+    return Setting(
+        number=number,
+        outcome=trial.user_attrs.get(OUTCOME),
+        value=values.get(steps),  # values are the best so far, so the last one is the setting's
+        steps=steps,
+        values=tuple(trial.user_attrs.get(REPLICATES, ())),
+    )
+
+
 def settings_of(study: optuna.Study) -> list[Setting]:
     """Every setting of a search that was handed out, in order."""
     return [
-        Setting(
-            number=number,
-            outcome=trial.user_attrs.get(OUTCOME),
-            # Values are the best so far, so the last one is the setting's.
-            value=curve(trial).get(max(curve(trial), default=0)),
-            steps=max(curve(trial), default=0),
-            values=tuple(trial.user_attrs.get(REPLICATES, ())),
-        )
+        setting_of(number, trial)
         for number, trial in enumerate(own_trials(study))
         if trial.state != TrialState.WAITING
     ]

@@ -24,25 +24,30 @@ from gan_tune.searching.study.forks import (
     replacement_of,
 )
 from gan_tune.searching.study.journal import Journal
+from gan_tune.searching.study.numbering import Numbering
 from gan_tune.searching.study.optuna_internals import (
     quiet_optuna,
     stored_trial,
     trial_without_params,
 )
+from gan_tune.searching.study.origins import ORIGIN, origin_of
+from gan_tune.searching.study.priors import AROUND_PRIOR, around_priors
 from gan_tune.searching.study.reading import (
     CURVE,
     OUTCOME,
+    REPEATS,
     REPLICATES,
     ReportedValue,
     curve,
-    is_own,
     own_study,
+    own_trials,
     reports_of,
-    settings_of,
 )
+from gan_tune.searching.study.retrying import retry
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.seeds import trial_seed
-from gan_tune.searching.study.telling import HEALTH, Told, told_of
+from gan_tune.searching.study.telling import HEALTH, TellArguments, tell_arguments
+from gan_tune.searching.study.tried import Tried
 from gan_tune.space import SearchSpace
 from gan_tune.storage.trial_name import Kind, TrialName, setting_name
 from gan_tune.words.outcomes import Outcome
@@ -65,18 +70,13 @@ class Study:
         self, study: optuna.Study, space: SearchSpace, journal: Journal | None = None
     ) -> None:
         self.space = space
-        self._study, self._journal = study, journal
-        # Earlier searches' trials are added when a study is created, never later.
-        self._is_warm = not all(map(is_own, self._trials()))
-
-    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=states or None)
+        self._study, self._journal, self._numbering = study, journal, Numbering(study)
+        ended = self._settings(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        self._tried = Tried(space, [trial.params for trial in ended])
 
     def _settings(self, *states: TrialState) -> list[FrozenTrial]:
         """This search's own trials; a setting's number is its place among all of them."""
-        trials = self._trials(*states)
-        # Called for every report: skip the pass over all trials if all are this search's own.
-        return [trial for trial in trials if is_own(trial)] if self._is_warm else trials
+        return own_trials(self._study, *states)
 
     def _synced_once(self) -> AbstractContextManager[None]:
         """Wait for the disk once, instead of at each line of a proposal or an ending."""
@@ -86,7 +86,7 @@ class Study:
 
     def proposed(self) -> int:
         """How many settings have been handed out so far."""
-        return sum(trial.state != TrialState.WAITING for trial in self._settings())
+        return self._numbering.proposed
 
     def count(self) -> int:
         """How many settings there are, including those that wait to be handed out."""
@@ -99,10 +99,25 @@ class Study:
     # ---------------------------------------------------------------- asking
 
     def ask(self) -> Job:
-        """The next setting, as a job."""
+        """The next setting, as a job. One that was tried before is replaced by another."""
         with quiet_optuna(), self._synced_once():
-            self._study.sampler = self._sampler(self.proposed())
-            return self._decided(self._study.ask())
+            while True:
+                proposal = self.proposed()
+                self._study.sampler = self._sampler(proposal)
+                if not self.waiting():
+                    _enqueue_around_priors(self._study, self.space, proposal)
+                trial = self._study.ask()
+                self._numbering.has_changed()
+                job = self._decided(trial)
+                new = self._tried.note(trial.params) or is_fork(self._numbering.trial(job.setting))
+                if new or (another := self._tried.another(job.setting)) is None:
+                    return job
+                _replace(self._study, trial, None if self.waiting() else another)
+                self._numbering.has_changed()
+
+    def is_exhausted(self) -> bool:
+        """Whether every distinct setting of the space has been handed out."""
+        return self._tried.is_every
 
     def ask_founder(self) -> Job:
         """The next setting that is no fork, as a job, even if forks wait."""
@@ -113,6 +128,7 @@ class Study:
             # Optuna's `ask` takes waiting trials first.
             self._study.sampler = self._sampler(self.proposed())
             self._study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+            self._numbering.has_changed()
             return self._decided(stored_trial(self._study, self._settings()[-1]))
 
     def _sampler(self, proposal: int) -> BaseSampler:
@@ -124,13 +140,13 @@ class Study:
 
         If a kill interrupted a proposal, it is completed first, in the study.
         """
-        running = (
-            number
-            for number, trial in enumerate(self._settings())
-            if trial.state == TrialState.RUNNING
-        )
+        numbered = enumerate(self._settings())
+        running = [number for number, trial in numbered if trial.state == TrialState.RUNNING]
         with quiet_optuna():
-            return [self._asked_again(setting) for setting in running]
+            jobs = [self._asked_again(setting) for setting in running]
+        for job in jobs:
+            self._tried.note(self.assignment(job.setting))
+        return jobs
 
     def _asked_again(self, setting: int) -> Job:
         """A setting as it was proposed, even if a kill came before all of it was stored.
@@ -144,13 +160,12 @@ class Study:
             return self.job(setting, 0)
         except ConfigError:
             self._study.sampler = self._sampler(setting)
-            return self._decided(trial_without_params(self._study, self._settings()[setting]))
+            return self._decided(trial_without_params(self._study, self._numbering.trial(setting)))
 
     def _decided(self, trial: Trial) -> Job:
         """Have Optuna decide on all parameters of a trial."""
         self.space.sample(trial, seed=0)
-        earlier = sum(not is_own(other) for other in self._trials()[: trial.number])
-        return self._replicate(trial.params, trial.number - earlier, 0)
+        return self._replicate(trial.params, self._numbering.number(trial), 0)
 
     # ---------------------------------------------------------------- forks
 
@@ -158,14 +173,12 @@ class Study:
         """Add a waiting fork that replaces a setting that ends."""
         attributes = fork_attributes(fork, replaces=replaces)
         self._study.enqueue_trial(dict(fork.assignment), user_attrs=attributes)
+        self._numbering.has_changed()
 
     def forks(self) -> dict[int, Replacement]:
         """All forks by their number, each with the setting it replaces."""
-        return {
-            number: replacement_of(trial)
-            for number, trial in enumerate(self._settings())
-            if is_fork(trial)
-        }
+        numbered = enumerate(self._settings())
+        return {number: replacement_of(trial) for number, trial in numbered if is_fork(trial)}
 
     # ---------------------------------------------------------------- jobs of a setting
 
@@ -174,11 +187,11 @@ class Study:
 
         Replicates from ``search.seeds`` on belong to the confirmation.
         """
-        return self._replicate(self._settings()[setting].params, setting, replicate)
+        return self._replicate(self._numbering.trial(setting).params, setting, replicate)
 
     def assignment(self, setting: int) -> dict[str, Any]:
         """The values that the search decided for a setting: dimension → value."""
-        return dict(self._settings()[setting].params)
+        return dict(self._numbering.trial(setting).params)
 
     def is_compared_with(self, setting: int) -> bool:
         """Whether the gain is measured against a setting, so that it runs its full length.
@@ -195,22 +208,9 @@ class Study:
         kind: Kind = "search" if replicate < self.space.search.seeds else "confirmation"
         name = str(TrialName(setting, replicate, kind))
         shown = config.params() | self.space.choosers(params)
-        lineage = self._lineage(setting, seed)
-        return Job(name, setting, replicate, config, shown, kind, lineage)
-
-    def _lineage(self, setting: int, seed: int) -> tuple[Ancestor, ...]:
-        """The settings from whose weights a setting continues, oldest first, all with one seed."""
-        trials = self._settings()
-        ancestors = [
-            # Patience or collapse must not end it earlier: it was trained up to this step.
-            Ancestor(
-                setting_name(ancestor),
-                until,
-                _never_ending(self.space.config(trials[ancestor].params, seed=seed)),
-            )
-            for ancestor, until in ancestry(trials, setting)
-        ]
-        return tuple(reversed(ancestors))
+        trial = self._numbering.trial(setting)
+        lineage = _lineage(self._settings(), setting, self.space, seed) if is_fork(trial) else ()
+        return Job(name, setting, replicate, config, shown, origin_of(trial), kind, lineage)
 
     # ---------------------------------------------------------------- telling
 
@@ -219,7 +219,7 @@ class Study:
 
         Steps of later replicates are counted on from those of the first.
         """
-        frozen = self._settings()[setting]
+        frozen = self._numbering.trial(setting)
         known = curve(frozen)
         if step in known:
             return False
@@ -233,7 +233,7 @@ class Study:
 
     def note_replicates(self, setting: int, values: Sequence[float | None]) -> None:
         """Note the best values of the replicates that ran to their end."""
-        frozen = self._settings()[setting]
+        frozen = self._numbering.trial(setting)
         if not frozen.state.is_finished():
             stored_trial(self._study, frozen).set_user_attr(REPLICATES, list(values))
 
@@ -248,36 +248,43 @@ class Study:
 
         Args:
             setting: its number.
-            outcome: see :func:`~.telling.told_of`.
+            outcome: see :func:`~.telling.tell_arguments`.
             value: its best by the first objective; None if it never had a finite one.
             further: the other objectives' values at the same report.
         """
-        frozen = self._settings()[setting]
+        frozen = self._numbering.trial(setting)
         if frozen.state.is_finished():
             return
         trial = stored_trial(self._study, frozen)
-        told = self._told(outcome, [v for v in (value, *further) if v is not None])
+        arguments = self._tell_arguments(outcome, [v for v in (value, *further) if v is not None])
         with quiet_optuna(), self._synced_once():
             trial.set_user_attr(OUTCOME, outcome)
-            if told.health is not None and HEALTH not in frozen.constraints:
+            if arguments.health is not None and HEALTH not in frozen.constraints:
                 # Optuna refuses this afterwards, so it comes first. A kill may follow it.
-                trial.set_constraint(HEALTH, told.health)
-            self._study.tell(trial, told.values, state=told.state, skip_if_finished=True)
+                trial.set_constraint(HEALTH, arguments.health)
+            self._study.tell(trial, arguments.values, state=arguments.state, skip_if_finished=True)
 
-    def _told(self, outcome: Outcome, values: list[float]) -> Told:
-        return told_of(
+    def _tell_arguments(self, outcome: Outcome, values: list[float]) -> TellArguments:
+        reads_constraints = SAMPLERS[self.space.search.sampler.name].reads_constraints
+        every = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return tell_arguments(
             outcome,
             values,
             self.space.objectives,
-            reads_constraints=SAMPLERS[self.space.search.sampler.name].reads_constraints,
-            completed=[trial.values for trial in self._trials(TrialState.COMPLETE)],
+            reads_constraints=reads_constraints,
+            completed=[] if reads_constraints else [trial.values for trial in every],
         )
+
+    def retry(self, setting: int) -> None:
+        """Let a setting that has ended be trained again, as one that was handed out."""
+        retry(self._study, self._numbering.trial(setting))
+        self._numbering = Numbering(self._study)
 
     # ---------------------------------------------------------------- looking back
 
     def settings(self) -> list[Setting]:
         """Every setting handed out, in order."""
-        return settings_of(self._study)
+        return self._numbering.settings()
 
     def reports(self) -> Iterator[ReportedValue]:
         """All reports, step by step, to rebuild a stopping rule."""
@@ -296,6 +303,38 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The study of this search's own settings, for Optuna's own plots."""
         return own_study(self._study)
+
+
+def _enqueue_around_priors(study: optuna.Study, space: SearchSpace, proposal: int) -> None:
+    """Let the next setting have values around the priors, if it is its turn."""
+    search_seed = space.search.seed
+    values = around_priors(space.dimensions(), search_seed=search_seed, proposal=proposal)
+    if values:
+        study.enqueue_trial(values, user_attrs={ORIGIN: AROUND_PRIOR})
+
+
+def _replace(study: optuna.Study, trial: Trial, another: dict[str, Any] | None) -> None:
+    """End a proposal that repeats a setting, and let ``another`` be the next one."""
+    trial.set_user_attr(REPEATS, True)
+    study.tell(trial, state=TrialState.FAIL)
+    if another is not None:
+        study.enqueue_trial(another)
+
+
+def _lineage(
+    trials: Sequence[FrozenTrial], fork: int, space: SearchSpace, seed: int
+) -> tuple[Ancestor, ...]:
+    """The settings from whose weights a fork continues, oldest first, all with one seed."""
+    ancestors = [
+        # Patience or collapse must not end it earlier: it was trained up to this step.
+        Ancestor(
+            setting_name(ancestor),
+            until,
+            _never_ending(space.config(trials[ancestor].params, seed=seed)),
+        )
+        for ancestor, until in ancestry(trials, fork)
+    ]
+    return tuple(reversed(ancestors))
 
 
 def _never_ending(config: TrialConfig) -> TrialConfig:

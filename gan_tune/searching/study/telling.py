@@ -13,15 +13,15 @@ from optuna.trial import TrialState
 from gan_tune.config import Objective
 from gan_tune.words.outcomes import OUTCOMES, UNSOUND, Outcome
 
-__all__ = ["HEALTH", "Told", "told_of", "worst_values"]
+__all__ = ["HEALTH", "TellArguments", "tell_arguments", "worst_values"]
 
 HEALTH = "health"
 """Name of the Optuna constraint that is 0 for sound trials, 1 for diverged and collapsed ones."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """The record of an ended setting that Optuna gets.
+class TellArguments:
+    """What `study.tell` gets for an ended setting.
 
     Attributes:
         state: of Optuna's trial.
@@ -34,15 +34,15 @@ class Told:
     health: float | None
 
 
-def told_of(
+def tell_arguments(
     outcome: Outcome,
     values: Sequence[float],
     objectives: Sequence[Objective],
     *,
     reads_constraints: bool,
     completed: Sequence[Sequence[float]],
-) -> Told:
-    """The record for Optuna of a setting that ended with this outcome.
+) -> TellArguments:
+    """The arguments of `study.tell` for a setting that ended with this outcome.
 
     Args:
         outcome: how it ended.
@@ -56,12 +56,16 @@ def told_of(
     health = None if outcome == "failed" else float(outcome in UNSOUND)
     if outcome in UNSOUND and not reads_constraints:
         worst = worst_values(completed, objectives)
-        return Told(TrialState.PRUNED if worst is None else TrialState.COMPLETE, worst, health)
+        return TellArguments(
+            TrialState.PRUNED if worst is None else TrialState.COMPLETE, worst, health
+        )
     if outcome != "completed":
-        return Told(TrialState[OUTCOMES[outcome].optuna_state], None, health)
+        return TellArguments(TrialState[OUTCOMES[outcome].optuna_state], None, health)
     if len(values) < len(objectives):
-        return Told(TrialState.FAIL, None, health)  # Optuna accepts all values of a trial or none
-    return Told(TrialState.COMPLETE, list(values), health)
+        return TellArguments(
+            TrialState.FAIL, None, health
+        )  # Optuna accepts all values of a trial or none
+    return TellArguments(TrialState.COMPLETE, list(values), health)
 
 
 def worst_values(

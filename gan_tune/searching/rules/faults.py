@@ -1,0 +1,124 @@
+"""What cut a trial off, and what becomes of it: the setting's doing told from the machine's.
+
+This is the only place that tells them apart. Everything here is pure.
+
+    kind        what was seen                               what becomes of the trial
+    exception   its own code raised one                     again elsewhere; then it has failed
+    memory      memory ran out, or Ray killed it for that   again alone; then it has failed
+    death       its worker died, and nobody knows why       again; failed the fourth time
+    machine     node, disk, storage or network failed       again; put aside the fourth time
+    preempted   its node was taken away                     again, however often
+    unfit       its node cannot train, see `on_ray.proof`   again, however often
+
+Only what happened since the trial's last progress counts, except for memory: a trial that was
+killed for it once stays one to be tried alone. A trial that is put aside keeps its checkpoint. The
+next command continues it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_tune.errors import DeviceError, StorageError
+from gan_tune.storage.patience import is_outage
+from gan_tune.words.wording import in_one_line
+
+__all__ = ["Action", "Fault", "Kind", "Ruling", "fault_of", "ruling_on", "same_everywhere"]
+
+Kind = Literal["exception", "memory", "death", "machine", "preempted", "unfit"]
+Action = Literal["again", "later", "alone", "aside", "failed"]
+
+EXCEPTIONS, KILLS, DEATHS, MACHINES = 2, 2, 4, 4
+"""How many faults of a kind end a trial's tries."""
+
+ALIKE = 3
+"""If nothing has worked yet, the same fault of so many settings is no setting's own."""
+
+SMALLER = "take a smaller batch or network, or give a trial more room: resources.cpu, resources.gpu"
+
+NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What cut a trial off on a worker.
+
+    Attributes:
+        kind: see the table above.
+        text: the cause, one line.
+        node: the address of the worker's node; empty if it is not known.
+    """
+
+    kind: Kind
+    text: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What becomes of a trial: whether it is tried ``again``, ``later``, ``alone``, put ``aside``,
+    or has ``failed``; and why, one line.
+    """
+
+    action: Action
+    text: str
+
+
+def fault_of(error: BaseException, *, node: str = "") -> Fault:
+    """An error that was raised in a worker while it trained.
+
+    torch's `OutOfMemoryError` is known by its name, so that this needs no torch.
+    """
+    text = in_one_line(error)
+    names = {each.__name__ for each in type(error).__mro__}
+    if names & {"OutOfMemoryError", "MemoryError"} or any(sign in text for sign in NO_MEMORY):
+        return Fault("memory", text, node)
+    if isinstance(error, StorageError | DeviceError):
+        return Fault("machine", str(error).splitlines()[0], node)
+    if is_outage(error):
+        return Fault("machine", text, node)
+    return Fault("exception", text, node)
+
+
+def ruling_on(faults: Sequence[Fault], *, kills: int = 0, works: bool = True) -> Ruling:
+    """What becomes of a trial after its last fault.
+
+    Args:
+        faults: those since the trial's last progress, at least one, in their order.
+        kills: how many of kind `memory` came before that progress.
+        works: whether any trial of the search has reported. If not, an exception may be no
+            setting's own, so its trial is tried once more when no other is left.
+    """
+    last = faults[-1]
+    counts = {kind: sum(fault.kind == kind for fault in faults) for kind in _LIMITS}
+    counts["memory"] += kills
+    if last.kind == "memory" and counts["memory"] >= KILLS:
+        return Ruling("failed", f"out of memory, also when it ran alone: {SMALLER}: {last.text}")
+    if last.kind == "death" and counts["death"] >= DEATHS:
+        return Ruling("failed", f"its worker died {DEATHS} times without progress: {last.text}")
+    if last.kind == "exception" and counts["exception"] >= EXCEPTIONS:
+        last_time = works or counts["exception"] > EXCEPTIONS
+        return Ruling("failed" if last_time else "later", last.text)
+    where = f"{last.text} (node {last.node})" if last.node else last.text
+    if last.kind == "machine" and counts["machine"] >= MACHINES:
+        return Ruling("aside", where)
+    return Ruling("alone" if counts["memory"] else "again", where)
+
+
+_LIMITS: tuple[Kind, ...] = ("exception", "memory", "death", "machine")
+
+
+def same_everywhere(last: Mapping[int, Fault]) -> str | None:
+    """The fault that ends a search in which no trial has reported yet; None if there is none.
+
+    ``last`` is the last fault of each setting. Out of memory is each setting's own.
+    """
+    texts = Counter(fault.text for fault in last.values() if fault.kind in _SHARED)
+    text, count = next(iter(texts.most_common(1)), ("", 0))
+    return text if count >= ALIKE else None
+
+
+_SHARED: tuple[Kind, ...] = ("exception", "death", "machine")

@@ -1,0 +1,242 @@
+"""Workers and nodes of a real Ray that are lost: it costs time, and no setting its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from tiny_search import TRIALS, runs_of, space_tree
+
+from gan_tune import service
+from gan_tune.gan import checkpoint
+from gan_tune.service.watcher import Watcher
+from gan_tune.storage.storage import open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+
+PATH = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+
+
+class Hearing(Watcher):
+    """Remembers why trials were tried again."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def trial_ended(self, job: Any, ending: Any) -> None:
+        if ending.is_lost:
+            self.reasons.append(ending.error)
+
+
+@pytest.fixture
+def full_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray that finds its node's memory full at any time."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    options = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+    ray.init(address="local", runtime_env=PATH, **options)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.ci
+def test_a_worker_that_ray_kills_for_memory_is_its_trials_outcome_after_a_try_alone(
+    tmp_path: Path, full_memory: None
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(name="full", budget={"trials": 2, "steps": 4000, "evaluations": 4})
+    watcher = Hearing()
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
+    assert result.outcomes == {"failed": 2}
+    assert all("memory was full" in reason for reason in watcher.reasons), watcher.reasons
+    trials = TrialFolders(open_storage(tmp_path / "runs" / "full"))
+    for name in ("0000", "0001"):
+        ending = trials[name].ending()
+        assert ending is not None
+        advice = "out of memory, also when it ran alone: take a smaller batch or network, or"
+        assert str(ending.error).startswith(advice)
+    tags = [run.data.tags.get("gan_tune.error", "") for run in runs_of(uri)]
+    assert sum("out of memory" in tag for tag in tags) == 2
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Cluster]:
+    """A head that runs no trials, and two nodes with a CPU each."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False, runtime_env=PATH)
+    cluster.wait_for_nodes()
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+class Killing(Hearing):
+    """Kills all nodes as soon as a trial has reported, and starts others, so many times."""
+
+    def __init__(self, cluster: Cluster, times: int) -> None:
+        super().__init__()
+        self.cluster, self.left = cluster, times
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        if self.left and result.step == 20:
+            self.left -= 1
+            for node in list(self.cluster.worker_nodes):
+                self.cluster.remove_node(node, False)
+                self.cluster.add_node(num_cpus=1)
+
+
+@pytest.mark.ci
+def test_nodes_that_die_cost_no_setting_its_name(tmp_path: Path, two_nodes: Cluster) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    values = {}
+    tree = space_tree(
+        name="nodes",
+        confirm={"top": 0},
+        search={"experience": "none", "sampler": "random", "scheduler": "none"},
+    )
+    for name, kills in (("undisturbed", 0), ("disturbed", 2)):
+        watcher = Killing(two_nodes, kills)
+        result = service.search(
+            {**tree, "name": name}, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher
+        )
+        assert watcher.left == 0
+        assert result.outcomes == {"completed": TRIALS}, watcher.reasons
+        trials = TrialFolders(open_storage(tmp_path / "runs" / name))
+        endings = [trials[f"{number:04d}"].ending() for number in range(TRIALS)]
+        values[name] = [ending and ending.value for ending in endings]
+    assert len(watcher.reasons) >= 2, "the trial that reported was lost each time"
+    assert values["disturbed"] == values["undisturbed"]
+
+
+@pytest.fixture
+def blind_node(two_nodes: Cluster, tmp_path: Path) -> Iterator[None]:
+    """A third node, which has an empty folder in the storage's place: nothing is mounted there."""
+    (tmp_path / "runs").mkdir()
+    ray_start = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus=2"
+    code = f"mount -t tmpfs none '{tmp_path / 'runs'}' && exec {ray_start} --address=$1"
+    command = ["unshare", "-m", "sh", "-c", code, "sh", two_nodes.address]
+    if os.geteuid() or subprocess.run(["unshare", "-m", "true"]).returncode:
+        pytest.skip("a mount of its own needs root and the right to do so")
+    before = len(ray.nodes())
+    node = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while len(ray.nodes()) == before:
+            assert node.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield
+    finally:
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+@pytest.mark.ci
+def test_a_node_that_does_not_see_the_storage_gets_no_trial(
+    tmp_path: Path, two_nodes: Cluster, blind_node: None
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    watcher = Hearing()
+    # The worker of a node that joined late starts last.
+    budget = {"trials": TRIALS, "steps": 8000, "evaluations": 4}
+    tree = space_tree(name="blind", budget=budget, confirm={"top": 1, "seeds": 1})
+    two_nodes.remove_node(sorted(two_nodes.worker_nodes, key=str)[0], False)
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
+    assert result.finished
+    assert sum(result.outcomes.values()) == TRIALS
+    assert set(result.outcomes) <= {"completed", "pruned"}, result.outcomes
+    assert watcher.reasons, "it was given none to prove itself with"
+    assert all("is a share mounted?" in reason for reason in watcher.reasons), watcher.reasons
+    assert len(watcher.reasons) <= 3
+
+
+class Asking(Watcher):
+    """Asks the search to end as soon as a trial has reported, as another machine would."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage, self.asked = storage, 0.0
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        if not self.asked:
+            self.asked = time.monotonic()
+            service.stop("asked", self.storage)
+
+
+@pytest.mark.ci
+def test_a_search_that_is_asked_to_end_stores_its_trials_first(
+    tmp_path: Path, two_nodes: Cluster
+) -> None:
+    """Long before their next report; and what goes on equals what was never disturbed."""
+    uri, runs = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "runs"
+    budget = {"trials": 2, "steps": 8000, "evaluations": 2}
+    tree = space_tree(name="asked", budget=budget, confirm={"top": 0})
+    watcher = Asking(runs)
+    result = service.search(tree, storage=runs, tracking_uri=uri, watcher=watcher)
+    took = time.monotonic() - watcher.asked
+    assert not result.finished
+    assert took < 20
+    trials = TrialFolders(open_storage(runs / "asked"))
+    stored = [checkpoint.step_of(trials[name].checkpoint()) for name in trials.names()]
+    assert all(step > 0 for step in stored), stored
+    assert any(step % 4000 for step in stored), stored
+    result = service.search(tree, storage=runs, tracking_uri=uri)
+    assert result.outcomes == {"completed": 2}
+    whole = service.search({**tree, "name": "whole"}, storage=runs, tracking_uri=uri)
+    assert whole.champion == result.champion
+
+
+class Growing(Hearing):
+    """Adds nodes while the search runs, and remembers how many trials ran at a time."""
+
+    def __init__(self, cluster: Cluster, *after: float) -> None:
+        super().__init__()
+        self.cluster, self.after = cluster, list(after)
+        self.running: set[str] = set()
+        self.most = 0
+
+    def tick(self) -> None:
+        if self.after and time.monotonic() - self.begun > self.after[0]:
+            self.after.pop(0)
+            self.cluster.add_node(num_cpus=1)
+
+    def begin(self, conductor: Any, slots: int, resumed: int) -> None:
+        self.conductor, self.begun = conductor, time.monotonic()
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        self.running.add(job.name)
+        self.most = max(self.most, len(self.running))
+
+    def trial_ended(self, job: Any, ending: Any) -> None:
+        super().trial_ended(job, ending)
+        self.running.discard(job.name)
+
+    def end(self) -> None:
+        self.took, self.used = time.monotonic() - self.begun, self.conductor.seconds_used
+
+
+@pytest.mark.ci
+def test_a_search_begins_with_no_slot_and_uses_the_nodes_that_join(tmp_path: Path) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    ray.init(address=cluster.address, log_to_driver=False, runtime_env=PATH)
+    uri, watcher = f"sqlite:///{tmp_path / 'mlflow.db'}", Growing(cluster, 5, 5)
+    budget = {"trials": 6, "steps": 16000, "evaluations": 20, "minutes": 5}
+    tree = space_tree(name="grows", budget=budget, confirm={"top": 0})
+    try:
+        result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
+        assert sum(result.outcomes.values()) == 6
+        assert set(result.outcomes) <= {"completed", "pruned"}, result.outcomes
+        assert watcher.most == 2
+        assert watcher.used < watcher.took - 3, "no time counts before a trial has a place"
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
