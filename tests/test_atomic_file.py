@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gan_tune.atomic_file import replace_file, whole_file, write_whole
+from gan_tune.atomic_file import replace_file, whole_file, write_whole, write_whole_files
 from gan_tune.data import mapped
 from gan_tune.errors import DataError
 from gan_tune.gan import checkpoint
@@ -221,3 +221,25 @@ def test_a_cached_array_is_whole_or_not_there(
     assert rows.tolist() == [0, 1, 2, 0, 1]
     (path,) = (tmp_path / "arrays").iterdir()
     assert calls == [f"{path.stat().st_size} bytes", f"to {path.name}", "folder"]
+
+
+def test_several_files_wait_for_their_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is on the disk before it has its name, and the folder after the last."""
+    calls: list[str] = []
+    sync, move = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("sync"), sync(file))[1])
+    monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("move"), move(*paths))[1])
+    contents = {f"{i}.png": bytes([i]) * 10 for i in range(3)}
+    write_whole_files(tmp_path, contents)
+    assert calls == ["sync", "move"] * 3 + ["sync"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
+
+
+def test_of_several_files_those_before_an_error_are_whole(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()  # a file cannot take its name
+    with pytest.raises(OSError, match="b"):
+        write_whole_files(tmp_path, {"a": NEW, "b": NEW, "c": NEW})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert (tmp_path / "a").read_bytes() == NEW

@@ -25,7 +25,7 @@ from gan_tune.service.running.study_place import study_of_search
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lock import hold
-from gan_tune.storage.places import STUDY, driver_folder
+from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
 from gan_tune.storage.storage import Storage, open_storage
 
 ODD_NAMES = [
@@ -162,7 +162,7 @@ def test_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     root.write("x", b"1")
     assert (tmp_path / name / "runs" / "x").read_bytes() == b"1"
     assert root.folder == tmp_path / name / "runs"
-    assert root.local_path("x") == str(tmp_path / name / "runs" / "x")
+    assert root.readable_path("x") == str(tmp_path / name / "runs" / "x")
     as_uri = Storage((tmp_path / name / "runs").as_uri())
     assert as_uri.read("x") == b"1"
     assert as_uri.folder == root.folder
@@ -337,7 +337,7 @@ def test_a_bucket_is_remote_and_hides_its_key(bucket: str) -> None:
     root = open_storage(bucket)
     assert root.folder is None
     assert root.uri == "s3://gan-tune/runs"
-    assert root.below("a b").local_path("champion.png") == "s3://gan-tune/runs/a b/champion.png"
+    assert root.below("a b").readable_path("champion.png") == "s3://gan-tune/runs/a b/champion.png"
 
 
 def test_each_place_behind_a_uri_has_a_folder_of_its_own_on_the_driver(
@@ -383,10 +383,10 @@ def test_a_new_search_in_a_bucket_is_no_old_one(
         study_of_search(space, home, "toy").ask()
         assert study_of_search(space, home, "toy").proposed() == 1
     home = open_storage(bucket).below("toy")
-    home.delete(STUDY)
+    home.delete(STUDY_NOTE)
     with _one_line_error("belongs to a search in another folder; use another --name"):
         study_of_search(space, home, "toy")
-    assert home.read(STUDY) is None
+    assert home.read(STUDY_NOTE) is None
     root = open_storage(bucket.replace("/runs", "/emptied"))
     driver_folder(root.below("toy"), "toy").mkdir(parents=True)
     assert choose_name(root, "toy", space, (), fresh=True) == "toy-2"
@@ -489,3 +489,49 @@ def test_what_is_written_has_reached_the_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "fsync", fsync)
     storage.write("a/b.json", b"new and longer")
     assert synced.get((tmp_path / "a" / "b.json").stat().st_ino) == len(b"new and longer")
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("opened", [open_storage, look_in])
+def test_links_that_leave_the_storage_are_refused(
+    tmp_path: Path, opened: Callable[[Path], Storage]
+) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/key").write_text("secret")
+    root = tmp_path / "runs"
+    (root / "search/trials").mkdir(parents=True)
+    (root / "search/result.json").symlink_to(tmp_path / "private/key")
+    (root / "search/trials/0000-0").symlink_to(tmp_path / "private")
+    (root / "search/inside.json").symlink_to("note.json")
+    (root / "search/note.json").write_text("{}")
+    home = opened(root).below("search")
+    for refused in (
+        lambda: home.read("result.json"),
+        lambda: home.read("trials/0000-0/key"),
+        lambda: home.names("trials/0000-0"),
+        lambda: home.write("trials/0000-0/key", b""),
+        lambda: home.delete("trials/0000-0/key"),
+    ):
+        with pytest.raises(StorageError, match=r"^storage: must be no link out of .*/runs, but "):
+            refused()
+    assert (tmp_path / "private/key").read_text() == "secret"
+    assert home.read("inside.json") == b"{}"
+    home.write("result.json", b"1")  # it takes the link's place
+    assert home.read("result.json") == b"1"
+
+
+def test_a_storage_may_itself_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    for location in (str(tmp_path / "runs"), (tmp_path / "runs").as_uri()):
+        storage = Storage(location).below("search")
+        storage.write("a/b", b"1")
+        assert storage.read("a/b") == (tmp_path / "disk/search/a/b").read_bytes() == b"1"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(StorageError, match="must be a file"):
+        look_in(tmp_path).read("result.json")

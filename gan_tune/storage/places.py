@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gan_tune.errors import StorageError
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -15,14 +18,46 @@ LOCK = "search.lock"
 """Held by the one command that works on a search; it names that process."""
 JOURNAL = "study.journal"
 """The Optuna study of a search, unless it lies in a database."""
+STOP = "stop.json"
+"""The wish that the command which works on the search ends; its workers save, then."""
+RETRY = "retry.json"
+"""The failed trials that the next command trains again."""
+DRIVER = "driver.txt"
+"""What workers read to prove that they see the driver's storage."""
 RESULT = "result.json"
 REPORT = "report.html"
 LEADERBOARD = "leaderboard.json"
 CHAMPION_PICTURE = "champion.png"
-HEADING = "search.json"
+LEFT_OUT = "left_out.txt"
+"""The files of the data that could not be read, a line each, with the reason."""
+SEARCH_NOTE = "search.json"
 """The note that a command writes when it begins to work on a search, for read-only commands."""
-STUDY = "study.json"
-"""The place of the study, and a random name that identifies this folder."""
+PRECISION_NOTE = "precision.json"
+"""The precision of all trials of the search, in which `auto` is resolved."""
+RESOURCES_NOTE = "resources.json"
+"""The GPUs of each trial of the search, in which `auto` is resolved."""
+JUDGE_NOTE = "judge.json"
+JUDGE_ARRAYS = "judge.safetensors"
+"""By which features the search compares pictures without labels, and their arrays."""
+PLAN_NOTE = "plan.json"
+"""What the first command decided where the space leaves it open: the length of a trial."""
+SPACE_FILE = "space.yaml"
+"""The space of a search that began from data; searches from a space file have none."""
+DATA_NOTE = "data.json"
+"""Which data such a search began from."""
+STUDY_NOTE = "study.json"
+"""The first command's note: where the study is, and a random name that identifies this folder."""
+
+RECORD_ENTRY = "record/search.json"
+"""What MLflow shows of the search's run from its beginning; see :mod:`gan_tune.record.spool`."""
+RECORD_ENDING = "record/ending.json"
+"""How the last command ended, as MLflow shows it; absent while a command works on the search."""
+REGISTRATION = "record/registration.json"
+"""The request to register the search's champion."""
+CHAMPION_MODEL = "champion/model"
+"""The folder of the exported champion, which is registered."""
+CHAMPION_PICTURES = "champion"
+"""The folder of pictures of a look inside the champion."""
 
 
 def look_in(storage: str | Path) -> Storage:
@@ -52,5 +87,13 @@ def _beside_a_uri(storage: Storage) -> Path:
 
 
 def search_names(root: Storage) -> list[str]:
-    """The searches in a storage that have at least one trial."""
-    return [name for name in root.names() if {HEADING, RESULT} & set(root.below(name).names())]
+    """The searches in a storage that have at least one trial; what is damaged is left out."""
+    return [name for name in root.names() if _is_search(root.below(name), name)]
+
+
+def _is_search(home: Storage, name: str) -> bool:
+    try:
+        return not {SEARCH_NOTE, RESULT}.isdisjoint(home.names())
+    except StorageError as error:
+        logging.getLogger("gan_tune").warning("%s is left out: %s", name, error)
+        return False

@@ -7,8 +7,9 @@ Layout below the root of one search:
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
     champion.png  leaderboard.json  report.html    the result
 
-The lock and the journal need a real file system: for a URI they stay in a folder on the driver,
-`./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
+Buckets can neither lock a file nor append to it, and the lock and the journal need both. For a URI
+they stay in a folder on the driver, `./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
+All other files are written whole, so a bucket can hold them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import hashlib
 import json
 import os
 import re
+import stat
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
@@ -30,9 +32,12 @@ from pyarrow import ArrowException
 
 from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
+from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
 from gan_tune.words.wording import first_line, masked
 
 __all__ = ["Storage", "open_storage"]
+
+Answer = TypeVar("Answer")
 
 HOST = "endpoint_override="
 """Option of a URI that names the host of its store."""
@@ -51,19 +56,44 @@ class _Files(Protocol):
 
 
 class _Disk:
+    """Folders and files below ``root``: no link is followed out of it, and nothing but files read.
+
+    Whoever hands on a folder could otherwise have private files of its reader put into a report,
+    which the reader hands back.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = os.path.realpath(root)
+
     def write(self, path: str, content: bytes) -> None:
         target = Path(path)
+        self._check_inside(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, content)
 
     def read(self, path: str) -> bytes:
-        return Path(path).read_bytes()
+        self._check_inside(path)
+        # A pipe would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StorageError(f"storage: must be a file: {path}")
+            return file.read()
 
     def names(self, path: str) -> list[str]:
+        self._check_inside(path)
         return os.listdir(path)
 
     def delete(self, path: str) -> None:
+        self._check_inside(Path(path).parent)
         Path(path).unlink()
+
+    def _check_inside(self, path: str | Path) -> None:
+        place = os.path.realpath(path)
+        if place != self._root and not place.startswith(f"{self._root.rstrip('/')}/"):
+            raise StorageError(
+                f"storage: must be no link out of {self._root}, but is one: {path}; if the folder "
+                "that it leads to is meant, name that with --storage"
+            )
 
 
 class _Store:
@@ -88,18 +118,19 @@ class _Store:
 
 
 class Storage:
-    """Small files below one root; every write is complete or has no effect. Can be pickled.
+    """Small files below one root. A write is complete or has no effect. Storages can be pickled.
 
     Args:
         location: an absolute folder, or a URI that pyarrow knows (`file://`, `s3://`, `gs://`).
         below: names of the folders that lead from there to the root.
+        patience: with outages; by default they are errors at once.
 
     Raises:
         StorageError: the URI is not understood.
     """
 
-    def __init__(self, location: str, *below: str) -> None:
-        self._location, self._below = location, below
+    def __init__(self, location: str, *below: str, patience: Patience = NONE) -> None:
+        self._location, self._below, self.patience = location, below, patience
         try:
             self._files, root = _opened(location)
         except (ArrowException, OSError, ValueError) as error:
@@ -110,8 +141,8 @@ class Storage:
             ) from None
         self._root = "/".join([root.rstrip("/"), *below])
 
-    def __reduce__(self) -> tuple[type[Storage], tuple[str, ...]]:
-        return Storage, (self._location, *self._below)
+    def __reduce__(self) -> tuple[Callable[..., Storage], tuple[tuple[str, ...], Patience]]:
+        return _revived, ((self._location, *self._below), self.patience)
 
     @property
     def uri(self) -> str:
@@ -140,7 +171,15 @@ class Storage:
 
     def below(self, *parts: str) -> Storage:
         """The storage rooted at a path below this one."""
-        return Storage(self._location, *self._below, *parts)
+        return Storage(self._location, *self._below, *parts, patience=self.patience)
+
+    def patient(self, minutes: float) -> Storage:
+        """The same storage; what fails in an outage is tried again for so long.
+
+        After that OutageError is raised, and from then on at once.
+        """
+        patience = Patience(minutes, f"storage: {self.uri}")
+        return Storage(self._location, *self._below, patience=patience)
 
     def write(self, path: str, content: bytes) -> None:
         """Write one file, completely or not at all.
@@ -148,8 +187,7 @@ class Storage:
         Raises:
             StorageError: the disk is full or read-only, or the store does not answer.
         """
-        with self._plainly("write", path):
-            self._files.write(f"{self._root}/{path}", content)
+        self._tried("write", path, lambda at: self._files.write(at, content))
 
     def write_json(self, path: str, content: Any) -> None:
         """Write one JSON file, completely or not at all; raises as :meth:`write`."""
@@ -161,20 +199,19 @@ class Storage:
         Raises:
             StorageError: it exists but cannot be read, or the store does not answer.
         """
-        with self._plainly("read", path):
-            try:
-                return self._files.read(f"{self._root}/{path}")
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        try:
+            return self._tried("read", path, self._files.read)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def read_json(self, path: str) -> Any:
         """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
         content = self.read(path)
         try:
             return None if content is None else json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StorageError(
-                f"storage: {self.local_path(path)} must be JSON, but is damaged: {error}"
+                f"storage: {self.readable_path(path)} must be JSON, but is damaged: {error}"
             ) from None
 
     def names(self, path: str = "") -> list[str]:
@@ -183,11 +220,10 @@ class Storage:
         Raises:
             StorageError: it exists but cannot be read, or the store does not answer.
         """
-        with self._plainly("list", path):
-            try:
-                found = self._files.names(f"{self._root}/{path}".rstrip("/"))
-            except (FileNotFoundError, NotADirectoryError):
-                return []
+        try:
+            found = self._tried("list", path, self._files.names)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         return sorted(name for name in found if not name.startswith("."))
 
     def delete(self, path: str) -> None:
@@ -196,24 +232,36 @@ class Storage:
         Raises:
             StorageError: it cannot be removed, or the store does not answer.
         """
-        with self._plainly("delete", path):
-            try:
-                self._files.delete(f"{self._root}/{path}")
-            except (FileNotFoundError, NotADirectoryError):
-                return
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._tried("delete", path, self._files.delete)
 
-    def local_path(self, path: str) -> str:
+    def readable_path(self, path: str) -> str:
         """A file's place in readable form."""
         return f"{self.uri}/{path}".rstrip("/")
 
-    @contextmanager
-    def _plainly(self, verb: str, path: str) -> Iterator[None]:
-        try:
-            yield
-        except (ArrowException, OSError) as error:
-            raise StorageError(
-                f"storage: cannot {verb} {self.local_path(path)}: {first_line(error)}"
-            ) from None
+    def _tried(self, verb: str, path: str, action: Callable[[str], Answer]) -> Answer:
+        """What an action on a file returns; with patience, if an outage keeps it from working.
+
+        A file that does not exist is an error of its own, except if it is to be written.
+        """
+
+        def once() -> Answer:
+            try:
+                return action(f"{self._root}/{path}".rstrip("/"))
+            except (ArrowException, OSError) as error:
+                absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+                if absent and verb != "write":
+                    raise
+                text = f"storage: cannot {verb} {self.readable_path(path)}: {first_line(error)}"
+                if self.patience.minutes and is_outage(error, remote=self.folder is None):
+                    raise Outage(text) from None
+                raise StorageError(text) from None
+
+        return self.patience(once)
+
+
+def _revived(place: tuple[str, ...], patience: Patience) -> Storage:
+    return Storage(*place, patience=patience)
 
 
 def open_storage(location: str | Path) -> Storage:
@@ -223,22 +271,22 @@ def open_storage(location: str | Path) -> Storage:
         StorageError: it cannot be written or read back.
     """
     text = str(location)
-    storage = Storage(text if "://" in text else _made(text))
+    storage = Storage(text if "://" in text else _existing_folder(text))
     probe = f".probe-{uuid.uuid4().hex[:8]}"
     storage.write(probe, b"gan-tune")
     found = storage.read(probe)
     storage.delete(probe)
     if found != b"gan-tune":
         raise StorageError(
-            f"storage: what is written must read back the same, but does not: {storage.uri}"
+            f"storage: a file must read back as it was written, but does not: {storage.uri}"
         )
     return storage
 
 
-def _made(text: str) -> str:
-    """The folder that the user named, absolute and existing."""
+def _existing_folder(text: str) -> str:
+    """The folder that the user named as an absolute path; created if it does not exist."""
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        # `s3:/bucket` is a typing error; a local folder of that name would hide it.
+        # `s3:/bucket` is a typo. A local folder of that name would hide it.
         raise StorageError(
             f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
         )
@@ -258,8 +306,8 @@ def _made(text: str) -> str:
 def _opened(location: str) -> tuple[_Files, str]:
     """The files at a location, and the path of its root in them; one connection per process."""
     if "://" not in location:
-        return _Disk(), location
+        return _Disk(location), location
     if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:
         location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
     files, root = pafs.FileSystem.from_uri(location)
-    return (_Disk() if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
+    return (_Disk(root) if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root

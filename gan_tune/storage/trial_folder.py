@@ -5,8 +5,8 @@ The files of the trial NAME:
     trials/NAME/trial.json              which trial it is, with its config
     trials/NAME/reports/STEP.json       written by the worker before the driver hears of the report
     trials/NAME/grids/STEP.png          samples from the same noise at each report
-    trials/NAME/checkpoint.safetensors  the last complete state; after the end only if completed
-    trials/NAME/ready/STEP.safetensors  states from which forks may begin; deleted when useless
+    trials/NAME/checkpoint.safetensors  the last stored state; after its end only if it completed
+    trials/NAME/ready/STEP.safetensors  states from which forks may begin; deleted when unneeded
     trials/NAME/inherited.safetensors   the state with which a fork begins
     trials/NAME/outcome.json            how the trial ended; absent before its end
 """
@@ -14,11 +14,13 @@ The files of the trial NAME:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gan_tune.errors import StorageError
+from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_records import Ending, Result, TrialDescription
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ DESCRIPTION = "trial.json"
 REPORTS, REPORT_ENDING = "reports", ".json"
 GRIDS, GRID_ENDING = "grids", ".png"
 CHECKPOINT = "checkpoint.safetensors"
-READY = "ready"
+READY, READY_ENDING = "ready", ".safetensors"
 INHERITED = "inherited.safetensors"
 OUTCOME = "outcome.json"
 
@@ -54,7 +56,10 @@ class TrialFolder:
 
     def describe(self, description: TrialDescription) -> None:
         """Write `trial.json` of a search's trial."""
-        self._files.write_json(DESCRIPTION, vars(description))
+        stored = dict(vars(description))
+        if not description.origin:
+            del stored["origin"]
+        self._files.write_json(DESCRIPTION, stored)
 
     def description(self) -> TrialDescription | None:
         """What `trial.json` says of a search's trial."""
@@ -65,12 +70,12 @@ class TrialFolder:
         self._files.write_json(DESCRIPTION, {"config": config})
 
     def config(self) -> dict[str, Any] | None:
-        """The config in `trial.json`, as a tree; of a trial in a search and outside alike."""
+        """The config in `trial.json` as a tree, whether or not the trial belongs to a search."""
         stored = self._files.read_json(DESCRIPTION)
         if stored is None:
             return None
         if not isinstance(stored, dict) or not isinstance(stored.get("config"), dict):
-            path = self._files.local_path(DESCRIPTION)
+            path = self._files.readable_path(DESCRIPTION)
             raise StorageError(f"storage: {path} must hold the config of a trial")
         config: dict[str, Any] = stored["config"]
         return config
@@ -78,11 +83,11 @@ class TrialFolder:
     # ---------------------------------------------------------------- reports
 
     def write_report(self, result: Result) -> None:
-        """Write a report as one line."""
+        """Write a report of a search's trial."""
         content = json.dumps(asdict(result)).encode()
         self._files.write(_report_at(result.step), content)
 
-    def write_figures(self, step: int, figures: Mapping[str, Any]) -> None:
+    def write_lone_report(self, step: int, figures: Mapping[str, Any]) -> None:
         """Write a report of a trial outside a search."""
         self._files.write_json(_report_at(step), figures)
 
@@ -158,8 +163,8 @@ class TrialFolder:
 
     @property
     def inherited_path(self) -> str:
-        """The place of that state in readable form."""
-        return self._files.local_path(INHERITED)
+        """The place of the inherited state, for messages."""
+        return self._files.readable_path(INHERITED)
 
     # ---------------------------------------------------------------- the end
 
@@ -177,20 +182,26 @@ class TrialFolder:
         """How the trial ended."""
         return self._record(Ending, OUTCOME)
 
+    def clear(self) -> None:
+        """Delete all but the description, so that the trial begins again."""
+        for step in self.report_steps():
+            self._files.delete(_report_at(step))
+        for step in self.grid_steps():
+            self._files.delete(_grid_at(step))
+        for step in self._steps(READY, READY_ENDING):
+            self.delete_ready(step)
+        self.delete_checkpoint()
+        self._files.delete(OUTCOME)  # the last, so that what is half deleted still has ended
+
     # ---------------------------------------------------------------- reading
 
     def _steps(self, folder: str, ending: str) -> list[int]:
-        return sorted(int(name.removesuffix(ending)) for name in self._files.names(folder))
+        found = (name.removesuffix(ending) for name in self._files.names(folder))
+        # Others may have put files there, too.
+        return sorted(int(name) for name in found if re.fullmatch(r"\d{1,15}", name, re.ASCII))
 
     def _record(self, kind: type[Record], path: str) -> Record | None:
-        stored = self._files.read_json(path)
-        try:
-            return None if stored is None else kind(**stored)
-        except TypeError as error:
-            raise StorageError(
-                f"storage: {self._files.local_path(path)} must hold the fields of a "
-                f"{kind.__name__}, but {error}"
-            ) from None
+        return read_stored(self._files, path, kind)
 
 
 class TrialFolders:
@@ -211,10 +222,14 @@ class TrialFolders:
         """Names of the trials that have a folder, sorted."""
         return self._search.names(TRIALS)
 
+    def grid_path(self, name: str, step: int) -> str:
+        """The path of a picture below the search's folder."""
+        return f"{TRIALS}/{name}/{_grid_at(step)}"
+
     @property
     def path(self) -> str:
-        """Their place in readable form."""
-        return self._search.local_path(TRIALS)
+        """The place of the trials' folders, for messages."""
+        return self._search.readable_path(TRIALS)
 
 
 def _report_at(step: int) -> str:
@@ -226,4 +241,4 @@ def _grid_at(step: int) -> str:
 
 
 def _ready_at(step: int) -> str:
-    return f"{READY}/{step}.safetensors"
+    return f"{READY}/{step}{READY_ENDING}"

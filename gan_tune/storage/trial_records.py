@@ -22,6 +22,7 @@ class TrialDescription:
         params: what the record shows of it: the values of the config and of the choosers.
         lineage: of a fork, the settings before it, oldest first: `trial`, `until` which step,
             `config`.
+        origin: where its setting comes from; empty in trials of older versions.
     """
 
     trial: str
@@ -30,6 +31,7 @@ class TrialDescription:
     config: Mapping[str, Any] = field(repr=False)
     params: Mapping[str, Any] = field(repr=False)
     lineage: Sequence[Mapping[str, Any]] = field(repr=False)
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Result:
     """
 
     step: int
-    scalars: Mapping[str, float] = field(repr=False)
+    scalars: Mapping[str, int | float] = field(repr=False)
     value: float | None
     best: float | None
     outcome: Outcome | None
@@ -72,7 +74,7 @@ class Ending:
         outcome: how it ended.
         value: its best value by the first objective; None if it never had a finite one.
         step: its last step.
-        error: the exception that failed it, one line.
+        error: the exception that failed it, or what its worker was lost to, one line.
         symptoms: symptoms of training at its last report.
         further: the other objectives' values at the report with the best value.
         paused: whether it was interrupted to let others run; it continues in its turn.
@@ -90,3 +92,8 @@ class Ending:
     def is_final(self) -> bool:
         """Whether the trial has ended for good; an interrupted one has not."""
         return OUTCOMES[self.outcome].is_ending
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its worker was lost to no fault of the setting, so that it goes on elsewhere."""
+        return not self.is_final and self.error is not None
