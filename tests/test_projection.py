@@ -1,28 +1,26 @@
-"""What events become in MLflow, with a store in memory that can break off at any call."""
+"""What a search's folder becomes in MLflow: with a store in memory that breaks off at any call."""
 
 from __future__ import annotations
 
 import copy
-import io
-from collections.abc import Callable, Sequence
+import re
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import PIL.Image
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.store.entities import PagedList
+from written_search import PARAMS, WrittenSearch
 
-from gan_tune.record.events import Event, Reported, SearchFinished, TrialEnded, TrialStarted
-from gan_tune.record.grids import GRIDS
+from gan_tune.record import projection as projection_file
+from gan_tune.record.mlflow_grids import GRIDS
+from gan_tune.record.mlflow_internals import NOTE
 from gan_tune.record.projection import Projection
 from gan_tune.record.tags import Tag
-
-PARENT = "run-0"
 
 
 @dataclass
@@ -31,8 +29,9 @@ class StoredRun:
 
     tags: dict[str, str]
     status: str = "RUNNING"
+    end_time: int = 0
     params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    metrics: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
 
@@ -43,7 +42,7 @@ class Store:
     """
 
     def __init__(self, break_at: int | None = None, *, too_late: bool = False) -> None:
-        self.runs = {PARENT: StoredRun({Tag.KIND: "parent"})}
+        self.runs: dict[str, StoredRun] = {}
         self.calls = 0
         self._break_at, self._too_late = break_at, too_late
 
@@ -57,11 +56,32 @@ class Store:
             raise ConnectionError("no answer")
         return result
 
+    def get_experiment_by_name(self, name: str) -> Any:
+        found = SimpleNamespace(
+            experiment_id="1", lifecycle_stage="active", artifact_location="mlflow-artifacts:/1"
+        )
+        return self._call(lambda: found)
+
+    def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
+        self._call(lambda: None)
+
+    def get_run(self, run_id: str) -> Any:
+        return self._call(lambda: self._shown(run_id))
+
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        self._call(lambda: self.runs[run_id].files.append(name))
+
+    def log_inputs(self, run_id: str, inputs: list[Any]) -> None:
+        self._call(lambda: None)
+
+    def delete_run(self, run_id: str) -> None:
+        self._call(lambda: self.runs.pop(run_id))
+
     def create_run(
-        self, experiment_id: str, *, start_time: int, tags: dict[str, str], run_name: str
+        self, experiment_id: str, *, tags: dict[str, str], run_name: str, start_time: int = 0
     ) -> Any:
         def create() -> Any:
-            run_id = f"run-{len(self.runs)}"
+            run_id = f"run-{self.calls}"
             self.runs[run_id] = StoredRun(dict(tags))
             return self._shown(run_id)
 
@@ -71,7 +91,10 @@ class Store:
         self._call(lambda: setattr(self.runs[run_id], "status", status))
 
     def set_terminated(self, run_id: str, status: str, time_ms: int) -> None:
-        self._call(lambda: setattr(self.runs[run_id], "status", status))
+        def end() -> None:
+            self.runs[run_id].status, self.runs[run_id].end_time = status, time_ms
+
+        self._call(end)
 
     def delete_tag(self, run_id: str, key: str) -> None:
         self._call(lambda: self.runs[run_id].tags.pop(key))
@@ -82,7 +105,9 @@ class Store:
         def write() -> None:
             run = self.runs[run_id]
             for metric in metrics:
-                run.metrics.setdefault(metric.key, []).append((metric.step, metric.value))
+                point = (metric.step, metric.value, metric.timestamp)
+                points = run.metrics.setdefault(metric.key, [])
+                points += [point] if point not in points else []  # as the SQL store does it
             for param in params:
                 assert run.params.setdefault(param.key, param.value) == param.value
             run.tags |= {tag.key: tag.value for tag in tags}
@@ -92,7 +117,7 @@ class Store:
     def get_metric_history(self, run_id: str, key: str) -> list[Any]:
         points = self.runs[run_id].metrics.get(key, [])
         return cast(
-            list[Any], self._call(lambda: [SimpleNamespace(step=step) for step, _ in points])
+            list[Any], self._call(lambda: [SimpleNamespace(step=step) for step, *_ in points])
         )
 
     def list_artifacts(self, run_id: str, folder: str) -> list[Any]:
@@ -105,24 +130,32 @@ class Store:
 
         def write() -> None:
             files = self.runs[run_id].files
-            files += [path for name in names if (path := f"{below}/{name}") not in files]
+            paths = [f"{below}/{name}".lstrip("/") for name in names]
+            files += [path for path in paths if path not in files]
 
         self._call(write)
 
     def search_runs(self, experiments: list[str], rule: str, **_: object) -> PagedList[Any]:
+        """Rules are `tags.KEY = 'VALUE' and ...`. Nothing was ever deleted."""
+        wanted = dict(re.findall(r"tags\.`([^`]+)` = '([^']*)'", rule))
+        assert wanted
+
         def found() -> PagedList[Any]:
-            children = [run_id for run_id, run in self.runs.items() if Tag.TRIAL in run.tags]
-            wanted = [i for i in children if "status" not in rule or self._is_running(i)]
-            return PagedList([self._shown(run_id) for run_id in wanted], None)
+            fit = [i for i, run in self.runs.items() if wanted.items() <= run.tags.items()]
+            return PagedList([self._shown(i) for i in fit if "run_view_type" not in _], None)
 
         return cast(PagedList[Any], self._call(found))
 
-    def _is_running(self, run_id: str) -> bool:
-        return self.runs[run_id].status == "RUNNING"
-
     def _shown(self, run_id: str) -> Any:
         run = self.runs[run_id]
-        info = SimpleNamespace(run_id=run_id, status=run.status, artifact_uri="s3://bucket/x")
+        info = SimpleNamespace(
+            run_id=run_id,
+            experiment_id="1",
+            status=run.status,
+            artifact_uri="s3://bucket/x",
+            start_time=0,
+            end_time=run.end_time,
+        )
         data = SimpleNamespace(
             tags=dict(run.tags), params=dict(run.params), metrics=dict.fromkeys(run.metrics, 0.0)
         )
@@ -132,116 +165,142 @@ class Store:
         """A copy of the runs by trial, without what is random in the names of pictures."""
         named = {run.tags.get(Tag.TRIAL, ""): run for run in copy.deepcopy(self.runs).values()}
         for run in named.values():
-            run.files = sorted(file.split("+timestamp+")[0] for file in run.files)
+            run.files = sorted({file.split("+timestamp+")[0] for file in run.files})
+            for random in ("mlflow.parentRunId", Tag.OWNER, Tag.DESCRIBED):
+                run.tags.pop(random, None)
+            if NOTE in run.tags:
+                run.tags[NOTE] = re.sub(r"run-\d+", "RUN", run.tags[NOTE])
         assert len(named) == len(self.runs), "a trial has two runs"
         return named
 
 
-def grid() -> bytes:
-    file = io.BytesIO()
-    PIL.Image.new("L", (8, 8)).save(file, "PNG")
-    return file.getvalue()
+def written(folder: Path, phase: int) -> WrittenSearch:
+    """A search after its first command (0), which was killed, or after its second one (1)."""
+    search = WrittenSearch(folder)
+    search.start("0000")
+    search.report("0000", 10, frechet_distance=5.0)
+    search.start("0001", lineage=[{"trial": "0000", "until": 10, "config": {}}])
+    search.report("0001", 10, frechet_distance=7.0)
+    search.end("0001", "failed", error="Boom\nTraceback")
+    search.report("0000", 20, frechet_distance=4.0)
+    if phase:  # it goes on; a param cannot change
+        search.start("0000", params={**PARAMS, "ema": 0.5, "new": 2})
+        search.report("0000", 20, at=77, frechet_distance=4.0)  # trained again
+        search.report("0000", 30, frechet_distance=3.0)
+        search.end("0000", "completed")
+        search.start("0002")
+        search.home.write("champion.png", b"png")
+        search.finish(
+            files={"champion.png": "champion.png"}, metrics={"x": 1.0}, leaderboard=[{"trial": "a"}]
+        )
+    return search
 
 
-def started(trial: str, **tags: str) -> TrialStarted:
-    return TrialStarted(trial, 0, 0, "search", {"lr": 1e-3, "clip.#0": 1}, tags, 1)
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> tuple[WrittenSearch, WrittenSearch]:
+    """The search after its first command, which was killed, and after its second one."""
+    folder = tmp_path_factory.mktemp("search")
+    first = written(folder / "first", 0)
+    shutil.copytree(folder / "first", folder / "second")
+    return first, written(folder / "second", 1)
 
 
-def reported(trial: str, step: int, value: float) -> Reported:
-    return Reported(trial, step, {"kid": value, "g_loss": -value}, step, grid())
+def projection(search: WrittenSearch) -> Projection:
+    return Projection("sqlite:///unused.db", search.home, search.entry)
 
 
-HISTORY: Sequence[Event] = [
-    started("a"),
-    reported("a", 10, 5.0),
-    started("b", **{Tag.PARENT: "a"}),
-    reported("a", 20, 4.0),
-    reported("b", 10, 7.0),
-    TrialEnded("b", "failed", {}, "Boom\nTraceback", (), 5),
-    TrialEnded("a", "interrupted", {"kid": 4.0}, None, ("oscillating",), 6),
-    # It goes on; a param cannot change.
-    TrialStarted("a", 0, 0, "search", {"lr": 0.5, "new": 2}, {}, 7),
-    reported("a", 20, 4.5),  # told again
-    reported("a", 30, 3.0),
-    started("c"),
-    TrialEnded("a", "completed", {"kid": 3.0}, None, (), 9),
-    SearchFinished("completed", [{"trial": "a"}], {"champion.png": grid()}, {"x": 1.0}, {}, 10),
-]
+def delivered(store: Store, search: WrittenSearch) -> None:
+    """The calls that a delivery makes; one that breaks off is repeated, as a delivery does it."""
+    made, ending = projection(search), search.spool.ending()
 
-
-def projection_of(store: Store) -> Projection:
-    return Projection(
-        cast(MlflowClient, store),
-        experiment_id="1",
-        parent_run_id=PARENT,
-        search="digits",
-        code_version="1",
-    )
-
-
-def applied(store: Store, events: Sequence[Event]) -> dict[str, StoredRun]:
-    """The record after events, one delivery after the other; one that breaks off is repeated."""
-    projection = projection_of(store)
-    for delivery in (events[start : start + 3] for start in range(0, len(events), 3)):
+    def persist(call: Callable[[], Any], trial: str | None = None) -> Any:
         try:
-            projection.apply(delivery)
+            return call()
         except ConnectionError:
-            projection.forget()
-            projection.apply(delivery)
-    return store.record()
+            if trial is not None:
+                made.forget(trial)
+            return call()
+
+    persist(lambda: made.open(ending, goes_on=False))
+    for _ in range(3):
+        for trial in made.trials():
+            if persist(lambda: made.write_figures(trial, runs=False), trial):  # noqa: B023
+                persist(lambda: made.write_rest(trial, runs=False), trial)  # noqa: B023
+        if not persist(lambda: made.finish(ending)):
+            return
+    raise AssertionError("it is never complete")
 
 
-def test_the_record_of_a_search() -> None:
-    record = applied(Store(), HISTORY)
+Connected = Callable[[Store], Store]
+Commands = tuple[WrittenSearch, WrittenSearch]
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Connected:
+    """Lets projections use a store."""
+    monkeypatch.setattr(projection_file, "connect", lambda uri: uri)
+
+    def use(store: Store) -> Store:
+        monkeypatch.setattr(projection_file, "client", lambda uri: store)
+        return store
+
+    return use
+
+
+def test_the_record_of_a_search(connected: Connected, commands: Commands) -> None:
+    store = connected(Store())
+    for search in commands:
+        delivered(store, search)
+    record = store.record()
     assert {trial: run.status for trial, run in record.items()} == {
         "": "FINISHED",
-        "a": "FINISHED",
-        "b": "FAILED",
-        "c": "KILLED",
+        "0000": "FINISHED",
+        "0001": "FAILED",
+        "0002": "KILLED",
     }
-    a, b = record["a"], record["b"]
-    assert a.metrics["kid"] == [(10, 5.0), (20, 4.0), (30, 3.0)]
-    assert a.params == {"lr": "0.001", "clip._0": "1", "new": "2"}
-    assert a.tags[Tag.OUTCOME] == "completed"
-    assert Tag.SYMPTOMS not in a.tags  # they told of an end that was none
-    assert [file for file in a.files if "+step+30" in file]
-    assert all(file.startswith(f"images/{GRIDS}+step+") for file in a.files)
-    assert (b.tags[Tag.ERROR], b.tags[Tag.PARENT]) == ("Boom", "a")
-    assert record["c"].tags[Tag.OUTCOME] == "interrupted"
-    assert record[""].metrics == {"x": [(0, 1.0)]}
+    first, fork = record["0000"], record["0001"]
+    values = [(step, value) for step, value, _ in first.metrics["frechet_distance"]]
+    assert values == [(10, 5.0), (20, 4.0), (30, 3.0)]
+    assert first.params["ema"] == "null"
+    assert first.params["new"] == "2"
+    assert first.tags[Tag.OUTCOME] == "completed"
+    assert [file for file in first.files if "+step+30" in file]
+    assert all(file.startswith(f"images/{GRIDS}+step+") for file in first.files)
+    assert (fork.tags[Tag.ERROR], fork.tags[Tag.PARENT]) == ("Boom", "0000")
+    assert record["0002"].tags[Tag.OUTCOME] == "interrupted"
+    assert record[""].metrics == {"x": [(0, 1.0, 9_000_000)]}
+    assert "champion.png" in record[""].files
 
 
-def _without_repeats(record: dict[str, StoredRun]) -> dict[str, StoredRun]:
-    """The latest of what is told at each end: MLflow shows the last point, and keeps them all."""
-    for run in record.values():
-        for key, points in run.metrics.items():
-            if key.startswith("best.") or key == "x":
-                run.metrics[key] = points[-1:]
+def _timeless(record: dict[str, StoredRun]) -> dict[str, StoredRun]:
+    """Without the time at which a trial without reports is said to have ended."""
+    record["0002"].end_time = 0
     return record
 
 
-@cache
-def _unbroken() -> tuple[int, dict[str, StoredRun]]:
-    """How many calls a record takes, and the record."""
-    store = Store()
-    record = _without_repeats(applied(store, HISTORY))
-    return store.calls, record
-
-
 @pytest.mark.parametrize("too_late", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("call", range(1, _unbroken()[0] + 1))
-def test_a_delivery_that_broke_off_is_repeated(call: int, too_late: bool) -> None:
-    broken = Store(call, too_late=too_late)
-    assert _without_repeats(applied(broken, HISTORY)) == _unbroken()[1]
+def test_a_delivery_that_broke_off_at_any_call_is_repeated(
+    too_late: bool, connected: Connected, commands: Commands
+) -> None:
+    unbroken = connected(Store())
+    for search in commands:
+        delivered(unbroken, search)
+    expected = _timeless(unbroken.record())
+    for call in range(1, unbroken.calls + 1):
+        store = connected(Store(call, too_late=too_late))
+        for search in commands:
+            delivered(store, search)
+        assert _timeless(store.record()) == expected, call
 
 
-def test_another_command_that_tells_all_again_adds_nothing() -> None:
-    store = Store()
-    applied(store, HISTORY)
-    again = _without_repeats(applied(store, HISTORY))
-    assert again == _unbroken()[1]
-
-
-def test_an_event_of_a_trial_that_never_started_is_refused() -> None:
-    with pytest.raises(KeyError, match="trial 'x' has no run: it was never started"):
-        projection_of(Store()).apply([reported("x", 1, 1.0)])
+def test_a_run_that_was_created_after_its_answer_was_given_up_is_deleted(
+    connected: Connected, commands: Commands
+) -> None:
+    store = connected(Store())
+    search = commands[1]
+    delivered(store, search)
+    expected = store.record()
+    for run_id in [*store.runs]:
+        store.runs[f"{run_id}-double"] = StoredRun(dict(store.runs[run_id].tags))
+    delivered(store, search)
+    assert store.record() == expected

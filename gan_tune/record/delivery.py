@@ -1,214 +1,313 @@
-"""A queue and a thread between a search and MLflow, which may be slow or not answer."""
+"""A thread between a search and MLflow, which may be slow or not answer.
+
+A search never waits for MLflow. It stores what happens in its folder and says which trial has news;
+this thread brings MLflow up to date. What it has not delivered at the end is delivered by the next
+command, or by `gan-tune sync`.
+"""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
-from collections import deque
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
-from gan_tune.record.events import Event, SearchFinished
+from gan_tune.errors import RecordError, StorageError, TrackingError
+from gan_tune.record.mlflow_client import reason_of
 from gan_tune.record.mlflow_internals import SystemMetrics
-from gan_tune.record.mlflow_store import reason_of
+from gan_tune.record.outage import Outage
 from gan_tune.record.projection import Projection
-from gan_tune.words.wording import masked
+from gan_tune.record.requests import is_refusal
+from gan_tune.record.spool import SearchEnding
+from gan_tune.words.readable import plural
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Waiting"]
 
 logger = logging.getLogger("gan_tune")
 
-BATCH = 1000
-"""Largest number of events that are delivered together."""
+GATHER_SECONDS = 2.0
+"""News of the trials are gathered for so long, since a request costs more than what it carries."""
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two tries to reach a store that does not answer."""
+PATIENCE = 3
+"""So often a trial whose folder cannot be read, or that MLflow refuses, is tried."""
 
-REFUSED = frozenset(
-    {
-        "BAD_REQUEST",
-        "INVALID_PARAMETER_VALUE",
-        "INVALID_STATE",
-        "RESOURCE_ALREADY_EXISTS",
-        "RESOURCE_DOES_NOT_EXIST",
-    }
-)
-"""MLflow's error codes for requests that would fail again."""
+Task = Literal["open", "figures", "rest", "ending", "model"]
+"""What the thread does next: see :meth:`Delivery._next_task`."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is not in MLflow yet.
+
+    Attributes:
+        trials: how many trials have news that are not there.
+        search: whether the search's own run lacks its end.
+        model: whether the champion is not registered.
+        left_out: how many trials cannot be recorded.
+        reason: what the last failure was; empty without one.
+    """
+
+    trials: int = 0
+    search: bool = False
+    model: bool = False
+    left_out: int = 0
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.trials or self.search or self.model or self.left_out)
+
+    def __str__(self) -> str:
+        parts = [
+            plural(self.trials + self.left_out, "trial") if self.trials + self.left_out else "",
+            "the search's run" if self.search else "",
+            "the champion's registration" if self.model else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 class Delivery:
-    """Passes events to a projection, on a separate thread, until MLflow has stored them.
+    """Brings the record of a search up to date, on a thread of its own.
 
-    If the store does not answer, it is tried again with growing pauses, after one warning. An event
-    that MLflow permanently refuses is left out, with one warning for each kind of refusal.
+    If the store does not answer, or refuses the user, it is tried again with growing pauses, after
+    one warning. A trial that MLflow permanently refuses is left out, with a warning.
 
     Args:
-        projection: writes the events; used by this thread only.
-        system_metrics: already started, if it is used; stopped before the search's end is written.
+        projection: writes the record; used by this thread only.
         uri: the store, for messages.
-        flush_every: seconds over which events are gathered into one delivery.
     """
 
     def __init__(
         self,
         projection: Projection,
-        system_metrics: SystemMetrics,
         *,
         uri: str,
-        flush_every: float,
+        gather: float = GATHER_SECONDS,
     ) -> None:
-        self._projection = projection
-        self._system_metrics = system_metrics
-        self._uri = uri
-        self._flush_every = flush_every
-        self._events: deque[Event] = deque()
-        self._condition = threading.Condition()
-        self._flushing = 0
-        self._closing = False
-        self._abandoned = False
-        self._failures = 0
-        self._dropped = 0
-        self._warned: set[tuple[str, str]] = set()
-        self._thread = threading.Thread(target=self._work, name="gan-tune-recorder", daemon=True)
+        self._projection, self._uri, self._gather = projection, uri, gather
+        self._register: Callable[[], None] | None = None
+        self._live = False
+        self._changed = threading.Condition()
+        self._running: set[str] = set()
+        self._figures: dict[str, None] = {}
+        self._rest: dict[str, None] = {}
+        self._refusals: Counter[str] = Counter()
+        self._left_out: set[str] = set()
+        self._ending: SearchEnding | None = None
+        self._ends = self._ended = self._registered = self._abandoned = False
+        self._refused: RecordError | None = None
+        self._outage = Outage(uri)
+        self._due = 0.0
+        self._busy: str | None = None
+        self._system_metrics = SystemMetrics(uri)
+        self._thread = threading.Thread(target=self._work, name="gan-tune-record", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
+    # ---------------------------------------------------------------- called by the search
+
+    def start(self, trials: Iterable[str] = (), *, live: bool = False) -> None:
+        """Start the thread.
+
+        Args:
+            trials: may have news of earlier commands.
+            live: whether trials will run: the driver's load is recorded, too.
+        """
+        self._figures, self._live = dict.fromkeys(trials), live
         self._thread.start()
 
-    @property
-    def undelivered(self) -> int:
-        """Number of events that are not in MLflow: those that wait, and those that it refused."""
-        return len(self._events) + self._dropped
+    def has_news(self, trial: str, *, runs: bool) -> None:
+        """A trial has begun, reported or ended; ``runs``: whether it runs now."""
+        with self._changed:
+            (self._running.add if runs else self._running.discard)(trial)
+            if not self._figures:
+                self._due = time.monotonic() + self._gather
+            self._figures[trial] = None
+            self._changed.notify_all()
 
-    def put(self, event: Event) -> None:
-        """Queue an event.
+    def end(
+        self, ending: SearchEnding | None, *, register: Callable[[], None] | None = None
+    ) -> None:
+        """The command ends, or (before :meth:`start`) none works on the search.
+
+        A trial without an ending was interrupted.
+        ``register`` registers the champion once everything else is delivered; None: there is none.
+        """
+        with self._changed:
+            self._figures |= dict.fromkeys(self._running)
+            self._running.clear()
+            self._ending, self._register, self._ends = ending, register, True
+            self._due = 0.0
+            self._outage.hurry()
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> Waiting:
+        """Wait until everything is delivered, for at most ``timeout`` seconds.
 
         Raises:
-            RuntimeError: after :meth:`close`.
+            RecordError: MLflow holds another search in this one's place.
         """
-        with self._condition:
-            if self._closing:
-                raise RuntimeError("the recorder is not open: call open() first, close() last")
-            self._events.append(event)
-            self._condition.notify_all()
+        with self._changed:
+            self._due = 0.0
+            self._changed.notify_all()
+            self._changed.wait_for(self._is_over, timeout)
+            if self._refused is not None:
+                raise self._refused
+            return self._waiting()
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until all events so far are delivered; False if that takes longer."""
-        with self._condition:
-            self._flushing += 1
-            self._condition.notify_all()
-            done = self._condition.wait_for(
-                lambda: not self._events or not self._thread.is_alive(), timeout
-            )
-            self._flushing -= 1
-        return done and not self._events
-
-    def close(self, timeout: float) -> None:
-        """Deliver waiting events, for at most ``timeout`` seconds, and stop."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
-        self._thread.join(timeout)
-        with self._condition:
+    def close(self) -> None:
+        """Stop, at once or after the call that is under way."""
+        with self._changed:
             self._abandoned = True
-            self._condition.notify_all()
+            self._changed.notify_all()
+        self._thread.join(0.2)
 
-    def _work(self) -> None:
-        """The thread: deliver until closed and empty."""
-        try:
-            while batch := self._next_batch():
-                try:
-                    self._deliver(batch)
-                except (MlflowException, OSError) as error:
-                    self._pause(error)
-        except Exception:
-            logger.exception("the recorder has stopped: nothing more reaches MLflow")
-        finally:
-            self._system_metrics.stop()
-            with self._condition:
-                self._condition.notify_all()
+    @property
+    def waiting(self) -> Waiting:
+        """What is not delivered yet."""
+        with self._changed:
+            return self._waiting()
 
-    def _next_batch(self) -> list[Event]:
-        """The next events; they stay queued until they are delivered. Empty at the end."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._events or self._closing)
-            self._condition.wait_for(self._is_due, self._flush_every)
-            if self._abandoned:
-                return []
-            return list(itertools.islice(self._events, BATCH))
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be delivered, unless there are news."""
+        with self._changed:
+            return self._is_over()
 
-    def _is_due(self) -> bool:
-        return len(self._events) >= BATCH or self._closing or self._flushing > 0
+    def _is_over(self) -> bool:
+        return not self._left_to_do() or not self._thread.is_alive()
 
-    def _deliver(self, batch: list[Event]) -> None:
-        """Apply a batch and remove it from the queue; refused events are found by halving.
-
-        Raises:
-            MlflowException, OSError: MLflow does not answer; the remaining events stay queued.
-        """
-        if any(isinstance(event, SearchFinished) for event in batch):
-            self._system_metrics.stop()
-        try:
-            self._projection.apply(batch)
-        except Exception as error:
-            self._projection.forget()
-            if _may_pass(error):
-                raise
-            if len(batch) > 1:
-                half = len(batch) // 2
-                self._deliver(batch[:half])
-                self._deliver(batch[half:])
-                return
-            self._refuse(batch[0], error)
-        self._note_success()
-        with self._condition:
-            for _ in batch:
-                self._events.popleft()
-            self._condition.notify_all()
-
-    def _refuse(self, event: Event, error: Exception) -> None:
-        """Leave out an event; warn the first time."""
-        self._dropped += 1
-        code = getattr(error, "error_code", type(error).__name__)
-        kind = (type(event).__name__, str(code))
-        if kind in self._warned:
-            return
-        self._warned.add(kind)
-        # An error that is no answer of MLflow is a bug, so its traceback is kept.
-        logger.warning(
-            "MLflow's record lacks an event (%s): %s",
-            kind[0],
-            reason_of(error),
-            exc_info=None if isinstance(error, MlflowException) else error,
+    def _waiting(self) -> Waiting:
+        return Waiting(
+            trials=len({*self._figures, *self._rest, self._busy} - {None}),
+            search=not self._ended,
+            model=self._register is not None and not self._registered,
+            left_out=len(self._left_out),
+            reason=self._outage.reason,
         )
 
-    def _pause(self, error: Exception) -> None:
-        """After a failed delivery: warn the first time, and wait."""
-        self._failures += 1
-        if self._failures == 1:
-            logger.warning(
-                "MLflow at %s does not answer; the search goes on and its record waits: %s",
-                masked(self._uri),
-                reason_of(error),
-            )
-        with self._condition:
-            closing = self._closing
-            seconds = 0.5 if closing else min(LONGEST_PAUSE, 2.0 ** (self._failures - 1))
-            self._condition.wait_for(
-                lambda: self._abandoned or (self._closing and not closing), seconds
-            )
+    def _left_to_do(self) -> int:
+        """How many tasks are left; 0: nothing more can be delivered."""
+        end = int(not self._ended) + int(self._register is not None and not self._registered)
+        queued = 2 * len(self._figures) + len(self._rest) + int(self._busy is not None)
+        return queued + (end if self._ends else 0)
 
-    def _note_success(self) -> None:
-        """After a successful delivery: note that MLflow answers again, if it did not before."""
-        if self._failures:
-            logger.warning("MLflow at %s answers again", masked(self._uri))
+    # ---------------------------------------------------------------- the thread
+
+    def _work(self) -> None:
+        """The thread: work until there is nothing left to do and the search has ended."""
+        try:
+            while (task := self._next_task()) is not None:
+                try:
+                    self._do(*task)
+                except Exception as error:
+                    self._note_failure(*task, error)
+                else:
+                    self._note_success(*task)
+        except Exception:
+            logger.exception("the record has stopped: nothing more reaches MLflow")
+        finally:
+            self._system_metrics.stop()
+            with self._changed:
+                self._changed.notify_all()
+
+    def _next_task(self) -> tuple[Task, str] | None:
+        """The most important task: figures come before pictures, and the search's end at last."""
+        with self._changed:
+            self._busy = None
+            self._changed.notify_all()
+            while not self._abandoned:
+                if not self._projection.is_open:
+                    return "open", ""
+                wait = self._due - time.monotonic()
+                queues: list[tuple[Task, dict[str, None]]]
+                queues = [("figures", self._figures if wait <= 0 else {}), ("rest", self._rest)]
+                for task, queue in queues:
+                    if queue:
+                        self._busy = next(iter(queue))
+                        del queue[self._busy]
+                        return task, self._busy
+                if self._ends and not self._figures:
+                    if not self._ended:
+                        return "ending", ""
+                    if self._register is None or self._registered:
+                        return None
+                    return "model", ""
+                self._changed.wait(wait if self._figures else None)
+        return None
+
+    def _do(self, task: Task, trial: str) -> None:
+        runs = trial in self._running
+        if task == "open":
+            self._projection.open(self._ending, goes_on=not self._ends)
+            if self._live and not self._ends:
+                self._system_metrics.start(self._projection.parent_run_id or "")
+        elif task == "figures":
+            if self._projection.write_figures(trial, runs=runs):
+                self._add(self._rest, [trial])
+        elif task == "rest":
+            self._projection.write_rest(trial, runs=runs)
+        elif task == "ending":
+            self._system_metrics.stop()
+            incomplete = self._projection.finish(self._ending, without=self._left_out)
+            self._add(self._figures, incomplete)
+            self._ended = not incomplete
+        elif self._register is not None:
+            self._register()
+            self._registered = True
+
+    def _add(self, queue: dict[str, None], trials: Iterable[str]) -> None:
+        with self._changed:
+            queue |= dict.fromkeys(trials)
+
+    def _note_success(self, task: Task, trial: str) -> None:
+        self._left_out.discard(trial)
+        self._refusals.pop(f"{task} {trial}", None)
+        if self._outage.end():
             self._system_metrics.restart()
-        self._failures = 0
 
+    def _note_failure(self, task: Task, trial: str, error: Exception) -> None:
+        """Put a trial back, and wait if MLflow does not answer; leave out what it refuses."""
+        if isinstance(error, RecordError):
+            self._refused, self._abandoned = error, True
+            return
+        if trial:
+            self._projection.forget(trial)
+            self._add(self._figures, [trial])
+        may_pass = isinstance(error, (MlflowException, OSError, TrackingError))
+        if may_pass and not is_refusal(error):
+            self._rest_for(self._outage.begin(error, ends=self._ends))
+            return
+        self._refusals[f"{task} {trial}"] += 1
+        if self._refusals[f"{task} {trial}"] < PATIENCE:
+            if is_refusal(error):  # somebody may have deleted the run, or all of the record
+                self._projection.forget()
+            elif isinstance(error, StorageError):
+                self._rest_for(1.0)
+            return
+        self._leave_out(task, trial, error)
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later: no answer, a locked database, a full disk."""
-    if isinstance(error, MlflowException):
-        return error.error_code not in REFUSED
-    return isinstance(error, OSError)  # includes all errors of `requests`
+    def _leave_out(self, task: Task, trial: str, error: Exception) -> None:
+        # An error that is no answer of MLflow is a bug, so its traceback is kept.
+        known = isinstance(error, (MlflowException, StorageError))
+        what = f"trial {trial}" if trial else f"the search ({task})"
+        if trial not in self._left_out:
+            told = None if known else error
+            logger.warning("MLflow's record lacks %s: %s", what, reason_of(error), exc_info=told)
+        with self._changed:
+            if trial:
+                self._left_out.add(trial)
+            else:
+                self._abandoned = True
+            self._figures.pop(trial, None)
+            self._rest.pop(trial, None)
+            self._changed.notify_all()
+
+    def _rest_for(self, seconds: float) -> None:
+        """Wait, unless the search ends meanwhile."""
+        with self._changed:
+            self._changed.notify_all()
+            ends = self._ends
+            self._changed.wait_for(lambda: self._abandoned or self._ends != ends, seconds)

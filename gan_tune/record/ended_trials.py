@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from gan_tune.config import Objective
-from gan_tune.record.history import children, find_parent, objective_of, outcome_of
+from gan_tune.record.history import children, find_parent, outcome_of, recorded_objective
 from gan_tune.record.mlflow_store import answering, client
 from gan_tune.record.tags import Tag
 
@@ -55,7 +56,8 @@ class EndedTrial:
 class RecordedSearch:
     """A search with its ended trials, and the version of their values.
 
-    ``data`` are the digests of the data sets recorded with it; a correct record has one.
+    ``data`` are the digests of the data sets recorded with it; a correct record has one. ``kind``
+    is that of the data, `points` or `pictures`; empty if an older version did not record it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class RecordedSearch:
     metric_version: str
     data: frozenset[str]
     trials: Sequence[EndedTrial]
+    kind: str = ""
 
 
 def ended_trials(uri: str, search: str) -> RecordedSearch:
@@ -79,7 +82,7 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
     mlflow_client = client(uri)
     with answering(uri):
         parent = find_parent(mlflow_client, uri, search)
-        objective = objective_of(parent)
+        objective = recorded_objective(parent)
         inputs = parent.inputs.dataset_inputs if parent.inputs else []
         return RecordedSearch(
             name=search,
@@ -91,11 +94,20 @@ def ended_trials(uri: str, search: str) -> RecordedSearch:
                 for run in children(mlflow_client, parent)
                 if _tells_of_a_setting(run.data.tags) and outcome_of(run) in TOLD
             ],
+            kind=next((_kind_of(given.dataset.profile) for given in inputs), ""),
         )
 
 
+def _kind_of(profile: str | None) -> str:
+    try:
+        kind = json.loads(profile or "{}").get("kind")
+    except (ValueError, AttributeError):  # others may write to the record
+        return ""
+    return kind if kind in ("points", "pictures") else ""
+
+
 def _tells_of_a_setting(tags: Mapping[str, str]) -> bool:
-    first_seed = tags[Tag.KIND] == "search" and tags[Tag.REPLICATE] == "0"
+    first_seed = tags.get(Tag.KIND) == "search" and tags.get(Tag.REPLICATE) == "0"
     return first_seed and Tag.PARENT not in tags
 
 

@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 from gan_tune.config import Objective
 from gan_tune.errors import SearchNotFoundError
-from gan_tune.record.events import Kind
 from gan_tune.record.mlflow_internals import PARENT_RUN
 from gan_tune.record.mlflow_store import answering, client, pages, search_runs, tagged
+from gan_tune.record.sound_tags import SearchTags, TrialTags, each_sound, read_tags
 from gan_tune.record.tags import Tag
+from gan_tune.storage.trial_name import Kind
 from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.wording import masked, there_are
 
@@ -26,8 +28,9 @@ __all__ = [
     "children",
     "find_parent",
     "leaderboard",
-    "objective_of",
+    "newest_parent",
     "outcome_of",
+    "recorded_objective",
     "searches",
 ]
 
@@ -76,8 +79,9 @@ def searches(uri: str) -> list[SearchInfo]:
     mlflow_client = client(uri)
     with answering(uri):
         names = _experiments(mlflow_client)
-        parents = search_runs(mlflow_client, list(names), tagged(Tag.KIND, "parent"))
-        return [_search_info(mlflow_client, run, names) for run in reversed(parents)]
+        parents = _sound_parents(mlflow_client, names)
+        read = partial(_search_info, mlflow_client, names=names)
+        return [info for _, info in each_sound(reversed(parents), read, _labelled)]
 
 
 def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list[TrialInfo]:
@@ -92,8 +96,8 @@ def leaderboard(uri: str, search: str, *, experiment: str | None = None) -> list
     mlflow_client = client(uri)
     with answering(uri):
         parent = find_parent(mlflow_client, uri, search, experiment=experiment)
-        objective = objective_of(parent)
-        trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
+        objective = recorded_objective(parent)
+        trials = _trial_infos(mlflow_client, parent, objective)
         return sorted(trials, key=lambda trial: _rank(trial, objective))
 
 
@@ -106,7 +110,7 @@ def find_parent(
         SearchNotFoundError: no such search.
     """
     names = _experiments(mlflow_client)
-    parents = search_runs(mlflow_client, list(names), tagged(Tag.KIND, "parent"))
+    parents = _sound_parents(mlflow_client, names)
     fitting = [
         run
         for run in parents
@@ -119,6 +123,13 @@ def find_parent(
             f"no search named {search!r} in {masked(uri)}; {there_are(search, known)}"
         )
     return fitting[-1]
+
+
+def newest_parent(mlflow_client: MlflowClient) -> Run | None:
+    """The parent run of the newest search; None if there is no search."""
+    names = _experiments(mlflow_client)
+    parents = _sound_parents(mlflow_client, names)
+    return parents[-1] if parents else None
 
 
 def _experiments(mlflow_client: MlflowClient) -> dict[str, str]:
@@ -136,12 +147,33 @@ def children(mlflow_client: MlflowClient, parent: Run) -> list[Run]:
     return [run for run in found if Tag.TRIAL in run.data.tags]  # not a user's own runs
 
 
+def _sound_parents(mlflow_client: MlflowClient, names: Mapping[str, str]) -> list[Run]:
+    """The searches' runs whose tags say what they are, oldest first."""
+    parents = search_runs(mlflow_client, list(names), tagged(Tag.KIND, "parent"))
+    return [run for run, _ in each_sound(parents, _search_tags, _labelled)]
+
+
+def _search_tags(parent: Run) -> SearchTags:
+    return read_tags(SearchTags, parent.data.tags, _labelled(parent))
+
+
+def _labelled(run: Run) -> str:
+    return f"run {run.info.run_id}"
+
+
+def _trial_infos(mlflow_client: MlflowClient, parent: Run, objective: Objective) -> list[TrialInfo]:
+    """A search's trials; one whose tags are damaged is left out with a warning."""
+    runs = children(mlflow_client, parent)
+    read = partial(_trial_info, objective=objective)
+    return [info for _, info in each_sound(runs, read, _labelled)]
+
+
 def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, str]) -> SearchInfo:
-    objective = objective_of(parent)
-    trials = [_trial_info(run, objective) for run in children(mlflow_client, parent)]
+    objective = recorded_objective(parent)
+    trials = _trial_infos(mlflow_client, parent, objective)
     ranked = sorted(trials, key=lambda trial: _rank(trial, objective))
     return SearchInfo(
-        name=parent.data.tags[Tag.SEARCH],
+        name=_search_tags(parent).search,
         experiment=names[parent.info.experiment_id],
         run_id=parent.info.run_id,
         outcome=outcome_of(parent),
@@ -154,13 +186,13 @@ def _search_info(mlflow_client: MlflowClient, parent: Run, names: Mapping[str, s
 
 
 def _trial_info(run: Run, objective: Objective) -> TrialInfo:
-    tags = run.data.tags
+    tags = read_tags(TrialTags, run.data.tags, _labelled(run))
     value = run.data.metrics.get(f"best.{objective.metric}")
     return TrialInfo(
-        trial=tags[Tag.TRIAL],
-        setting=int(tags[Tag.SETTING]),
-        replicate=int(tags[Tag.REPLICATE]),
-        kind="confirmation" if tags[Tag.KIND] == "confirmation" else "search",
+        trial=tags.trial,
+        setting=tags.setting,
+        replicate=tags.replicate,
+        kind=tags.kind,
         outcome=outcome_of(run),
         value=value if value is not None and math.isfinite(value) else None,
         params=run.data.params,
@@ -171,10 +203,14 @@ def _trial_info(run: Run, objective: Objective) -> TrialInfo:
     )
 
 
-def objective_of(parent: Run) -> Objective:
-    """The objective of a search."""
-    tags = parent.data.tags
-    return Objective.model_validate({"metric": tags[Tag.OBJECTIVE], "mode": tags[Tag.MODE]})
+def recorded_objective(parent: Run) -> Objective:
+    """The objective of a search.
+
+    Raises:
+        TrackingError: its run does not say it.
+    """
+    tags = _search_tags(parent)
+    return Objective(metric=tags.metric, mode=tags.mode)
 
 
 def outcome_of(run: Run) -> str:

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 import PIL.Image
 from mlflow.tracking.multimedia import compress_image_size
 
-from gan_tune.record.mlflow_store import reason_of
+from gan_tune.record.mlflow_client import reason_of
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 __all__ = [
+    "ARTIFACT_COLUMNS",
     "DATA_CONTEXT",
     "EXPERIMENT_KIND",
     "HAS_IMAGES",
     "MODEL_VERSIONS",
+    "NOTE",
     "PARENT_RUN",
+    "SHARED_VIEW",
     "SOURCE_NAME",
     "SOURCE_TYPE",
     "THUMBNAIL",
@@ -40,6 +43,19 @@ SOURCE_TYPE = "mlflow.source.type"
 DATA_CONTEXT = "mlflow.data.context"
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_VERSIONS = "mlflow.modelVersions"
+NOTE = "mlflow.note.content"
+"""The description of a run, in Markdown."""
+SHARED_VIEW = "mlflow.sharedViewState."
+"""What the pages show of an experiment; a key of one's own follows."""
+
+ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""The columns of MLflow's SQL store with the places of files."""
 
 THUMBNAIL = "+compressed.webp"
 """The end of a thumbnail's file name, instead of `.png`."""
@@ -67,17 +83,18 @@ def thumbnail(picture: PIL.Image.Image) -> PIL.Image.Image:
 class SystemMetrics:
     """MLflow's thread that records this machine's load in a run. All else works without it."""
 
-    def __init__(self, run_id: str, uri: str) -> None:
-        self._run_id, self._uri = run_id, uri
+    def __init__(self, uri: str) -> None:
+        self._uri, self._run_id = uri, ""
         self._monitor: SystemMetricsMonitor | None = None
 
-    def start(self) -> None:
-        """Start the thread, if it is available."""
+    def start(self, run_id: str) -> None:
+        """Start the thread for a run, if it is available."""
+        self.stop()
         try:
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
             monitor = SystemMetricsMonitor(
-                self._run_id,
+                run_id,
                 sampling_interval=SYSTEM_METRICS_SECONDS,
                 resume_logging=True,
                 tracking_uri=self._uri,
@@ -86,7 +103,7 @@ class SystemMetrics:
         except Exception as error:
             logger.info("no system metrics: %s", reason_of(error))
             return
-        self._monitor = monitor
+        self._monitor, self._run_id = monitor, run_id
 
     def stop(self) -> None:
         """Stop the thread, if it was started."""
@@ -97,5 +114,4 @@ class SystemMetrics:
     def restart(self) -> None:
         """Start the thread again, if it was started: it ends at the first call that fails."""
         if self._monitor is not None:
-            self.stop()
-            self.start()
+            self.start(self._run_id)

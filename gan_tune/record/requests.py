@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -10,18 +11,29 @@ from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from gan_tune.record.mlflow_client import reason_of
 
 __all__ = [
     "Entity",
     "as_metrics",
     "as_tags",
     "batches",
+    "is_refusal",
     "key_of",
     "log",
     "metric_value",
     "new_params",
     "param_text",
 ]
+
+logger = logging.getLogger("gan_tune")
+
+RUN_AT_FAULT = frozenset({"INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"})
+"""MLflow's error codes for requests on a run or an experiment that is gone."""
+REFUSED = RUN_AT_FAULT | {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"}
+"""MLflow's error codes for requests that would fail again."""
 
 MAX_METRICS = 1000
 MAX_PARAMS = 100
@@ -41,16 +53,56 @@ _Entity = TypeVar("_Entity", bound=Entity)
 def log(client: MlflowClient, run_id: str, entities: Iterable[Entity]) -> None:
     """Write entities to a run. Without entities no request is made.
 
+    What MLflow refuses is found by halving, and left out with one warning.
+
     Raises:
-        MlflowException, OSError: as MLflow does.
+        MlflowException, OSError: as MLflow does; also if it refuses all entities.
     """
+    refused: list[tuple[Entity, MlflowException]] = []
+    written = 0
     for batch in batches(entities):
+        written += _log_or_halve(client, run_id, batch, refused)
+    if refused and not written:
+        raise refused[0][1]  # the run is at fault, not what is written to it
+    if refused:
+        entity, error = refused[0]
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        logger.warning("MLflow's record lacks %s%s: %s", entity.key, others, reason_of(error))
+
+
+def _log_or_halve(
+    client: MlflowClient,
+    run_id: str,
+    batch: list[Entity],
+    refused: list[tuple[Entity, MlflowException]],
+) -> int:
+    """Write a batch; returns how many of its entities are written."""
+    try:
         client.log_batch(
             run_id,
             metrics=[entity for entity in batch if isinstance(entity, Metric)],
             params=[entity for entity in batch if isinstance(entity, Param)],
             tags=[entity for entity in batch if isinstance(entity, RunTag)],
         )
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+        if len(batch) == 1 or error.error_code in RUN_AT_FAULT:
+            refused += [(entity, error) for entity in batch]
+            return 0
+        half = len(batch) // 2
+        return sum(
+            _log_or_halve(client, run_id, part, refused) for part in (batch[:half], batch[half:])
+        )
+    return len(batch)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the same request would fail again, if nobody changes anything in MLflow.
+
+    Not so where there is no answer, a locked database, a full disk, or a lack of rights.
+    """
+    return isinstance(error, MlflowException) and error.error_code in REFUSED
 
 
 def batches(entities: Iterable[_Entity]) -> Iterator[list[_Entity]]:

@@ -1,119 +1,261 @@
-"""Opens the record of a search in MLflow, brings it up to date, and records each trial."""
+"""The record of one command on a search: stored in its folder, and delivered to MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gan_tune.config import Part
-from gan_tune.record.events import DatasetInfo
-from gan_tune.record.recorder import Recorder
+from gan_tune.config import Part, TrialConfig
+from gan_tune.record.delivery import Delivery, Waiting
+from gan_tune.record.projection import Projection
+from gan_tune.record.spool import DatasetInfo, SearchEnding, SearchEntry, Spool
 from gan_tune.record.tags import Tag
+from gan_tune.registry.candidate import kept_candidate
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.study.leaderboard_row import Row
-from gan_tune.searching.study.study import Study
-from gan_tune.service.running.context import SearchContext
+from gan_tune.service.running.registrar import Registrar
+from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.space import SearchSpace
+from gan_tune.storage.places import RESULT
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import is_trial_name
 from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.version import __version__
+from gan_tune.words.wording import masked
+
+if TYPE_CHECKING:
+    from gan_tune.service.running.context import SearchContext
+
+LAST_SECONDS = 30.0
+"""Seconds for which a command delivers its record after its result is stored."""
+
+UNREGISTERED = "not yet"
 
 
-class RecordKeeper:
-    """An observer of the conductor that passes each trial's events to the recorder."""
+class Settled(NamedTuple):
+    """What is still not in MLflow, and the stored result; None if the search has none yet."""
 
-    def __init__(self, recorder: Recorder, metric: str) -> None:
-        self._recorder, self._metric = recorder, metric
-
-    def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """Open the trial's run, with its parameters and tags."""
-        self._recorder.trial_started(
-            job.name,
-            setting=job.setting,
-            replicate=job.replicate,
-            kind=job.kind,
-            params=job.params,
-            tags=_lineage_tags(job),
-        )
-
-    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        """Record a report's figures with the seconds it took, and its sample grid."""
-        seconds = {
-            "seconds.training": result.training_seconds,
-            "seconds.evaluation": result.evaluation_seconds,
-        }
-        self._recorder.reported(
-            job.name,
-            result.step,
-            {**result.scalars, **seconds},
-            timestamp_ms=result.timestamp_ms,
-            grid=grid,
-        )
-
-    def trial_ended(self, job: Job, ending: Ending) -> None:
-        """Close the trial's run, unless the trial is only paused."""
-        if ending.paused:
-            return  # its run continues when the trial does
-        best = {} if ending.value is None else {self._metric: ending.value, **ending.further}
-        self._recorder.trial_ended(
-            job.name, ending.outcome, best=best, error=ending.error, symptoms=ending.symptoms
-        )
+    waiting: Waiting
+    result: SearchResult | None
 
 
-def open_recorder(context: SearchContext, warm: Sequence[str]) -> Recorder:
-    """The recorder of a search, its parent run opened; ``warm`` are the searches it starts from.
-
-    Raises:
-        TrackingError: MLflow does not answer.
-    """
-    space, data, names = context.space, context.dataset, context.names
-    recorder = Recorder(context.uri, experiment=names.experiment, search=names.search)
-    counts = {split: len(data.split(split)) for split in ("train", "selection", "test")}
-    objectives = ", ".join(f"{one.metric} ({one.mode})" for one in space.objectives)
-    started_from = {Tag.WARM_START: ", ".join(warm)} if warm else {}
-    recorder.open(
-        space_text=space.source,
-        space_params=space_params(space),
-        objective=space.objective,
-        tags={
-            Tag.METRIC_VERSION: context.judge.versions[space.objective.metric],
-            Tag.OBJECTIVES: objectives,
-            **started_from,
-        },
-        dataset=DatasetInfo(data.name, data.digest, data.name, counts),
-    )
-    return recorder
-
-
-def bring_up_to_date(recorder: Recorder, home: Storage, study: Study, metric: str) -> None:
-    """Record what an earlier command stored but could not record.
+class SearchRecord:
+    """The record of a search while one command works on it. An observer of the conductor.
 
     Args:
-        recorder: of the search, opened.
-        home: the search's folder.
-        study: of the search.
-        metric: its first objective.
+        home: the search's folder, locked by this command.
+        entry: of the search.
+        uri: MLflow's store; None: nothing is delivered, and all waits for `gan-tune sync`.
+        beside_others: as in :class:`Projection`.
     """
-    keeper = RecordKeeper(recorder, metric)
-    trials = TrialFolders(home)
-    for name in trials.names():
-        ending, described = trials[name].ending(), trials[name].description()
-        if ending is None or described is None:
-            continue
-        if recorder.recorded_outcome(name) == ending.outcome:
-            continue
-        job = study.job(described.setting, described.replicate)
-        keeper.trial_started(job, resumed=True)
-        for result in trials[name].reports():
-            keeper.trial_reported(job, result, trials[name].grid(result.step))
-        keeper.trial_ended(job, ending)
+
+    def __init__(
+        self, home: Storage, entry: SearchEntry, uri: str | None, *, beside_others: bool = True
+    ) -> None:
+        self._home, self._entry, self._uri = home, entry, uri
+        self._spool = Spool(home)
+        self._trials = TrialFolders(home)
+        self._projection: Projection | None = None
+        self._delivery: Delivery | None = None
+        self._registrar: Registrar | None = None
+        if uri is not None:
+            self._projection = Projection(uri, home, entry, beside_others=beside_others)
+            self._registrar = Registrar(uri, home, self._projection)
+            self._delivery = Delivery(self._projection, uri=uri)
+
+    def begin(self) -> None:
+        """Begin to record a command that trains."""
+        self._spool.write_entry(self._entry)
+        if self._delivery is not None:
+            self._delivery.start(self._trials.names(), live=True)
+
+    def repair(self) -> None:
+        """Compare the record of a search on which no command works with its folder."""
+        if self._delivery is not None:
+            self._deliver_end(self._spool.ending())
+            self._delivery.start(self._trials.names())
+
+    def end(self, ending: SearchEnding) -> None:
+        """This command's trials have ended, and its result is stored."""
+        self._spool.write_ending(ending)
+        self._deliver_end(ending)
+
+    def interrupt(self) -> None:
+        """This command is cut off, by an error or by its user."""
+        self.end(SearchEnding("interrupted", time.time_ns() // 1_000_000))
+        if self._delivery is not None:
+            self._delivery.wait(LAST_SECONDS / 3)
+
+    def _deliver_end(self, ending: SearchEnding | None) -> None:
+        if self._delivery is not None:
+            candidate = kept_candidate(self._home)
+            self._delivery.end(ending, register=self._registrar if candidate else None)
+
+    def close(self) -> None:
+        """Deliver no more."""
+        if self._delivery is not None:
+            self._delivery.close()
+
+    def settle(
+        self,
+        show: Callable[[str], None],
+        *,
+        seconds: float | None = None,
+        while_answering: bool = False,
+    ) -> Settled:
+        """Deliver what is left, and store what came of it in the result.
+
+        Ctrl-C ends the waiting: everything is stored, and can be delivered later.
+
+        Args:
+            show: says how far it is.
+            seconds: how long; None: :data:`LAST_SECONDS`.
+            while_answering: whether the time counts only while MLflow does not answer.
+
+        Raises:
+            RecordError: MLflow holds another search in this one's place.
+        """
+        if self._delivery is None:
+            return self._stored(self._all())
+        try:
+            with suppress(KeyboardInterrupt):
+                self._show_progress(show, seconds or LAST_SECONDS, while_answering=while_answering)
+            return self._stored(self._delivery.waiting)
+        finally:
+            self.close()
+
+    def _show_progress(
+        self, show: Callable[[str], None], seconds: float, *, while_answering: bool
+    ) -> None:
+        assert self._delivery is not None
+        deadline, shown = time.monotonic() + seconds, 0.0
+        while (left := deadline - time.monotonic()) > 0:
+            waiting = self._delivery.wait(min(1.0, left))
+            if self._delivery.is_over:
+                return
+            if while_answering and not waiting.reason:
+                deadline = time.monotonic() + seconds
+            if time.monotonic() - shown > seconds / 6:
+                show(f"delivering the record to MLflow ({waiting})")
+                shown = time.monotonic()
+
+    def _all(self) -> Waiting:
+        """What waits if nothing is delivered."""
+        trials = sum(map(is_trial_name, self._trials.names()))
+        return Waiting(trials, search=True, model=kept_candidate(self._home) is not None)
+
+    def _stored(self, waiting: Waiting) -> Settled:
+        """Bring the stored result up to date."""
+        result = read_result(self._home)
+        if result is None:
+            return Settled(waiting, None)
+        changes: dict[str, Any] = {"waiting": str(waiting)}
+        registered = self._registrar.registration if self._registrar else None
+        known = (result.tracking_uri, result.model, result.model_version)
+        if (
+            registered is not None
+            and result.champion is not None
+            # Else the result says already why it was promoted, or was not.
+            and known != (masked(self._uri or ""), registered.name, registered.version)
+        ):
+            changes |= {
+                "model": registered.name,
+                "model_version": registered.version,
+                "promoted": registered.promoted,
+                "model_note": registered.reason,
+            }
+        if self._uri is not None and self._projection and self._projection.parent_run_id:
+            changes["run_id"] = self._projection.parent_run_id
+            changes["tracking_uri"] = masked(self._uri)  # the file may be read by others
+            changes["experiment"] = self._entry.experiment
+        updated = replace(result, **changes)
+        if updated != result:
+            self._home.write_json(RESULT, updated.to_json())
+        # In the form that a later call reads: tuples have become lists.
+        return Settled(waiting, read_result(self._home))
+
+    # ---------------------------------------------------------------- what the conductor says
+
+    def trial_started(self, job: Job, *, resumed: bool) -> None:
+        """The trial's run is opened."""
+        self._has_news(job, runs=True)
+
+    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+        """The report is recorded."""
+        self._has_news(job, runs=True)
+
+    def trial_ended(self, job: Job, ending: Ending) -> None:
+        """The trial's run is closed, unless the trial is only paused."""
+        self._has_news(job, runs=ending.paused)
+
+    def _has_news(self, job: Job, *, runs: bool) -> None:
+        if self._delivery is not None:
+            self._delivery.has_news(job.name, runs=runs)
+
+
+def entry_of(context: SearchContext, warm: Sequence[str], *, begun: bool) -> SearchEntry:
+    """The entry of a search: that of its first command, with what may have changed since.
+
+    Args:
+        context: of this command.
+        warm: the searches from which it started.
+        begun: whether the search has trials.
+    """
+    space, data, names = context.space, context.dataset, context.names
+    earlier = Spool(context.home).entry()
+    profile: dict[str, object] = {"kind": data.kind}
+    profile |= {split: len(data.split(split)) for split in ("train", "selection", "test")}
+    tags = {
+        Tag.METRIC_VERSION: context.judge.versions[space.objective.metric],
+        Tag.OBJECTIVES: ", ".join(f"{one.metric} ({one.mode})" for one in space.objectives),
+        **({Tag.WARM_START: ", ".join(warm)} if warm else {}),
+    }
+    entry = SearchEntry(
+        search=names.search,
+        experiment=names.experiment,
+        metric=space.objective.metric,
+        mode=space.objective.mode,
+        code_version=__version__,
+        space_text=space.source,
+        params=space_params(space),
+        tags=tags if earlier is None else {**earlier.tags, **tags},
+        dataset=DatasetInfo(data.name, data.digest, data.name, profile),
+        uri=masked(context.uri),
+        began_before=begun,
+        searched=searched_params(space),
+    )
+    if earlier is None:
+        return entry
+    return replace(entry, owner=earlier.owner, began_before=earlier.began_before)
+
+
+def searched_params(space: SearchSpace) -> dict[str, str]:
+    """What the search decides: dimension → key of a trial's param (without options' names)."""
+    found = {}
+    for dimension in space.dimensions():
+        place = list(dimension.place)
+        while "choice" in place:
+            at = place.index("choice")
+            del place[at : at + 2]
+        both = place and f"generator_{place[0]}" in TrialConfig.model_fields and len(place) > 1
+        key = ".".join(map(str, place)) or dimension.name
+        found[dimension.name] = f"generator_{key}" if both else key
+    return found
 
 
 def space_params(space: SearchSpace) -> dict[str, Any]:
-    """The blocks other than `trial` as the parent's params; a part as its name and arguments."""
-    params: dict[str, Any] = {}
+    """The blocks other than `trial` as the parent's params; a part as its name and arguments.
+
+    With them is the precision of all trials, in which `auto` is resolved.
+    """
+    params: dict[str, Any] = {"precision": space.precision}
     for block in ("budget", "search", "confirm", "resources"):
         for key, value in getattr(space, block):
+            if key == "experience":  # what came of it stands at each trial, as its origin
+                continue
             place = f"{block}.{key}"
             if isinstance(value, Part):
                 params |= {place: value.name}
@@ -121,22 +263,3 @@ def space_params(space: SearchSpace) -> dict[str, Any]:
             else:
                 params[place] = value
     return params
-
-
-def flat_row(row: Row) -> dict[str, Any]:
-    """A leaderboard row as a table row, with a column for each objective and dimension."""
-    plain = row.to_json()
-    del plain["changes"], plain["further"]
-    return plain | dict(row.further) | dict(row.changes)
-
-
-def _lineage_tags(job: Job) -> dict[str, str]:
-    """Tags for the trial from whose weights a trial continues, and for all settings before it."""
-    if not job.lineage:
-        return {}
-    phases = ", ".join(f"{ancestor.trial} until {ancestor.until}" for ancestor in job.lineage)
-    tags = {Tag.LINEAGE: phases}
-    if job.kind == "search":
-        parent = job.lineage[-1]
-        tags |= {Tag.PARENT: parent.trial, Tag.PARENT_STEP: str(parent.until)}
-    return tags

@@ -7,18 +7,18 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import PIL.Image
 from mlflow import MlflowClient
 
-from gan_tune.atomic_file import write_whole
-from gan_tune.record.events import Reported
+from gan_tune.atomic_file import write_whole_files
+from gan_tune.record.mlflow_client import reason_of
 from gan_tune.record.mlflow_internals import THUMBNAIL, image_name, image_step, thumbnail
-from gan_tune.record.mlflow_store import reason_of
 
-__all__ = ["GRIDS", "log_grids", "recorded_grids"]
+__all__ = ["GRIDS", "Grid", "log_grids", "recorded_grids"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -31,6 +31,14 @@ THUMBNAIL_EFFORT = 2
 """WebP's effort, at most 6. It takes under half the time of 4, the default; files grow little."""
 
 
+class Grid(NamedTuple):
+    """A sample grid: the step and time (ms since 1970) of its report, and its PNG."""
+
+    step: int
+    time_ms: int
+    png: bytes
+
+
 def recorded_grids(client: MlflowClient, run_id: str) -> set[int]:
     """The steps whose grids a run has; makes one request."""
     files = client.list_artifacts(run_id, FOLDER)
@@ -38,10 +46,8 @@ def recorded_grids(client: MlflowClient, run_id: str) -> set[int]:
     return {step for step in steps if step is not None}
 
 
-def log_grids(
-    client: MlflowClient, run_id: str, artifacts: str, reports: Sequence[Reported]
-) -> None:
-    """Write the grids of reports together, in the form that `MlflowClient.log_image` writes.
+def log_grids(client: MlflowClient, run_id: str, artifacts: str, grids: Sequence[Grid]) -> None:
+    """Write grids together, in the form that `MlflowClient.log_image` writes.
 
     `log_image` would encode each grid a second time and need two uploads and a database
     transaction. That costs more than the rest of a short trial's record. It would also copy files
@@ -53,12 +59,10 @@ def log_grids(
     local = _local_folder(artifacts)
     if local is not None:
         (local / FOLDER).mkdir(parents=True, exist_ok=True)
-        for report in reports:
-            _write_grid(local / FOLDER, report)
+        _write_grids(local / FOLDER, grids)
         return
     with tempfile.TemporaryDirectory() as temporary:
-        for report in reports:
-            _write_grid(Path(temporary), report)
+        _write_grids(Path(temporary), grids)
         client.log_artifacts(run_id, temporary, FOLDER)
 
 
@@ -68,20 +72,20 @@ def _local_folder(uri: str) -> Path | None:
     return Path(url2pathname(parts.path)) if parts.scheme == "file" and not parts.netloc else None
 
 
-def _write_grid(folder: Path, report: Reported) -> None:
-    """A report's grid and its thumbnail.
+def _write_grids(folder: Path, grids: Sequence[Grid]) -> None:
+    """The grids and their thumbnails.
 
-    The grid is written last and completely, since its file shows that the picture exists.
+    The grids are written last and completely, since a grid's file shows that the picture exists.
     """
-    grid = report.grid
-    assert grid is not None
-    name = image_name(GRIDS, report.step, report.time_ms)
-    try:
-        content = grid if isinstance(grid, bytes) else grid.read_bytes()
-        with PIL.Image.open(io.BytesIO(content)) as picture:
-            small = thumbnail(picture)
-    except OSError as error:
-        logger.warning("a sample grid is missing from the record: %s", reason_of(error))
-        return
-    small.save(folder / f"{name}{THUMBNAIL}", method=THUMBNAIL_EFFORT)
-    write_whole(folder / f"{name}.png", content)
+    whole: dict[str, bytes] = {}
+    for step, time_ms, png in grids:
+        name = image_name(GRIDS, step, time_ms)
+        try:
+            with PIL.Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+                small = thumbnail(picture)
+        except OSError as error:
+            logger.warning("a sample grid is missing from the record: %s", reason_of(error))
+            continue
+        small.save(folder / f"{name}{THUMBNAIL}", method=THUMBNAIL_EFFORT)
+        whole[f"{name}.png"] = png
+    write_whole_files(folder, whole)

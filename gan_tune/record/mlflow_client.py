@@ -1,0 +1,114 @@
+"""MLflow's client, quiet and quick to give up, and its errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+try:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+except ImportError as error:  # pragma: no cover - an installation without its dependency
+    raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
+
+from gan_tune.errors import TrackingError
+from gan_tune.words.wording import first_line, masked
+
+__all__ = ["answering", "client", "lacks_rights", "reason_of", "within"]
+
+_ENVIRONMENT = {
+    # The user's settings have priority. MLflow's defaults would wait four minutes for a dead
+    # server, print an address after each run and draw progress bars into the search's own output.
+    # A request that MLflow itself repeats after a time-out may create a run twice.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+_RIGHTS = re.compile(r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
+
+
+def client(uri: str) -> MlflowClient:
+    """A client of the store at ``uri`` that prints nothing and gives up within seconds."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        # MLflow logs errors with a traceback before it raises them, and each migration.
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+@contextlib.contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Convert MLflow's errors to a TrackingError: one line that names the store."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise _unanswered(uri, error) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """An error's message in one line, without passwords.
+
+    If a system error such as `Connection refused` is the cause, only that is shown.
+    """
+    root = error
+    while under := root.__cause__ or root.__context__:
+        root = under
+    if isinstance(root, OSError) and root.strerror:
+        error = root
+    text = masked(first_line(error).strip()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def lacks_rights(error: BaseException) -> bool:
+    """Whether MLflow answered that the user is unknown, or may not do this."""
+    code = getattr(error, "error_code", "")
+    return code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or bool(_RIGHTS.search(str(error)))
+
+
+def within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
+    """Call a store on a separate thread: a server that hangs must not block the command."""
+    failures: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            ask()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=attempt, name="gan-tune-connect", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise _unanswered(uri, TimeoutError(f"silent for {seconds:g} s"))
+    if failures:
+        raise _unanswered(uri, failures[0]) from failures[0]
+
+
+def _unanswered(uri: str, error: BaseException) -> TrackingError:
+    return TrackingError(
+        f"the MLflow store {masked(uri)} does not answer as it should ({reason_of(error)}); "
+        f"{_advice(uri, str(error))}"
+    )
+
+
+def _advice(uri: str, reason: str) -> str:
+    scheme = urllib.parse.urlsplit(masked(uri)).scheme
+    if _RIGHTS.search(reason):
+        verb = "check" if os.environ.get("MLFLOW_TRACKING_USERNAME") else "set"
+        name, password = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+        return f"{verb} the user's name and password, {name} and {password}"
+    if scheme in ("http", "https"):
+        return "start the server (mlflow server) or correct --tracking-uri"
+    if scheme == "sqlite":
+        return "another program may hold it; otherwise give another --tracking-uri"
+    return "write http://HOST:PORT, sqlite:///FILE.db or another URI that MLflow knows"

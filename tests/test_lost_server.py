@@ -1,0 +1,140 @@
+"""A real search whose MLflow server dies: its record is not lost, and its result needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow_servers import Proxy, Server, serving
+from tiny_search import space_tree
+from written_search import WrittenSearch
+
+from gan_tune import service
+from gan_tune.errors import GanTuneError, RecordError, SearchNotFoundError, TrackingError
+from gan_tune.record.mlflow_store import connect
+from gan_tune.service.running.registrar import Registrar
+from gan_tune.watching.watcher import Watcher
+
+pytestmark = pytest.mark.ci
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    connect(f"sqlite:///{folder}/empty.db")
+    with serving(folder, folder / "empty.db") as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server.port) as made:
+        yield made
+
+
+class Faulty(Watcher):
+    """Does something to the server at a stage of the search, or after some reports."""
+
+    def __init__(self, *, stage: str = "", reports: int = 0, fault: Any = None) -> None:
+        self.at_stage, self.after, self.fault, self.stages = stage, reports, fault, []
+        self.reports = 0
+
+    def stage(self, text: str) -> None:
+        self.stages.append(text)
+        if self.at_stage and text.startswith(self.at_stage):
+            self.fault()
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        self.reports += 1
+        if self.reports == self.after:
+            self.fault()
+
+
+def lacks(folder: Path, name: str, uri: str) -> list[str]:
+    """What of a search's folder is not in MLflow."""
+    return WrittenSearch.of(folder, name).lacks(uri)
+
+
+def versions(uri: str, model: str) -> list[str]:
+    found = MlflowClient(uri).search_model_versions(f"name = '{model}'")
+    return [version.version for version in found]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [{"reports": 3}, {"stage": "exporting"}, None],
+    ids=["in the middle", "before it registers", "as it registers"],
+)
+def test_a_server_that_is_gone_for_good_costs_nothing(
+    when: dict[str, Any] | None,
+    proxy: Proxy,
+    tmp_path: Path,
+    local_ray: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def die() -> None:
+        proxy.is_down = True
+
+    monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 3.0)
+    name = f"gone-{len(str(when))}"
+    options: dict[str, Any] = {"storage": tmp_path, "tracking_uri": proxy.uri}
+    register = Registrar.__call__
+    with monkeypatch.context() as patch:
+        if when is None:
+            patch.setattr(Registrar, "__call__", lambda registrar: (die(), register(registrar)))
+        watcher = Faulty(**when or {}, fault=die)
+        result = service.search(space_tree(name=name), watcher=watcher, **options)
+    assert result.finished
+    assert result.champion is not None
+    folder = tmp_path / name
+    for file in ("result.json", "leaderboard.json", "report.html", "champion.png"):
+        assert (folder / file).stat().st_size > 0
+    assert (folder / "champion" / "model" / "MLmodel").is_file()
+    assert ("the search's run" in result.waiting) == (when is not None)
+    assert "the champion's registration" in result.waiting
+    assert (result.model, result.promoted) == (None, False)
+    again = service.search(space_tree(name=name), **options)  # it needs no server either
+    assert (again.finished, bool(again.waiting)) == (True, True)
+    proxy.is_down = False
+    done = service.sync(name, tmp_path, tracking_uri=proxy.uri)
+    assert done.waiting == ""
+    assert done.result is not None
+    assert (done.result.model, done.result.model_version) == (name, 1)
+    assert (done.result.promoted, done.result.waiting) == (True, "")
+    assert lacks(tmp_path, name, proxy.uri) == []
+    assert versions(proxy.uri, name) == ["1"]
+    # Once more changes nothing, and neither does the same command.
+    assert service.search(space_tree(name=name), **options) == done.result
+    assert lacks(tmp_path, name, proxy.uri) == []
+    assert versions(proxy.uri, name) == ["1"]
+
+
+def test_a_search_begins_without_a_server_only_offline(
+    server: Server, tmp_path: Path, local_ray: None
+) -> None:
+    tree = space_tree(name="offline", budget={"trials": 2, "steps": 20, "evaluations": 2})
+    dead = "http://127.0.0.1:9"
+    with pytest.raises(TrackingError, match="Connection refused"):
+        service.search(tree, storage=tmp_path, tracking_uri=dead)
+    assert not (tmp_path / "offline").exists()
+    with pytest.raises(GanTuneError, match="--offline: must come without --warm-start"):
+        service.search(
+            tree, storage=tmp_path, tracking_uri=dead, offline=True, warm_start=["digits"]
+        )
+    result = service.search(tree, storage=tmp_path, tracking_uri=dead, offline=True)
+    assert result.finished
+    assert "trials, the search's run, the champion's registration" in result.waiting
+    assert service.sync("offline", tmp_path, tracking_uri=server.uri).waiting == ""
+    assert lacks(tmp_path, "offline", server.uri) == []
+    assert versions(server.uri, "offline") == ["1"]
+    result = service.load_result("offline", tmp_path)
+    assert (result.model, result.waiting, result.tracking_uri) == ("offline", "", server.uri)
+
+    (tmp_path / "offline").rename(tmp_path / "renamed")
+    with pytest.raises(RecordError, match="the search 'renamed', but it is that of 'offline'"):
+        service.sync("renamed", tmp_path, tracking_uri=server.uri)
+    with pytest.raises(SearchNotFoundError, match=r"no search named 'offline' in .*: renamed"):
+        service.sync("offline", tmp_path, tracking_uri=server.uri)
