@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
+import socket
+import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import mlflow.pyfunc
 import mlflow.pytorch
 import numpy as np
@@ -19,10 +23,13 @@ import pytest
 import torch
 import yaml
 from mlflow import MlflowClient
+from test_generator import Dropping, Noisy
+from test_weights import own_generator
 from torch import nn
 
-from gan_tune.errors import GanTuneError, ModelNotFoundError
-from gan_tune.record.mlflow_store import connect
+from gan_tune.data.columns import Column, columns_to_json
+from gan_tune.errors import DeviceError, GanTuneError, ModelNotFoundError
+from gan_tune.registry.mlflow_model import COLUMNS
 from gan_tune.registry.publish import Registration, register_champion
 from gan_tune.registry.pull import load_generator
 from gan_tune.registry.versions import find_version, list_models
@@ -51,19 +58,6 @@ class OneBatch(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return z.view(2, LATENT)
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def uri(empty_store: Path, tmp_path: Path) -> str:
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def register(
@@ -132,19 +126,128 @@ def test_no_pickle_and_extra_files_travel_along(uri: str, tmp_path: Path) -> Non
     assert files["note.txt"].read_bytes() == b"hello"
     assert not {".pkl", ".pth", ".pickle"} & {path.suffix for path in files.values()}
     assert zipfile.is_zipfile(files["model.pt2"])
-    assert "torch==" in files["requirements.txt"].read_text()
+    assert "torch<3,>=" in files["requirements.txt"].read_text()
+
+
+class Rows(nn.Module):
+    """z[B, 8] → rows [B, 2]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(LATENT, 2)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        samples: torch.Tensor = self.project(z)
+        return samples
+
+
+def test_the_columns_of_a_table_travel_along(uri: str) -> None:
+    columns = (Column("age", "int64"), Column("in come", "double"))
+    register(uri, 0.5, Rows(), files={COLUMNS: columns_to_json(columns)})
+    assert load_generator("digits", uri=uri).columns == columns
+    register(uri, 0.4)
+    assert load_generator("digits", uri=uri).columns == ()
+
+
+def test_columns_that_are_none_are_refused(uri: str) -> None:
+    register(uri, 0.5, Rows(), files={COLUMNS: b'[{"name": "age", "type": "text"}]'})
+    with pytest.raises(
+        GanTuneError, match=r"digits/1: columns.json: .*type must be one of"
+    ) as told:
+        load_generator("digits", uri=uri)
+    assert "\n" not in str(told.value)
 
 
 def test_the_model_serves_plain_arrays(uri: str) -> None:
     register(uri, 0.5)
     client = MlflowClient(uri)
     source = client.get_model_version_download_uri("digits", "1")
-    z = np.random.default_rng(0).normal(size=(3, LATENT)).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        served = mlflow.pyfunc.load_model(source).predict(z)
-    expected = load_generator("digits", uri=uri)(torch.from_numpy(z))
-    np.testing.assert_array_equal(served, expected.numpy())
+        served = mlflow.pyfunc.load_model(source)
+    generator = load_generator("digits", uri=uri)
+    for n in (1, 3, 1000):
+        z = np.random.default_rng(0).normal(size=(n, LATENT)).astype(np.float32)
+        expected = generator(torch.from_numpy(z))
+        np.testing.assert_array_equal(served.predict(z), expected.numpy())
+
+
+@pytest.mark.ci
+def test_mlflow_serves_the_model_by_its_own_means(uri: str, tmp_path: Path) -> None:
+    register(uri, 0.5, own_generator("mlp", latent=LATENT))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = f"models serve -m models:/digits@champion --env-manager local --port {port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *words.split()],
+        cwd=tmp_path,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    if client.get("/ping").is_success:
+                        break
+                assert server.poll() is None
+                time.sleep(0.2)
+            for n in (1, 1000):
+                z = np.random.default_rng(0).normal(size=(n, LATENT)).astype(np.float32)
+                answer = client.post("/invocations", json={"inputs": z.tolist()}).json()
+                found = np.array(answer["predictions"], np.float32)
+                expected = load_generator("digits", uri=uri)(torch.from_numpy(z))
+                np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-6)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_an_own_network_is_read_without_torchs_archive(uri: str, tmp_path: Path) -> None:
+    module = own_generator("dcgan", latent=LATENT, norm="spectral")
+    register(uri, 0.5, module)
+    (archive,) = (tmp_path / "mlruns").rglob("model.pt2")
+    archive.write_bytes(b"of another release of torch")
+    generator = load_generator("digits", uri=uri)
+    assert module.config is not None
+    assert generator.config is not None
+    assert replace(generator.config, sha256=None) == module.config
+    z = torch.randn(5, LATENT)
+    with torch.no_grad():
+        assert torch.equal(generator(z), module(z))
+    with pytest.raises(DeviceError, match="device cudda: "):
+        load_generator("digits", uri=uri, device="cudda")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("generator.safetensors", b"damaged", "generator.safetensors is damaged"),
+        ("generator.json", b"{", "generator.json: must be JSON"),
+        ("generator.json", b" " * (2**20 + 1), "must have at most 1,048,576 bytes, but has"),
+    ],
+)
+def test_a_damaged_model_is_refused_in_one_line(
+    name: str, content: bytes, says: str, uri: str, tmp_path: Path
+) -> None:
+    register(uri, 0.5, own_generator("mlp", latent=LATENT))
+    (file,) = (tmp_path / "mlruns").rglob(name)
+    file.write_bytes(content)
+    with pytest.raises(GanTuneError, match="digits/1") as told:
+        load_generator("digits", uri=uri)
+    assert says in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("network", [Noisy, Dropping])
+def test_a_seed_holds_what_a_registered_network_draws(network: type[nn.Module], uri: str) -> None:
+    register(uri, 0.5, network())
+    first, second = (load_generator("digits", uri=uri) for _ in range(2))
+    torch.manual_seed(1)
+    samples = first.sample(100, seed=3)
+    torch.manual_seed(2)
+    assert torch.equal(second.sample(100, seed=3), samples)
 
 
 @pytest.mark.parametrize(
@@ -265,12 +368,15 @@ def test_a_pickled_model_is_not_loaded(uri: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.pytorch.save_model(
-            Images(), tmp_path / "pickled", serialization_format="pickle", pip_requirements=[]
+            Images(),
+            tmp_path / "mlruns/pickled",
+            serialization_format="pickle",
+            pip_requirements=[],
         )
     client = MlflowClient(uri)
     run = client.create_run(client.create_experiment("x", (tmp_path / "x").as_uri()))
     client.create_registered_model("pickled")
-    source = (tmp_path / "pickled").as_uri()
+    source = (tmp_path / "mlruns/pickled").as_uri()
     client.create_model_version("pickled", source, run.info.run_id)
     with pytest.raises(GanTuneError, match="not in torch's pt2 format"):
         load_generator("pickled/1", uri=uri)

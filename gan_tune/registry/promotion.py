@@ -64,27 +64,27 @@ def decide_promotion(
     number = champion.version
     if number == candidate.version:
         return Promotion(True, f"version {number} is the {ALIAS} already")
-    value, than = candidate.value, champion.value
-    if champion.comparable != candidate.comparable or value is None or than is None:
+    value, best = candidate.value, champion.value
+    if champion.comparable != candidate.comparable or value is None or best is None:
         return Promotion(
             False,
             f"version {number} stays {ALIAS}: it was measured by "
             f"{champion.comparable or 'nothing known'}, this one by {candidate.comparable}; "
             f"give another name (--model OTHERNAME) or delete the alias {ALIAS}",
         )
-    seeds, its_seeds = candidate.confirmed_seeds, champion.confirmed_seeds
-    if its_seeds and not seeds:
+    seeds, champion_seeds = candidate.confirmed_seeds, champion.confirmed_seeds
+    if champion_seeds and not seeds:
         return Promotion(
             False,
-            f"version {number} stays {ALIAS}: its {than:g} is confirmed (seeds: {its_seeds}), "
+            f"version {number} stays {ALIAS}: its {best:g} is confirmed (seeds: {champion_seeds}), "
             f"and {value:g} is not",
         )
-    if seeds and not its_seeds:
+    if seeds and not champion_seeds:
         return Promotion(
-            True, f"{value:g} is confirmed (seeds: {seeds}), and version {number}'s {than:g} is not"
+            True, f"{value:g} is confirmed (seeds: {seeds}), and version {number}'s {best:g} is not"
         )
-    if objective.better(value, than):
-        return Promotion(True, f"{value:g} beats version {number}'s {than:g}")
+    if objective.better(value, best):
+        return Promotion(True, f"{value:g} beats version {number}'s {best:g}")
     return Promotion(
-        False, f"version {number} stays {ALIAS}: its {than:g} is not beaten by {value:g}"
+        False, f"version {number} stays {ALIAS}: its {best:g} is not beaten by {value:g}"
     )

@@ -1,87 +1,94 @@
-"""Pulling a registered generator: downloaded, read with a guard, ready to draw samples from."""
+"""Pulls a registered generator: downloads its files, and checks them."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow.artifacts
-import torch
-
-from gan_tune.errors import GanTuneError
+from gan_tune.errors import DeviceError, GanTuneError
+from gan_tune.gan.device import check_device
+from gan_tune.model.generator import Generator
+from gan_tune.model.generator_config import CONFIG, LARGEST_LATENT
+from gan_tune.model.weights import WEIGHTS, is_own
+from gan_tune.record.artifact_roots import ArtifactRoots
 from gan_tune.record.mlflow_store import answering, client, connect
 from gan_tune.record.tags import Tag
-from gan_tune.registry.mlflow_model import read_model
+from gan_tune.registry.download import ModelFiles
+from gan_tune.registry.mlflow_model import (
+    ARCHIVE,
+    COLUMNS,
+    EXTRA_FILES,
+    LARGEST,
+    check_archived,
+    read_columns,
+    read_config,
+    read_model,
+)
 from gan_tune.registry.promotion import ALIAS
 from gan_tune.registry.versions import look_up
+from gan_tune.words.wording import in_one_line
 
-__all__ = ["Generator", "load_generator"]
-
-CHUNK = 64
-"""Samples that are made in one forward pass."""
-
-
-@dataclass(frozen=True)
-class Generator:
-    """A registered generator: noise z[B, latent] → samples in data space, on the CPU."""
-
-    name: str
-    version: int
-    latent: int
-    tags: Mapping[str, str]
-    module: torch.nn.Module
-
-    def __call__(self, z: torch.Tensor) -> torch.Tensor:
-        """Samples [B, ...] of noise z[B, latent], float32."""
-        with torch.inference_mode():
-            samples: torch.Tensor = self.module(z)
-        return samples
-
-    def sample(self, n: int, seed: int) -> torch.Tensor:
-        """``n`` samples [n, ...] of standard normal noise.
-
-        The same seed gives the same samples, bit for bit, for any ``n``, since samples are always
-        made in batches of 64.
-
-        Raises:
-            ValueError: ``n`` < 1.
-        """
-        if n < 1:
-            raise ValueError(f"n must be at least 1: {n}")
-        random = torch.Generator().manual_seed(seed)
-        chunks = [
-            self(torch.randn(CHUNK, self.latent, generator=random)) for _ in range(-(-n // CHUNK))
-        ]
-        return torch.cat(chunks)[:n]
+__all__ = ["load_generator"]
 
 
 def load_generator(
-    model: str, *, alias: str = ALIAS, version: int | None = None, uri: str | None = None
+    model: str,
+    *,
+    alias: str = ALIAS,
+    version: int | None = None,
+    uri: str | None = None,
+    device: str = "cpu",
 ) -> Generator:
-    """Pull a registered generator. Its file is checked first, so that it cannot run its own code.
+    """Pull a registered generator. Its files are checked first, so that they cannot run own code.
 
     The model is named as for :func:`gan_tune.registry.versions.find_version`.
 
     Raises:
         ModelNotFoundError: no such model, alias or version; the message names the existing ones.
-        GanTuneError: the model was not saved in torch's `pt2` format, or not by gan-tune, or its
-            file holds anything but tensors and operators on them.
+        GanTuneError: the model's files lie outside of the store; it is damaged, was not saved by
+            gan-tune or not without pickle, or its files hold anything but tensors, a network of
+            gan-tune's own and operators on tensors.
+        DeviceError: torch has no such device.
         TrackingError: MLflow does not answer.
     """
+    try:
+        check_device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"device {device}: {in_one_line(error)}") from None
     uri = connect(uri, create=False)
     found = look_up(uri, model, alias, version)
     label = f"{found.name}/{found.version}"
-    with answering(uri):
+    with answering(uri), tempfile.TemporaryDirectory() as temporary:
         # Not `models:/NAME/3`, which MLflow looks up in the process's own store.
-        source = client(uri).get_model_version_download_uri(found.name, str(found.version))
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = mlflow.artifacts.download_artifacts(
-                source, dst_path=temporary, tracking_uri=uri
-            )
-            module = read_model(Path(folder), label)
-    latent = found.tags.get(Tag.LATENT)
-    if latent is None:
-        raise GanTuneError(f"model {label} has no tag {Tag.LATENT}: not gan-tune's own")
-    return Generator(found.name, found.version, int(latent), found.tags, module)
+        mlflow_client, folder = client(uri), Path(temporary)
+        source = mlflow_client.get_model_version_download_uri(found.name, str(found.version))
+        files = ModelFiles(source, uri, ArtifactRoots(mlflow_client, uri), label)
+        files.fetch([f"{EXTRA_FILES}/{name}" for name in (CONFIG, COLUMNS)], folder, LARGEST)
+        config = read_config(folder, label)
+        weights = f"{EXTRA_FILES}/{WEIGHTS}"
+        own = is_own(config) and files.has(weights)
+        files.fetch([weights if own else ARCHIVE], folder, LARGEST)
+        if not own:
+            check_archived(folder, label)
+        latent = _latent(found.tags, label)
+        module = read_model(folder, label, config, latent)
+        columns = read_columns(folder, label)
+    return Generator(
+        found.name, found.version, latent, module.to(device), found.tags, columns, config
+    )
+
+
+def _latent(tags: Mapping[str, str], label: str) -> int:
+    """Size of z, as the version's tag says.
+
+    Raises:
+        GanTuneError: it has no such tag, or one that says something else.
+    """
+    tag = tags.get(Tag.LATENT)
+    if tag is None:
+        raise GanTuneError(f"model {label} has no tag {Tag.LATENT}: gan-tune did not save it")
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 8 and 1 <= int(tag) <= LARGEST_LATENT):
+        rule = f"must be a whole number from 1 to {LARGEST_LATENT}"
+        raise GanTuneError(f"model {label}: tag {Tag.LATENT} {rule}: {tag!r:.60}")
+    return int(tag)

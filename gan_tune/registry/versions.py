@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from gan_tune.errors import ModelNotFoundError
+from gan_tune.errors import GanTuneError, ModelNotFoundError, TrackingError
 from gan_tune.record.mlflow_store import answering, client, connect, pages, quoted, tagged
+from gan_tune.record.sound_tags import VersionTags, each_sound, read_tags, warn_once
 from gan_tune.record.tags import Tag
 from gan_tune.registry.promotion import ALIAS
 from gan_tune.words.wording import masked, there_are
@@ -26,11 +28,20 @@ __all__ = [
     "find_version",
     "list_models",
     "look_up",
+    "named_version",
     "version_at",
 ]
 
 GENERATOR = "generator"
 """The kind of gan-tune's models, which distinguishes them from others."""
+
+
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
+"""MLflow's error codes where there is no such model, alias (the second) or version.
+
+With basic authentication the third comes for a model that is not there as well as for one that the
+user may not read.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,19 @@ def find_version(
     return look_up(connect(uri, create=False), model, alias, version)
 
 
+def named_version(uri: str, model: str) -> VersionInfo:
+    """The version that ``model`` names as `NAME/3` or `NAME@alias`, in a store that answers.
+
+    Raises:
+        GanTuneError: it names none.
+        ModelNotFoundError: there is no such model, alias or version.
+    """
+    wanted = _parse(model, "", None)
+    if wanted.version is None and not wanted.alias:
+        raise GanTuneError(f"a version must be named, as {wanted.name}/3, but given is {model!r}")
+    return look_up(uri, model, wanted.alias, wanted.version)
+
+
 def look_up(uri: str, model: str, alias: str, version: int | None) -> VersionInfo:
     """As :func:`find_version`, in a store that is known to answer."""
     wanted = _parse(model, alias, version)
@@ -86,7 +110,9 @@ def list_models(uri: str | None = None) -> list[ModelInfo]:
     uri = connect(uri, create=False)
     mlflow_client = client(uri)
     with answering(uri):
-        return [_model_info(mlflow_client, name) for name in _names(mlflow_client)]
+        read = partial(_model_info, mlflow_client)
+        found = each_sound(_names(mlflow_client), read, lambda name: f"model {name}")
+        return [info for _, info in found]
 
 
 def version_at(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -140,8 +166,7 @@ def _or_none(find: Callable[[], ModelVersion]) -> ModelVersion | None:
     try:
         return find()
     except MlflowException as error:
-        # An alias that is not there counts as an invalid parameter, a model as not existing.
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in ABSENT:
             return None
         raise
 
@@ -162,11 +187,19 @@ def _model_info(mlflow_client: MlflowClient, name: str) -> ModelInfo:
     return ModelInfo(
         name=name,
         version=int(champion.version),
-        value=float(tags[Tag.VALUE]) if Tag.VALUE in tags else None,
+        value=_value(tags, f"model {name}/{champion.version}"),
         objective=tags.get(Tag.OBJECTIVE, tags.get(Tag.COMPARABLE)),
         search=tags.get(Tag.SEARCH),
         created=_time(champion.creation_timestamp),
     )
+
+
+def _value(tags: Mapping[str, str], label: str) -> float | None:
+    try:
+        return read_tags(VersionTags, tags, label).value
+    except TrackingError as error:
+        warn_once(str(error))
+        return None
 
 
 def _time(time_ms: int) -> datetime:

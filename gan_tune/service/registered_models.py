@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 from gan_tune.errors import TrackingError
 
 if TYPE_CHECKING:
-    from gan_tune.registry.pull import Generator
+    from gan_tune.model.generator import Generator
     from gan_tune.registry.versions import ModelInfo, VersionInfo
 
 
-def load_generator(model: str, *, tracking_uri: str | None = None) -> Generator:
+def load_generator(
+    model: str, *, tracking_uri: str | None = None, device: str = "cpu"
+) -> Generator:
     """Pull a registered generator: `NAME` (its champion), `NAME@ALIAS` or `NAME/VERSION`.
+
+    ``device`` is one of torch's, such as `cuda`.
 
     Raises:
         ModelNotFoundError: there is no such model; the message lists the existing ones.
+        DeviceError: torch has no such device.
         TrackingError: MLflow does not answer.
     """
     from gan_tune.registry.pull import load_generator as load
 
-    return load(model, uri=tracking_uri)
+    return load(model, uri=tracking_uri, device=device)
 
 
 def find_version(model: str, *, tracking_uri: str | None = None) -> VersionInfo:

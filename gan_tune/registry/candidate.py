@@ -1,0 +1,77 @@
+"""The request to register a search's champion, kept in the search's folder until it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gan_tune.errors import StorageError
+from gan_tune.storage.places import CHAMPION_MODEL, REGISTRATION
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.stored import read_stored
+
+__all__ = ["Candidate", "fetch_model", "keep_candidate", "kept_candidate"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is to be registered; also the content of `record/registration.json`.
+
+    Attributes:
+        model: name of the registered model.
+        mode: whether less or more of its value is better.
+        trial: whose run trained it; None: no search's.
+        tags: of the version, with its value and the digest of its weights.
+        files: of its folder, by their paths in it.
+        details: what its card tells beside the tags: `data`, `settings`, `spread`, `floors`,
+            `faults`, `has_picture`; empty in requests of older versions.
+    """
+
+    model: str
+    mode: Literal["min", "max"]
+    trial: str | None
+    tags: Mapping[str, str]
+    files: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def keep_candidate(home: Storage, candidate: Candidate, folder: Path) -> None:
+    """Keep a candidate and the folder of its exported model in a search's folder.
+
+    The request is written last, so that a kill leaves none without its model.
+
+    Raises:
+        StorageError: the search's folder cannot be written.
+    """
+    home.delete(REGISTRATION)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    for name in files:
+        home.write(f"{CHAMPION_MODEL}/{name}", (folder / name).read_bytes())
+    home.write_json(REGISTRATION, asdict(candidate) | {"files": files})
+
+
+def kept_candidate(home: Storage) -> Candidate | None:
+    """The candidate in a search's folder; None if there is none.
+
+    Raises:
+        StorageError: it cannot be read, or is damaged.
+    """
+    return read_stored(home, REGISTRATION, Candidate)
+
+
+def fetch_model(home: Storage, candidate: Candidate, folder: Path) -> None:
+    """Write a candidate's exported model into a new folder.
+
+    Raises:
+        StorageError: a file of it is missing, or cannot be read.
+    """
+    for name in candidate.files:
+        content = home.read(f"{CHAMPION_MODEL}/{name}")
+        target = folder / name
+        if content is None or not target.resolve().is_relative_to(folder.resolve()):
+            place = home.readable_path(f"{CHAMPION_MODEL}/{name}")
+            raise StorageError(f"storage: must be a file of the champion, but is missing: {place}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)

@@ -1,0 +1,149 @@
+"""The model card of a registered version: its description in MLflow, in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gan_tune.record.descriptions import in_table
+from gan_tune.record.pages import model_file, run_page
+from gan_tune.record.tags import Tag
+from gan_tune.words.readable import number, plural
+
+__all__ = ["Origin", "figures_of", "model_card"]
+
+Origin = tuple[str, str]
+"""The experiment and the run from which a version comes."""
+
+PICTURE = "extra_files/champion.png"
+
+
+def model_card(
+    name: str,
+    version: int,
+    tags: Mapping[str, str],
+    details: Mapping[str, Any],
+    *,
+    origin: Origin | None = None,
+) -> str:
+    """What a version was trained on and how, how good it is, its limits, and how to use it.
+
+    Args:
+        name: of the model.
+        version: its number.
+        tags: of the version.
+        details: of :class:`gan_tune.registry.candidate.Candidate`; empty for requests of older
+            versions of gan-tune.
+        origin: of the version.
+    """
+    parts = [
+        *_head(name, version, tags, details, origin),
+        *_data(details),
+        *_settings(details),
+        *_figures(tags, details),
+        *_limits(tags, details),
+        *_usage(name, version),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def figures_of(tags: Mapping[str, str]) -> dict[str, float]:
+    """The figures in a version's tags, by name: of the test split, and of the examination."""
+    found = {}
+    for key, text in sorted(tags.items()):
+        figure = key.removeprefix(Tag.PREFIX)
+        if key.startswith(Tag.PREFIX) and figure.startswith(("test.", "champion.")):
+            found[figure] = float(text)
+    return found
+
+
+def _head(
+    name: str,
+    version: int,
+    tags: Mapping[str, str],
+    details: Mapping[str, Any],
+    origin: Origin | None,
+) -> Iterator[str]:
+    yield f"A generator of {tags.get(Tag.KIND_OF_DATA, 'samples')}, found by gan-tune."
+    if origin is not None and Tag.SEARCH in tags:
+        yield (
+            f"[The trial's run: settings, curves, pictures]({run_page(*origin)}) · search "
+            f"`{tags[Tag.SEARCH]}`, trial `{tags.get(Tag.TRIAL, '-')}`"
+        )
+    if details.get("has_picture"):
+        yield f"![Samples]({model_file(name, version, PICTURE)})"
+
+
+def _data(details: Mapping[str, Any]) -> Iterator[str]:
+    data = details.get("data")
+    if data:
+        sizes = ", ".join(f"{split} {count:,}" for split, count in data["splits"].items())
+        yield "### Data"
+        yield f"`{data['name']}` ({sizes}). Digest `{data['digest']}`."
+
+
+def _settings(details: Mapping[str, Any]) -> Iterator[str]:
+    settings = details.get("settings")
+    if settings:
+        yield "### What the search decided"
+        yield in_table(
+            ((f"`{key}`", f"`{_text(value)}`") for key, value in settings.items()),
+            ("setting", "value"),
+        )
+
+
+def _figures(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str]:
+    floors, rows = details.get("floors", {}), []
+    objective = tags.get(Tag.OBJECTIVE)
+    if Tag.VALUE in tags:
+        seeds, spread = int(tags.get(Tag.CONFIRMED_SEEDS, 0)), details.get("spread")
+        value = number(float(tags[Tag.VALUE]))
+        value += f" ± {number(spread)}" if spread is not None else ""
+        how = f"mean of {plural(seeds, 'fresh seed')}" if seeds else "not confirmed"
+        name = f"{objective or 'objective'} ({tags.get(Tag.MODE, '-')}), selection split, {how}"
+        rows.append((name, value, _floor(floors, objective or "")))
+    for figure, found in figures_of(tags).items():
+        rows.append((figure, number(found), _floor(floors, figure.removeprefix("test."))))
+    if rows:
+        yield "### Figures"
+        yield in_table(rows, ("figure", "value", "real against real"))
+
+
+def _floor(floors: Mapping[str, float], metric: str) -> str:
+    return number(floors[metric]) if metric in floors else ""
+
+
+def _limits(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str]:
+    yield "### Limits"
+    lines = [
+        "It draws what its training data are like, and nothing else; what is rare there may be "
+        "missing.",
+        "The figures hold for these data, this split and this version of the metric. They are "
+        f"comparable only with those of `{tags.get(Tag.COMPARABLE, 'the same measure')}`.",
+        *details.get("faults", ()),
+    ]
+    if not int(tags.get(Tag.CONFIRMED_SEEDS, 0)):
+        lines.append("Its value is of one training run, which chose it: expect a worse one.")
+    yield "\n".join(f"- {line}" for line in lines)
+
+
+def _usage(name: str, version: int) -> Iterator[str]:
+    yield "### Use it"
+    yield f"```bash\ngan-tune generate {name}/{version} -n 64 --seed 0 --out samples.png\n```"
+    yield (
+        "```python\nfrom gan_tune import load_generator\n\n"
+        f'generator = load_generator("{name}/{version}")\n'
+        "samples = generator.sample(64, seed=0)\n```"
+    )
+    yield (
+        f"```bash\ngan-tune serve {name}/{version}\n"
+        'curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\\n'
+        '  -d \'{"n": 16, "format": "png"}\' http://127.0.0.1:8000/v1/samples -o samples.png\n```'
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return number(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,121 @@
+"""What a person decides about registered versions, in a real MLflow store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+from test_registry import Images, champion, register
+from torch import nn
+
+from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
+from gan_tune.registry.curation import promote, remove, rollback
+from gan_tune.registry.versions import find_version
+from gan_tune.service import compare
+
+
+@pytest.fixture
+def three(uri: str) -> str:
+    """Versions 1 (0.5), 2 (0.4), 3 (0.9): 2 is the champion."""
+    for seed, value in enumerate((0.5, 0.4, 0.9)):
+        register(uri, value, Images(seed))
+    assert champion(uri) == 2
+    return uri
+
+
+def test_a_worse_version_can_be_promoted_and_taken_back(three: str) -> None:
+    moved = promote("digits/3", uri=three)
+    assert (moved.version, moved.before, champion(three)) == (3, 2, 3)
+    assert moved.verdict is not None
+    assert not moved.verdict.promoted
+    back = rollback("digits", uri=three)
+    assert (back.version, back.before, champion(three)) == (2, 3, 2)
+    assert (rollback("digits", uri=three).version, champion(three)) == (1, 1)
+    with pytest.raises(GanTuneError, match=r"no champion before version 1 .* versions: 1, 2, 3"):
+        rollback("digits", uri=three)
+
+
+def test_the_champion_promoted_again_stays(three: str) -> None:
+    moved = promote("digits/2", uri=three)
+    assert (moved.version, moved.before, moved.verdict) == (2, 2, None)
+    assert rollback("digits", uri=three).version == 1
+
+
+def test_a_champion_moved_by_hand_is_followed(three: str) -> None:
+    MlflowClient(three).set_registered_model_alias("digits", "champion", "3")
+    assert rollback("digits", uri=three).version == 2
+
+
+def test_a_version_must_be_named(three: str) -> None:
+    with pytest.raises(GanTuneError, match=r"a version must be named, as digits/3"):
+        promote("digits", uri=three)
+    with pytest.raises(ModelNotFoundError, match="its versions are: 1, 2, 3"):
+        promote("digits/7", uri=three)
+
+
+def test_a_removed_version_is_gone_and_not_registered_again(three: str) -> None:
+    run_id = MlflowClient(three).get_model_version("digits", "3").run_id
+    assert remove("digits/3", uri=three) == "digits/3"
+    with pytest.raises(ModelNotFoundError):
+        find_version("digits/3", uri=three)
+    with pytest.raises(GanTuneError, match="somebody has removed this generator"):
+        register(three, 0.9, Images(2), run_id=run_id)
+
+
+def test_the_champion_is_removed_only_by_force(three: str) -> None:
+    with pytest.raises(GanTuneError, match="must not be the champion, but is"):
+        remove("digits/2", uri=three)
+    assert champion(three) == 2
+    for version in (1, 2, 3):
+        remove(f"digits/{version}", force=True, uri=three)
+    with pytest.raises(ModelNotFoundError, match="no model named 'digits'"):
+        find_version("digits", uri=three)
+
+
+def test_a_removed_champion_is_no_target_of_a_rollback(three: str) -> None:
+    promote("digits/3", uri=three)
+    remove("digits/2", uri=three)
+    assert rollback("digits", uri=three).version == 1
+
+
+def test_two_versions_side_by_side(three: str, tmp_path: Path) -> None:
+    found = compare("digits/1", "digits", out=tmp_path / "both.png", tracking_uri=three)
+    assert found.names == ("digits/1", "digits/2")
+    assert found.figures["frechet_distance (selection split)"] == (0.5, 0.4)
+    assert found.comparable
+    assert found.verdict.promoted
+    with Image.open(tmp_path / "both.png") as picture:
+        assert picture.width > picture.height
+    with pytest.raises(OutputError, match=r"both\.png"):
+        compare("digits/1", "digits/2", out=tmp_path / "both.png", tracking_uri=three)
+
+
+def test_unlike_versions_are_called_so(three: str) -> None:
+    register(three, 0.1, Images(7), comparable="other_distance/digits/v9")
+    found = compare("digits/1", "digits/4", tracking_uri=three)
+    assert not found.comparable
+    assert not found.verdict.promoted
+    with pytest.raises(GanTuneError, match="two versions must be given, but both are digits/1"):
+        compare("digits/1", "digits/1", tracking_uri=three)
+
+
+def test_points_are_compared_in_plots(uri: str, tmp_path: Path) -> None:
+    for value in (0.5, 0.4):
+        register(uri, value, nn.Linear(8, 2))
+    compare("digits/1", "digits/2", out=tmp_path / "points.png", tracking_uri=uri)
+    with Image.open(tmp_path / "points.png") as picture:
+        assert len(picture.convert("L").getcolors() or []) > 10
+
+
+def test_a_version_has_a_model_card_that_a_person_may_replace(uri: str) -> None:
+    register(uri, 0.5, Images(1), confirmed_seeds=3)
+    client = MlflowClient(uri)
+    card = client.get_model_version("digits", "1").description
+    assert "mean of 3 fresh seeds | 0.5 |" in card
+    assert "gan-tune generate digits/1" in card
+    assert 'load_generator("digits/1")' in card
+    client.update_model_version("digits", "1", "mine")
+    register(uri, 0.5, Images(1), confirmed_seeds=3)
+    assert client.get_model_version("digits", "1").description == "mine"

@@ -1,0 +1,257 @@
+"""A pulled folder: what it holds, and that it draws where there is no gan-tune."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import venv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_generator import LATENT, Dropping, Noisy, Plain
+from test_scaling import COLUMNS, by_column, column_of
+from test_weights import own_generator
+
+from gan_tune.data.columns import Column
+from gan_tune.errors import GanTuneError, OutputError
+from gan_tune.gan.networks import GENERATORS
+from gan_tune.model.archive import read_archive
+from gan_tune.model.export import exported
+from gan_tune.model.folder import check_folder, read_folder, write_folder
+from gan_tune.model.generator import Generator
+from gan_tune.registry.mlflow_model import REQUIREMENTS
+from gan_tune.service.folder_card import card
+
+ROOT = Path(__file__).parents[1]
+
+
+def of(module: Any, latent: int = 6, **others: Any) -> Generator:
+    return Generator("faces", 3, latent, module, config=getattr(module, "config", None), **others)
+
+
+def table() -> Generator:
+    scaling = by_column(*map(column_of, COLUMNS))
+    module = own_generator("mlp", (len(COLUMNS),), scaling=scaling, output="linear")
+    return of(module, columns=tuple(Column(name, "float") for name in COLUMNS))
+
+
+CASES: dict[str, Callable[[], Generator]] = {
+    **{name: lambda name=name: of(own_generator(name)) for name in GENERATORS},  # type: ignore[misc]
+    "attention": lambda: of(own_generator("dcgan", attention=True, norm="spectral")),
+    "points": lambda: of(own_generator("mlp", (2,), output="linear")),
+    "table": table,
+    "user's": lambda: of(exported(Plain(), latent=LATENT).module(), LATENT),
+}
+
+
+TAGS = {
+    "gan_tune.search": "digits",
+    "gan_tune.trial": "0004",
+    "gan_tune.objective": "frechet_distance",
+    "gan_tune.mode": "min",
+    "gan_tune.value": "12.3456",
+    "gan_tune.confirmed_seeds": "3",
+    "gan_tune.test.recall": "0.5",
+}
+TAGGED = replace(CASES["mlp"](), tags=TAGS)
+
+
+def written(generator: Generator, folder: Path) -> Path:
+    write_folder(generator, folder, lambda exports: card(generator, exports))
+    return folder
+
+
+def test_what_was_pulled_draws_the_same(folder: Path) -> None:
+    assert torch.equal(read_folder(folder, "cpu").sample(70, seed=1), TAGGED.sample(70, seed=1))
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("case", CASES)
+def test_every_generator_is_exported_and_read_back(case: str, tmp_path: Path) -> None:
+    generator = CASES[case]()
+    made = write_folder(generator, tmp_path / "out", lambda exports: card(generator, exports))
+    assert made.without_onnx == ""
+    assert made.onnx_deviation is not None
+    assert made.onnx_deviation <= 1e-5
+    back = read_folder(tmp_path / "out", "cpu")
+    assert torch.equal(back.sample(70, seed=1), generator.sample(70, seed=1))
+    assert (back.latent, back.shape, back.columns) == (
+        generator.latent,
+        generator.shape,
+        generator.columns,
+    )
+    told = json.loads((tmp_path / "out" / "generator.json").read_text())
+    assert (told["latent"], tuple(told["shape"])) == (generator.latent, generator.shape)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("network", [Noisy, Dropping])
+def test_what_draws_in_forward_has_no_onnx_and_says_why(network: type, tmp_path: Path) -> None:
+    generator = of(exported(network(), latent=LATENT).module(), LATENT)
+    folder = written(generator, tmp_path / "out")
+    assert not (folder / "generator.onnx").exists()
+    assert not (folder / "draw_with_onnxruntime.py").exists()
+    assert "There is no ONNX file: its network draws" in (folder / "README.md").read_text()
+    back = read_folder(folder, "cpu")
+    assert torch.equal(back.sample(70, seed=1), generator.sample(70, seed=1))
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is made once."""
+    return written(TAGGED, tmp_path_factory.mktemp("pulled") / "out")
+
+
+@pytest.fixture
+def folder(pulled: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(pulled, tmp_path / "out"))
+
+
+def test_the_card_says_what_it_is(folder: Path) -> None:
+    text = (folder / "README.md").read_text()
+    for words in (
+        "# faces/3",
+        "6 standard normal latents in, pictures 1 × 8 × 8 in [0, 1] out",
+        "in the search `digits`, trial `0004`",
+        "| frechet_distance (min), selection split, mean of 3 fresh seeds | 12.35 |",
+        "| test.recall | 0.5 |",
+    ):
+        assert words in text
+    for name in os.listdir(folder):
+        assert name == "README.md" or name in text
+
+
+def test_only_an_earlier_such_folder_is_replaced(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="out: exists already; --force replaces it"):
+        check_folder(folder, force=False)
+    check_folder(folder, force=True)
+    (folder / "thesis.tex").touch()
+    with pytest.raises(OutputError, match=r"holds other files than a model's \(thesis.tex\)"):
+        check_folder(folder, force=True)
+    with pytest.raises(OutputError, match=r"its folder .* must exist"):
+        check_folder(tmp_path / "no" / "out", force=False)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "generator.json"])
+def test_a_damaged_folder_is_refused_in_one_line(name: str, folder: Path) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(GanTuneError, match="out: cannot be loaded: ") as told:
+        read_folder(folder, "cpu")
+    assert "\n" not in str(told.value)
+
+
+# ------------------------------------------------------------------ where there is no gan-tune
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """The Python of a new environment with these packages from the package index."""
+    venv.create(folder, with_pip=bool(packages), symlinks=True)
+    python = folder / "bin" / "python"
+    if packages:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    return python
+
+
+def drawn(python: Path, script: Path, *words: object) -> np.ndarray:
+    """What a script draws, in a process that has no gan-tune."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    folder = script.parent.parent
+    lacks = "import importlib.util as i; raise SystemExit(i.find_spec('gan_tune') is not None)"
+    subprocess.run([python, "-c", lacks], cwd=folder, env=clean, check=True)
+    out = folder / "drawn.npy"
+    command = [python, script, "--out", out, *map(str, words)]
+    subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True)
+    samples: np.ndarray = np.load(out, allow_pickle=False)
+    return samples
+
+
+@pytest.mark.ci
+def test_with_torch_alone_the_same_samples_are_drawn_bit_for_bit(tmp_path: Path) -> None:
+    """The environment has links to what is installed here, torch among it, but not gan-tune."""
+    python = environment(tmp_path / "env")
+    site = next((tmp_path / "env" / "lib").iterdir()) / "site-packages"
+    for installed in Path(torch.__file__).parents[1].iterdir():
+        if "gan_tune" not in installed.name and installed.suffix != ".pth":
+            (site / installed.name).symlink_to(installed)
+    z = torch.randn(100, 6)
+    for case in ("dcgan", "table"):
+        generator = CASES[case]()
+        script = written(generator, tmp_path / case) / "draw_with_torch.py"
+        seeded = drawn(python, script, "-n", 70, "--seed", 5)
+        np.testing.assert_array_equal(seeded, generator.sample(70, seed=5))
+        np.save(tmp_path / "z.npy", z.numpy())
+        given = drawn(python, script, "--latents", tmp_path / "z.npy")
+        np.testing.assert_array_equal(given, torch.cat([generator(b) for b in z.split(64)]))
+
+
+@pytest.mark.ci
+def test_with_onnxruntime_alone_the_same_samples_are_drawn(tmp_path: Path) -> None:
+    python = environment(tmp_path / "env", "onnxruntime", "numpy")
+    z = torch.randn(100, 6)
+    np.save(tmp_path / "z.npy", z.numpy())
+    for case in ("mlp", "residual"):
+        generator = CASES[case]()
+        script = written(generator, tmp_path / case) / "draw_with_onnxruntime.py"
+        given = drawn(python, script, "--latents", tmp_path / "z.npy")
+        np.testing.assert_allclose(given, generator(z), rtol=0, atol=1e-5)
+        assert drawn(python, script, "-n", 3, "--seed", 1).shape == (3, *generator.shape)
+
+
+OLDEST = "2.10"
+"""The oldest torch that pyproject.toml allows."""
+
+IN_THE_OLDEST = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from gan_tune.model.archive import read_archive
+from gan_tune.model.folder import read_folder, write_folder
+newest, mine = map(Path, sys.argv[1:])
+generator = read_folder(newest, "cpu")
+z = torch.randn(5, generator.latent)
+torch.testing.assert_close(read_archive(newest / "generator.pt2")(z), generator(z))
+print(write_folder(generator, mine, str))
+"""
+
+
+def test_the_oldest_torch_is_the_one_that_is_allowed() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    assert f'"torch>={OLDEST}"' in project
+    assert f"torch>={OLDEST},<3" in REQUIREMENTS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_oldest_torch_reads_what_the_newest_wrote_and_the_other_way_round(
+    tmp_path: Path,
+) -> None:
+    """Several GB are installed, which takes from two to ten minutes.
+
+    GAN_TUNE_TESTS_OLDEST_TORCH names the Python of an environment that has them already.
+    """
+    given = os.environ.get("GAN_TUNE_TESTS_OLDEST_TORCH")
+    packages = "numpy safetensors pydantic psutil lazy-loader pillow onnx onnxruntime onnxscript"
+    python = given or environment(tmp_path / "env", f"torch=={OLDEST}.*", *packages.split())
+    for case in ("mlp", "dcgan", "residual", "table"):
+        generator = CASES[case]()
+        newest, oldest = written(generator, tmp_path / case), tmp_path / f"{case}_oldest"
+        subprocess.run(
+            [python, "-c", IN_THE_OLDEST, newest, oldest],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            check=True,
+        )
+        z = torch.randn(5, 6)
+        assert torch.equal(read_folder(oldest, "cpu")(z), generator(z))
+        torch.testing.assert_close(read_archive(oldest / "generator.pt2")(z), generator(z))
