@@ -1,0 +1,1 @@
+"""A registered generator over HTTP: requests are drawn together, a new champion is picked up."""

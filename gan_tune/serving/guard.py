@@ -1,0 +1,118 @@
+"""Who may ask: those with the token. The others on this machine are strangers."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["OPEN", "Guard"]
+
+OPEN = ("/healthz",)
+"""What is answered without the token."""
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request's body."""
+
+
+class Guard:
+    """Refuses requests without the token (401) and large bodies (413), before anything is parsed.
+
+    The token comes as `Authorization: Bearer TOKEN`, or as `?token=TOKEN` in a link, after which
+    the browser keeps it in a cookie for this site alone. Web sockets are refused.
+
+    Args:
+        app: the application behind it.
+        token: what must be shown; None: everybody may ask.
+        service: names the cookie, since a browser sends a cookie to all ports of a host.
+        unguarded: paths that are answered without the token.
+        largest: bytes of a request's body.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None,
+        *,
+        service: str = "serve",
+        unguarded: Sequence[str] = OPEN,
+        largest: int = LARGEST_BODY,
+    ) -> None:
+        self._app, self._token = app, token
+        self._cookie, self._unguarded, self._largest = f"gan_tune_{service}", unguarded, largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with an error."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        linked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        cookie = SimpleCookie()
+        with_cookie = headers.get("cookie", "")
+        try:
+            cookie.load(with_cookie)
+        except Exception:  # damaged cookies of other programs on this host
+            cookie = SimpleCookie()
+        kept = cookie[self._cookie].value if self._cookie in cookie else ""
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        shown = shown.strip() if scheme.lower() == "bearer" else ""
+        if scope["path"] not in self._unguarded and not any(map(self._fits, (shown, linked, kept))):
+            answer = JSONResponse(
+                {"detail": "needs the header Authorization: Bearer TOKEN"},
+                401,
+                {"WWW-Authenticate": "Bearer"},
+            )
+            await answer(scope, receive, send)
+            return
+        if not headers.get("content-length", "0").isdecimal():
+            headers["content-length"] = "0"
+        if int(headers.get("content-length", "0")) > self._largest:
+            await _too_large(scope, receive, send, self._largest)
+            return
+        linked_now = self._fits(linked) and self._token is not None
+        sent = _with_cookie(send, f"{self._cookie}={self._token}") if linked_now else send
+        await self._app(scope, _limited(receive, self._largest), sent)
+
+    def _fits(self, token: str) -> bool:
+        if self._token is None:
+            return True
+        return hmac.compare_digest(token.encode(), self._token.encode())
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send, largest: int) -> None:
+    detail = f"the body must have at most {largest:,} bytes"
+    await JSONResponse({"detail": detail}, 413)(scope, receive, send)
+
+
+def _limited(receive: Receive, largest: int) -> Receive:
+    """A body without a length is cut off, so that it is no JSON any more."""
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > largest:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return message
+
+    return limited
+
+
+def _with_cookie(send: Send, kept: str) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            value = f"{kept}; HttpOnly; SameSite=Strict; Path=/"
+            message["headers"] = [*message["headers"], (b"set-cookie", value.encode("latin-1"))]
+        await send(message)
+
+    return sending
