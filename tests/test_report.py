@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 from toy_study import AWKWARD, METRIC, add, random_study, study_of
+from written_search import png
 
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.leaderboard import leaderboard
@@ -21,7 +22,11 @@ from gan_tune.service.report_page import Heading, report_page
 from gan_tune.storage.storage import Storage
 
 EVIL = "<script>alert(1)</script>&"
-PNG = b"\x89PNG of "
+
+
+def grid_of(setting: int, step: int) -> bytes:
+    """The picture of a setting's report."""
+    return png(100 * setting + step, 8)
 
 
 class Page(HTMLParser):
@@ -92,7 +97,7 @@ def kept(folder: Path, setting: int, *steps: int, **ending: Any) -> None:
     """What a setting's own trial leaves in its folder."""
     home = Storage(str(folder))
     for step in steps:
-        home.write(f"trials/{setting:04}/grids/{step}.png", PNG + f"{setting}/{step}".encode())
+        home.write(f"trials/{setting:04}/grids/{step}.png", grid_of(setting, step))
     home.write_json(
         f"trials/{setting:04}/outcome.json",
         {"outcome": "failed", "value": None, "step": 0} | ending,
@@ -112,7 +117,8 @@ def test_the_best_and_typical_failures_are_shown_with_their_last_grids(tmp_path:
             kept(tmp_path, number, *curve, symptoms=["exploding"] if number == 5 else [])
     page = page_of(tmp_path, study)
     shown = [base64.b64decode(str(i["src"]).partition("base64,")[2]) for i in page.all("img")]
-    numbers = [picture.removeprefix(PNG).decode() for picture in shown]
+    named = {grid_of(i, step): f"{i}/{step}" for i in range(10) for step in (10, 20)}
+    numbers = [named[picture] for picture in shown]
     # The three best; of those that diverged after 0, 10 and 20 steps the middle one; the collapsed
     # one; and the worst of the sound.
     assert numbers == ["1/20", "4/20", "3/20", "5/10", "8/10", "2/20"]
@@ -144,8 +150,19 @@ def test_what_comes_from_the_user_is_text(tmp_path: Path) -> None:
     page = page_of(tmp_path, study, name=EVIL, metric=EVIL, state=EVIL)
     assert EVIL in page.text
     own = len(page.all("script")) - clean
-    # Each figure brings one script of its own: none was smuggled in.
-    assert own == sum("plotly-graph-div" in str(div.get("class")) for div in page.all("div"))
+    # Each figure brings one script of its own, the gallery two: none was smuggled in.
+    assert own - 2 == sum("plotly-graph-div" in str(div.get("class")) for div in page.all("div"))
+
+
+def test_a_picture_is_a_png_or_left_out(tmp_path: Path) -> None:
+    study = random_study()
+    add(study, "completed", {10: 1.0})
+    for content in (b"secret", b"GIF89a", grid_of(0, 10)[:60], b""):
+        kept(tmp_path, 0, 10)
+        Storage(str(tmp_path)).write("trials/0000/grids/10.png", content)
+        page = page_of(tmp_path, study)
+        assert "1 setting" in page.text
+        assert page.all("img") == []
 
 
 # ---------------------------------------------------------------- onlookers

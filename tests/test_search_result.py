@@ -14,6 +14,7 @@ from gan_tune.service.search_status import SearchStatus, TrialStatus
 
 ROW: dict[str, Any] = {
     "setting": 2,
+    "origin": "",
     "outcome": "completed",
     "value": 10.5,
     "value_spread": None,
@@ -58,6 +59,9 @@ STORED: dict[str, Any] = {
     "seconds": 12.5,
     "space_digest": "0a",
     "importances": {"step": 200, "settings": 1, "left_out": 0, "shares": {}},
+    "examination": {"metric": "frechet_distance", "farness": 0.1, "faults": []},
+    "at_equal_steps": None,
+    "waiting": "",
 }
 
 
@@ -70,11 +74,12 @@ def test_a_result_is_written_as_it_was_read_field_by_field() -> None:
 
 
 def test_a_result_of_an_older_version_loads(tmp_path: Path) -> None:
-    old = {key: value for key, value in STORED.items() if key != "importances"}
+    later = ("importances", "examination", "at_equal_steps", "waiting")
+    old = {key: value for key, value in STORED.items() if key not in later}
     row = {
         key: ROW[key]
         for key in ROW
-        if key not in ("value_spread", "value_seeds", "further", "on_front")
+        if key not in ("origin", "value_spread", "value_seeds", "further", "on_front")
     }
     champion = {key: value for key, value in STORED["champion"].items() if key != "lineage"}
     (tmp_path / "digits").mkdir()
@@ -85,7 +90,7 @@ def test_a_result_of_an_older_version_loads(tmp_path: Path) -> None:
     assert result.rows[0] == service.SearchResult.from_json(STORED).rows[0]
     assert result.champion is not None
     assert result.champion.lineage == ()
-    assert result.importances == {}
+    assert result.mattered == {}
     best = service.best("digits", tmp_path)
     assert (best.trial, best.value, best.decided) == ("0002-confirm-1", 11.0, ROW["changes"])
 
@@ -96,13 +101,14 @@ def test_a_search_without_a_champion(tmp_path: Path) -> None:
         service.load_result("digits", tmp_path)
 
 
-def test_a_setting_counts_by_its_last_replicate() -> None:
-    outcomes = {"0000": "completed", "0001": "completed", "0001-seed-10": "failed"}
-    outcomes |= {"0001-seed-9": "completed", "0000-confirm-1": "diverged"}
+def test_a_setting_counts_by_its_last_replicate_unless_nothing_is_known_of_that() -> None:
+    outcomes = {"0000": "completed", "0001": "completed", "0001-seed-10": "diverged"}
+    outcomes |= {"0001-seed-9": "completed", "0000-confirm-1": "diverged", "0002": "pruned"}
+    outcomes |= {"0003": "completed", "0003-seed-1": "pruned"}
     rows = [
         TrialStatus(name, "confirmation" if "confirm" in name else "search", outcome, 1.0, 1, 1)
         for name, outcome in outcomes.items()
     ]
     status = SearchStatus("s", "running", "", "m", "min", 2, None, None, rows, "here")
-    assert status.outcomes == {"completed": 1, "failed": 1}
+    assert status.outcomes == {"completed": 2, "diverged": 1, "pruned": 1}
     assert status.confirmations == 1

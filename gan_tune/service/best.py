@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,8 +140,12 @@ def recorded_params(tags: Mapping[str, str], tracking_uri: str | None) -> Mappin
 
 
 def _best_of_model(found: VersionInfo, tracking_uri: str | None) -> Best:
+    from gan_tune.record.sound_tags import VersionTags, read_tags
+
+    label = f"model {found.name}/{found.version}"
+    numbers = read_tags(VersionTags, found.tags, label)
     tags = {key.removeprefix(Tag.PREFIX): value for key, value in found.tags.items()}
-    holder = {model.name: model.version for model in models(tracking_uri)}[found.name]
+    holder = {model.name: model.version for model in models(tracking_uri)}.get(found.name)
     return Best(
         search=tags.get("search"),
         trial=tags.get("trial"),
@@ -149,11 +154,20 @@ def _best_of_model(found: VersionInfo, tracking_uri: str | None) -> Best:
         alias_holder=holder == found.version,
         metric=tags.get("objective"),
         mode=tags.get("mode"),
-        value=float(tags["value"]) if "value" in tags else None,
+        value=numbers.value,
         spread=None,
-        seeds=int(tags.get("confirmed_seeds", 0)),
+        seeds=numbers.confirmed_seeds,
         first_mean=None,
-        test={key: float(value) for key, value in tags.items() if key.startswith("test.")},
+        test={key: value for key, value in _figures(tags).items() if key.startswith("test.")},
         decided={},
         config=recorded_params(found.tags, tracking_uri),
     )
+
+
+def _figures(tags: Mapping[str, str]) -> dict[str, float]:
+    """Those tags that are numbers."""
+    found = {}
+    for key, value in tags.items():
+        with suppress(ValueError):
+            found[key] = float(value)
+    return found

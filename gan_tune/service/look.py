@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from gan_tune.config import Part
+from gan_tune.config.settings import check_seed
 from gan_tune.data.by_name import DATASETS
 from gan_tune.data.dataset import Dataset
 from gan_tune.data.scaling import in_data_space
 from gan_tune.errors import DataError, OutputError, SearchNotFoundError, TrackingError
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.model.export import draw
-from gan_tune.parts.catalogue import dataset_of
+from gan_tune.parts.all_parts import dataset_of
 from gan_tune.record.tags import Tag
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
@@ -28,7 +29,7 @@ from gan_tune.service.best import recorded_params
 from gan_tune.service.registered_models import load_generator
 
 if TYPE_CHECKING:
-    from gan_tune.registry.pull import Generator
+    from gan_tune.model.generator import Generator
 
 COMPARED = 1_000
 """This many samples, and as many held-out real ones, are compared with the training data."""
@@ -46,19 +47,22 @@ class Inside:
         pictures: PNG by name, from :data:`PICTURES`; the neighbours need the data.
         nearest_neighbour_ratio: see :func:`gan_tune.samples.inspection.copying_ratio`; None
             without data.
+        copied: see :func:`gan_tune.samples.inspection.copied_shares`; None without data.
     """
 
     pictures: Mapping[str, bytes]
     nearest_neighbour_ratio: float | None
+    copied: inside.CopiedShares | None = None
 
 
 @dataclass(frozen=True)
 class Look:
-    """The results of :func:`look`: the files, the ratio, and a note if something is left out."""
+    """The results of :func:`look`: files, ratio, shares, and a note if something is left out."""
 
     files: tuple[Path, ...]
     nearest_neighbour_ratio: float | None
     note: str
+    copied: inside.CopiedShares | None = None
 
 
 def look_inside(
@@ -83,8 +87,8 @@ def look_inside(
         found = _points_inside(generator, latent, seed, behind, one_unit=one_unit)
     if dataset is None or features is None:
         return Inside(found, None)
-    picture, ratio = _beside_training_data(samples, dataset, features)
-    return Inside({**found, "neighbours.png": picture}, ratio)
+    picture, ratio, copied = _beside_training_data(samples, dataset, features)
+    return Inside({**found, "neighbours.png": picture}, ratio, copied)
 
 
 def look(
@@ -107,6 +111,7 @@ def look(
         TrackingError: MLflow does not answer.
     """
     folder = Path(out)
+    check_seed(seed)
     _check_folder(folder, force=force)
     generator = load_generator(model, tracking_uri=tracking_uri)
     dataset, note = _its_dataset(generator, tracking_uri)
@@ -120,7 +125,8 @@ def look(
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None
     for name, content in seen.pictures.items():
         write_file(folder / name, content, force=force)
-    return Look(tuple(folder / name for name in seen.pictures), seen.nearest_neighbour_ratio, note)
+    files = tuple(folder / name for name in seen.pictures)
+    return Look(files, seen.nearest_neighbour_ratio, note, seen.copied)
 
 
 # ------------------------------------------------------------------ drawing
@@ -134,12 +140,12 @@ def _pictures_inside(generator: nn.Module, latent: int, seed: int) -> dict[str, 
     steps = [f"{t:.0%}" for t in torch.linspace(0, 1, between.shape[1]).tolist()]
     return {
         "traversals.png": pictures.sheet(
-            [pictures.Block(along.samples, rows=rows, columns=columns)],
+            [pictures.SheetBlock(along.samples, rows=rows, columns=columns)],
             title="One latent coordinate moved, the others held\n"
             "(in percent: its part of what all of them change)",
         ),
         "interpolations.png": pictures.sheet(
-            [pictures.Block(between, columns=steps)],
+            [pictures.SheetBlock(between, columns=steps)],
             title="From one random sample (left) to another (right), along the sphere",
         ),
     }
@@ -178,8 +184,9 @@ def _coordinate(index: int, share: float) -> str:
 
 def _beside_training_data(
     samples: Tensor, dataset: Dataset, features: FeatureExtractor
-) -> tuple[bytes, float | None]:
-    """The picture of the nearest training samples, and the ratio of distances if there is one.
+) -> tuple[bytes, float | None, inside.CopiedShares]:
+    """The picture of the nearest training samples, the ratio of distances if there is one, and the
+    shares of copies.
 
     For the ratio, real data that were not trained on come from the selection split, with the same
     number of samples.
@@ -191,7 +198,7 @@ def _beside_training_data(
         dataset.train, torch.cat([samples[:count], held_out]), k=NEIGHBOURS, features=features
     )
     ours, theirs = near.distances[:, 0].split(count)
-    ratio = inside.copying_ratio(theirs, ours)
+    ratio, copied = inside.copying_ratio(theirs, ours), inside.copied_shares(theirs, ours)
     if ratio is None:
         says = "Half of the held-out real data stand in the training data, too"
     else:
@@ -202,19 +209,19 @@ def _beside_training_data(
     if dataset.kind == "points":
         distances = {"samples": ours, "held-out real data": theirs}
         axis = "distance to the nearest training point"
-        return pictures.shares_below(distances, axis=axis, title=says), ratio
+        return pictures.shares_below(distances, axis=axis, title=says), ratio, copied
     shown = samples[:SHOWN]
     by_pixels = inside.nearest_neighbours(dataset.train, shown, k=NEIGHBOURS)
     blocks = [
-        pictures.Block(shown[:, None], "sample"),
+        pictures.SheetBlock(shown[:, None], "sample"),
         _training_block(dataset, near.indices[:SHOWN], "nearest training data\nby features"),
         _training_block(dataset, by_pixels.indices, "nearest training data\nby pixels"),
     ]
-    return pictures.sheet(blocks, title=says), ratio
+    return pictures.sheet(blocks, title=says), ratio, copied
 
 
-def _training_block(dataset: Dataset, indices: Tensor, title: str) -> pictures.Block:
-    return pictures.Block(in_data_space(torch.tensor(dataset.train[indices.numpy()])), title)
+def _training_block(dataset: Dataset, indices: Tensor, title: str) -> pictures.SheetBlock:
+    return pictures.SheetBlock(in_data_space(torch.tensor(dataset.train[indices.numpy()])), title)
 
 
 # ------------------------------------------------------------------ the data of a registered model

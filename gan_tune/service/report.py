@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,17 @@ def report(
     storage: str | Path = DEFAULT_STORAGE,
     *,
     force: bool = False,
+    study: str | None = None,
 ) -> Path:
     """Write the page of a search, finished or not, to ``out`` (default `NAME_report.html`).
+
+    ``study`` is the URL of the database, where the search keeps its study in one.
 
     Raises:
         SearchNotFoundError: no search in the storage has that name; lists the existing ones.
         OutputError: ``out`` does not end in `.html`, exists already, or cannot be written.
-        StorageError: the search's files cannot be read.
+        StorageError: the search's files cannot be read, or its study lies in a database that is
+            not named.
     """
     path = Path(f"{name}_report.html" if out is None else out)
     if path.suffix != ".html":
@@ -40,11 +45,11 @@ def report(
             f"no search named {name!r} in {storage}; {there_are(name, known)}"
         )
     check_place(path, force=force)
-    write_file(path, _page_of(root, name, storage), force=force)
+    write_file(path, _page_of(root, name, storage, path, study), force=force)
     return path
 
 
-def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
+def _page_of(root: Storage, name: str, storage: str | Path, path: Path, url: str | None) -> bytes:
     # Optuna and plotly are imported only after the arguments have been checked.
     from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.study.leaderboard import leaderboard
@@ -52,11 +57,18 @@ def _page_of(root: Storage, name: str, storage: str | Path) -> bytes:
     from gan_tune.service.running.study_place import read_study
 
     home, status = root.below(name), folder_status(root, name)
-    study = read_study(home, name)
+    study = read_study(home, name, url)
     heading = Heading(name, status.state, status.metric, status.seconds)
     if status.state == "finished":
         result = load_result(name, storage)
         heading = Heading(name, status.state, status.metric, result.seconds, result)
-        return report_page(home, study, result.rows, heading)
+        return report_page(home, study, result.rows, heading, place=_seen_from(path, home))
     rows = leaderboard(study, stored_standings(home, study))
-    return report_page(home, study, rows, heading)
+    return report_page(home, study, rows, heading, place=_seen_from(path, home))
+
+
+def _seen_from(page: Path, home: Storage) -> str:
+    """The search's folder, as links of a page name it."""
+    if home.folder is None:
+        return f"{home.uri}/"
+    return f"{os.path.relpath(home.folder, page.resolve().parent)}/"

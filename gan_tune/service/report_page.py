@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,10 @@ import jinja2
 
 from gan_tune.config import Objective
 from gan_tune.searching.study import insight, plots
-from gan_tune.searching.study.leaderboard_row import Row
+from gan_tune.searching.study.leaderboard_row import Row, best_by_origin
 from gan_tune.searching.study.reading import OptunaStudy, objective_of
+from gan_tune.service.embedded import embedded_png
+from gan_tune.service.gallery import gallery
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.places import CHAMPION_PICTURE
 from gan_tune.storage.storage import Storage
@@ -52,7 +53,14 @@ class Heading:
     result: SearchResult | None = None
 
 
-def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading: Heading) -> bytes:
+def report_page(
+    home: Storage,
+    study: OptunaStudy,
+    rows: Sequence[Row],
+    heading: Heading,
+    *,
+    place: str = "",
+) -> bytes:
     """The page as self-contained HTML: plotly's JavaScript and all pictures are in it.
 
     Args:
@@ -60,6 +68,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
         study: of the search.
         rows: its leaderboard, best first.
         heading: its name, state and result.
+        place: the search's folder, as links name it; empty: the page lies in it.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -80,6 +89,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
         time=None if heading.seconds is None else clock(heading.seconds),
         counts=counted(Counter(str(row.outcome) for row in shown)),
         rows=shown,
+        by_origin=best_by_origin(rows, objective),
         rows_shown=ROWS_SHOWN,
         importances=insight.importances(study),
         regions=insight.best_regions(study),
@@ -89,6 +99,7 @@ def report_page(home: Storage, study: OptunaStudy, rows: Sequence[Row], heading:
         plots=plots.drawn(study, metric=heading.metric),
         best=_best(home, rows, heading),
         failures=_failures(home, rows, objective),
+        every_picture=gallery(home, shown, metric=heading.metric, place=place),
         script=plots.script(),
     )
     return page.encode()
@@ -117,7 +128,7 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
     if champion is not None:
         decided = {row.setting: row.changes for row in rows}[champion.setting]
         text = f"trial {champion.trial}, its best weights"
-        found.append(Exhibit("champion", text, decided, _data_uri(home.read(CHAMPION_PICTURE))))
+        found.append(Exhibit("champion", text, decided, embedded_png(home.read(CHAMPION_PICTURE))))
     sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
     return found + [
         _exhibit(home, row, f"number {place} of the leaderboard")
@@ -157,8 +168,4 @@ def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
     if ending is not None and ending.error:
         parts.append(ending.error)
     picture = trial.grid(steps[-1]) if steps else None
-    return Exhibit(title, "; ".join(parts), row.changes, _data_uri(picture))
-
-
-def _data_uri(png: bytes | None) -> str | None:
-    return None if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Exhibit(title, "; ".join(parts), row.changes, embedded_png(picture))

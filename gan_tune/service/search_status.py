@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gan_tune.config import Objective
 from gan_tune.storage.trial_name import TrialName
-from gan_tune.words.outcomes import is_healthy
+from gan_tune.words.outcomes import MISSING, is_healthy
 
 RUNNING = "running"
 """Shown as the outcome of a trial that has none yet, and as the state of a running search."""
@@ -61,9 +61,13 @@ class SearchStatus:
     def outcomes(self) -> dict[str, int]:
         """Number of settings by outcome."""
         trials = [(TrialName.parse(r.name), r.outcome) for r in self.rows if r.kind == "search"]
-        # A setting's last replicate says how it stands.
+        # A setting's last replicate says how it stands, unless it was stopped after full ones.
         trials.sort(key=lambda trial: (trial[0].replicate, trial[0].setting))
-        return dict(Counter({name.setting: outcome for name, outcome in trials}.values()))
+        found: dict[int, str] = {}
+        for name, outcome in trials:
+            kept = found.get(name.setting) == "completed" and outcome in MISSING
+            found[name.setting] = "completed" if kept else outcome
+        return dict(Counter(found.values()))
 
     @property
     def confirmations(self) -> int:

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import psutil
 
+from gan_tune.errors import StorageError
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import LOCK, driver_folder
+from gan_tune.storage.places import LOCK, RESULT, SEARCH_NOTE, driver_folder
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_name import is_confirmation, is_trial_name
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger("gan_tune")
+
 
 def folder_status(root: Storage, name: str) -> SearchStatus:
-    """The status of the search of that name; ``root`` is the storage that holds it."""
+    """The status of the search of that name; ``root`` is the storage that holds it.
+
+    A trial whose files are damaged is left out with a warning.
+
+    Raises:
+        StorageError: the search's own files are damaged.
+    """
     home = root.below(name)
     result = read_result(home)
     note = read_note(home)
     told = note or result
-    assert told is not None, "a search has at least one of the two"
+    if told is None:
+        raise StorageError(f"storage: {home.uri} must hold {SEARCH_NOTE} or {RESULT}")
+    budget = note.trials if note else result.most_trials if result else None
     holder = _holder(driver_folder(home, name))
     trials = TrialFolders(home)
     names = filter(is_trial_name, trials.names())  # others may have put folders there, too
-    rows = [_trial_status(trials[trial], trial, alive=bool(holder)) for trial in names]
+    rows = [
+        row
+        for trial in names
+        if (row := _sound(trial, _trial_status, trials[trial], trial, alive=bool(holder)))
+    ]
     finished = result is not None and result.finished
     spent = [
         _seconds_so_far(trials, note, alive=bool(holder)) if note else None,
@@ -40,12 +61,23 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
         holder=holder,
         metric=told.metric,
         mode=told.mode,
-        trials=told.trials,
+        trials=budget,
         minutes=told.minutes,
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
         rows=best_first(rows, told.objective),
-        where=home.local_path("").rstrip("/"),
+        where=home.readable_path("").rstrip("/"),
     )
+
+
+def _sound(
+    trial: str, read: Callable[Given, Answer], *given: Given.args, **options: Given.kwargs
+) -> Answer | None:
+    """What is read of a trial; None, with a warning, if its folder is damaged."""
+    try:
+        return read(*given, **options)
+    except StorageError as error:
+        logger.warning("trial %s is left out: %s", trial, error)
+        return None
 
 
 def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
@@ -73,7 +105,7 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
         return None
     end = time.time() * 1000 if alive else note.started_ms
     for name in [] if alive else trials.names():
-        last = trials[name].last_report()
+        last = _sound(name, trials[name].last_report)
         end = max(end, last.timestamp_ms) if last else end
     return note.seconds_before + (end - note.started_ms) / 1000
 

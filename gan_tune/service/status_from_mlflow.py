@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from gan_tune.errors import TrackingError
 from gan_tune.record import history
 from gan_tune.record.history import SearchInfo
@@ -24,7 +27,7 @@ def recorded_status(info: SearchInfo, tracking_uri: str | None) -> SearchStatus:
     """The status of a search, from its runs."""
     uri = connect(tracking_uri, create=False)
     rows = [
-        TrialStatus(t.trial, t.kind, t.outcome, t.value, None, int(t.params["steps"]))
+        TrialStatus(t.trial, t.kind, t.outcome, t.value, None, _steps(t.params))
         for t in history.leaderboard(uri, info.name, experiment=info.experiment)
     ]
     states = {RUNNING: RUNNING, "completed": "finished"}
@@ -41,3 +44,9 @@ def recorded_status(info: SearchInfo, tracking_uri: str | None) -> SearchStatus:
         rows=rows,
         where=f"MLflow experiment {info.experiment}",
     )
+
+
+def _steps(params: Mapping[str, str]) -> int | None:
+    """The length of a trial, as its run says; None if it says none."""
+    text = params.get("steps", "")
+    return int(text) if re.fullmatch(r"\d{1,15}", text, re.ASCII) else None
