@@ -10,17 +10,18 @@ import pytest
 from rich.console import Console
 
 from gan_tune import service
-from gan_tune.cli.printing.tables import leaderboard
+from gan_tune.cli.printing.tables import leaderboard_table
 from gan_tune.cli.printing.verdict import verdict, what_mattered
-from gan_tune.cli.watching import search_watcher
-from gan_tune.cli.watching.live_view import LiveView
-from gan_tune.cli.watching.plain_lines import PlainLines
 from gan_tune.searching.jobs import Job, Setting
 from gan_tune.searching.rules.confirmation import Confirmation
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.service import ChampionFigures
+from gan_tune.storage.patience import Patience
 from gan_tune.storage.trial_name import Kind
 from gan_tune.storage.trial_records import Ending, Result
+from gan_tune.watching import search_watcher
+from gan_tune.watching.live_view import LiveView
+from gan_tune.watching.plain_lines import PlainLines
 from gan_tune.words.outcomes import Outcome
 from gan_tune.words.readable import clock, counted, number, short_form
 
@@ -62,9 +63,11 @@ class FakeConductor:
     def __init__(self) -> None:
         self.space = service.load_space("digits", BUDGET)
         self.study = FakeStudy()
-        self.storage = SimpleNamespace(uri="file:///runs/night")
+        self.storage = SimpleNamespace(
+            uri="file:///runs/night", patience=Patience(0, "the storage")
+        )
         self.confirmation = Confirmation(seeds=2, mode="min")
-        self.stop_requested = False
+        self.stop_requested, self.slots = False, 2
         self.seconds_used, self.seconds_left = 75.0, 165.0
 
     @property
@@ -167,6 +170,7 @@ def test_the_view_fits_its_width_and_tells_all(
     conductor: FakeConductor, now: Clock, width: int
 ) -> None:
     with LiveView(terminal(width), now=now) as view:
+        conductor.slots = 1
         view.begin(conductor, 1, 3)  # type: ignore[arg-type]
         view.trial_started(job(conductor, 3), resumed=True)
         view.trial_started(job(conductor, 4), resumed=False)
@@ -324,7 +328,7 @@ def row(setting: int, **changes: Any) -> Row:
 def test_the_leaderboard_shows_the_ten_best() -> None:
     rows = [row(7, mean=10.0, spread=1.25, seeds=3), row(0, outcome=None), *[row(1)] * 20]
     console = Console(file=io.StringIO(), width=80)
-    console.print(leaderboard(rows, "frechet_distance"))
+    console.print(leaderboard_table(rows, "frechet_distance"))
     text = shown(console)
     assert "10 ± 1.25 (3)" in text
     assert "interrupted" in text
@@ -342,7 +346,7 @@ def found(**changes: Any) -> service.SearchResult:
         "finished": True,
         "metric": "fd",
         "mode": "min",
-        "trials": 3,
+        "most_trials": 3,
         "minutes": None,
         "outcomes": {"completed": 2},
         "rows": [],
@@ -365,8 +369,8 @@ def found(**changes: Any) -> service.SearchResult:
 
 def test_the_verdict_tells_the_gain_with_both_figures() -> None:
     assert list(verdict(found())) == [
-        "test split: fd 10, the first setting 40: 0.25 times as much (less is better)",
-        "real against real: 2",
+        "test split: fd 10; the first setting has 40 (ratio 0.25, less is better)",
+        "for comparison, real samples against real samples: 2",
         "samples: /runs/champion.png",
         "registered: digits/2, not the champion (version 1 stays champion)",
     ]
@@ -375,7 +379,7 @@ def test_the_verdict_tells_the_gain_with_both_figures() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"champion": None}, "no champion: no trial stayed in good health"),
+        ({"champion": None}, "no champion: no trial completed with a finite value"),
         ({"champion": champion(0)}, "the first setting is the champion: the search found"),
         ({"test": {"test.fd": 11.0}}, "test split: fd 11"),
     ],

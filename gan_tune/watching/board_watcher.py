@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from gan_tune.cli.watching.board import Board
-from gan_tune.service.watcher import Watcher
+from gan_tune.watching.board import Board
+from gan_tune.watching.watcher import Watcher
 
 if TYPE_CHECKING:
     from gan_tune.searching.jobs import Job
@@ -44,10 +44,13 @@ class BoardWatcher(Watcher):
         """Remember which search this is."""
         self.name = name
 
+    def note(self, text: str) -> None:
+        """Print a note that stays on the screen."""
+
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
         """Begin a board."""
         self.begun = True
-        self.board = Board(conductor, slots, self._now)
+        self.board = Board(conductor, self._now)
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
         """Put the trial on the board."""
@@ -60,6 +63,9 @@ class BoardWatcher(Watcher):
             self.board.reported(job, result)
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
-        """Take the trial off the board."""
+        """Take the trial off the board, and say to what its worker was lost."""
         if self.board is not None:
             self.board.ended(job)
+        if ending.is_lost:
+            how = "is tried again" if ending.paused else "is put aside until the next command"
+            self.note(f"trial {job.name} {how}: {ending.error}")

@@ -6,9 +6,9 @@ import sys
 
 from rich.console import Console
 
-from gan_tune.cli.watching.board_watcher import BoardWatcher
-from gan_tune.cli.watching.live_view import LiveView
-from gan_tune.cli.watching.plain_lines import PlainLines
+from gan_tune.watching.board_watcher import BoardWatcher
+from gan_tune.watching.live_view import LiveView
+from gan_tune.watching.plain_lines import PlainLines
 
 __all__ = ["search_watcher"]
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Board", "Outlook", "ShownTrial"]
 
 READ_SECONDS = 1.0
-"""The study is read at most so often: each reading looks at its journal."""
+"""Shortest time between two readings of the study, since each reads its journal."""
 BEST_ROWS = 5
 
 
 @dataclass
 class ShownTrial:
-    """A trial that was handed out and how far it is; ``since`` is None while it waits."""
+    """A trial on the screen; ``since`` is when it got a slot, None while it waits for one."""
 
     job: Job
     since: float | None = None
@@ -35,7 +35,7 @@ class ShownTrial:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the study said when it was last read."""
+    """Numbers from the study, as of its last reading."""
 
     counts: Mapping[str, int]
     settled: int
@@ -48,8 +48,8 @@ class Outlook:
 class Board:
     """The status of a search: from its trials' reports, and from its study once a second."""
 
-    def __init__(self, conductor: Conductor, slots: int, now: Callable[[], float]) -> None:
-        self.conductor, self.slots, self._now = conductor, slots, now
+    def __init__(self, conductor: Conductor, now: Callable[[], float]) -> None:
+        self.conductor, self._now = conductor, now
         self.running: dict[str, ShownTrial] = {}
         self._outlook: Outlook | None = None
         self._read = 0.0
@@ -61,37 +61,37 @@ class Board:
         return self.conductor.storage.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
 
     def started(self, job: Job) -> None:
-        """A trial was handed out."""
+        """Add a trial that was handed out."""
         self.running[job.name] = ShownTrial(job)
 
     def reported(self, job: Job, result: Result) -> None:
-        """A trial was evaluated."""
+        """Note a trial's report."""
         trial = self.running.setdefault(job.name, ShownTrial(job))
         trial.step, trial.value, trial.best = result.step, result.value, result.best
 
     def ended(self, job: Job) -> None:
-        """A trial is over."""
+        """Remove a trial that has ended."""
         self.running.pop(job.name, None)
 
     def active(self) -> list[ShownTrial]:
         """The trials that hold a slot; Tune takes some more in advance, which wait for one."""
         trials = list(self.running.values())
-        found = [t for place, t in enumerate(trials) if place < self.slots or t.step]
+        found = [t for place, t in enumerate(trials) if place < self.conductor.slots or t.step]
         for trial in found:
             trial.since = trial.since if trial.since is not None else self._now()
         return found
 
-    def waiting(self) -> str:
-        """The message after the search was asked to end."""
+    def waiting(self, interrupt: str = "Ctrl-C") -> str:
+        """The message after the search was asked to end; ``interrupt`` is what does so."""
         trials = plural(len(self.active()), "trial")
-        return f"ending: waiting for {trials} (Ctrl-C again to leave at once)"
+        return f"ending: waiting for {trials} ({interrupt} again to leave at once)"
 
     def seconds(self, trial: ShownTrial) -> float:
         """How long a trial has held its slot."""
         return 0.0 if trial.since is None else self._now() - trial.since
 
     def settings(self, setting: int) -> str:
-        """A setting in short form, looked up once."""
+        """A setting as a short text."""
         if setting not in self._short:
             self._short[setting] = short_form(self.conductor.study.assignment(setting))
         return self._short[setting]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from gan_tune.cli.watching.board_watcher import BoardWatcher
+from gan_tune.outgoing import outgoing_line
+from gan_tune.watching.board_watcher import BoardWatcher
 from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import clock, number, plural
 
 if TYPE_CHECKING:
     from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
+    from gan_tune.space import SearchSpace
     from gan_tune.storage.trial_records import Ending
 
 __all__ = ["PlainLines"]
@@ -45,8 +48,8 @@ class PlainLines(BoardWatcher):
         verb = f"goes on after {plural(resumed, 'setting')}" if resumed else "begins"
         limit = "" if minutes is None else f" in {minutes:g} min"
         self._say(
-            f"search {self.board.name} {verb}: {space.budget.trials} settings of "
-            f"{space.budget.steps:,} steps{limit}, {slots} at a time"
+            f"search {self.board.name} {verb}: {_many(space)}settings of "
+            f"{space.steps:,} steps{limit}, {slots} at a time"
         )
 
     def tick(self) -> None:
@@ -67,7 +70,7 @@ class PlainLines(BoardWatcher):
         """Say how a trial ended."""
         super().trial_ended(job, ending)
         board = self.board
-        if board is None or ending.paused:
+        if board is None or ending.paused or ending.is_lost:
             return  # what is paused is no news: it goes on in its turn
         objective = board.conductor.space.objective
         what = f"trial {job.name} {ending.outcome} at step {ending.step:,}"
@@ -78,9 +81,16 @@ class PlainLines(BoardWatcher):
                 self._best = ending.value
             value += f" (best {number(self._best)})"
         settled = sum(s.outcome is not None for s in board.conductor.study.settings())
-        done = f" [{settled}/{board.conductor.space.budget.trials}]"
+        most = board.conductor.space.budget.most_trials
+        done = f" [{settled}]" if math.isinf(most) else f" [{settled}/{int(most)}]"
         self._say(what + value + error + (done if job.kind == "search" else ""))
 
     def _say(self, text: str) -> None:
         seconds = f"{clock(self.board.conductor.seconds_used)} " if self.board else ""
-        print(seconds + text, file=self._stream, flush=True)
+        print(outgoing_line(seconds + text), file=self._stream, flush=True)
+
+
+def _many(space: SearchSpace) -> str:
+    """The number of settings before their name; empty if only time ends the search."""
+    most = space.budget.most_trials
+    return "" if math.isinf(most) else f"{int(most)} "
