@@ -2,8 +2,16 @@ from .config import TrialConfig
 from .data.dataset import Dataset
 from .errors import GanTuneError
 from .gan.training import Report
-from .registry.pull import Generator
-from .service import SearchResult, first_setting, load_generator, load_space, search, train
+from .model.generator import Generator
+from .service import (
+    SearchResult,
+    first_setting,
+    load_generator,
+    load_result,
+    load_space,
+    search,
+    train,
+)
 from .space import SearchSpace
 
 __version__: str
@@ -18,6 +26,7 @@ __all__ = [
     "TrialConfig",
     "first_setting",
     "load_generator",
+    "load_result",
     "load_space",
     "search",
     "train",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,22 +22,22 @@ from tiny_search import TRIALS, runs_of, space_tree
 from torch import nn
 
 from gan_tune import service
-from gan_tune.errors import DataError, GanTuneError, SpaceError, StudyError
+from gan_tune.errors import DataError, GanTuneError, OutageError, SpaceError
 from gan_tune.gan import checkpoint
 from gan_tune.gan.checkpoint import FILE_NAME as CHECKPOINT
 from gan_tune.metrics import build_judge
-from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.parts.all_parts import catalogue, dataset_of
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.study.insight import importances
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
-from gan_tune.service.watcher import Watcher
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Result
+from gan_tune.watching.watcher import Watcher
 
 
 class FailingGenerator(nn.Module):
@@ -49,9 +47,12 @@ class FailingGenerator(nn.Module):
         super().__init__()
         self.latent, self.shape = latent, shape
         self.net = nn.Linear(latent, 64)
+        self.calls = 0
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        if self.latent > 8 and z.device.type != "meta":
+        if self.latent > 8 and self.training:
+            self.calls += 1
+        if self.calls > 9:  # a first look finds it sound
             raise ValueError("this generator\ncannot be trained")
         return torch.sigmoid(self.net(z)).unflatten(1, self.shape)
 
@@ -61,12 +62,12 @@ class MortalGenerator(FailingGenerator):
 
     def __init__(self, shape: tuple[int, ...], grave: str, latent: int = 8) -> None:
         super().__init__(shape, latent)
-        self.grave, self.calls = Path(grave), 0
+        self.grave, self.batches = Path(grave), 0
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
+        self.batches += 1
         worker = ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
-        if worker and self.calls > 25 and not self.grave.exists():
+        if worker and self.batches > 25 and not self.grave.exists():
             self.grave.touch()
             os._exit(1)
         return super().forward(z)
@@ -80,21 +81,6 @@ class Finished:
 
     def runs(self) -> list[Run]:
         return runs_of(self.uri)
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    paths = os.pathsep.join(sys.path)
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": paths}},
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +166,7 @@ def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> Non
     study = study_as_it_stands(folder / "study.journal")
     rows = leaderboard(study, stored_standings(open_storage(folder), study))
     assert rows == finished.result.rows
-    assert asdict(importances(study)) == finished.result.importances
+    assert asdict(importances(study)) == finished.result.mattered
 
 
 def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
@@ -225,7 +211,7 @@ def test_a_warm_start_tells_the_sampler_and_nobody_else(
     watcher = Noting()
     result = service.search(tree, watcher=watcher, **options)
     assert watcher.notes == [
-        "tiny is a search without this warm start, or of another space: tiny-2",
+        "tiny has another space or no such warm start; this search is tiny-2",
         f"warm start: {TRIALS} trials of tiny: {TRIALS} used, 0 shifted, 0 dropped",
     ]
     assert result.name == "tiny-2"
@@ -271,18 +257,23 @@ def test_a_warm_start_that_cannot_be_is_refused_and_begins_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_warm_start_from_other_data_is_refused_and_leaves_no_folder(
+@pytest.mark.ci
+def test_a_warm_start_from_other_data_gives_its_best_settings_as_starts(
     finished: Finished, tmp_path: Path
 ) -> None:
-    """That is known only once the data are loaded."""
     trial = space_tree()["trial"] | {
         "data": {"name": "ring", "size": 1000},
         "generator": {"name": "mlp", "latent": 2, "hidden": [8], "output": "linear"},
     }
     options: dict[str, Any] = {"tracking_uri": finished.uri, "warm_start": ["tiny"]}
-    with pytest.raises(GanTuneError, match=r"^warm start: tiny: the .* must be that of the new"):
-        service.search(space_tree(name="fresh", trial=trial), storage=tmp_path / "runs", **options)
-    assert not (tmp_path / "runs" / "fresh").exists()
+    tree = space_tree(name="fresh", trial=trial)
+    result = service.search(tree, storage=tmp_path / "runs", **options)
+    origins = {row.setting: row.origin for row in result.rows}
+    assert [origins[i] for i in range(4)] == ["start 1", "warm start 1", "warm start 2", "sampled"]
+    best = next(row for row in finished.result.rows if row.outcome == "completed")
+    rate = "generator_optimizer.lr"
+    tried = {row.changes[rate] for row in result.rows if row.origin.startswith("warm start")}
+    assert best.changes[rate] in tried
 
 
 def test_a_search_refused_for_its_metric_leaves_no_study(
@@ -299,7 +290,8 @@ def test_a_search_refused_for_its_metric_leaves_no_study(
     assert left == ["search.lock"]
 
 
-def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
+@pytest.mark.ci
+def test_a_trial_fails_alone_when_it_raises_again_in_another_worker(
     tmp_path: Path, local_ray: None
 ) -> None:
     tree = space_tree(name="failing", confirm={"top": 1, "seeds": 1})
@@ -318,6 +310,7 @@ def test_a_trial_that_raises_fails_alone_and_its_worker_lives_on(
     assert failed[0].data.tags["gan_tune.error"] == "ValueError: this generator"
 
 
+@pytest.mark.ci
 def test_a_trial_goes_on_where_its_worker_has_died(tmp_path: Path, local_ray: None) -> None:
     grave = tmp_path / "grave"
     tree = space_tree(name="mortal", confirm={"top": 1, "seeds": 1})
@@ -346,14 +339,15 @@ def test_no_worker_is_started_in_vain(tmp_path: Path, local_ray: None) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
     assert sum(result.outcomes.values()) == 40
-    assert len(set(ray._private.state.actors()) - before) == 10
+    # Fewer than the slots are enough for so short trials, since few workers start at a time.
+    assert 1 <= len(set(ray._private.state.actors()) - before) <= 10
 
 
 class Disturbed:
     """A watcher during whose last stage something goes wrong."""
 
     def stage(self, text: str) -> None:
-        if text.startswith("registering"):
+        if text.startswith("exporting"):
             raise KeyboardInterrupt
 
     def __getattr__(self, name: str) -> Any:
@@ -401,10 +395,11 @@ def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_la
     options: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": uri}
     with (
         closing((locking := Locking(studies)).other),
-        pytest.raises(StudyError, match="must not stay locked by another") as raised,
+        pytest.raises(OutageError, match="must not stay locked by another") as raised,
     ):
-        service.search(tree, watcher=locking, **options)
+        service.search(tree, watcher=locking, outage_minutes=0.02, **options)
     assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 1
     runs = Finished(tmp_path, uri, None).runs()  # type: ignore[arg-type]
     assert "RUNNING" not in {run.info.status for run in runs}
     result = service.search(tree, **options)
@@ -413,7 +408,8 @@ def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_la
     assert sum(result.outcomes.values()) == TRIALS
 
 
-@pytest.mark.parametrize("name", [pytest.param("pbt", marks=pytest.mark.ci), "pb2"])
+@pytest.mark.ci
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
 def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     name: str, tmp_path: Path, local_ray: None
 ) -> None:
@@ -472,11 +468,11 @@ def test_a_population_is_bred_recorded_and_confirmed_by_replay(
         service.search(more, storage=tmp_path / "runs", tracking_uri=uri)
     assert str(raised.value) == (
         "herd: budget.trials: must stay 7, since all 3 members of the population have run their "
-        "full length, and no fork can replace one any more; use --fresh or another --name: 9"
+        "full length and can no longer be replaced; use --fresh or another --name: 9"
     )
 
 
-def worker_of(folder: Path, job: Job) -> GanTrainable:
+def worker_of(folder: Path, job: Job, **options: Any) -> GanTrainable:
     """A worker without Ray around it."""
     dataset = dataset_of(job.config.data)
     trainable = GanTrainable.__new__(GanTrainable)
@@ -486,7 +482,7 @@ def worker_of(folder: Path, job: Job) -> GanTrainable:
         judge=build_judge(dataset, "selection"),
         storage=open_storage(folder),
         threads=1,
-        gpu=False,
+        **{"gpu": False, **options},
     )
     return trainable
 
@@ -523,7 +519,7 @@ def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
     for given, stored in (
         (job, None),
         (replace(job, pause_steps=(steps[0],)), steps[0]),
-        (replace(job, closing=0.0), steps[1]),
+        (replace(job, always_store_after=0.0), steps[1]),
     ):
         folder = tmp_path / str(stored)
         reports_of(worker_of(folder, job), given, count=2)
@@ -532,3 +528,27 @@ def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
         rest = reports_of(worker_of(folder, job), job)
         behind = 0 if stored is None else steps.index(stored) + 1
         assert figures(rest) == figures(through[behind:])
+
+
+def test_a_trial_goes_on_from_between_two_reports_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its worker died, and where the search was asked to end."""
+    monkeypatch.setattr("gan_tune.gan.training.CHECK_EVERY", 3)
+    study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
+    job = study.ask()
+    through = figures(reports_of(worker_of(tmp_path / "through", job), job))
+    monkeypatch.setattr("gan_tune.searching.on_ray.keeping.BETWEEN", 0.0)
+    monkeypatch.setattr("gan_tune.searching.on_ray.keeping.MOST", 1e9)
+    monkeypatch.setattr("gan_tune.searching.on_ray.keeping.LOOKS", {True: 0.0, False: 0.0})
+    home = open_storage(tmp_path / "cut")
+    trial, worker = TrialFolders(home)[job.name], worker_of(tmp_path / "cut", job)
+    reports_of(worker, job, count=1)
+    assert checkpoint.step_of(trial.checkpoint()) == 9, "its worker dies before another is stored"
+    heard = reports_of(worker, job, count=1)
+    home.write("stop.json", b"{}")
+    assert worker.step() == {"report": None, "done": True}
+    assert checkpoint.step_of(trial.checkpoint()) == 13, "the first chance after report 10"
+    home.delete("stop.json")
+    heard += reports_of(worker_of(tmp_path / "cut", job), job)
+    assert figures(heard) == through

@@ -20,8 +20,8 @@ from gan_tune.words.wording import (
     ("text", "shown"),
     [
         (
-            "postgresql://me:p@ss@db:5432/x and http://host:80/@",
-            "postgresql://me:***@db:5432/x and http://host:80/@",
+            "postgresql://me:p@ss@db:5432/x and http://host:80/ @",
+            "postgresql://me:***@db:5432/x and http://host:80/ @",
         ),
         ("s3://KEY:SECRET@bucket/runs", "s3://KEY:***@bucket/runs"),
         ("sqlite:///runs/mlflow.db", "sqlite:///runs/mlflow.db"),

@@ -14,10 +14,12 @@ TRIALS, EVALUATIONS = 5, 4
 def space_tree(**changes: Any) -> dict[str, Any]:
     left_out = ("steps", "evaluations", "seed")
     trial = {key: value for key, value in trial_tree().items() if key not in left_out}
+    trial["collapse"] = "none"  # so short a training has no champion to speak of
     trial["generator_optimizer"] = {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}}
     return {
         "name": "tiny",
         "budget": {"trials": TRIALS, "steps": 40, "evaluations": EVALUATIONS},
+        "search": {"experience": "none"},
         "confirm": {"top": 1, "seeds": 2},
         "trial": trial,
         "start_from": [{"generator_optimizer": {"lr": 1e-4}}],

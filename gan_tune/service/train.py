@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gan_tune.config import TrialConfig
+from gan_tune.config.import_path import check_named
 from gan_tune.errors import CheckpointError, DeviceError, OutputError, StorageError
+from gan_tune.gan.device import check_device
+from gan_tune.gan.precision import emulation, resolved
 from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
-from gan_tune.metrics import build_judge
-from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.parts.all_parts import catalogue, dataset_of, judge_of
 from gan_tune.samples import pictures
 from gan_tune.storage.places import look_in
 from gan_tune.storage.trial_folder import TrialFolder
 from gan_tune.words.wording import in_one_line
+
+logger = logging.getLogger("gan_tune")
 
 
 def train(
@@ -34,14 +37,37 @@ def train(
         DeviceError: torch finds no such device.
     """
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        check_device(device)
+    except (RuntimeError, AssertionError) as error:
         raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
     if not isinstance(config, TrialConfig):
         config = TrialConfig.from_tree(config, catalogue())
+    config = in_own_precision(config, device=device)
+    if config.precision == "bfloat16" and (warning := emulation(device)) is not None:
+        logger.warning(warning)
     dataset = dataset_of(config.data)
-    judge = build_judge(dataset, "selection", extra=config.wanted_metrics)
+    judge = judge_of(dataset, "selection", extra=config.wanted_metrics)
     return train_reports(config, dataset, judge, resume_from=resume_from, device=device)
+
+
+def in_own_precision(config: TrialConfig, *, device: str = "cpu") -> TrialConfig:
+    """The setting with `float32` or `bfloat16` in place of the precision `auto`.
+
+    Raises:
+        DataError: its data are missing.
+    """
+    if config.precision != "auto":
+        return config
+    return resolved(config, dataset_of(config.data).kind, device)
+
+
+def data_notes(config: TrialConfig) -> tuple[str, ...]:
+    """What was decided while a trial's data were read, a line each.
+
+    Raises:
+        DataError: its data are missing.
+    """
+    return dataset_of(config.data).notes
 
 
 def keep_trial(config: TrialConfig, folder: Path) -> None:
@@ -69,15 +95,17 @@ def keep_report(report: Report, folder: Path) -> None:
     trial.write_checkpoint(report.checkpoint())
     left_out = ("grid", "_state")
     figures = {k: v for k, v in vars(report).items() if k not in left_out}
-    trial.write_figures(report.step, figures)
+    trial.write_lone_report(report.step, figures)
 
 
-def stored_trial(folder: Path) -> TrialConfig:
+def stored_trial(folder: Path, own: Collection[str] = ()) -> TrialConfig:
     """The config of the trial that a folder holds.
+
+    ``own`` are the import paths that it may name: a folder may come from others.
 
     Raises:
         CheckpointError: the folder holds no trial.
-        ConfigError: its config cannot be trained here.
+        ConfigError: its config cannot be trained here, or names another part to import.
     """
     try:
         tree = TrialFolder(look_in(folder)).config()
@@ -85,4 +113,7 @@ def stored_trial(folder: Path) -> TrialConfig:
         tree = None
     if tree is None:
         raise CheckpointError(f"{folder}: must be the --out folder of an earlier gan-tune train")
+    if isinstance(tree.get("collapse"), dict):
+        tree["collapse"].setdefault("distinct", 0.0)  # older versions had no such rule
+    check_named(tree, own)
     return TrialConfig.from_tree(tree, catalogue())

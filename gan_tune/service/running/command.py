@@ -1,13 +1,17 @@
-"""One command's work on one search: open its study and record, run its trials, conclude it."""
+"""Runs a search: opens its study and record, runs its trials, and concludes it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 
 from gan_tune.cluster import connection as cluster
+from gan_tune.cluster.hardware import nodes_by
 from gan_tune.cluster.ray_internals import started_here
-from gan_tune.record.recorder import Recorder
+from gan_tune.errors import OutageError
+from gan_tune.gan.device import has_bfloat16
 from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
@@ -18,64 +22,112 @@ from gan_tune.searching.study.study import Study
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.ctrl_c import interruptible
 from gan_tune.service.running.earlier_searches import WarmStart
-from gan_tune.service.running.note import SearchNote
-from gan_tune.service.running.recording import RecordKeeper, bring_up_to_date, open_recorder
+from gan_tune.service.running.first_settings import first_settings
+from gan_tune.service.running.judging import keep_judge
+from gan_tune.service.running.metric_versions import changed_metrics
+from gan_tune.service.running.note import SearchNote, read_note
+from gan_tune.service.running.planning import counted_trials, settle_plan
+from gan_tune.service.running.precision import note_precision
+from gan_tune.service.running.recording import SearchRecord, entry_of
+from gan_tune.service.running.resources import settle_resources
+from gan_tune.service.running.retrying import take_up
 from gan_tune.service.running.study_place import study_of_search
-from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.words.readable import plural
+
+TRAINABLE = "gan_tune.searching.on_ray.trainable"
+"""What each worker of a Ray started here imports first: all that trials need."""
 
 
 class SearchCommand:
-    """One command's work on one search."""
+    """One command's work on one search. A search may take several commands."""
 
     def __init__(self, context: SearchContext) -> None:
         self._context = context
 
-    def run(self, warm: WarmStart, address: str | None, max_concurrent: int | None) -> SearchResult:
-        """Run the trials that are left, and conclude the search.
+    def run(
+        self,
+        warm: WarmStart,
+        address: str | None,
+        max_concurrent: int | None,
+        *,
+        check_rights: Callable[[], object],
+    ) -> SearchRecord:
+        """Run the trials that are left, and conclude the search: its result is stored then.
+
+        Returns its record, of which something may still have to be delivered.
 
         Args:
             warm: trials of earlier searches for the sampler of a new search.
             address: of a Ray cluster; None or empty: RAY_ADDRESS, else Ray is started here.
             max_concurrent: largest number of trials at a time; None: as many as the cluster allows.
+            check_rights: raises an error if MLflow would refuse the record of a new search.
         """
         context = self._context
-        space, home, watcher = context.space, context.home, context.watcher
-        judge = context.judge  # before anything is written, since data or a metric may be refused
-        study = study_of_search(space, home, context.names.search, warm)
+        home, watcher = context.home, context.watcher
+        judge = context.judge  # first, since data or a metric may be refused
+        check_rights()
+        begun = bool(TrialFolders(home).names())
+        starts = first_settings(context, warm)
+        study = study_of_search(context.space, home, context.names.search, warm, starts)
         with ExitStack() as stack:
             watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
-            stack.enter_context(cluster.connected(address, home))
-            slots = cluster.slots(space.resources, max_concurrent)
-            recorder = open_recorder(context, warm.searches)
-            stack.callback(recorder.close)
-            stack.push(lambda error, *_: recorder.finished("interrupted") if error else None)
+            stack.enter_context(cluster.connected(address, home, preload=TRAINABLE))
+            settle_resources(context)
+            note_precision(context)
+            keep_judge(context.dataset, judge.extractor, home)
+            without, emulates = self._left_out()
+            resources = context.space.resources
+            slots = cluster.slots(resources, max_concurrent, without=without)
+            settle_plan(context, slots)
+            study.space = context.space
+            record = SearchRecord(
+                home,
+                entry_of(context, warm.searches, begun=begun),
+                None if context.offline else context.uri,
+            )
+            record.begin()
+            stack.push(lambda error, *_: record.interrupt() if error else None)
+            if again := take_up(home, study):
+                watcher.note(f"trained again, since they were put back: {', '.join(again)}")
             resumed = study.proposed()
-            conductor = self._conductor(study, recorder, slots, max_concurrent)
-            shared = Shared(context.dataset, judge, home, space.resources)
+            conductor = self._conductor(study, record, slots, max_concurrent)
+            shared = Shared(context.dataset, judge, home, resources, without, emulates)
             self._write_note(study.seconds_used)
             watcher.begin(conductor, slots, resumed)
             with interruptible(conductor):
                 try:
-                    run(conductor, shared, slots=slots, tick=watcher.tick)
+                    count = partial(cluster.fitting, resources, max_concurrent, without=without)
+                    run(
+                        conductor,
+                        shared,
+                        slots=slots,
+                        tick=watcher.tick,
+                        count=None if started_here() else count,
+                        wanted=max_concurrent,
+                    )
                 finally:
                     watcher.end()
-                # Its imports take a second; the first trials need not wait for them.
+                _check_none_is_put_aside(conductor)
+                if study.is_exhausted() and study.proposed() < context.space.budget.most_trials:
+                    watcher.note("every setting of the space has been tried")
+                # Imported here because it takes a second, for which the first trials would wait.
                 from gan_tune.service.running.conclusion import Conclusion
 
                 # This takes seconds, so a first Ctrl-C no longer interrupts it.
-                return Conclusion(context, conductor, recorder).conclude()
+                record.end(Conclusion(context, conductor).conclude())
+        return record
 
     def _conductor(
-        self, study: Study, recorder: Recorder, slots: int, max_concurrent: int | None
+        self, study: Study, record: SearchRecord, slots: int, max_concurrent: int | None
     ) -> Conductor:
         """The conductor of the trials, with the state that earlier commands stored."""
         context = self._context
         rule, breeder = self._scheduler(study)
         resumed = resume_search(study, TrialFolders(context.home), rule, breeder)
-        bring_up_to_date(recorder, context.home, study, context.objective.metric)
-        # Jobs of a population must not be fetched in advance. Without autoscaling, others need
-        # not be either: Tune would start a worker for each and kill it half started.
+        # Without a limit, Tune fetches jobs in advance, so that a cluster can grow. A population
+        # must decide at the last moment. Ray on one machine cannot grow: Tune would start a worker
+        # for each job and kill it half started.
         fixed = breeder is not None or started_here()
         return Conductor(
             study,
@@ -83,10 +135,31 @@ class SearchCommand:
             rule,
             resumed,
             breeder=breeder,
-            observers=[RecordKeeper(recorder, context.objective.metric), context.watcher],
+            observers=[record, context.watcher],
             slots=slots,
             limit=slots if fixed else max_concurrent,
         )
+
+    def _left_out(self) -> tuple[Collection[str], bool]:
+        """The ids of nodes that get no trials, since they would emulate the search's precision, and
+        whether workers may emulate it.
+
+        Where every node would, none is left out, with a warning.
+        """
+        context = self._context
+        if context.space.precision != "bfloat16":
+            return (), True
+        resources = context.space.resources
+        device = "cuda" if resources.gpus else "cpu"
+        lacking, having = nodes_by(partial(has_bfloat16, device), resources)
+        if not having:  # a Ray of this machine alone asks no node
+            if lacking:
+                context.watcher.note("precision: bfloat16 is emulated on every node (use float32)")
+            return (), True
+        if lacking:
+            addresses = ", ".join(sorted(lacking.values()))
+            context.watcher.note(f"precision: left out, as without bfloat16: {addresses}")
+        return lacking, False
 
     def _scheduler(self, study: Study) -> tuple[StoppingRule, Breeder | None]:
         """The stopping rule, and the breeder if the scheduler is a population."""
@@ -100,14 +173,33 @@ class SearchCommand:
         return NoStopping(), Breeder(study, TrialFolders(context.home), population)
 
     def _write_note(self, seconds_before: float) -> None:
-        """Write the note with the facts that read-only commands do not find in trials' folders."""
+        """Write `search.json`: facts for read-only commands that are not in the trials' folders."""
         context = self._context
+        earlier, versions = read_note(context.home), context.judge.versions
+        begun_with = earlier.metric_versions if earlier else versions
+        for name in changed_metrics(begun_with, versions):
+            context.watcher.note(
+                f"{name} is computed in another way since this search began: values from before "
+                "cannot be compared with those from now on"
+            )
         SearchNote(
             metric=context.objective.metric,
             mode=context.objective.mode,
-            trials=context.space.budget.trials,
+            trials=counted_trials(context.space),
             minutes=context.space.budget.minutes,
             experiment=context.names.experiment,
             seconds_before=seconds_before,
             started_ms=int(time.time() * 1000),
+            metric_versions=begun_with,
         ).write(context.home)
+
+
+def _check_none_is_put_aside(conductor: Conductor) -> None:
+    """Refuse to conclude a search of which the machine kept trials from ending."""
+    aside = conductor.lost_trials.aside
+    if aside and not conductor.stop_requested:
+        name, reason = next(iter(aside.items()))
+        raise OutageError(
+            f"{plural(len(aside), 'trial')} put aside, which the same command continues: {name}: "
+            f"{reason}"
+        )

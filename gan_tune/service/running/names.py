@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gan_tune.errors import GanTuneError
 from gan_tune.space import SearchSpace, check_name
-from gan_tune.storage.places import HEADING, RESULT, STUDY, taken_names
+from gan_tune.storage.places import RESULT, SEARCH_NOTE, STUDY_NOTE, taken_names
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -27,7 +27,7 @@ def check_names(**names: str | None) -> None:
     """Check that names can be used. Each keyword says what is named; None is skipped.
 
     Raises:
-        GanTuneError: a name has other characters than letters, digits and the like.
+        GanTuneError: a name breaks the rule of :func:`gan_tune.space.check_name`.
     """
     for what, name in names.items():
         rule = None if name is None else check_name(name)
@@ -52,20 +52,23 @@ def choose_name(
     taken = {*taken_names(root), *sources}
     return next(
         name
-        for name in _numbered(wanted)
+        for name in numbered(wanted)
         if name not in taken
-        or (not fresh and name not in sources and _takes(root.below(name), space, sources))
+        or (not fresh and name not in sources and _can_continue(root.below(name), space, sources))
     )
 
 
-def _numbered(name: str) -> Iterator[str]:
+def numbered(name: str) -> Iterator[str]:
+    """The name, then `NAME-2`, `NAME-3` and so on."""
     yield name
     yield from (f"{name}-{i}" for i in range(2, 10_000))
 
 
-def _takes(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
+def _can_continue(home: Storage, space: SearchSpace, sources: Sequence[str]) -> bool:
     """Whether a folder's search has this space and warm start, or has not begun."""
-    noted = home.read_json(STUDY)
+    noted = home.read_json(STUDY_NOTE)
     if noted is None:
-        return {HEADING, RESULT}.isdisjoint(home.names())
+        return {SEARCH_NOTE, RESULT}.isdisjoint(home.names())
+    if not isinstance(noted, dict):
+        return False
     return bool(noted.get("warm_start") == list(sources) and noted.get("space") == space.digest)

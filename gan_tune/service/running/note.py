@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gan_tune.config import Objective
-from gan_tune.storage.places import HEADING
+from gan_tune.storage.places import SEARCH_NOTE
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.stored import read_stored
 
 
 @dataclass(frozen=True)
@@ -17,20 +18,24 @@ class SearchNote:
 
     Attributes:
         metric, mode: the objective.
-        trials, minutes: the budget; ``minutes`` is None without a time limit.
+        trials, minutes: the budget; ``trials`` is None if only time ends the search, ``minutes``
+            without a time limit.
         experiment: name in MLflow.
         seconds_before: wall time spent by earlier commands.
         started_ms: when this command began its trials, in milliseconds since 1970; None in a note
             of an older version.
+        metric_versions: the versions of all metrics when the search began; None if 0.2.0 or an
+            older version began it.
     """
 
     metric: str
     mode: Literal["min", "max"]
-    trials: int
-    minutes: float | None
+    trials: int | None
+    minutes: int | float | None
     experiment: str = ""
     seconds_before: float = 0.0
     started_ms: int | None = None
+    metric_versions: Mapping[str, str] | None = None
 
     @property
     def objective(self) -> Objective:
@@ -39,10 +44,13 @@ class SearchNote:
 
     def write(self, home: Storage) -> None:
         """Write the note into a search's folder."""
-        home.write_json(HEADING, asdict(self))
+        home.write_json(SEARCH_NOTE, asdict(self))
 
 
 def read_note(home: Storage) -> SearchNote | None:
-    """The note in a search's folder; None if there is none."""
-    stored: Mapping[str, Any] | None = home.read_json(HEADING)
-    return SearchNote(**stored) if stored else None
+    """The note in a search's folder; None if there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    return read_stored(home, SEARCH_NOTE, SearchNote)

@@ -1,20 +1,23 @@
-"""The place and the owner of a search's Optuna study."""
+"""Finds a search's Optuna study: in a database, or in a journal file."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
+from gan_tune.searching.study.origins import Start
 from gan_tune.searching.study.reading import OptunaStudy
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.earlier_searches import WarmStart
 from gan_tune.space import SearchSpace
-from gan_tune.storage.places import JOURNAL, STUDY, driver_folder
+from gan_tune.storage.places import JOURNAL, STUDY_NOTE, driver_folder
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
 
 
@@ -26,21 +29,31 @@ class StudyNote:
         url: of the database; None for a journal in the search's folder.
         owner: a random name that identifies this search's folder.
         space: digest of the space; empty if an older version did not note it.
-        warm_start: names of the earlier searches whose trials the sampler got.
+        warm_start: names of the earlier searches from which this one started.
+        shipped: digest of the shipped file that the search began with; empty for any other space,
+            and if an older version did not note it.
+        starts: what is tried after the space's own starts, as it was when the search began; empty
+            if an older version began it.
     """
 
     url: str | None
     owner: str
     space: str = ""
     warm_start: Sequence[str] = ()
+    shipped: str = ""
+    starts: Sequence[Mapping[str, Any]] = ()
 
 
 def study_of_search(
-    space: SearchSpace, home: Storage, name: str, warm: WarmStart | None = None
+    space: SearchSpace,
+    home: Storage,
+    name: str,
+    warm: WarmStart | None = None,
+    starts: Sequence[Start] = (),
 ) -> Study:
     """The study of a search, at the place that its first command chose.
 
-    Only the first command's warm start has an effect.
+    Only the first command's warm start and ``starts`` have an effect.
 
     Raises:
         StorageError: the space now names another place, the place cannot be used, or trials exist
@@ -48,19 +61,26 @@ def study_of_search(
         SpaceError: the study belongs to another space.
     """
     url, warm = space.search.study, warm or WarmStart()
-    earlier = home.read_json(STUDY)
-    if earlier is None:
-        noted = StudyNote(url, uuid.uuid4().hex, space.digest, list(warm.searches))
-        stored = asdict(noted)
-    else:
-        noted, stored = StudyNote(**earlier), earlier
+    noted = read_stored(home, STUDY_NOTE, StudyNote)
+    is_new = noted is None
+    if noted is None:
+        noted = StudyNote(
+            url,
+            uuid.uuid4().hex,
+            space.digest,
+            list(warm.searches),
+            space.shipped_digest,
+            [asdict(start) for start in starts],
+        )
     if noted.url != url:
         began = noted.url or "a journal in its folder"
         raise StorageError(
             f"search.study: the search {name} keeps its study in {began}; leave it there, or use "
             "--fresh or another --name"
         )
-    home.write_json(STUDY, stored)  # first, since the owner of a claimed study must be known
+    if is_new:
+        # First, so that a claimed study has a known owner.
+        home.write_json(STUDY_NOTE, asdict(noted))
     try:
         return open_study(
             url or _journal(home, name),
@@ -68,22 +88,43 @@ def study_of_search(
             name=name,
             owner=noted.owner,
             warm=warm.trials,
+            starts=[Start(**start) for start in noted.starts],
             begun=bool(TrialFolders(home).names()),
+            patience=home.patience,
         )
     except StorageError:
-        if earlier is None:
-            home.delete(STUDY)  # nothing has begun, so another place may be named
+        if is_new:
+            home.delete(STUDY_NOTE)  # nothing has begun, so another place may be named
         raise
 
 
-def read_study(home: Storage, name: str) -> OptunaStudy:
-    """The study of a search, read only: nothing is locked or written.
+def read_study(home: Storage, name: str, url: str | None = None) -> OptunaStudy:
+    """The study of a search, read only: nothing is locked, written or created.
+
+    Args:
+        home: the search's folder.
+        name: of the search.
+        url: of the database, from the user; None: the study is the journal in the folder. What
+            `study.json` says is not followed: who wrote the folder could name any database, and
+            its server would get this user's password.
 
     Raises:
-        StorageError: there is no such study, or it cannot be read.
+        StorageError: there is no such study, it cannot be read, or it lies in a database that the
+            user has not named.
     """
-    noted = home.read_json(STUDY) or {}
-    return study_as_it_stands(noted.get("url") or _journal(home, name), name)
+    noted = read_stored(home, STUDY_NOTE, StudyNote)
+    elsewhere = noted.url if noted else None
+    if url is None and elsewhere is not None:
+        raise StorageError(
+            f"storage: the search {name} keeps its study in a database, {elsewhere!s:.200}; name "
+            "it yourself, with --study URL or study=URL"
+        )
+    if url is not None:
+        return study_as_it_stands(url, name)
+    journal = _journal(home, name)
+    if journal.is_symlink() and not journal.resolve().is_relative_to(journal.parent.resolve()):
+        raise StorageError(f"storage: the study {journal} must be no link to another folder")
+    return study_as_it_stands(journal, name)
 
 
 def _journal(home: Storage, name: str) -> Path:
