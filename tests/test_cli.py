@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -25,13 +25,15 @@ import torch
 import typer
 import yaml
 from cpu_time import cpu_seconds
+from mlflow import MlflowClient
 from PIL import Image
 
 from gan_tune import __version__, cli, service
-from gan_tune.errors import OutputError, StudyError
+from gan_tune.cli.documents import DOCUMENTS
+from gan_tune.errors import StudyError
 from gan_tune.registry.publish import register_champion
-from gan_tune.samples import files as samples
 from gan_tune.storage.lock import hold
+from gan_tune.storage.trial_folder import CHECKPOINT as WEIGHTS
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
@@ -232,7 +234,7 @@ BAD = {
         "is there only where generator_optimizer = rmsprop",
     ),
     "nothing to train": (["train"], "give a SPACE"),
-    "two things to train": (["train", "digits", "--resume", "x"], "--resume takes all"),
+    "two things to train": (["train", "digits", "--resume", "x"], "--resume reads its folder"),
     "nothing to resume": (["train", "--resume", "nowhere"], "nowhere: must be the --out folder"),
     "no search": (["status", "nope"], "no search named 'nope'"),
     "nothing to explain": (["report", "nope"], "no search named 'nope'"),
@@ -257,6 +259,121 @@ def test_bad_input_is_one_line_and_writes_nothing(case: str, run: Run, tmp_path:
     assert expected in ran.err
     assert "Traceback" not in ran.err
     assert nothing_in(tmp_path)
+
+
+BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nothing readable": (lambda at: (at / "a.txt").write_text("a"), "must hold pictures"),
+    "too few": (
+        lambda at: [Image.new("RGB", (9, 9), (i, 0, 0)).save(at / f"{i}.png") for i in range(19)],
+        "at least 20 samples to be split: 19 (figures mean something from about 1,000 on)",
+    ),
+    "no size that fits": (
+        lambda at: [Image.new("L", (7, 9), i).save(at / f"{i}.png") for i in range(20)],
+        "must hold pictures of at least 8 pixels a side",
+    ),
+    "one picture": (
+        lambda at: [Image.new("L", (8, 8), 9).save(at / f"{i}.png") for i in range(2_000)],
+        "train must hold samples that differ: all 1600 are equal",
+    ),
+    "no pictures": (
+        lambda at: [(at / f"{i}.png").write_text("none") for i in range(20)],
+        "must hold pictures that Pillow can open",
+    ),
+}
+BAD_FILES: dict[str, tuple[np.ndarray, str]] = {
+    "constants": (np.ones((2_000, 3)), "train must hold samples that differ"),
+    "10,000 columns": (np.eye(30, 10_000), "must have at most 1,000 columns"),
+    "too few rows": (np.eye(5), "must hold at least 20 samples"),
+}
+
+
+@pytest.mark.parametrize("case", [*BAD_DATA, *BAD_FILES])
+@pytest.mark.parametrize("command", ["search", "init"])
+def test_data_that_nothing_fits_are_refused_in_one_line(
+    command: str, case: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    data = tmp_path / "data"
+    data.mkdir()
+    if case in BAD_FILES:
+        array, expected = BAD_FILES[case]
+        np.save(data / "table.npy", array)
+        given = "data/table.npy"
+    else:
+        make, expected = BAD_DATA[case]
+        make(data)
+        given = "./data"
+    ran = run(command, given)
+    assert ran.code == 2
+    assert len(lines(ran.err)) == 1, ran.err
+    assert expected in ran.err
+    assert {path.name for path in tmp_path.iterdir()} <= {"data", "cache"}
+
+
+def test_init_writes_a_commented_space_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    points = np.random.RandomState(0).standard_normal((100, 2))
+    np.save("points.npy", points)
+    ran = run("init", "points.npy", "-o", "own.yaml", "--minutes", "2", "--gpu", "0")
+    assert (ran.code, ran.err) == (0, "")
+    assert "points.npy: 100 points of 2 columns, no labels" in " ".join(lines(ran.out))
+    assert "own.yaml: written; gan-tune search own.yaml begins" in ran.out
+    assert "\n# what the search improves" in Path("own.yaml").read_text()
+    assert run("validate", "own.yaml").out == "own.yaml: ok\n"
+    refused = run("init", "points.npy", "-o", "own.yaml")
+    assert (refused.code, lines(refused.err)) == (
+        2,
+        ["error: own.yaml: exists already; --force replaces it"],
+    )
+    assert run("init", "points.npy", "-o", "own.yaml", "--force").code == 0
+
+
+def test_a_dry_run_of_data_proposes_and_starts_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(tmp_path / "cache"))
+    np.save("points.npy", np.random.RandomState(0).standard_normal((100, 2)))
+    ran = run("search", "./points.npy", "--dry-run", "--minutes", "1", "--trials", "3")
+    assert ran.code == 0, ran.err
+    assert "100 points of 2 columns" in ran.out
+    assert "points: 3 trials of" in ran.out
+    assert "nothing was started" in ran.out
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["points.npy"]
+
+
+@pytest.mark.ci
+def test_a_folder_is_searched_and_the_same_command_shows_its_result(tmp_path: Path) -> None:
+    """A real search of two trials; then the same data again, and data that changed."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(200):
+        tone = np.linspace(0, i, 16 * 16 * 3).reshape(16, 16, 3)
+        Image.fromarray(tone.astype(np.uint8)).save(folder / f"{i}.png")
+    words = ["search", "./photos", "--minutes", "1", "--trials", "2", "--set", "budget.steps=40"]
+    words += ["--set", "confirm.seeds=1", "--set", "trial.generator.width=8", "--register-anyway"]
+
+    def call(*more: str) -> tuple[int, str, str]:
+        command = process(*words, *more, folder=tmp_path, GAN_TUNE_CACHE=str(tmp_path / "cache"))
+        out, err = command.communicate(timeout=240)
+        return command.returncode, out, err
+
+    code, out, err = call()
+    assert code == 0, out + err
+    home = tmp_path / "gan_tune_runs" / "photos"
+    assert "photos: 200 grey pictures of 16x16" in out.replace("\n", " ")
+    assert (home / "champion.png").is_file()
+    space = yaml.safe_load((home / "space.yaml").read_text())
+    assert (space["name"], space["trial"]["data"]["channels"]) == ("photos", 1)
+    code, out, err = call()
+    assert code == 0, out + err
+    assert "search photos has already finished" in out
+    Image.new("RGB", (16, 16), "red").save(folder / "another.png")
+    code, out, err = call()
+    assert code == 2
+    assert len(lines(err)) == 1, err
+    assert "has changed since the search photos began; use --fresh" in err
 
 
 def test_all_settings_that_are_wrong_are_told(run: Run) -> None:
@@ -382,8 +499,8 @@ def test_train_resumed_equals_one_that_ran_through(
 
     monkeypatch.setattr(service, "keep_report", interrupted)
     ran = run("train", "digits", *STEPS, "--seed", 3, "--out", "first")
-    assert ran.code == cli.INTERRUPTED
-    assert lines(ran.out)[-1] == "to go on: gan-tune train --resume first"
+    assert ran.code == cli.ExitCode.INTERRUPTED
+    assert lines(ran.out)[-1] == "to continue: gan-tune train --resume first"
     monkeypatch.setattr(service, "keep_report", keep)
     resumed = run("train", "--resume", "first")
     assert lines(resumed.out)[:-1] == lines(whole.out)[1:]
@@ -444,7 +561,7 @@ def test_what_mattered_is_told_before_what_is_next(
 ) -> None:
     result = service.load_result("digits", searched.storage[1])
     told = {"step": 20, "settings": 24, "left_out": 0, "shares": {"loss": 0.75, "ema": 0.25}}
-    taught = replace(result, importances=told)
+    taught = replace(result, mattered=told)
     monkeypatch.setattr(service, "search", lambda *words, **options: taught)
     assert "what mattered" not in searched.out  # with three settings nothing can be said
     ending = run("search", "digits").out.partition("what mattered (")[2]
@@ -459,8 +576,8 @@ def test_an_interrupted_search_says_how_to_go_on(
     halted = replace(result, finished=False, champion=None, name="digits-2")
     monkeypatch.setattr(service, "search", lambda *words, **options: halted)
     ran = run("search", "digits", "--fresh", "--trials", "3")
-    assert (ran.code, ran.err) == (cli.INTERRUPTED, "")
-    assert lines(ran.out)[-1] == "to go on: gan-tune search digits --trials 3 --name digits-2"
+    assert (ran.code, ran.err) == (cli.ExitCode.INTERRUPTED, "")
+    assert lines(ran.out)[-1] == "to continue: gan-tune search digits --trials 3 --name digits-2"
 
 
 @pytest.mark.parametrize(
@@ -491,13 +608,14 @@ def test_an_interrupt_before_the_first_trial(
 
     monkeypatch.setattr(service, "search", interrupted)
     ran = run("search", "digits", *words)
-    assert (ran.code, ran.out) == (cli.INTERRUPTED, f"to go on: gan-tune search digits{says}\n")
+    assert ran.code == cli.ExitCode.INTERRUPTED
+    assert ran.out == f"to continue: gan-tune search digits{says}\n"
 
 
 def test_a_search_tells_its_name_before_ray_starts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*words: object) -> None:
+    def interrupted(*words: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     from gan_tune.service.running.command import SearchCommand
@@ -505,7 +623,7 @@ def test_a_search_tells_its_name_before_ray_starts(
     monkeypatch.setattr(SearchCommand, "run", interrupted)
     (tmp_path / "gan_tune_runs" / "digits").mkdir(parents=True)
     ran = run("search", "digits", "--fresh")
-    assert lines(ran.out)[-1] == "to go on: gan-tune search digits --name digits-2"
+    assert lines(ran.out)[-1] == "to continue: gan-tune search digits --name digits-2"
 
 
 def test_passwords_stay_out_of_what_is_printed(
@@ -543,15 +661,20 @@ def test_a_dry_run_measures_and_starts_nothing(run: Run, tmp_path: Path) -> None
     assert lines(ran.out)[0] == (
         "digits: 3 trials of 60 steps with 3 evaluations, then at most 2 to confirm"
     )
+    assert re.search(r"\); evaluation takes \d+% of it$", lines(ran.out)[1])
+    memory = re.fullmatch(r"its peak memory: (\S+) GiB with all libraries", lines(ran.out)[2])
+    assert memory is not None
+    assert 0.2 < float(memory[1]) < 3
     assert "with 1 at a time (assumed: this machine" in ran.out
     assert lines(ran.out)[-1] == "nothing was started"
     assert nothing_in(tmp_path)
 
 
 def test_an_estimate_multiplies_what_it_measured() -> None:
-    measured = service.Estimate(5, 100, 4, 3, 2, 0.01, 0.5)
+    measured = service.Estimate(5, 100, 4, 3, 2, 0.01, 0.5, 2**30)
     assert measured.trial_seconds == pytest.approx(3.0)
     assert measured.seconds == pytest.approx((3 + 2) * 3.0)
+    assert measured.evaluation_share == pytest.approx(2 / 3)
 
 
 @pytest.mark.slow
@@ -570,9 +693,9 @@ def test_a_search_is_interrupted_and_goes_on(tmp_path: Path) -> None:
         time.sleep(0.05)
     command.send_signal(signal.SIGINT)
     rest = command.communicate(timeout=60)[0]
-    assert command.returncode == cli.INTERRUPTED
+    assert command.returncode == cli.ExitCode.INTERRUPTED
     assert "ending: waiting for" in rest
-    assert lines(rest)[-1].startswith("to go on: gan-tune search digits")
+    assert lines(rest)[-1].startswith("to continue: gan-tune search digits")
     assert "night: interrupted" in process("status", "night", folder=tmp_path).communicate()[0]
     command = process(*words, folder=tmp_path)
     out, err = command.communicate(timeout=300)
@@ -633,8 +756,12 @@ def test_the_report_is_the_page_that_the_search_has_left(
 ) -> None:
     ran = run("report", "digits", *searched.storage)
     assert ran == Ran(0, "digits_report.html\n", "")
-    page = (tmp_path / "digits_report.html").read_bytes()
-    assert page == (searched.folder / "gan_tune_runs" / "digits" / "report.html").read_bytes()
+    page = (tmp_path / "digits_report.html").read_text()
+    left = (searched.folder / "gan_tune_runs" / "digits" / "report.html").read_text()
+    # The search leaves it before it registers its champion.
+    registered = re.compile(r"\s*<div><small>registered</small>.*?</div>", re.DOTALL)
+    assert len(registered.findall(page)) == 1
+    assert registered.sub("", page) == left
     again = run("report", "digits", *searched.storage)
     assert again.code == 2
     assert again.err == "error: digits_report.html: exists already; --force replaces it\n"
@@ -743,6 +870,32 @@ def test_best_as_json_is_nothing_but_json(run: Run, searched: Searched) -> None:
     assert (found["model"], found["version"]) == ("digits", 1)
 
 
+@pytest.mark.parametrize("command", ["status", "ls", "best"])
+def test_json_of_a_search_is_as_documented(command: str, run: Run, searched: Searched) -> None:
+    name = [] if command == "ls" else ["digits"]
+    ran = run(command, *name, "--json", *searched.both)
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    shape = DOCUMENTS[command].model_validate(found)
+    assert json.loads(shape.model_dump_json()) == found  # no other keys
+    if command == "status":
+        assert found["state"] == "finished"
+        assert sum(found["outcomes"].values()) == 3
+        assert found["rows"][0]["value"] == found["best"]
+    if command == "ls":
+        assert "digits" in found["spaces"]
+        assert [entry["name"] for entry in found["searches"]] == ["digits"]
+
+
+def test_a_finished_search_as_json_is_one_result(run: Run, searched: Searched) -> None:
+    ran = run(*SEARCH, "--json", *searched.both)
+    assert (ran.code, ran.err) == (0, "")
+    *stages, result = map(json.loads, lines(ran.out))
+    assert {line["event"] for line in stages} <= {"stage", "note"}
+    assert (result["event"], result["finished"], result["model"]) == ("result", True, "digits")
+    assert len(result["rows"]) == 3
+
+
 @pytest.mark.parametrize("model", ["digits/1", "digits@champion"])
 def test_best_of_a_model(model: str, run: Run, searched: Searched) -> None:
     found = json.loads(run("best", model, "--json", *searched.record).out)
@@ -760,7 +913,9 @@ def test_generate_pictures_in_every_form(run: Run, searched: Searched, tmp_path:
     for out in ("grid.png", "array.npy", "folder", "slash/"):
         ran = run("generate", "digits", "-n", 10, "--seed", 4, "--out", out, *searched.record)
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out == f"10 samples of digits/1 in {out}\n"
+        size, told = lines(ran.out)
+        assert size.startswith("writing 10 samples of 1 x 8 x 8 values, ")
+        assert told == f"10 samples of digits/1 in {out}"
     array = np.load(tmp_path / "array.npy", allow_pickle=False)
     assert (array.shape, array.dtype) == ((10, 1, 8, 8), np.float32)
     assert array.min() >= 0
@@ -787,7 +942,8 @@ def test_generate_points_in_every_form(
     np.testing.assert_array_equal(np.array(rows, dtype=np.float32), array)
     assert Image.open(tmp_path / "plot.png").size == (720, 720)
     ran = run("generate", dots, "--out", "folder", *searched.record)
-    assert (ran.code, ran.err) == (2, "error: folder: points are written as .csv, .npy or .png\n")
+    told = "error: folder: points are written as .png, .npy, .npz, .csv or .parquet\n"
+    assert (ran.code, ran.err) == (2, told)
 
 
 def test_the_same_seed_gives_the_same_samples(run: Run, searched: Searched, tmp_path: Path) -> None:
@@ -801,6 +957,69 @@ def test_the_same_seed_gives_the_same_samples(run: Run, searched: Searched, tmp_
         )
         contents.append((tmp_path / "a.npy").read_bytes())
     assert contents[0] == contents[1] != contents[2]
+
+
+def test_a_run_and_a_trials_folder_are_drawn_from(
+    run: Run, searched: Searched, tmp_path: Path
+) -> None:
+    stored = service.load_result("digits", searched.storage[1])
+    assert stored.champion is not None
+    trials = searched.folder / "gan_tune_runs" / "digits" / "trials"
+    champion = trials / stored.champion.trial
+    client = MlflowClient(searched.record[1])
+    run_id = client.get_model_version("digits", "1").run_id
+    sources = {
+        "model": ["digits", *searched.record],
+        "trial": [str(champion)],
+        "run": [f"runs:/{run_id}", *searched.record],
+    }
+    for name, words in sources.items():
+        ran = run("generate", *words, "-n", 5, "--out", f"{name}.npy")
+        assert (ran.code, ran.err) == (0, "")
+        assert f"5 samples of {'digits/1' if name != 'trial' else champion} in" in ran.out
+    arrays = [np.load(tmp_path / f"{name}.npy") for name in sources]
+    np.testing.assert_array_equal(arrays[0], arrays[1])
+    np.testing.assert_array_equal(arrays[0], arrays[2])
+    # The run of another trial, which no model was made of.
+    (found,) = client.search_experiments(filter_string="name = 'digits'")
+    rows = client.search_runs([found.experiment_id])
+    others = [r for r in rows if r.data.tags.get("gan_tune.trial") and r.info.run_id != run_id]
+    other = next(o for o in others if (trials / o.data.tags["gan_tune.trial"] / WEIGHTS).exists())
+    words = [f"runs:/{other.info.run_id}", *searched.both, "-n", 5, "--out", "other.npy"]
+    assert run("generate", *words).code == 0
+    assert not np.array_equal(np.load(tmp_path / "other.npy"), arrays[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("runs:/nope", "no run 'nope' in RECORD"),
+        ("./here", "here: must be the folder of a trial or of gan-tune pull"),
+        ("./nowhere", "nowhere: must be the folder of a trial or of gan-tune pull"),
+        ("here", "no model named 'here'; for the folder write ./here"),
+    ],
+)
+def test_a_source_that_is_none_is_told(
+    source: str, expected: str, run: Run, searched: Searched, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    ran = run("generate", source, "--out", "x.npy", *searched.record)
+    expected = expected.replace("RECORD", searched.record[1])
+    assert (ran.code, ran.err) == (2, f"error: {expected}\n")
+    assert not (tmp_path / "x.npy").exists()
+
+
+def test_a_model_is_pulled_and_drawn_from(run: Run, searched: Searched, tmp_path: Path) -> None:
+    ran = run("pull", "digits", "--out", "pulled", *searched.record)
+    assert (ran.code, ran.err) == (0, "")
+    assert "generator.onnx" in ran.out
+    assert "ONNX deviates from torch by at most" in ran.out
+    assert "in the search `digits`" in (tmp_path / "pulled" / "README.md").read_text()
+    for out, words in (("a.npy", ["./pulled"]), ("b.npy", ["digits", *searched.record])):
+        assert run("generate", *words, "-n", 3, "--out", out).code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    ran = run("pull", "digits", "--out", "pulled", *searched.record)
+    assert ran.err == "error: pulled: exists already; --force replaces it\n"
 
 
 @pytest.mark.parametrize(
@@ -828,66 +1047,32 @@ def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_text() == "mine"
 
 
-PICTURES = torch.linspace(0, 1, 3 * 3 * 4 * 4).reshape(3, 3, 4, 4)
-
-
-def test_a_folder_is_replaced_only_if_it_holds_nothing_but_samples(tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    target.mkdir()
-    samples.write_samples(PICTURES, str(target))  # an empty one will do
-    with pytest.raises(OutputError, match="exists already"):
-        samples.write_samples(PICTURES, str(target))
-    samples.write_samples(PICTURES[:1], str(target), force=True)
-    assert [path.name for path in target.iterdir()] == ["00000.png"]
-    assert Image.open(target / "00000.png").mode == "RGB"
-    (target / "thesis.tex").write_text("years of work")
-    with pytest.raises(OutputError, match="holds other files"):
-        samples.write_samples(PICTURES, str(target), force=True)
-    assert (target / "thesis.tex").exists()
-
-
-@pytest.mark.parametrize(("name", "there"), [("a.png", "folder"), ("a", "file")])
-def test_force_does_not_turn_a_folder_into_a_file(name: str, there: str, tmp_path: Path) -> None:
-    target = tmp_path / name
-    target.mkdir() if there == "folder" else target.write_text("")
-    with pytest.raises(OutputError, match=f"is a {there} already"):
-        samples.write_samples(PICTURES, str(target), force=True)
-
-
-@pytest.mark.parametrize("name", ["a.npy", "folder"])
-def test_a_failed_write_leaves_the_old_one_and_nothing_else(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    samples.write_samples(PICTURES, str(tmp_path / name))
-    before = sorted(tmp_path.rglob("*"))
-
-    def full(*args: Any) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)  # each picture of a folder
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
-        samples.write_samples(PICTURES[:1], str(tmp_path / name), force=True)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
 # ---------------------------------------------------------------- MLflow's pages
 
 
 def test_ui_serves_the_record_until_interrupted(searched: Searched, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = process("ui", "--port", str(port), *searched.record, folder=tmp_path)
+    command = process("ui", "--port", "0", *searched.record, folder=tmp_path)
     try:
         assert command.stdout is not None
-        address = f"http://127.0.0.1:{port}"
-        assert command.stdout.readline() == f"MLflow: {address} (Ctrl-C ends it)\n"
-        page = urllib.request.urlopen(address, timeout=30).read().decode()
-        assert "<title>MLflow" in page
-        server = psutil.Process(command.pid).children(recursive=True)
-        words = " ".join(word for each in server for word in each.cmdline())
-        assert "mlflow" in words
-        assert "sqlite:" not in words, "a URI may hold a password, and all can read these"
+        printed = [command.stdout.readline() for _ in range(4)]
+        assert [line.split(":")[0] for line in printed[:3]] == [
+            "the search",
+            "all trials",
+            "charts",
+        ]
+        assert printed[3] == "(Ctrl-C ends it)\n"
+        found = re.search(r"(http://127.0.0.1:(\d+)/)\?token=([\w-]+)#(\S+)", printed[0])
+        assert found
+        address, port, token, page = found[1], int(found[2]), found[3], found[4]
+        rule = r"/experiments/\d+/runs/\w{32}/artifacts/report.html\?workflowType=machine_learning"
+        assert re.fullmatch(rule, page)
+        shown = {"Authorization": f"Bearer {token}"}
+        assert "<title>MLflow" in httpx.get(address, headers=shown).text
+        assert_guarded(address, shown)
+        server = psutil.Process(command.pid)
+        assert server.children(recursive=True) == []
+        listening = [one for one in server.net_connections() if one.status == "LISTEN"]
+        assert [(one.laddr.ip, one.laddr.port) for one in listening] == [("127.0.0.1", port)]
     finally:
         command.send_signal(signal.SIGINT)
         out, err = command.communicate(timeout=30)
@@ -897,10 +1082,37 @@ def test_ui_serves_the_record_until_interrupted(searched: Searched, tmp_path: Pa
     assert nothing_in(tmp_path)
 
 
+def assert_guarded(address: str, shown: dict[str, str]) -> None:
+    """Nothing but 401 without the token, on any path of MLflow's; with it, its answers."""
+    search = f"{address}ajax-api/2.0/mlflow/experiments/search"
+    found = httpx.post(search, json={"max_results": 5}, headers=shown).json()
+    assert found["experiments"]
+    for path in ("", "health", "version", "static-files/x.js", "ajax-api/2.0/mlflow/runs/search",
+                 "get-artifact?path=champion.png&run_uuid=1", "api/2.0/mlflow/experiments/search",
+                 "api/2.0/mlflow-artifacts/artifacts/x", "model-versions/get-artifact?name=x",
+                 "graphql", "ajax-api/3.0/mlflow/assistant/config", "healthz"):  # fmt: skip
+        for method in ("GET", "POST", "DELETE"):
+            answer = httpx.request(method, f"{address}{path}")
+            assert answer.status_code == 401, (method, path)
+            assert "set-cookie" not in answer.headers
+    for wrong in ({"Authorization": "Bearer x"}, {"Cookie": "gan_tune_ui=x"}):
+        assert httpx.get(address, headers=wrong).status_code == 401
+    linked = httpx.get(address, params={"token": shown["Authorization"].split()[1]})
+    assert linked.status_code == 200
+    assert "HttpOnly" in linked.headers["set-cookie"]
+    assert httpx.get(address, cookies=dict(linked.cookies)).status_code == 200
+
+
+def test_ui_refuses_a_search_that_is_not_there(run: Run, searched: Searched) -> None:
+    ran = run("ui", "nothing", *searched.record)
+    assert (ran.code, len(lines(ran.err))) == (2, 1)
+    assert "no search named 'nothing'" in ran.err
+
+
 def test_ui_names_the_server_that_keeps_the_record(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gan_tune.record import mlflow_store as store
-
-    monkeypatch.setattr(store, "connect", lambda uri, create: "http://me:secret@mlflow:5000")
-    assert run("ui") == Ran(0, "MLflow: http://me:***@mlflow:5000\n", "")
+    opened = service.Opened("http://me:secret@mlflow:5000", {"charts": "#/experiments/1/runs"})
+    monkeypatch.setattr(service, "find_record", lambda uri, name: opened)
+    there = "http://me:***@mlflow:5000/#/experiments/1/runs"
+    assert run("ui", "digits") == Ran(0, f"charts: {there}\n", "")

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_tune import service
-from gan_tune.words.terminal import busy
+from gan_tune.words.terminal import busy, complain
 
 if TYPE_CHECKING:
     from gan_tune.space import SearchSpace
 
 
 def load_checked(space: str, overrides: Sequence[str], *, data: bool = True) -> SearchSpace:
-    """A checked space. Changes that nobody asked for are reported on stderr.
+    """Load and check a space; print its warnings to stderr.
 
     Raises:
         SpaceError: with every fault found.
     """
     with busy(f"checking {space}"):
         checked = service.load_space(space, overrides, check_data=data)
-    for warning in checked.warnings:
-        print(f"warning: {space}: {warning}", file=sys.stderr)
+    print_warnings(checked, space)
     return checked
+
+
+def print_warnings(checked: SearchSpace, given: str) -> None:
+    """Print a space's warnings to stderr; ``given`` is what the user named."""
+    for warning in checked.warnings:
+        complain(f"warning: {given}: {warning}")

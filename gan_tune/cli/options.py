@@ -1,6 +1,6 @@
 """Arguments and options of the commands: their types, names and help.
 
-One that several commands share has the same words in all of them.
+A command's parameter has one of these types, so shared options have the same help everywhere.
 """
 
 from __future__ import annotations
@@ -10,15 +10,23 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from gan_tune.cli.completion import searches_here, spaces
+from gan_tune.words.limits import MAX_SEED
+
 # ---------------------------------------------------------------- of several commands
 
 Space: TypeAlias = Annotated[
-    str, typer.Argument(metavar="SPACE", help="A space file, or the name of a shipped space.")
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        help="A space file, or the name of a shipped space.",
+        autocompletion=spaces,
+    ),
 ]
 Set: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="PATH=VALUE", help="Put a value into the space first; may be repeated."
+        "--set", metavar="PATH=VALUE", help="Change a value of the space; may be repeated."
     ),
 ]
 Storage: TypeAlias = Annotated[
@@ -30,8 +38,25 @@ TrackingUri: TypeAlias = Annotated[
         metavar="URI", help="MLflow's store; default $MLFLOW_TRACKING_URI, else ./mlflow.db."
     ),
 ]
-Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-SearchName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="Name of a search.")]
+RecordUri: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri", metavar="URI", help="MLflow's store; default that of the search."
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
+SearchName: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of a search.", autocompletion=searches_here),
+]
+FailedTrials: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TRIAL]...", help="Names of trials that have failed."),
+]
+AllFailed: TypeAlias = Annotated[
+    bool, typer.Option("--failed", help="Instead of names: all trials that have failed.")
+]
 Model: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@alias or NAME/3 (a version)."),
@@ -39,25 +64,53 @@ Model: TypeAlias = Annotated[
 
 # ---------------------------------------------------------------- of search
 
+SpaceOrData: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE_OR_DATA",
+        autocompletion=spaces,
+        help="A space file, the name of a shipped space, or a folder or file of data.",
+    ),
+]
 NewName: TypeAlias = Annotated[
-    str | None, typer.Option(help="Name of the search; default the space's name.")
+    str | None, typer.Option(help="Name of the search; default the space's or the data's name.")
 ]
 Trials: TypeAlias = Annotated[
     int | None, typer.Option(help="Settings to try; short for --set budget.trials=N.")
 ]
 Minutes: TypeAlias = Annotated[
-    float | None, typer.Option(help="Time for it all; short for --set budget.minutes=M.")
+    float | None, typer.Option(help="Time limit in minutes; short for --set budget.minutes=M.")
+]
+Gpu: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs of one trial, 0.25 for a quarter; short for --set resources.gpu=G. "
+        "Spaces have auto: what a trial's memory and the cores allow, 0 without a GPU."
+    ),
 ]
 SearchSeed: TypeAlias = Annotated[
-    int | None, typer.Option(help="Seed of it all; short for --set search.seed=N.")
+    int | None,
+    typer.Option(help="Seed of the search; short for --set search.seed=N."),
 ]
 MaxConcurrent: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="At most so many trials at a time.")
+    int | None, typer.Option(min=1, help="Largest number of trials at a time.")
+]
+OutageMinutes: TypeAlias = Annotated[
+    float,
+    typer.Option(min=0, help="How long storage and study are tried again while they fail."),
 ]
 Address: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="A Ray cluster; default $RAY_ADDRESS, else this machine."
+        metavar="HOST:PORT", help="Ray cluster to join; default $RAY_ADDRESS, else Ray starts here."
+    ),
+]
+ExaminedAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Ray cluster to check; default $RAY_ADDRESS, else this machine alone.",
     ),
 ]
 Experiment: TypeAlias = Annotated[
@@ -66,32 +119,50 @@ Experiment: TypeAlias = Annotated[
 NewModel: TypeAlias = Annotated[
     str | None, typer.Option(help="Registered model; default the space's name.")
 ]
+Offline: TypeAlias = Annotated[
+    bool,
+    typer.Option("--offline", help="Keep the record for `gan-tune sync`; ask MLflow for nothing."),
+]
 Fresh: TypeAlias = Annotated[
-    bool, typer.Option("--fresh", help="Begin anew as NAME-2, NAME-3, ...")
+    bool, typer.Option("--fresh", help="Start a new search: NAME-2, NAME-3, ...")
 ]
 WarmStart: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--warm-start",
         metavar="NAME",
-        help="Tell the sampler of an earlier search's trials; may be repeated.",
+        help="Earlier search to start from; may be repeated.",
     ),
 ]
+RegisterAnyway: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--register-anyway",
+        help="Register the champion also if it is far from the data or repeats a few samples.",
+    ),
+]
+JsonLines: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON lines, an event each, for programs.")
+]
 DryRun: TypeAlias = Annotated[
-    bool, typer.Option("--dry-run", help="Only say how long it would take.")
+    bool, typer.Option("--dry-run", help="Estimate time and memory, and exit.")
 ]
 
 # ---------------------------------------------------------------- of train
 
 TrainedSpace: TypeAlias = Annotated[
     str | None,
-    typer.Argument(metavar="SPACE", help="A space file or shipped name; not with --resume."),
+    typer.Argument(
+        metavar="SPACE",
+        help="A space file or shipped name; not with --resume.",
+        autocompletion=spaces,
+    ),
 ]
 Setting: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        help="Decide a range by its name in `gan-tune show`; may be repeated.",
+        help="Set a range, named as in `gan-tune show`; may be repeated.",
     ),
 ]
 Steps: TypeAlias = Annotated[
@@ -99,51 +170,154 @@ Steps: TypeAlias = Annotated[
 ]
 TrainingSeed: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=0, help="Seed of the training; also draws what is left open."),
+    typer.Option(
+        min=0,
+        max=MAX_SEED,
+        help="Seed of the training; if given, also of ranges that are left open.",
+    ),
 ]
 TrialFolder: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="A new folder to write the trial to.")
 ]
 Resume: TypeAlias = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Go on with the trial in an --out folder.")
+    Path | None, typer.Option(metavar="FOLDER", help="Continue the trial in this --out folder.")
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="A torch device: cpu, cuda, cuda:1.")]
 
+Own: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:NAME",
+        help="A part of yours that the trial's folder may import; repeatable.",
+    ),
+]
+
 # ---------------------------------------------------------------- of the others
 
+SearchNames: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="SEARCH...", help="Names of searches in MLflow.")
+]
+ExperienceFile: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.")
+]
 Files: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="Space files or names.")
+    list[str],
+    typer.Argument(metavar="FILE...", help="Space files or names.", autocompletion=spaces),
 ]
 CheckData: TypeAlias = Annotated[
-    bool, typer.Option("--data/--no-data", help="Whether the data must be there, too.")
+    bool, typer.Option("--data/--no-data", help="Whether to check that the data exist.")
+]
+Data: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A folder of pictures, or a file of arrays.")
+]
+NewSpaceFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="File to write; default NAME.yaml."),
+]
+PlannedMinutes: TypeAlias = Annotated[
+    float | None, typer.Option(help="Time for the whole search in minutes; default ten.")
+]
+PlannedGpu: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="GPUs of one trial; default auto: what its memory and the cores allow."),
 ]
 SchemaFile: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write it to a file.")
 ]
 SearchOrModel: TypeAlias = Annotated[
-    str, typer.Argument(metavar="NAME", help="A search, or a model (NAME, NAME@alias, NAME/3).")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A search, or a model (NAME, NAME@alias, NAME/3).",
+        autocompletion=searches_here,
+    ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ReportFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The page to write; default NAME_report.html."),
+    typer.Option(metavar="FILE", help="File to write; default NAME_report.html."),
+]
+StudyUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--study", metavar="URL", help="Database of the study, of a search with `search.study`."
+    ),
 ]
 OpenBrowser: TypeAlias = Annotated[
-    bool, typer.Option("--open/--no-open", help="Whether to show it in a browser.")
+    bool, typer.Option("--open/--no-open", help="Whether to open it in a browser.")
+]
+GeneratorSource: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="NAME (its champion), NAME@alias or NAME/3 (a version); runs:/ID, a trial's run; or "
+        "a folder with a slash in its name: a trial's, or one of gan-tune pull.",
+    ),
 ]
 SamplesFile: TypeAlias = Annotated[
     str,
-    typer.Option(metavar="FILE", help=".png, .npy, .csv (points), or a folder of single pictures."),
+    typer.Option(
+        metavar="FILE",
+        help=".npy, .npz, .png, .gif or .zip (pictures), .csv or .parquet (points), or a folder "
+        "of pictures.",
+    ),
 ]
-Count: TypeAlias = Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")]
+Count: TypeAlias = Annotated[
+    int, typer.Option("-n", "--count", min=1, max=10**12, help="How many samples.")
+]
 SampleSeed: TypeAlias = Annotated[
-    int, typer.Option(min=0, help="Seed of the noise; the same gives the same samples.")
+    int,
+    typer.Option(min=0, max=MAX_SEED, help="Seed of the noise; the same gives the same samples."),
+]
+Truncation: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T", help="Truncate the noise to [-T, T]: fewer outliers, less variety; default no."
+    ),
+]
+Interpolate: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K", min=2, help="Draw the samples on a closed way through K points of the noise."
+    ),
+]
+ModelFolder: TypeAlias = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="A new folder to write the model to.")
 ]
 PicturesFolder: TypeAlias = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")
+    Path, typer.Option(metavar="FOLDER", help="Folder to write the pictures to.")
 ]
-NoiseSeed: TypeAlias = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]
-Port: TypeAlias = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+NoiseSeed: TypeAlias = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")]
+Version: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL/VERSION", help="A version, as digits/3 or digits@ALIAS.")
+]
+ModelName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a registered model.")
+]
+FirstModel: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL", help="NAME/2, NAME@alias, or NAME (its champion).")
+]
+OtherModel: TypeAlias = Annotated[
+    str, typer.Argument(metavar="OTHER", help="The one compared with it, named likewise.")
+]
+ComparedPicture: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="PNG to write, samples side by side."),
+]
+RemoveChampion: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Remove it even if it is the champion.")
+]
+ShownSearch: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The search to open; default the newest.")
+]
 Host: TypeAlias = Annotated[
     str, typer.Option(help="Address to listen on; by default only this machine's own.")
+]
+ServingPort: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
+MaxSamples: TypeAlias = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Samples of one request.")
+]
+MaxQueue: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Requests that wait; more are answered with 429.")
 ]

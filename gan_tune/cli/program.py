@@ -10,46 +10,62 @@ from typing import Annotated
 
 import typer
 
-from gan_tune.cli.model_commands import best, generate, look
-from gan_tune.cli.overview_commands import list_all, ui
-from gan_tune.cli.search_commands import INTERRUPTED, report, search, status
-from gan_tune.cli.space_commands import schema, show, validate
+from gan_tune.cli.exit_codes import ExitCode
+from gan_tune.cli.model_commands import best, generate, look, pull, serve
+from gan_tune.cli.overview_commands import doctor, list_all, ui
+from gan_tune.cli.registry_commands import compare, promote, rm, rollback
+from gan_tune.cli.search_commands import learn, report, retry, search, status, stop, sync
+from gan_tune.cli.space_commands import init, schema, show, validate
 from gan_tune.cli.train_command import train
+from gan_tune.cli.user import check_user
 from gan_tune.errors import GanTuneError
 from gan_tune.version import __version__
+from gan_tune.words.terminal import complain
 
-__all__ = ["COMMANDS", "INTERRUPTED", "app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         "search": search,
         "status": status,
+        "stop": stop,
+        "retry": retry,
+        "sync": sync,
         "train": train,
+        "init": init,
         "validate": validate,
         "show": show,
         "schema": schema,
         "ls": list_all,
         "best": best,
         "report": report,
+        "learn": learn,
         "generate": generate,
+        "pull": pull,
+        "serve": serve,
         "look": look,
+        "promote": promote,
+        "rollback": rollback,
+        "compare": compare,
+        "rm": rm,
         "ui": ui,
+        "doctor": doctor,
     }
 )
 """All commands, in the order in which the help lists them."""
 
-# Click's UsageError has no public name in those versions of typer that carry a Click of their own.
+# Some versions of typer bundle Click, and give its UsageError no public name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
 
 
 def main() -> None:
-    """Run the command line: an expected error is a line on stderr for each fault.
+    """Run the command line. An expected error is printed to stderr, one line for each fault.
 
-    Exit code 2, or 1 where the same command may succeed later.
+    :class:`ExitCode` says what the exit codes mean.
     """
     try:
         code = app(standalone_mode=False)
@@ -58,11 +74,12 @@ def main() -> None:
     except _UsageError as error:
         code = _complain([" ".join(error.format_message().split())])  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said, not even at exit.
+        # The reader of a pipe, such as `head`, has closed it. Without this, Python would fail again
+        # when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = ExitCode.LATER
     sys.exit(code)
 
 
@@ -71,11 +88,12 @@ def _gan_tune(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Search for the settings with which a GAN trains best, on every core and GPU you have.
+    """Search for the settings with which a GAN trains best, on all your cores and GPUs.
 
     \b
     First steps:
       gan-tune search digits           a small search on this machine, two minutes
+      gan-tune search ./photos         the same for your own pictures, ten minutes
       gan-tune ui                      every trial's settings, curves and pictures
       gan-tune generate digits -n 64 --out samples.png
       gan-tune COMMAND --help          what a command does, with an example
@@ -84,9 +102,11 @@ def _gan_tune(
         print(f"gan-tune {__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
+    else:
+        check_user()
 
 
-def _complain(lines: Iterable[str], code: int = 2) -> int:
+def _complain(lines: Iterable[str], code: int = ExitCode.REFUSED) -> int:
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        complain(f"error: {line}")
     return code

@@ -11,7 +11,7 @@ from gan_tune import service
 from gan_tune.cli import options, printing
 from gan_tune.cli.checked_space import load_checked
 from gan_tune.errors import GanTuneError
-from gan_tune.words.terminal import busy
+from gan_tune.words.terminal import busy, complain, say
 
 if TYPE_CHECKING:
     from gan_tune.config import TrialConfig
@@ -26,13 +26,14 @@ def train(
     seed: options.TrainingSeed = None,
     out: options.TrialFolder = None,
     resume: options.Resume = None,
+    own: options.Own = None,
     device: options.Device = "cpu",
 ) -> None:
     """Train one setting here and now, without Ray.
 
-    By default the first of its `start_from`; what that leaves open takes the low end of its range,
-    or with --seed is drawn. --out keeps checkpoint.safetensors, grids/STEP.png and
-    reports/STEP.json, rewritten at each report.
+    It trains the first setting of the space's `start_from`. Ranges that this leaves open take their
+    low end, or a random value if --seed is given. The --out folder gets checkpoint.safetensors,
+    grids/STEP.png and reports/STEP.json at each report.
 
     \b
     Example:
@@ -40,23 +41,33 @@ def train(
       gan-tune train --resume first
     """
     overrides = [*(set_ or []), *([] if steps is None else [f"budget.steps={steps}"])]
-    config, folder = _trial(space, overrides, setting or [], seed, out, resume)
+    config, folder = _trial(space, overrides, setting or [], seed, out, resume, own or [])
     with busy("loading data and preparing the metrics"):
+        config = service.in_own_precision(config, device=device)
         reports = service.train(config, resume_from=resume, device=device)
         if folder is not None and resume is None:
             service.keep_trial(config, folder)
+    for note in service.data_notes(config):
+        complain(f"note: data: {note}")
     if folder is not None:
         reports = _kept(reports, folder)
     try:
         ran = printing.print_reports(config, reports)
     except KeyboardInterrupt:
         if folder is not None:
-            print(f"to go on: gan-tune train --resume {shlex.quote(str(folder))}", flush=True)
+            say(f"to continue: gan-tune train --resume {shlex.quote(str(folder))}{_own(config)}")
         raise
     if not ran:
-        print("this trial has already run to its end")
+        say("this trial has already run to its end")
     elif folder is not None:
-        print(f"kept in {folder}")
+        say(f"kept in {folder}")
+
+
+def _own(config: TrialConfig) -> str:
+    """The options that name a trial's own parts."""
+    from gan_tune.config.import_path import own_parts_in
+
+    return "".join(f" --own {path}" for path in own_parts_in(config.tree()))
 
 
 def _trial(
@@ -66,19 +77,24 @@ def _trial(
     seed: int | None,
     out: Path | None,
     resume: Path | None,
+    own: Sequence[str],
 ) -> tuple[TrialConfig, Path | None]:
-    """What to train, and the folder that keeps it."""
+    """The trial to train, and the folder to write it to; None if it is not kept."""
     if resume is not None:
         if space or overrides or setting or seed is not None or out:
-            raise GanTuneError("--resume takes all from its folder; only --device goes along")
-        return service.stored_trial(resume), resume
+            raise GanTuneError(
+                "--resume reads its folder; only --device and --own may be given with it"
+            )
+        return service.stored_trial(resume, own), resume
     if space is None:
         raise GanTuneError("give a SPACE, or --resume FOLDER")
+    if own:
+        raise GanTuneError("--own is for --resume; a space names its parts itself")
     return service.first_setting(load_checked(space, overrides), setting, seed=seed), out
 
 
 def _kept(reports: Iterable[Report], folder: Path) -> Iterator[Report]:
-    """The reports, each written to the trial's folder before it is handed on."""
+    """Pass on the reports; each is first written to the trial's folder."""
     for report in reports:
         service.keep_report(report, folder)
         yield report

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 __all__ = [
     "ENDINGS",
+    "MISSING",
     "OUTCOMES",
     "SHOWN_ORDER",
     "UNSOUND",
@@ -83,7 +84,7 @@ OUTCOMES: Mapping[str, Meaning] = MappingProxyType(
             style="red",
         ),
         "failed": Meaning(
-            "its own code raised an exception, or its worker died",
+            "its own code raised an exception again, or it was out of memory also when alone",
             is_ending=True,
             optuna_state="FAIL",
             is_sound=False,
@@ -91,7 +92,7 @@ OUTCOMES: Mapping[str, Meaning] = MappingProxyType(
             style="bold red",
         ),
         "interrupted": Meaning(
-            "the command ended first; the next one continues it",
+            "the command ended first, or a machine failed it; the next one continues it",
             is_ending=False,
             optuna_state="RUNNING",
             is_sound=True,
@@ -109,6 +110,9 @@ UNSOUND: tuple[Outcome, ...] = tuple(
     o for o in get_args(Outcome) if OUTCOMES[o].optuna_state != "FAIL" and not OUTCOMES[o].is_sound
 )
 """Outcomes that are infeasible for Optuna: the settings trained but diverged or collapsed."""
+
+MISSING: tuple[Outcome, ...] = ("pruned", "failed")
+"""Outcomes that leave a replicate without a value: they say nothing against those in full."""
 
 SHOWN_ORDER: tuple[str, ...] = (*OUTCOMES, "running", "waiting")
 """The order in which counts are shown, with the states of trials that have no outcome."""

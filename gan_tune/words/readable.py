@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_tune.words.outcomes import SHOWN_ORDER
 
-__all__ = ["clock", "counted", "number", "plural", "short_form"]
+__all__ = ["clock", "counted", "file_size", "gibibytes", "number", "plural", "short_form"]
 
 
 def number(value: float | None) -> str:
@@ -19,6 +19,20 @@ def clock(seconds: float) -> str:
     """Seconds as `1:02:03`."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def gibibytes(size: float) -> str:
+    """A number of bytes as `1.25 GiB`."""
+    return f"{size / 2**30:.3g} GiB"
+
+
+def file_size(size: float) -> str:
+    """A number of bytes as `1.25 MB`, in decimal units as file managers show it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,8 @@
-"""The terminal: prints lines, and shows a status while the user waits."""
+"""The terminal: prints lines, and shows a status while the user waits.
+
+Whatever a line says (names of files, tags of a record) is printed as :mod:`gan_tune.outgoing` lets
+it out: without secrets and control characters.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from gan_tune.outgoing import outgoing, outgoing_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-__all__ = ["busy", "console", "print_line"]
+__all__ = ["busy", "complain", "console", "print_line", "say"]
 
 
 def console() -> Console:
@@ -23,11 +29,21 @@ def console() -> Console:
 
 def print_line(out: Console, line: str) -> None:
     """Print a line without breaks, so that paths and commands can be copied."""
-    out.print(line, soft_wrap=True)
+    out.print(outgoing_line(line), soft_wrap=True)
+
+
+def say(text: object) -> None:
+    """Print a line, or several, to standard output."""
+    print(outgoing(str(text)), flush=True)
+
+
+def complain(line: str) -> None:
+    """Print a line to standard error."""
+    print(outgoing_line(line), file=sys.stderr)
 
 
 def busy(text: str) -> Status:
     """Show the present activity, on a terminal only; it disappears afterwards."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False).status(text)
+    return Console(stderr=True, markup=False).status(outgoing_line(text))

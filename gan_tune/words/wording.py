@@ -1,10 +1,9 @@
-"""How faults are worded: one plain sentence, the closest valid name, and no passwords."""
+"""How faults are worded: one plain sentence, and the closest valid name."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gan_tune.errors import Fault
+from gan_tune.outgoing import masked, outgoing
 
 __all__ = [
     "argument_faults",
@@ -33,12 +33,12 @@ RULES: Mapping[str, str] = MappingProxyType(
         "dict_type": "must be a mapping",
         "finite_number": "must be a finite number",
         "float_type": "must be a number",
-        "greater_than": "must be above {gt:g}",
-        "greater_than_equal": "must be at least {ge:g}",
+        "greater_than": "must be above {gt}",
+        "greater_than_equal": "must be at least {ge}",
         "int_from_float": "must be a whole number",
         "int_type": "must be a whole number",
-        "less_than": "must be below {lt:g}",
-        "less_than_equal": "must be at most {le:g}",
+        "less_than": "must be below {lt}",
+        "less_than_equal": "must be at most {le}",
         "list_type": "must be a list",
         "literal_error": "must be {expected}",
         "mapping_type": "must be a mapping",
@@ -68,7 +68,7 @@ def last_line(text: object) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """An error's type and the first line of its text: `KeyError: 'seed'`."""
-    text = first_line(error)
+    text = outgoing(first_line(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -124,9 +124,14 @@ def _leads_on(value: Any, step: Any) -> bool:
 def _rule(entry: Any) -> str:
     rule = RULES.get(entry["type"])
     if rule is not None:
-        return rule.format(**entry.get("ctx", {}))
+        return rule.format(**{key: _figure(value) for key, value in entry.get("ctx", {}).items()})
     message: str = entry["msg"]
     return (message[:1].lower() + message[1:]).replace("input should", "must")
+
+
+def _figure(value: Any) -> Any:
+    """A bound as it is written: a whole number with all its digits."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _model_at(model: type[BaseModel], place: Sequence[Any]) -> type[BaseModel]:
@@ -172,10 +177,5 @@ def unknown_key(
 
 def shown(value: Any) -> str:
     """A value in the form for messages: its repr, shortened if it is long."""
-    text = repr(value)
+    text = masked(repr(value))
     return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def masked(text: str) -> str:
-    """The text with the password of any URI in it replaced by `***`."""
-    return re.sub(r"(://[^/:@\s]*:)[^/\s]*@", r"\1***@", text)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gan_tune.cli.printing.tables import table
 from gan_tune.words.readable import number
-from gan_tune.words.terminal import console, print_line
+from gan_tune.words.tables import table
+from gan_tune.words.terminal import console, print_line, say
 
 if TYPE_CHECKING:
+    from gan_tune.registry.curation import Moved
     from gan_tune.registry.versions import ModelInfo
-    from gan_tune.service import Best
+    from gan_tune.service import Best, Comparison
 
-__all__ = ["print_best", "print_models"]
+__all__ = ["print_best", "print_comparison", "print_models", "print_moved"]
 
 
 def print_best(found: Best) -> None:
@@ -50,6 +51,27 @@ def _best_lines(found: Best) -> list[str]:
         before = ", ".join(f"{one['trial']} until step {one['until']:,}" for one in found.lineage)
         lines.append(f"trained before with the settings of {before}; --json has them")
     return lines
+
+
+def print_moved(moved: Moved) -> None:
+    """Who is the champion now, and how a search would have decided."""
+    if moved.before == moved.version:
+        say(f"version {moved.version} of {moved.model} is the champion already")
+        return
+    place = "" if moved.before is None else f", in place of version {moved.before}"
+    say(f"version {moved.version} of {moved.model} is the champion now{place}")
+    if moved.verdict is not None:
+        say(f"a search would have decided: {moved.verdict.reason}")
+
+
+def print_comparison(found: Comparison) -> None:
+    """Two versions side by side."""
+    rows = table("figure", *found.names, figures=found.names)
+    for figure, (first, second) in found.figures.items():
+        rows.add_row(figure, number(first), number(second))
+    console().print(rows)
+    alike = "comparable" if found.comparable else "not comparable: not measured alike"
+    say(f"{alike}; {found.verdict.reason}")
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

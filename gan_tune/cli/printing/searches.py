@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gan_tune.cli.printing.tables import leaderboard, pareto_front, table
-from gan_tune.cli.printing.verdict import verdict, what_mattered
-from gan_tune.words.readable import clock, counted, number
+from gan_tune.cli.printing.tables import leaderboard_table, pareto_table
+from gan_tune.cli.printing.verdict import registered, verdict, what_mattered
+from gan_tune.words.readable import clock, counted, number, plural
+from gan_tune.words.tables import table
 from gan_tune.words.terminal import console, print_line
 
 if TYPE_CHECKING:
-    from gan_tune.service import SearchResult, SearchStatus
+    from gan_tune.service import SearchResult, SearchStatus, Synced
 
-__all__ = ["print_result", "print_searches", "print_status"]
+__all__ = ["print_result", "print_searches", "print_status", "print_synced"]
 
 
 def print_result(result: SearchResult, *, again: bool) -> None:
@@ -25,15 +26,31 @@ def print_result(result: SearchResult, *, again: bool) -> None:
     print_line(out, f"settings: {counted(result.outcomes)}")
     if result.rows:
         out.print()
-        out.print(leaderboard(result.rows, result.metric))
-        if front := pareto_front(result.rows, result.metric):
+        out.print(leaderboard_table(result.rows, result.metric))
+        if front := pareto_table(result.rows, result.metric):
             out.print(front)
         out.print()
     for line in verdict(result):
         print_line(out, line)
-    mattered = list(what_mattered(result.importances))
+    if result.waiting:
+        print_line(
+            out, f"not in MLflow yet: {result.waiting}; to deliver it: gan-tune sync {result.name}"
+        )
+    mattered = list(what_mattered(result.mattered))
     for line in ["", *mattered] if mattered else []:
         print_line(out, line)
+
+
+def print_synced(found: Synced) -> None:
+    """Print what a sync came to."""
+    out = console()
+    place = f"experiment {found.experiment} in {found.uri}"
+    if found.waiting:
+        print_line(out, f"search {found.name}: not in the {place} yet: {found.waiting}")
+        return
+    print_line(out, f"search {found.name}: {plural(found.trials, 'trial')} in the {place}")
+    if found.result is not None and found.result.model:
+        print_line(out, registered(found.result))
 
 
 def print_status(found: SearchStatus) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gan_tune.cli.printing.tables import table
 from gan_tune.space import shipped_spaces
 from gan_tune.space.reading import read_space
-from gan_tune.words.readable import clock
-from gan_tune.words.terminal import console, print_line
+from gan_tune.words.readable import clock, gibibytes
+from gan_tune.words.tables import table
+from gan_tune.words.terminal import console, print_line, say
 
 if TYPE_CHECKING:
     from gan_tune.config import Part
@@ -21,26 +22,37 @@ __all__ = ["print_dimensions", "print_estimate", "print_shipped"]
 
 def print_estimate(space: SearchSpace, measured: Estimate) -> None:
     """How long a search would take."""
-    minutes, cpu, gpu = space.budget.minutes, space.resources.cpu, space.resources.gpu
+    minutes, cpu, gpu = space.budget.minutes, space.resources.cpu, measured.gpu
     needs = f"cpu: {cpu:g}" + (f", gpu: {gpu:g}" if gpu else "")
-    print(
-        f"{space.name}: {measured.trials} trials of {measured.steps:,} steps with "
+    trials = "" if measured.trials is None else f"{measured.trials} "
+    say(
+        f"{space.name}: {trials}trials of {measured.steps:,} steps with "
         f"{measured.evaluations} evaluations, then at most {measured.confirmations} to confirm"
     )
-    print(
+    say(
         f"one full trial: {measured.trial_seconds:.1f} s ({1000 * measured.step_seconds:.2f} ms a "
         f"step, {1000 * measured.evaluation_seconds:.0f} ms an evaluation, measured here on the "
-        "first setting)"
+        f"first setting); evaluation takes {measured.evaluation_share:.0%} of it"
     )
-    print(
-        f"all of them: at most about {clock(measured.seconds)}, with {measured.slots} at a time "
-        f"(assumed: this machine, {needs} a trial); pruning makes it less, slower settings and "
-        "shared cores make it more"
-    )
-    if minutes is not None:
+    gpu_memory = measured.gpu_memory_bytes
+    on_gpu = f", {gibibytes(gpu_memory)} on the GPU" if gpu_memory else ""
+    say(f"its peak memory: {gibibytes(measured.memory_bytes)} with all libraries{on_gpu}")
+    assumed = f"{measured.slots} at a time (assumed: this machine, {needs} a trial)"
+    if measured.seconds is not None:
+        say(
+            f"all of them: at most about {clock(measured.seconds)}, with {assumed}; pruning makes "
+            "it less, slower settings and shared cores make it more"
+        )
+    if measured.settings is not None:
+        say(f"in {minutes:g} min: about {measured.settings} settings can be judged, {assumed}")
+    if measured.too_few:
+        say(measured.too_few)
+    if measured.gpu_note:
+        say(measured.gpu_note)
+    if minutes is not None and measured.seconds is not None:
         ends = "ends it sooner" if 60 * minutes < measured.seconds else "is enough"
-        print(f"the time budget of {minutes:g} min {ends}")
-    print("nothing was started")
+        say(f"the time budget of {minutes:g} min {ends}")
+    say("nothing was started")
 
 
 def print_dimensions(space: SearchSpace) -> None:
@@ -66,14 +78,28 @@ def _space_lines(space: SearchSpace) -> list[str]:
     time_limit = "no time limit" if budget.minutes is None else f"{budget.minutes:g} minutes"
     return [
         f"objective{'s' if several else ''}: {objectives}",
-        f"budget: {budget.trials} trials of {budget.steps:,} steps, "
+        f"budget: {_trials(space)} of {_length(space)}, "
         f"{budget.evaluations} evaluations each, {time_limit}",
         f"search: {_who_searches(space, stops)}, "
         f"seed {space.search.seed}; {len(space.starts)} to start from"
         + (f"; {space.search.seeds} seeds for each setting" if space.search.seeds > 1 else ""),
         f"confirmation: the best {confirm.top}, with {confirm.seeds} seeds each",
-        f"resources of a trial: cpu {space.resources.cpu:g}, gpu {space.resources.gpu:g}",
+        f"resources of a trial: cpu {space.resources.cpu:g}, gpu {_share(space)}",
     ]
+
+
+def _trials(space: SearchSpace) -> str:
+    most = space.budget.most_trials
+    return "as many trials as time allows" if math.isinf(most) else f"{int(most)} trials"
+
+
+def _length(space: SearchSpace) -> str:
+    return "a length that fits" if space.has_open_length else f"{space.steps:,} steps"
+
+
+def _share(space: SearchSpace) -> str:
+    gpu = space.resources.gpu
+    return "auto" if gpu == "auto" else f"{gpu:g}"
 
 
 def _who_searches(space: SearchSpace, stops: str) -> str:
@@ -91,6 +117,13 @@ def _in_words(space: SearchSpace, kind: str) -> str:
     return f"{part.name} ({', '.join(told)})" if told else part.name
 
 
+def _budget(budget: Mapping[str, Any]) -> str:
+    trials, steps, minutes = (budget.get(key) for key in ("trials", "steps", "minutes"))
+    told = [f"{trials} trials"] if trials else []
+    told += [f"{steps:,} steps a trial"] if steps else []
+    return ", ".join([*told, *([f"{minutes:g} min"] if minutes else [])])
+
+
 def print_shipped() -> None:
     """The spaces that come with gan-tune."""
     out = console()
@@ -102,7 +135,7 @@ def print_shipped() -> None:
             name,
             data["name"] if isinstance(data, Mapping) else data,
             tree.get("objective", {}).get("metric", ""),
-            f"{budget.get('trials', '')} trials of {budget['steps']:,} steps",
+            _budget(budget),
         )
     out.print(rows)
     out.print()
