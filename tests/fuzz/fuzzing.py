@@ -1,0 +1,49 @@
+"""How the tests of this folder run: 200 examples in plain pytest, 2,000 in CI, or as many as asked.
+
+`GAN_TUNE_FUZZ=100000 pytest -n 2 tests/fuzz` runs 100,000 of each. What fails is an exception that
+is no GanTuneError; Hypothesis then prints the smallest example that it finds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from gan_tune.errors import GanTuneError
+from gan_tune.outgoing import outgoing
+
+ASKED = os.environ.get("GAN_TUNE_FUZZ")
+lanes = pytest.mark.parametrize(
+    "examples", [int(ASKED)] if ASKED else [200, pytest.param(2000, marks=pytest.mark.ci)]
+)
+
+
+def refuses_or_takes(
+    examples: int, mutated: SearchStrategy[Any], take: Callable[[Any], object]
+) -> None:
+    """``take`` each mutated input: it works, or it ends in an error that gan-tune raises."""
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=not ASKED,  # the same examples for everyone; those asked for are new ones
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(mutated)
+    def each(one: Any) -> None:
+        try:
+            take(one)
+        except GanTuneError as error:
+            told = str(error)
+        else:
+            return
+        assert told.strip()
+        assert told == outgoing(told)
+
+    each()
