@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine import machine
 
 if TYPE_CHECKING:
     from gan_tune.config import TrialConfig
@@ -77,7 +77,7 @@ def searched(data: str, minutes: float, folder: Path) -> dict[str, Any]:
 def trained_again(tree: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:
     """The test figures of one fresh seed, kept in the folder under the config's digest."""
     from gan_tune.config import TrialConfig
-    from gan_tune.parts.catalogue import catalogue
+    from gan_tune.parts.all_parts import catalogue
 
     config = TrialConfig.from_tree(tree | {"seed": seed}, catalogue())
     file = folder / f"seed-{seed}-{config.digest()}.json"
@@ -98,7 +98,7 @@ def measured(config: TrialConfig) -> dict[str, float]:
     from gan_tune.gan.training import train
     from gan_tune.metrics import build_judge
     from gan_tune.model.export import best_generator, draw
-    from gan_tune.parts.catalogue import dataset_of
+    from gan_tune.parts.all_parts import dataset_of
 
     torch.set_num_threads(1)
     dataset = dataset_of(config.data)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--storage", type=Path, default=Path("modes_runs"))
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores", flush=True)
+    print(machine(), flush=True)
     folders = {data: options.storage / data for data in options.data}
     # First all that is short of time, then what takes as long as it takes.
     champions = {data: searched(data, options.minutes, folders[data]) for data in options.data}

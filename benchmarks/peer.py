@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -32,6 +30,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from benchmarks.machine import machine
 
 if TYPE_CHECKING:
     from gan_tune.space import SearchSpace
@@ -54,17 +54,18 @@ class Found:
 def docs_style(folder: Path, minutes: float, seed: int) -> Found:
     import ray
     import torch
-    from docs_style import gan
-    from docs_style.space import SPACE
-    from docs_style.tuning import tuner
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
+    from benchmarks.docs_style import gan
+    from benchmarks.docs_style.space import SPACE
+    from benchmarks.docs_style.tuning import tuner
     from gan_tune.data.by_name import load_dataset
     from gan_tune.metrics import build_judge
     from gan_tune.model.export import draw
 
-    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
+    # Without an address it would join a Ray that runs on this machine, and refuse `num_cpus`.
+    ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
     dataset = load_dataset("fashion_mnist")
     train = tune.with_parameters(
         gan.train_gan, pictures=dataset.train, judge=gan.judgement(dataset)
@@ -204,7 +205,7 @@ def compare(storage: Path, minutes: float, seeds: int) -> None:
     if any(refusals):
         print("\n".join(filter(None, refusals)), file=sys.stderr)
         sys.exit(2)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {SLOTS} workers\n")
+    print(f"{machine()}, {SLOTS} workers\n")
     print("| seed | side | settings | full length | minutes | selection | test |")
     print("|---|---|---|---|---|---|---|", flush=True)
     tests: dict[str, list[float]] = {side: [] for side in SIDES}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -26,8 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from curves import CURVES, Curve, Setting, load_space, read_curves, setting_at
-
+from benchmarks.curves import CURVES, Curve, Setting, load_space, read_curves, setting_at
+from benchmarks.machine import machine
 from gan_tune.space import SearchSpace
 
 WORKERS = 2
@@ -107,11 +106,9 @@ def begin(path: Path) -> set[tuple[int, int]]:
     """Make a recording's file, or mend it; returns (setting, replicate) of what is there."""
     space = load_space()
     if not path.exists():
-        import torch
-
         head = {
             "command": "python benchmarks/record_curves.py",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+            "machine": machine(),
             "space": _recorded_part(space),
         }
         path.write_text(json.dumps(head) + "\n")

@@ -2,8 +2,9 @@
 
     python benchmarks/systems.py [digits mlp ...] [--storage FOLDER]
 
-Both sides are means over the confirmation seeds, on the test split, at equal steps. `start 2` is a
-champion that the space file itself proposes in `start_from`, `trial 0020` one that was found.
+First setting and champion are means over the confirmation seeds, on the test split, at equal
+steps. Beside them the best value on the selection split that the source's setting, those of the
+experience and those that the search found itself have reached.
 A search that is finished in the storage is read and not run again, so a break-off costs nothing.
 """
 
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.machine import machine
 from gan_tune import service
 from gan_tune.searching.jobs import FIRST_SETTING
+from gan_tune.searching.study.leaderboard_row import Row
 
 SPACES = ("digits", "mlp", "sparse_autoencoder", "zeroth_order", "conv", "points")
 
@@ -40,17 +42,24 @@ def line(name: str, storage: Path) -> str:
         result.metric,
         f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
         f"{champion:.4g} ({0 if won is None else seeds[won]})",
-        _which(won, len(space.starts)),
+        _which(result),
+        *(_best(result.rows, origin) for origin in ("start", "experience", "sampled")),
         f"{champion / first:.3f}",
         f"{floor:.3g}",
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _which(setting: int | None, starts: int) -> str:
-    if setting is None:
+def _which(result: service.SearchResult) -> str:
+    if result.champion is None:
         return "none"
-    return f"start {setting + 1}" if setting < starts else f"trial {setting:04d}"
+    origins = {row.setting: row.origin for row in result.rows}
+    return f"{origins[result.champion.setting]} ({result.champion.setting:04d})"
+
+
+def _best(rows: Sequence[Row], origin: str) -> str:
+    values = [row.value for row in rows if row.origin.startswith(origin) and row.value is not None]
+    return f"{min(values):.4g}" if values else "none"
 
 
 def main() -> None:
@@ -59,10 +68,11 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=Path("systems"))
     options = parser.parse_args()
     options.storage.mkdir(exist_ok=True)
-    print(f"{platform.machine()}, {os.cpu_count()} cores\n")
+    print(f"{machine()}\n")
     print("| space | trials | minutes | metric | first (seeds) | champion (seeds) ", end="")
-    print("| which is | ratio | real |")
-    print("|---" * 9 + "|", flush=True)
+    print("| which is ", end="")
+    print("| start | experience | sampled | ratio | floor |")
+    print("|---" * 12 + "|", flush=True)
     for name in options.spaces:
         print(line(name, options.storage), flush=True)
 

@@ -6,8 +6,12 @@ A user's own generator of two numbers (it moves the noise) learns where a few 2-
 step to a report, ten reports a trial. So the wall time is that of everything around training:
 proposing, handing out, evaluating, storing, recording. Stated are
 
-    seconds   of wall time a trial, from the call to the result: Ray's start, the workers' imports
-              and the last delivery to MLflow count
+    seconds   of wall time a trial: from the start of this process to the result, so that its
+              imports, Ray's start, the workers' imports and the last delivery to MLflow count; and
+              from the end of the first trial to that of the last
+    first     when the first report came, since the start of this process
+    stages    when each stage began, since the end of the last trial; the champion is registered
+              once MLflow has all trials
     growth    time that the last hundred trials took, over that of the second hundred (the first
               waits for workers)
     memory    the driver's resident set while the last quarter of the trials ends, over that of the
@@ -21,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -34,9 +37,13 @@ import numpy as np
 import psutil
 from torch import Tensor, nn, zeros
 
+from benchmarks.machine import machine
 from gan_tune.service import Watcher
 
 REPORTS = 10
+
+MODULE = "benchmarks.throughput"
+"""Where workers import the networks from; as a script this module has another name."""
 
 LIMITS = {"growth": 2.0, "memory": 1.2}
 """What a run may come to at most. With 400 trials 1.15 and 1.04 were measured on two cores: TPE
@@ -70,14 +77,37 @@ class Discriminator(nn.Module):
 
 
 class Meter(Watcher):
-    """A watcher that notes, as each trial ends, the time and the driver's resident set."""
+    """A watcher that notes, as each trial ends, the time and the driver's resident set.
+
+    Times are in seconds since the process began.
+    """
 
     def __init__(self) -> None:
         self.ended: list[tuple[float, int]] = []
+        self.reported: float | None = None
+        self.stages: list[tuple[float, str]] = []
         self._driver = psutil.Process()
 
+    def now(self) -> float:
+        return time.time() - float(self._driver.create_time())
+
+    def trial_reported(self, job: Any, result: Any, grid: Any) -> None:
+        if self.reported is None:
+            self.reported = self.now()
+
     def trial_ended(self, job: Any, ending: Any) -> None:
-        self.ended.append((time.perf_counter(), self._driver.memory_info().rss))
+        self.ended.append((self.now(), self._driver.memory_info().rss))
+
+    def end(self) -> None:
+        self.stage("no trial runs any more")
+
+    def stage(self, text: str) -> None:
+        self.stages.append((self.now(), text))
+
+    def after_the_last(self) -> str:
+        """The stages after the last trial's end, with the seconds since then."""
+        last = self.ended[-1][0]
+        return ", ".join(f"{at - last:.1f} {text}" for at, text in self.stages if at >= last)
 
     def seconds(self, first: int, last: int) -> float:
         """From the end of one trial to the end of another, counted in the order of their ends."""
@@ -98,7 +128,6 @@ class Meter(Watcher):
 
 def space(points: Path, trials: int, concurrent: int) -> dict[str, Any]:
     rate = {"log_uniform": [1e-4, 1e-2]}
-    module = Path(__file__).stem
     return {
         "name": "throughput",
         "objective": {"metric": "energy_distance", "mode": "min"},
@@ -108,8 +137,8 @@ def space(points: Path, trials: int, concurrent: int) -> dict[str, Any]:
         "resources": {"cpu": (os.cpu_count() or 1) / concurrent},
         "trial": {
             "data": {"name": "npz", "path": str(points), "batch_size": 8},
-            "generator": f"{module}:Generator",
-            "discriminator": f"{module}:Discriminator",
+            "generator": f"{MODULE}:Generator",
+            "discriminator": f"{MODULE}:Discriminator",
             "loss": "non_saturating",
             "generator_optimizer": {"name": "sgd", "lr": rate},
             "discriminator_optimizer": {"name": "sgd", "lr": rate},
@@ -168,27 +197,29 @@ def main() -> None:
     for name, limit in LIMITS.items():
         parser.add_argument(f"--{name}", type=float, default=limit, help="at most this ratio")
     options = parser.parse_args()
-    cores = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(f"{cores}, {options.concurrent} trials at a time", flush=True)
+    print(f"{machine()}, {options.concurrent} trials at a time", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         points = folder / "points.npz"
         np.savez(points, x=np.random.default_rng(0).normal([1.0, -1.0], 1.0, (400, 2)))
         meter = Meter()
-        started = time.perf_counter()
         service.search(
             space(points, options.trials, options.concurrent),
             storage=folder / "runs",
             tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
             watcher=meter,
         )
-        seconds = time.perf_counter() - started
+        meter.stage("the result")
+        seconds = meter.now()
         lacking = missing(folder, options.trials)
-    began, ended = (meter.ended[place][0] - started for place in (0, -1))
+    began, ended = (meter.ended[place][0] for place in (0, -1))
     print(
         f"seconds: {seconds / options.trials:.3f} a trial, {seconds:.0f} in all; the first trial "
-        f"had ended after {began:.0f}, the last after {ended:.0f}"
+        f"had ended after {began:.0f}, the last after {ended:.0f}: "
+        f"{(ended - began) / (options.trials - 1):.3f} a trial between them"
     )
+    print(f"first:   the first report came after {meter.reported:.1f} s")
+    print(f"stages:  {meter.after_the_last()}")
     ratios = meter.ratios()
     if "growth" in ratios:
         print(

@@ -6,7 +6,7 @@
 so that checkpoints, records, worker starts and idling all count. Both sides train the same GAN on
 the digits for as many steps and reports, on two slots, in one run of this script:
 
-    python benchmarks/turnaround.py [--trials 24] [--peer-trials 8]
+    python benchmarks/turnaround.py [--trials 24] [--peer-trials 8] [--pairs 3]
 
 The peer is written as the libraries' documentation shows it (`docs_style/`): a function trainable
 in a cold actor per trial, OptunaSearch, and MLflowLoggerCallback on SQLite.
@@ -15,14 +15,19 @@ in a cold actor per trial, OptunaSearch, and MLflowLoggerCallback on SQLite.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.interleaved import Spread, ratios
+from benchmarks.machine import machine
+from benchmarks.table import table
+
 SLOTS, STEPS, REPORTS = 2, 600, 5
+TRIALS, PEER_TRIALS, PAIRS = 24, 8, 3
+"""The peer needs more trials than slots: time before the first training step does not count."""
 
 
 def tree(trials: int) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def peer_trial(config: dict[str, Any]) -> None:
     from gan_tune.config import TrialConfig
     from gan_tune.gan.training import train
     from gan_tune.metrics import build_judge
-    from gan_tune.parts.catalogue import catalogue, dataset_of
+    from gan_tune.parts.all_parts import catalogue, dataset_of
 
     torch.set_num_threads(1)
     trial = tree(1)["trial"] | {"steps": STEPS, "evaluations": REPORTS}
@@ -95,10 +100,12 @@ def peer_trial(config: dict[str, Any]) -> None:
 
 def peer(folder: Path, trials: int) -> float:
     import ray
-    from docs_style.tuning import tuner
     from ray import tune
 
-    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
+    from benchmarks.docs_style.tuning import tuner
+
+    # Without an address it would join a Ray that runs on this machine, and refuse `num_cpus`.
+    ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
     spans: list[tuple[float, float, float]] = []
 
     class Spans(tune.Callback):
@@ -122,18 +129,34 @@ def peer(folder: Path, trials: int) -> float:
     return turnaround(min(s[0] for s in spans), last, sum(s[2] for s in spans), trials)
 
 
+def measure(
+    *, quick: bool = False, trials: int = TRIALS, peer_trials: int = PEER_TRIALS, pairs: int = PAIRS
+) -> str:
+    """The table of some pairs of runs, gan-tune's first and the peer's first in turns."""
+    if quick:
+        trials, peer_trials, pairs = 4, 3, 1
+    sides = {
+        "gan-tune": partial(ours, trials=trials),
+        "docs-style": partial(peer, trials=peer_trials),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for pair in range(pairs):
+        for name in list(sides)[:: 1 if pair % 2 == 0 else -1]:
+            with tempfile.TemporaryDirectory() as folder:
+                spent[name].append(sides[name](Path(folder)))
+    mine, theirs = spent.values()
+    cells = [f"{Spread.of(mine):.2f}", f"{Spread.of(theirs):.2f}", f"{ratios(mine, theirs):.3f}"]
+    return table(["gan-tune, s a trial", "docs-style, s a trial", "ratio"], [cells])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=24, help="trials of gan-tune")
-    parser.add_argument("--peer-trials", type=int, default=8, help="trials of the peer")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="trials of gan-tune")
+    parser.add_argument("--peer-trials", type=int, default=PEER_TRIALS, help="trials of the peer")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="runs of both, one by one")
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {SLOTS} slots")
-    with tempfile.TemporaryDirectory() as folder:
-        mine = ours(Path(folder), args.trials)
-        print(f"gan-tune:   {mine:.2f} s of turn-around a trial ({args.trials} trials)")
-        theirs = peer(Path(folder), args.peer_trials)
-        print(f"docs-style: {theirs:.2f} s of turn-around a trial ({args.peer_trials} trials)")
-        print(f"ratio:      {mine / theirs:.3f}")
+    print(f"{machine()}, {SLOTS} slots\n", flush=True)
+    print(measure(trials=args.trials, peer_trials=args.peer_trials, pairs=args.pairs))
 
 
 if __name__ == "__main__":

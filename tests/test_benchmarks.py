@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import modes
 import pytest
-import systems
 from conftest import trial_tree
 
+from benchmarks import evaluation, modes, systems
 from gan_tune.config import TrialConfig
+from gan_tune.service.trial_cost import TrialCost
 
 
 def test_figures_of_another_champion_are_not_taken_for_this_ones(
@@ -40,7 +40,27 @@ def test_a_search_without_a_tested_champion_has_a_row(
     result.finished = True
     monkeypatch.setattr(systems.service, "search", lambda space, **options: result)
     row = systems.line("digits", tmp_path)
-    assert row == "| `digits` | 3 | 1.0 | coverage | nan (0) | nan (0) | none | nan | nan |"
+    cells = ["`digits`", "3", "1.0", "coverage", "nan (0)", "nan (0)", *["none"] * 4, "nan", "nan"]
+    assert row == f"| {' | '.join(cells)} |"
     result.finished = False
     with pytest.raises(SystemExit, match="digits: interrupted"):
         systems.line("digits", tmp_path)
+
+
+def test_evaluations_share_is_of_a_full_trial(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cost = TrialCost(0.01, 1.0, 2**30, 0)
+    digits = evaluation.service.load_space("digits")  # 2,000 steps and 10 reports
+    config = next(evaluation.settings(digits, 1))
+    assert evaluation.share(config, cost) == pytest.approx(10 / 30)
+    drawn = [config.digest() for config in evaluation.settings(digits, 3)]
+    assert len(set(drawn)) == 3
+    monkeypatch.setattr(evaluation, "measure", lambda config, **how: cost)
+    monkeypatch.setattr("sys.argv", ["evaluation.py", "digits", "--settings", "2"])
+    with pytest.raises(SystemExit) as ended:
+        evaluation.main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "| `digits` | 10.00 | 1000 | 33.3% | 1024 |" in told
+    assert told[-1] == "digits: must be at most 10%"

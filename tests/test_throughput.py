@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from throughput import LIMITS, Meter, beyond
+
+from benchmarks.throughput import LIMITS, Meter, beyond
 
 
 def metered(trials: int, *, slower: float = 1.0, larger: float = 1.0) -> Meter:

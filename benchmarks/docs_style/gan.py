@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from ray import tune
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
-from torchvision.transforms import ToTensor
 
+from benchmarks.docs_style.loops import Pictures, adversarial_step
 from gan_tune.data.dataset import Dataset
 from gan_tune.metrics.features import FeatureExtractor, build_extractor
 from gan_tune.metrics.frechet import GaussianStatistics, gaussian_distance, gaussian_statistics
@@ -28,20 +26,6 @@ EPOCHS = 20
 METRIC = "frechet_distance"
 WEIGHTS = "generator.pt"
 PIXELS = 28 * 28
-
-
-class Pictures(TorchDataset[Tensor]):
-    """As `torchvision.datasets.FashionMNIST(transform=ToTensor())` gives them, without labels."""
-
-    def __init__(self, pictures: NDArray[np.uint8]) -> None:
-        self.pictures, self.transform = pictures, ToTensor()
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Tensor:
-        picture: Tensor = self.transform(Image.fromarray(self.pictures[index, 0]))
-        return picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,25 +83,20 @@ def train_gan(config: dict[str, Any], pictures: NDArray[np.uint8], judge: Judgem
         lr=config["discriminator_lr"],
         betas=(config["discriminator_beta1"], 0.999),
     )
-    criterion = nn.BCEWithLogitsLoss()
     loader = DataLoader(
         Pictures(pictures), batch_size=config["batch_size"], shuffle=True, drop_last=True
     )
-    real_label, fake_label = 1.0 - config["label_smoothing"], 0.0
     for _ in range(EPOCHS):
         for real in loader:
-            size = len(real)
-            netD.zero_grad()
-            errD_real = criterion(netD(real), torch.full((size, 1), real_label))
-            errD_real.backward()
-            fake = netG(torch.randn(size, config["latent"]))
-            errD_fake = criterion(netD(fake.detach()), torch.full((size, 1), fake_label))
-            errD_fake.backward()
-            optimizerD.step()
-            netG.zero_grad()
-            errG = criterion(netD(fake), torch.ones(size, 1))
-            errG.backward()
-            optimizerG.step()
+            adversarial_step(
+                real,
+                netD,
+                netG,
+                optimizerD,
+                optimizerG,
+                latent=config["latent"],
+                real_label=1.0 - config["label_smoothing"],
+            )
         netG.eval()
         with torch.no_grad():
             distance = judge(netG(torch.randn(judge.real.count, config["latent"])))
