@@ -25,8 +25,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gan_tune.cli import app
-from gan_tune.config import BOTH, PART_FIELDS, Argument, Part, TrialConfig
+from gan_tune.cli import ExitCode, app
+from gan_tune.cli.documents import DOCUMENTS, EVENTS
+from gan_tune.config import KEYS_FOR_BOTH, PART_FIELDS, Argument, Part, TrialConfig
 from gan_tune.data.by_name import DATASETS
 from gan_tune.gan.augment import AUGMENTS
 from gan_tune.gan.estimators import ESTIMATORS
@@ -40,14 +41,14 @@ from gan_tune.gan.sparsity import SPARSITIES
 from gan_tune.gan.updates import UPDATES
 from gan_tune.metrics import METRICS, Metric
 from gan_tune.parts.advice import ADVICE
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.parts.incompatibilities import INCOMPATIBILITIES
 from gan_tune.parts.search_rules import SEARCH_ADVICE, SEARCH_REFUSALS
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import SCHEDULERS
 from gan_tune.searching.study.samplers import SAMPLERS
-from gan_tune.space.space_file import SpaceFile
+from gan_tune.space.space_file import ExperienceUse, SpaceFile
 
 DOCS = Path(__file__).parent
 
@@ -122,6 +123,8 @@ def flow(value: Any) -> str:
     """A value as it stands in a space file, in one line."""
     if isinstance(value, Part):
         value = value.name
+    elif isinstance(value, ExperienceUse):
+        value = value.first  # as it is usually written
     elif isinstance(value, BaseModel):
         value = value.model_dump()
     if isinstance(value, tuple):
@@ -228,7 +231,9 @@ def rules_table(head: str, rules: Iterable[Any]) -> str:
 
 def applies_to(metric: Metric) -> str:
     """The data that a metric is of."""
-    if metric.needs_mixture:
+    if metric.needs_columns:
+        data = "tables"
+    elif metric.needs_mixture:
         data = "mixtures"
     elif metric.needs_labels:
         data = "labelled"
@@ -288,14 +293,14 @@ def _annotated(field: FieldInfo) -> Any:
 
 def fields_table() -> str:
     """All fields of a trial, words for both networks before the fields they stand for."""
-    both = {fields[0]: word for word, fields in BOTH.items()}
+    both = {fields[0]: word for word, fields in KEYS_FOR_BOTH.items()}
     rows = []
     for name, field in TrialConfig.model_fields.items():
         if name in both:
             word = both[name]
             text = f"for both networks: {field_meaning(name, field)}"
             rows.append([f"`{word}`", default_text(field), text])
-        second = any(name in fields for fields in BOTH.values())
+        second = any(name in fields for fields in KEYS_FOR_BOTH.values())
         text = (
             f"the same for the {name.split('_')[0]} alone" if second else field_meaning(name, field)
         )
@@ -364,6 +369,66 @@ def option_meaning(option: Any) -> str:
     return prose(f"{option.help} Default: ``{default}``.")
 
 
+# ---------------------------------------------------------------- for programs
+
+
+def exit_codes_table() -> str:
+    """All exit codes."""
+    return table(["exit code", "when"], [[f"`{code.value}`", code.meaning] for code in ExitCode])
+
+
+def documents_text() -> str:
+    """What `--json` of each command prints."""
+    blocks = []
+    for command, shape in DOCUMENTS.items():
+        blocks += [f"### gan-tune {command} --json", *shape_blocks(shape)]
+    return "\n\n".join(blocks)
+
+
+def events_text() -> str:
+    """What `search --json` prints, event by event."""
+    blocks = []
+    for shape in EVENTS:
+        blocks += [f"### {shape.model_fields['event'].default}", *shape_blocks(shape)]
+    return "\n\n".join(blocks)
+
+
+def shape_blocks(shape: type[BaseModel]) -> list[str]:
+    """An object's meaning and its keys, with those of the objects in it."""
+    schema = shape.model_json_schema()
+    blocks = [prose(inspect.getdoc(shape) or ""), keys_table(schema)]
+    for name, inner in schema.get("$defs", {}).items():
+        blocks += [f"{name}: {prose(inner['description'])}", keys_table(inner)]
+    return blocks
+
+
+def keys_table(schema: Mapping[str, Any]) -> str:
+    """The keys of an object."""
+    rows = [
+        [f"`{key}`", json_type(value), prose(value.get("description", ""))]
+        for key, value in schema["properties"].items()
+    ]
+    return table(["key", "type", "what it is"], rows)
+
+
+def json_type(schema: Mapping[str, Any]) -> str:
+    """The type of a value, in a few words."""
+    if "anyOf" in schema:
+        return " or ".join(map(json_type, schema["anyOf"]))
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {json_type(schema['items'])}"
+    inner = schema.get("additionalProperties")
+    if isinstance(inner, Mapping):
+        return f"object of {json_type(inner)}"
+    return str(schema.get("type", "any"))
+
+
 # ---------------------------------------------------------------- pages
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -374,6 +439,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "fields": fields_table,
     "blocks": blocks_table,
     "commands": commands_text,
+    "exit_codes": exit_codes_table,
+    "documents": documents_text,
+    "events": events_text,
 }
 """Name of a table → what writes it."""
 

@@ -27,7 +27,7 @@ from gan_tune.data.by_name import load_dataset
 from gan_tune.gan import symptoms
 from gan_tune.gan.networks import NETWORKS
 from gan_tune.metrics import METRICS, metric_names
-from gan_tune.parts.catalogue import catalogue
+from gan_tune.parts.all_parts import catalogue
 from gan_tune.parts.trial_data import TRAINING_ARGUMENTS
 from gan_tune.space import RANGES, SearchSpace, shipped_spaces
 from gan_tune.space.space_file import SpaceFile
@@ -207,6 +207,7 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
         "oscillating": [symptoms.SWINGS, symptoms.SWING, symptoms.NOISE, symptoms.SLIGHT],
         "dominated": [symptoms.DOMINATED],
         "mode_dropping": [symptoms.FAITHFUL, symptoms.CROWDED, symptoms.DROPPED_REPORTS],
+        "repeating": [symptoms.REPEATED, symptoms.DROPPED_REPORTS],
     }
     assert names(TABLES["symptom"]) == list(symptoms.SYMPTOMS) == list(thresholds)
     for name, values in thresholds.items():
@@ -219,7 +220,7 @@ def test_the_reference_has_every_symptom_with_its_threshold() -> None:
 
 def test_the_reference_has_every_variable_of_the_environment() -> None:
     sources = Path(gan_tune.__file__).parent.rglob("*.py")
-    used = {v for file in sources for v in re.findall(r"\bGAN_TUNE_[A-Z]+", file.read_text())}
+    used = {v for file in sources for v in re.findall(r"\bGAN_TUNE_[A-Z_]+", file.read_text())}
     told = set(names(TABLES["variable"]))
     assert used
     assert {name for name in told if name.startswith("GAN_TUNE")} == used
@@ -229,7 +230,7 @@ def test_the_reference_has_every_variable_of_the_environment() -> None:
 
 BASE: dict[str, Any] = {
     "name": "example",
-    "budget": {"trials": 4, "steps": 1_000},
+    "budget": {"minutes": 4, "steps": 1_000},
     "trial": {
         "data": {"name": "digits", "scale": "symmetric"},
         "generator": {"name": "mlp", "output": "tanh", "latent": {"int": [16, 64]}},
@@ -327,7 +328,9 @@ def test_the_results_have_every_shipped_search() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/tutorial/own-pictures.md", "docs/tutorial/own-points.md"], ids=str
+    "page",
+    [f"docs/tutorial/own-{what}.md" for what in ("pictures", "points", "table")],
+    ids=str,
 )
 def test_a_tutorials_space_file_is_sound(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
