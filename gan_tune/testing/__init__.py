@@ -1,7 +1,7 @@
 """The conformance kit: checks of a network or data set of your own, for the tests of your project.
 
-Each check is a plain function. It returns nothing where all is well, and raises an AssertionError
-that names the rule and the value where it is not::
+Each check is a plain function for use in a test. If the part breaks a rule, it raises an
+AssertionError that names the rule and the value::
 
     from gan_tune.testing import check_generator
 
@@ -10,10 +10,10 @@ that names the rule and the value where it is not::
     def test_generator():
         check_generator(Generator, shape=(1, 8, 8), latent=64)
 
-A part is checked as a search checks it, and is then trained for a few steps. What a search cannot
-know beforehand is looked at, too: whether a gradient reaches each parameter, whether equal seeds
-give equal results, whether it runs on the device that it is moved to. gan-tune's own networks pass
-the same checks.
+A check does what a search does before it starts, then trains the part for a few steps. It also
+checks what a search takes for granted: that a gradient reaches each parameter, that equal seeds
+give equal results, and that the part runs on the device it is moved to. gan-tune's own networks
+pass the same checks.
 """
 
 from gan_tune.testing.datasets import check_dataset

@@ -8,7 +8,7 @@ from typing import Any
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset
 from gan_tune.errors import GanTuneError
-from gan_tune.testing.trial import check_training, path_of
+from gan_tune.testing.trial import check_training, name_of, path_of
 
 __all__ = ["check_dataset"]
 
@@ -23,7 +23,7 @@ def check_dataset(function: Callable[..., Dataset], **args: Any) -> None:
     Raises:
         AssertionError: a rule is broken; the text names the rule and the value.
     """
-    what, name = function.__name__, path_of(function)
+    what, name = name_of(function), path_of(function)
     try:
         first, second = load_dataset(name, **args), load_dataset(name, **args)
     except GanTuneError as error:
