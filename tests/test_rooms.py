@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
 import pickle
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
@@ -18,7 +20,7 @@ from cpu_time import cpu_seconds
 import gan_tune
 from gan_tune import service
 from gan_tune.config import TrialConfig
-from gan_tune.parts.catalogue import catalogue, dataset_of
+from gan_tune.parts.all_parts import catalogue, dataset_of
 
 PACKAGE = Path(gan_tune.__file__).parent
 HEAVY = ("ray", "optuna", "mlflow")
@@ -83,11 +85,37 @@ def test_no_two_files_import_each_other_by_any_way_round() -> None:
     TopologicalSorter(above).prepare()  # raises CycleError, which names the circle
 
 
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_training_does_not_import_the_compiler(tmp_path: Path, deterministic: bool) -> None:
-    """It takes over a second, of each worker. (torchvision, for grids of pictures, imports it.)"""
-    data = {"name": "ring", "size": 500, "scale": "symmetric"}
-    generator = {"name": "mlp", "latent": 2, "output": "tanh"}
+def test_files_and_classes_are_of_a_size_to_be_read() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text()
+        assert len(text.splitlines()) <= 400, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                most = 150 if node.name == "Game" else 250
+                assert lines <= most, f"{file}: {node.name} has {lines} lines"
+
+
+def test_every_exported_name_is_there() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        dotted = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+        module = importlib.import_module(dotted.removesuffix(".__init__").removesuffix(".__main__"))
+        for name in getattr(module, "__all__", ()):
+            assert hasattr(module, name), f"{dotted}: {name}"
+
+
+RING = {"name": "ring", "size": 500, "scale": "symmetric"}
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "deterministic"),
+    [(RING, "tanh", False), (RING, "tanh", True), ({"name": "digits"}, "sigmoid", False)],
+)
+def test_training_does_not_import_the_compiler(
+    tmp_path: Path, data: dict[str, Any], output: str, deterministic: bool
+) -> None:
+    """It takes over a second, of each worker; so would torchvision, which imports it."""
+    generator = {"name": "mlp", "latent": 2, "output": output}
     tree = trial_tree(data=data, generator=generator, deterministic=deterministic)
     config = TrialConfig.from_tree(tree, catalogue())
     given = tmp_path / "config"
@@ -95,15 +123,29 @@ def test_training_does_not_import_the_compiler(tmp_path: Path, deterministic: bo
     script = f"""
 import pickle, sys
 from pathlib import Path
+from typing import Any
 import gan_tune.searching.on_ray.trainable
 from gan_tune.gan.training import train
 from gan_tune.metrics import build_judge
 config, dataset = pickle.loads(Path({str(given)!r}).read_bytes())
 report = next(train(config, dataset, build_judge(dataset, "selection")))
-print(report.step, *[name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+needless = ("torch._dynamo", "torch._inductor", "torchvision", "sympy")
+print(report.step, *[name for name in needless if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == [str(config.report_steps[0])], done.stderr
+
+
+def test_reading_a_space_of_small_networks_does_not_import_the_compiler() -> None:
+    """It takes a second of a search's start; PyTorch's meta device imports it."""
+    script = """
+import sys
+from gan_tune.service import load_space
+load_space("digits")
+print(*[name for name in ("torch._dynamo", "torch.export.pt2_archive") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
 def test_importing_the_package_is_light() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,23 @@ class Exploding(user_networks.Generator):
         return super().forward(z) / 0
 
 
+class Pair(user_networks.Generator):
+    """Returns more than the samples."""
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(z), z
+
+
 @pytest.mark.parametrize(
     ("network", "rule"),
     [
+        (Pair, "generator: must return a tensor: tuple"),
         (Wide, r"generator: must map \(3, 5\) to \(3, 1, 8, 8\): \(4, 1, 8, 8\)"),
         (user_networks.Float64, "must give float32: torch.float64"),
-        (user_networks.NoModule, "must be a torch.nn.Module"),
+        (user_networks.NoModule, "must be a class derived from torch.nn.Module"),
         (user_networks.Lazy, "no lazy layers"),
         (user_networks.Branching, "torch.export must take it for any batch size"),
-        (user_networks.BatchOfTwo, "cannot be built for samples of shape"),
+        (user_networks.BatchOfTwo, "cannot be built and run for samples of shape"),
         (Idle, "a gradient must reach each parameter, but none reaches left_out.weight, left_out"),
         (user_networks.Noisy, "must be a fixed function in eval mode, but two passes differ"),
         (Unseeded, "equal seeds must give equal networks, but two built with one seed differ"),
@@ -132,6 +141,37 @@ def test_a_broken_rule_of_a_generator_is_named(
 def test_a_broken_rule_of_a_discriminator_is_named(name: str, rule: str) -> None:
     with pytest.raises(AssertionError, match=f"{name}: discriminator: {rule}"):
         check_discriminator(getattr(user_networks, name), shape=PICTURE)
+
+
+class Deaf(user_networks.Discriminator):
+    """No gradient passes through it to the generator."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+class Decided(user_networks.Discriminator):
+    """Says yes or no, which has no gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (super().forward(x) > 0).float()
+
+
+@pytest.mark.parametrize(
+    ("network", "rule"),
+    [
+        (Deaf, "a gradient must reach the samples, from which a generator learns, but none does"),
+        (Decided, "cannot be trained: one training step fails: its output has no gradient"),
+        (user_networks.Discriminator(PICTURE), "must stand at the top level of a module"),
+    ],
+    ids=["deaf", "decided", "an instance"],
+)
+def test_a_discriminator_from_which_no_generator_learns_is_named(
+    network: Callable[..., nn.Module], rule: str
+) -> None:
+    with pytest.raises(AssertionError, match=rule) as caught:
+        check_discriminator(network, shape=PICTURE)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_class_that_no_space_file_can_name_is_refused() -> None:
@@ -166,8 +206,9 @@ def test_sound_data_sets_conform() -> None:
     [
         (points, {"seed": None}, "two calls must give the same samples"),
         (points, {"shared": True}, "the splits must be different samples, but test is train"),
-        (no_dataset, {}, "must return a gan_tune.Dataset: int"),
+        (no_dataset, {}, "must be annotated to return one"),
         (user_networks.no_data, {}, "cannot be loaded: RuntimeError: no luck"),
+        (partial(points, seed=1), {}, "must stand at the top level of a module"),
     ],
 )
 def test_a_broken_rule_of_a_data_set_is_named(
