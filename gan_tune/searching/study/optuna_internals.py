@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -36,6 +36,8 @@ __all__ = [
     "parallel_axes",
     "quiet_optuna",
     "running_copy",
+    "seeing_only",
+    "split_by_worth",
     "stored_trial",
     "trial_of_id",
     "trial_without_params",
@@ -99,6 +101,41 @@ def running_copy(frozen: FrozenTrial, user_attrs: Mapping[str, Any]) -> FrozenTr
         user_attrs=dict(user_attrs),
         system_attrs={"fixed_params": enqueued} if enqueued else {},
     )
+
+
+# ---------------------------------------------------------------- samplers
+
+
+def seeing_only(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    """The same study, which a sampler takes to have only these trials.
+
+    (`Study._get_trials`: what samplers read instead of `get_trials`.)
+    """
+
+    def get_trials(
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        return [trial for trial in trials if states is None or trial.state in states]
+
+    narrowed = copy(study)
+    narrowed._get_trials = get_trials  # type: ignore[method-assign]
+    return narrowed
+
+
+def split_by_worth(
+    study: optuna.Study, ended: list[FrozenTrial]
+) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The good and the other trials as TPE tells them apart, each in the order of their numbers.
+
+    (`default_gamma`, `default_gamma_multiobjective` and `_split_trials` of the TPE sampler.)
+    """
+    from optuna.samplers._tpe import sampler
+
+    several = len(study.directions) > 1
+    count = sampler.default_gamma_multiobjective if several else sampler.default_gamma
+    return sampler._split_trials(study, ended, count(len(ended)))
 
 
 # ---------------------------------------------------------------- storages
