@@ -1,32 +1,17 @@
-"""How the driver's time and memory grow with the trials: no training, no Ray, no MLflow.
-
-    python benchmarks/growth.py [--trials 10000] [--slots 32] [--scheduler asha]
+"""A simulated search, whose driver's time and memory `scaling.py` measures.
 
 The conductor leads a search as always: Optuna's journal and the trials' folders lie on the disk,
 TPE proposes, the stopping rule decides. The workers are simulated: each trial reports a curve that
-falls to a bound which its setting decides. TPE proposes the last 20 settings before each number in
-the table, and random search the others, which would take hours otherwise. Stated are
-
-    proposal  seconds of TPE for one setting (median of 20)
-    driver    seconds of all else that the driver does for a trial (mean of 100): it hands out,
-              takes in reports, keeps folders and the journal, decides
-    memory    the driver's resident set
-
-and the time that a second command needs to take the search up again.
+falls to a bound which its setting decides. TPE proposes the last 20 settings before each number of
+:data:`ENDS`, and random search the others, which would take hours otherwise.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import psutil
 from optuna.samplers import BaseSampler, RandomSampler
@@ -39,7 +24,7 @@ from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.opening import open_study
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
-from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_records import Result
 from gan_tune.words.outcomes import Outcome
@@ -48,7 +33,7 @@ REPORTS, STEPS = 10, 100
 WINDOW = 100
 """Trials over which the driver's time is taken."""
 BY_TPE = 20
-"""Trials before each number in the table that TPE proposes."""
+"""Trials before each number of :data:`ENDS` that TPE proposes."""
 ENDS = (100, 300, 1_000, 3_000, 10_000)
 
 
@@ -89,15 +74,6 @@ class Clocks:
     proposals: list[float] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-
-    def line(self, end: int) -> str:
-        """The figures of the last trials up to number ``end``."""
-        proposal = median(self.proposals[end - BY_TPE : end])
-        spans = self.totals[end - 1] - self.totals[max(0, end - 1 - WINDOW)]
-        inside = sum(self.proposals[max(0, end - WINDOW) : end])
-        rest = (spans - inside) / min(WINDOW, end - 1)
-        mebibytes = self.memory[end - 1] / 2**20
-        return f"| {end:,} | {proposal:.4f} | {rest:.4f} | {mebibytes:.0f} |"
 
 
 class MeteredStudy(Study):
@@ -155,30 +131,3 @@ def metered(folder: Path, checked: SearchSpace, clocks: Clocks) -> MeteredStudy:
     assert isinstance(study, MeteredStudy)
     study.clocks = clocks
     return study
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=10_000)
-    parser.add_argument("--slots", type=int, default=32)
-    parser.add_argument("--scheduler", default="asha")
-    options: Any = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {options.slots} slots")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        clocks, checked = Clocks(), space(options.trials, options.scheduler)
-        home = open_storage(folder)
-        lead(metered(folder, checked, clocks), home, options.slots, clocks)
-        print("| trials | proposal, s | driver, s a trial | memory, MiB |\n|---|---|---|---|")
-        for end in (end for end in ENDS if end <= options.trials):
-            print(clocks.line(end))
-        began = time.perf_counter()
-        study = open_study(folder / "study.journal", checked)
-        resume_search(study, TrialFolders(home), stopping_rule(checked))
-        size = (folder / "study.journal").stat().st_size / 2**20
-        seconds = time.perf_counter() - began
-        print(f"taken up again in {seconds:.1f} s; the journal holds {size:.0f} MiB")
-
-
-if __name__ == "__main__":
-    main()

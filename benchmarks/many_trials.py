@@ -56,7 +56,7 @@ ENDINGS: tuple[Outcome, ...] = ("completed", "completed", "completed", "diverged
 
 
 class RandomStudy(Study):
-    """A study that proposes at random: TPE's time is another matter (`growth.py`)."""
+    """A study that proposes at random: TPE's time is another matter (`scaling.py`)."""
 
     def _sampler(self, proposal: int) -> BaseSampler:
         return RandomSampler(seed=proposal)
