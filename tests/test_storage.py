@@ -13,18 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 
-from gan_tune.errors import SearchLockedError, StorageError
+from gan_tune.errors import StorageError
 from gan_tune.service.running.names import choose_name
 from gan_tune.service.running.study_place import study_of_search
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
-from gan_tune.storage.lock import hold
+from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
 from gan_tune.storage.storage import Storage, open_storage
 
@@ -122,6 +123,18 @@ def test_files_read_back(storage: Storage) -> None:
     assert storage.names("trials") == ["0001"]
     assert storage.below("trials", "0001").names() == ["grid.png"]
     assert pickle.loads(pickle.dumps(storage.below("trials"))).names("0001") == ["grid.png"]
+
+
+def test_a_file_is_created_only_where_there_is_none(storage: Storage) -> None:
+    assert storage.create("lease/1 %.json", b"mine")
+    assert not storage.create("lease/1 %.json", b"another's")
+    assert storage.create("lease/1 %.json", b"mine"), "the answer to the first try may be lost"
+    assert storage.read("lease/1 %.json") == b"mine"
+    assert storage.below("lease").names() == ["1 %.json"]
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(lambda n: storage.create("once", b"%d" % n), range(20)))
+    assert made.count(True) == 1
+    assert storage.read("once") == b"%d" % made.index(True)
 
 
 def test_what_is_absent(storage: Storage) -> None:
@@ -259,7 +272,8 @@ def test_a_read_only_disk(tmp_path: Path) -> None:
             open_storage(tmp_path / "disk")
         with _one_line_error("Read-only file system"):
             open_storage(tmp_path / "disk" / "runs")
-        with _one_line_error("Read-only file system"), hold(tmp_path / "disk" / "search"):
+        home = look_in(tmp_path / "disk").below("search").patient(0)
+        with _one_line_error("Read-only file system"), hold(home, "search"):
             pass
 
 
@@ -268,7 +282,8 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with _one_line_error("Permission denied"):
         open_storage(tmp_path)
-    with _one_line_error("Permission denied"), hold(tmp_path / "search"):
+    home = look_in(tmp_path).below("search").patient(0)
+    with _one_line_error("Permission denied"), hold(home, "search"):
         pass
 
 
@@ -418,56 +433,6 @@ def test_google_stores_are_not_tried_for_a_quarter_of_an_hour(
     uri = "gs://anonymous@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:1"
     with _one_line_error("gs://gan-tune/runs"):
         open_storage(uri)
-
-
-# -------------------------------------------------------------------- the lock
-
-HOLDER = """
-import pathlib, subprocess, sys, time
-from gan_tune.storage.lock import hold
-with hold(pathlib.Path(sys.argv[1])):
-    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))
-    print("begun", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_the_lock_is_exclusive_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
-    """Also while a process that the holder started, as Ray's are, lives on."""
-    folder = tmp_path / "digits"
-    with _python(HOLDER, str(folder)) as holder:
-        child = int((folder / "child").read_text())
-        try:
-            with pytest.raises(SearchLockedError) as caught, hold(folder):
-                pass
-            assert str(caught.value).startswith(
-                f"digits: this search is being worked on by process {holder.pid} on "
-                f"{socket.gethostname()}"
-            )
-            holder.kill()
-            holder.wait()
-            os.kill(child, 0)  # lives
-            with hold(folder):
-                assert str(os.getpid()) in (folder / "search.lock").read_text()
-        finally:
-            os.kill(child, signal.SIGKILL)
-
-
-def test_the_lock_is_let_go_and_names_nobody_then(tmp_path: Path) -> None:
-    for _ in range(2):
-        with hold(tmp_path), pytest.raises(SearchLockedError), hold(tmp_path):
-            pass
-        assert (tmp_path / "search.lock").read_text() == ""
-
-
-def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with _one_line_error("cannot write"), hold(tmp_path / "file"):
-        pass
-    (tmp_path / "search.lock").mkdir()
-    with _one_line_error("cannot write"), hold(tmp_path):
-        pass
 
 
 def test_what_is_written_has_reached_the_disk_before_it_has_its_name(
