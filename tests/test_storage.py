@@ -21,8 +21,9 @@ import pyarrow.fs as pafs
 import pytest
 
 from gan_tune.errors import StorageError
+from gan_tune.searching.study.opening import open_study
 from gan_tune.service.running.names import choose_name
-from gan_tune.service.running.study_place import study_of_search
+from gan_tune.service.running.study_place import read_study, study_of_search
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lease import hold
@@ -405,6 +406,37 @@ def test_a_new_search_in_a_bucket_is_no_old_one(
     root = open_storage(bucket.replace("/runs", "/emptied"))
     driver_folder(root.below("toy"), "toy").mkdir(parents=True)
     assert choose_name(root, "toy", space, (), fresh=True) == "toy-2"
+
+
+def test_an_earlier_versions_study_moves_from_the_drivers_disk_into_the_bucket(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space, home = load_space("digits"), open_storage(bucket).below("moved")
+    local = driver_folder(home, "moved")
+    local.mkdir(parents=True)
+    journal = local / "study.journal"
+    earlier = open_study(journal, space, name="moved", owner="of the folder")
+    earlier.ask()
+    lines = journal.read_bytes()
+    journal.write_bytes(lines + b'{"torn')
+    home.write_json(STUDY_NOTE, {"url": None, "owner": "of the folder", "space": space.digest})
+    home.write("trials/0000/trial.json", b"{}")
+    assert len(read_study(home, "moved").trials) == len(earlier.optuna_study.trials)
+    assert journal.exists(), "a reader moves nothing"
+    study = study_of_search(space, home, "moved")
+    assert [job.setting for job in study.finish_proposals()] == [0]
+    study.ask()
+    assert home.read("study/000001.jsonl") == lines
+    assert [path.name for path in local.iterdir()] == ["study.journal.moved"]
+    # Another machine, and one of an earlier search of that name.
+    monkeypatch.chdir("/")
+    assert study_of_search(space, home, "moved").proposed() == 2
+    assert len(read_study(home, "moved").trials) == len(study.optuna_study.trials)
+    monkeypatch.chdir(tmp_path)
+    journal.write_bytes(lines.replace(b"of the folder", b"of another"))
+    assert study_of_search(space, home, "moved").proposed() == 2
+    assert journal.exists()
 
 
 def test_a_bucket_that_is_not_there(bucket: str) -> None:

@@ -46,6 +46,7 @@ from gan_tune.searching.study.reading import (
 from gan_tune.searching.study.retrying import retry
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.seeds import trial_seed
+from gan_tune.searching.study.segments import SegmentedJournal
 from gan_tune.searching.study.telling import HEALTH, TellArguments, tell_arguments
 from gan_tune.searching.study.tried import Tried
 from gan_tune.space import SearchSpace
@@ -63,11 +64,14 @@ class Study:
     Args:
         study: Optuna's study, prepared by :func:`~.opening.open_study`.
         space: the checked space with which it began.
-        journal: the file that holds it; None if it is in a database.
+        journal: the file or segments that hold it; None if it is in a database.
     """
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, journal: Journal | None = None
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        journal: Journal | SegmentedJournal | None = None,
     ) -> None:
         self.space = space
         self._study, self._journal, self._numbering = study, journal, Numbering(study)
