@@ -7,7 +7,6 @@ import pickle
 import resource
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.fs as pafs
 import pytest
 
+from benchmarks.servers import bucket_uri, s3
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.opening import open_study
 from gan_tune.service.running.names import choose_name
@@ -48,34 +47,9 @@ ODD_NAMES = [
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """`s3://KEY:SECRET@gan-tune` with options: a real S3 protocol over HTTP, in another process.
-
-    moto's server stands in for a store: neither MinIO nor any other real one can be installed from
-    the package registries.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Through the module, since the environment's scripts need not be on the path.
-    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_until(lambda: _listening(port), seconds=60)
-        files = pafs.S3FileSystem(
-            access_key="KEY",
-            secret_key="SECRET",
-            region="us-east-1",
-            scheme="http",
-            endpoint_override=f"127.0.0.1:{port}",
-            allow_bucket_creation=True,
-        )
-        files.create_dir("gan-tune")
-        yield f"s3://KEY:SECRET@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    """`s3://KEY:SECRET@gan-tune` with options."""
+    with s3() as port:
+        yield bucket_uri(port)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -91,11 +65,6 @@ def _wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
-
-
-def _listening(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 Layout below the root of one search:
 
-    search.lock            held by the one command that works on the search
+    lease/                 who works on the search (:mod:`gan_tune.storage.lease`)
     study.journal          the Optuna study: proposals, reports and results
+    study/                 the same behind a URI
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
     champion.png  leaderboard.json  report.html    the result
 
-Buckets can neither lock a file nor append to it, and the lock and the journal need both. For a URI
-they stay in a folder on the driver, `./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
-All other files are written whole, so a bucket can hold them.
+All files are written whole, so that a bucket can hold them, but for the journal in a folder.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from gan_tune.searching.study.origins import ORIGIN, SAMPLED, START, Start
 from gan_tune.searching.study.reading import DIRECTIONS, WARM_START, own_study, own_trials
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.segments import SEGMENTS, SegmentedJournal, has_segments
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.study import AnyJournal, Study
 from gan_tune.searching.study.telling import HEALTH, tell_arguments
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
@@ -77,7 +77,7 @@ def open_study(
     """
     name = name or space.name
     with quiet_optuna():
-        journal: Journal | SegmentedJournal | None = None
+        journal: AnyJournal | None = None
         if isinstance(place, Path):
             stored, journal = _open_journal(place, space, begun, patience)
         elif isinstance(place, Storage):

@@ -53,7 +53,9 @@ from gan_tune.space import SearchSpace
 from gan_tune.storage.trial_name import Kind, TrialName, setting_name
 from gan_tune.words.outcomes import Outcome
 
-__all__ = ["Study"]
+__all__ = ["AnyJournal", "Study"]
+
+AnyJournal = Journal | SegmentedJournal
 
 
 class Study:
@@ -68,10 +70,7 @@ class Study:
     """
 
     def __init__(
-        self,
-        study: optuna.Study,
-        space: SearchSpace,
-        journal: Journal | SegmentedJournal | None = None,
+        self, study: optuna.Study, space: SearchSpace, journal: AnyJournal | None = None
     ) -> None:
         self.space = space
         self._study, self._journal, self._numbering = study, journal, Numbering(study)
