@@ -71,7 +71,7 @@ def look_in(storage: str | Path) -> Storage:
 
 
 def driver_folder(home: Storage, name: str) -> Path:
-    """The search's own folder, or a local one if that is behind a URI, for what must be on a disk."""
+    """The search's own folder; behind a URI a local one, for what must lie on a disk."""
     return home.folder or _beside_a_uri(home) / name
 
 
