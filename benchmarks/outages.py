@@ -7,7 +7,7 @@ seconds, or while PostgreSQL, which holds the study, is stopped. Both begin when
 ended. Counted is
 
     interrupted  trials that were cut off and tried again
-    failed       trials that did not complete
+    failed       trials that failed, or did not end
     seconds      that the search took longer than undisturbed, less those of the outage
 
 It exits with 0 if the first two are 0, and the seconds at most 5 % of the undisturbed search's. The
@@ -108,7 +108,9 @@ def run(tree: Mapping[str, Any], place: Place, away: float) -> Run:
     print("".join(f"  {line}\n" for line in log.splitlines() if " fails since " in line), end="")
     trials = TrialFolders(home)
     endings = [trials[name].ending() for name in trials.names()]
-    failed = sum(ending is None or ending.outcome != "completed" for ending in endings)
+    failed = sum(
+        ending is None or ending.outcome in ("failed", "interrupted") for ending in endings
+    )
     return Run(code, seconds, log.count("is tried again"), failed)
 
 

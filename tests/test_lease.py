@@ -14,15 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_patience import remount, small_disk
+from tiny_search import runs_of, space_tree
 
+from gan_tune import service
 from gan_tune.errors import SearchLockedError, SearchLostError, StorageError
 from gan_tune.storage import lease
 from gan_tune.storage.holder import this_process
 from gan_tune.storage.lease import hold, holder_of
 from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.watching import Watcher
 
 HOLDER = """
 import pathlib, subprocess, sys, time
@@ -215,6 +220,36 @@ def test_who_lost_it_can_do_nothing_more(home: Storage, short: None) -> None:
     assert again(home).read("result.json") == b"mine"
     assert again(home).names("lease") == ["000001.json", "000002.json"], "another's is not touched"
     assert SearchLostError.exit_code == 1
+
+
+class Taking(Watcher):
+    """Another host takes the search over at the first report."""
+
+    def __init__(self, home: Storage) -> None:
+        self.home, self.done = home, False
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        if not self.done:
+            self.done = True
+            put(self.home, 2, machine="elsewhere", host="node-7")
+
+
+@pytest.mark.ci
+def test_a_search_that_is_lost_ends_and_leaves_all_to_the_other(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWAL", 0.1)
+    home = open_storage(tmp_path / "tiny")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tree = space_tree(budget={"trials": 50, "steps": 400, "evaluations": 40})
+    with pytest.raises(SearchLostError, match=r"another one has taken it over: .*node-7"):
+        service.search(tree, storage=tmp_path, tracking_uri=uri, watcher=Taking(home))
+    assert {"result.json", "stop.json"}.isdisjoint(home.names())
+    assert home.read("record/ending.json") is None
+    endings = [TrialFolders(home)[name].ending() for name in TrialFolders(home).names()]
+    assert not [each for each in endings if each is not None and each.outcome == "interrupted"]
+    assert home.names("lease") == ["000001.json", "000002.json"]
+    assert {run.info.status for run in runs_of(uri)} <= {"RUNNING", "FINISHED"}
 
 
 def test_who_slept_asks_before_it_writes(home: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

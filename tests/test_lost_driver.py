@@ -33,12 +33,12 @@ def lose_when(seen: Callable[[], object], driver: Machine) -> None:
 
 @pytest.mark.ci
 def test_nothing_is_lost_with_the_drivers_machine() -> None:
-    """Before a report, and between the first trial's end and the last one's.
+    """Before a report, and after the first trial's end.
 
     The undisturbed search is that of the same settings; what a report tells of time may differ. The
     bucket is moto's, a mock of S3.
     """
-    tree = space(3, 1500)
+    tree = space(3, 600)
     with s3() as port:
         calm, storage = (bucket_uri(port).replace("/runs", f"/{name}") for name in ("calm", "lost"))
         assert run_to_the_end(tree, calm, 0)[0] == 0
