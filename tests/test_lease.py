@@ -48,8 +48,8 @@ def home(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease lives a second."""
-    for name, seconds in {"RENEWAL": 0.1, "LIFE": 1.0, "LOOK": 0.05}.items():
+    """A lease lives a moment."""
+    for name, seconds in {"RENEWAL": 0.05, "LIFE": 0.3, "LOOK": 0.02}.items():
         monkeypatch.setattr(lease, name, seconds)
 
 
@@ -166,13 +166,16 @@ def test_of_twenty_at_once_one_gets_it(home: Storage, before: str, short: None) 
     assert not any("\n" in text for text in refused)
 
 
-def test_a_live_holder_elsewhere_is_found_out_by_watching(home: Storage, short: None) -> None:
+def test_a_live_holder_elsewhere_is_found_out_by_watching(
+    home: Storage, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LIFE", 20.0)
     shown: list[str] = []
     with renewed(home):
         begun = time.monotonic()
         with pytest.raises(SearchLockedError, match=r"on node-7 \(ada, since "):
             hold(home, "digits", shown.append).__enter__()
-        assert time.monotonic() - begun < 0.9, "sooner than a lease expires"
+        assert time.monotonic() - begun < 15, "sooner than a lease expires"
     assert len(shown) == 1
     assert "to see whether process" in shown[0]
 
@@ -181,7 +184,7 @@ def test_a_lease_that_expired_elsewhere_is_taken_over(home: Storage, short: None
     put(home, 4, machine="elsewhere", renewed="3000-01-01T00:00:00+00:00")
     begun = time.monotonic()
     with hold(home, "digits"):
-        assert time.monotonic() - begun >= 1.0
+        assert time.monotonic() - begun >= 0.3
         assert home.names("lease") == ["000005.json"]
 
 
@@ -263,6 +266,7 @@ def test_who_slept_asks_before_it_writes(home: Storage, monkeypatch: pytest.Monk
     assert again(home).read("result.json") is None
 
 
+@pytest.mark.ci
 def test_an_outage_costs_no_lease(tmp_path: Path, short: None) -> None:
     with small_disk(tmp_path / "disk") as disk:
         home = open_storage(disk / "digits").patient(1)
