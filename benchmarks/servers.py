@@ -25,6 +25,8 @@ from werkzeug.serving import run_simple
 app, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
 def serve(environ, start):
+    if sys.argv[2:]:
+        environ.pop("HTTP_IF_NONE_MATCH", None)
     if environ.get("HTTP_IF_NONE_MATCH") is None:
         return app(environ, start)
     with one_at_a_time:
@@ -59,15 +61,17 @@ def bucket_uri(port: int) -> str:
 
 
 @contextlib.contextmanager
-def s3() -> Iterator[int]:
+def s3(*, conditional: bool = True) -> Iterator[int]:
     """The port of an S3 server with one bucket, `gan-tune`: real HTTP, in another process.
+
+    Without ``conditional`` it ignores the conditions of writes, as old stores do.
 
     It is moto's, a mock that keeps everything in memory: of the package registries none has a real
     store that knows conditional writes and runs as one process.
     """
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-c", MOTO, str(port)],
+        [sys.executable, "-c", MOTO, str(port), *([] if conditional else ["ignore"])],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

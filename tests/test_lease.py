@@ -20,6 +20,7 @@ import pytest
 from test_patience import remount, small_disk
 from tiny_search import runs_of, space_tree
 
+from benchmarks.servers import bucket_uri, s3
 from gan_tune import service
 from gan_tune.errors import SearchLockedError, SearchLostError, StorageError
 from gan_tune.storage import lease
@@ -253,6 +254,21 @@ def test_a_search_that_is_lost_ends_and_leaves_all_to_the_other(
     assert not [each for each in endings if each is not None and each.outcome == "interrupted"]
     assert home.names("lease") == ["000001.json", "000002.json"]
     assert {run.info.status for run in runs_of(uri)} <= {"RUNNING", "FINISHED"}
+
+
+@pytest.mark.ci
+def test_a_bucket_holds_a_lease_if_its_store_knows_conditional_writes() -> None:
+    with s3() as port:
+        home = Storage(bucket_uri(port)).below("digits").patient(0)
+        with hold(home, "digits"), pytest.raises(SearchLockedError):
+            hold(again(home), "digits").__enter__()
+        assert home.names("lease") == ["000001.json"]
+    with s3(conditional=False) as port:
+        home = Storage(bucket_uri(port)).below("digits").patient(0)
+        with pytest.raises(StorageError, match="does not know conditional writes") as raised:
+            hold(home, "digits").__enter__()
+        assert "\n" not in str(raised.value)
+        assert home.names("lease") == []
 
 
 def test_who_slept_asks_before_it_writes(home: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
