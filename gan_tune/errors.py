@@ -8,6 +8,7 @@ GanTuneError                base of all; the command line prints it and exits wi
 ├── ExperienceError         a file of experience cannot be read
 ├── StorageError            the folder or URI that holds a search cannot be used
 │   ├── SearchLockedError   another command works on this search
+│   ├── SearchLostError     another command has taken this search over; exit code 1
 │   ├── OutageError         the storage or the study failed for too long; exit code 1
 │   └── StudyError          another process keeps the study's database locked; exit code 1
 ├── TrackingError           the MLflow tracking server or store does not answer
@@ -46,6 +47,7 @@ __all__ = [
     "OutputError",
     "RecordError",
     "SearchLockedError",
+    "SearchLostError",
     "SearchNotFoundError",
     "SpaceError",
     "StorageError",
@@ -136,6 +138,12 @@ class StorageError(GanTuneError):
 
 class SearchLockedError(StorageError):
     """Another live command works on this search."""
+
+
+class SearchLostError(StorageError):
+    """Another command has taken over the search on which this one worked."""
+
+    exit_code = 1
 
 
 class OutageError(StorageError):

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.servers import Proxy, free_port
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+__all__ = ["Proxy", "Server", "free_port", "serving"]
 
 
 class Server:
@@ -83,94 +78,3 @@ def serving(folder: Path, store: Path, *options: str, **environment: str) -> Ite
         yield made
     finally:
         made.kill()
-
-
-class Proxy:
-    """A proxy on loopback before a server, whose faults can be set at any time.
-
-    Attributes:
-        delay: seconds that each request waits before it is passed on.
-        is_down: whether connections are refused.
-        swallow: so many answers are thrown away after the server has done its work.
-        match: only requests whose first line holds this text are disturbed by ``swallow``.
-        requests: how many requests have been passed on.
-    """
-
-    def __init__(self, target: int) -> None:
-        self.target, self.port = target, free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.delay, self.is_down, self.swallow, self.match = 0.0, False, 0, ""
-        self.requests = 0
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Proxy:
-        self._thread.start()
-        self._started.wait()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
-        self._started.set()
-        self._loop.run_forever()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: request for request, each with a connection to the server of its own."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, EOFError):
-            while not self.is_down and (head := await _head(reader)):
-                body = await _body(reader, head)
-                if self.is_down:
-                    break
-                await asyncio.sleep(self.delay)
-                answer = await self._ask(head, body)
-                self.requests += 1
-                if self.is_down:
-                    break
-                if self.swallow and self.match.encode() in head.split(b"\r\n", 1)[0]:
-                    self.swallow -= 1
-                    break
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
-
-    async def _ask(self, head: bytes, body: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.target)
-        lines = [line for line in head.split(b"\r\n") if line]
-        kept = [line for line in lines if not line.lower().startswith(b"connection:")]
-        writer.write(b"\r\n".join([*kept, b"Connection: close", b"", b""]) + body)
-        await writer.drain()
-        answer = await reader.read()
-        writer.close()
-        top, _, rest = answer.partition(b"\r\n\r\n")
-        kept = [line for line in top.split(b"\r\n") if not line.lower().startswith(b"connection:")]
-        if b"content-length" not in top.lower() and b"chunked" not in top.lower():
-            kept.append(b"Content-Length: %d" % len(rest))
-        return b"\r\n".join(kept) + b"\r\n\r\n" + rest
-
-
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return b""
-
-
-async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    lower = head.lower()
-    if b"transfer-encoding: chunked" in lower:
-        parts = []
-        while True:
-            size = await reader.readuntil(b"\r\n")
-            parts += [size, await reader.readexactly(int(size, 16) + 2)]
-            if int(size, 16) == 0:
-                return b"".join(parts)
-    for line in lower.split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return await reader.readexactly(int(line.split(b":")[1]))
-    return b""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from gan_tune import __version__, cli, service
 from gan_tune.cli.documents import DOCUMENTS
 from gan_tune.errors import StudyError
 from gan_tune.registry.publish import register_champion
-from gan_tune.storage.lock import hold
+from gan_tune.storage.holder import this_process
+from gan_tune.storage.lease import hold
+from gan_tune.storage.places import look_in
 from gan_tune.storage.trial_folder import CHECKPOINT as WEIGHTS
 
 ROOT = Path(__file__).parents[1]
@@ -727,19 +729,18 @@ def test_status_of_a_finished_search(run: Run, searched: Searched, tmp_path: Pat
 
 
 def test_status_while_another_process_works_on_it(run: Run, copied: Path) -> None:
-    before = sorted(path for path in copied.rglob("*") if path.name != "search.lock")
-    with hold(copied):
+    before = sorted(path for path in copied.rglob("*") if path.parent.name != "lease")
+    with hold(look_in(copied).patient(0), "digits"):
         ran = run("status", "digits", "--storage", copied.parent)
     assert lines(ran.out)[0].startswith(f"search digits: running (process {os.getpid()} on ")
     assert "running 1" in lines(ran.out)[1]
-    assert sorted(path for path in copied.rglob("*") if path.name != "search.lock") == before
+    assert sorted(path for path in copied.rglob("*") if path.parent.name != "lease") == before
 
 
 def test_status_after_its_process_has_died(run: Run, copied: Path) -> None:
-    # The number in the lock is that of a process which is younger than the lock.
-    lock = copied / "search.lock"
-    lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-    os.utime(lock, (1e9, 1e9))
+    # Another one has got its number.
+    died = replace(this_process(), begun=1e9)
+    (copied / "lease" / "000009.json").write_text(json.dumps(asdict(died)))
     ran = run("status", "digits", "--storage", copied.parent)
     assert lines(ran.out)[0].startswith("search digits: interrupted, 0:0")
     assert "interrupted 1" in lines(ran.out)[1]
@@ -783,13 +784,13 @@ def test_a_report_is_opened_when_asked_for(
 
 def test_a_report_while_another_process_works_on_it(run: Run, copied: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
-    with hold(copied):
+    with hold(look_in(copied).patient(0), "digits"):
         ran = run("report", "digits", "--storage", copied.parent)
     assert (ran.code, ran.err) == (0, "")
     page = (tmp_path / "digits_report.html").read_text()
     assert re.search(r'class="lead">running for 0:0', page)
     assert re.search(r"leads so far", page)
-    del before[copied / "search.lock"]
+    before = {path: at for path, at in before.items() if path.parent.name != "lease"}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert run("report", "digits", "--storage", copied.parent, "--force").code == 0
     assert 'class="lead">interrupted after 0:0' in (tmp_path / "digits_report.html").read_text()

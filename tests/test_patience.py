@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_servers import free_port
 from test_conductor import space
 from tiny_search import TRIALS, space_tree
 
+from benchmarks.servers import Postgres, postgres_programs
+from benchmarks.servers import postgres as running_postgres
 from gan_tune import service
 from gan_tune.errors import OutageError, SearchNotFoundError, StorageError
 from gan_tune.searching.study.opening import open_study
@@ -173,44 +174,14 @@ class Filling(Watcher):
 # -------------------------------------------------------------------- a database
 
 
-class Postgres:
-    """A PostgreSQL on loopback, which can be stopped and started again."""
-
-    def __init__(self, folder: Path, programs: Path) -> None:
-        self.folder, self.programs, self.port = folder, programs, free_port()
-        self.url = f"postgresql+psycopg://gan_tune@127.0.0.1:{self.port}/postgres"
-
-    def run(self, program: str, *options: str) -> None:
-        user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-        command = [str(self.programs / program), "-D", str(self.folder / "data"), *options]
-        subprocess.run(command, check=True, user=user, cwd="/tmp", capture_output=True)
-
-    def start(self) -> None:
-        server = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        log = ["-l", str(self.folder / "log")]
-        self.run("pg_ctl", "start", "-w", "-o", server, *log)
-
-    def stop(self) -> None:
-        self.run("pg_ctl", "stop", "-m", "immediate")
-
-
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     pytest.importorskip("psycopg")
-    if not found:
+    programs = postgres_programs()
+    if programs is None:
         pytest.skip("PostgreSQL is not installed")
-    folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/gt-pg-XXXX"], text=True).strip())
-    server = Postgres(folder, found[-1])
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres")
-        server.run("initdb", "-U", "gan_tune", "-A", "trust", "--no-sync")
-        server.start()
+    with running_postgres(programs) as server:
         yield server
-        server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.ci

@@ -25,7 +25,7 @@ from gan_tune.searching.study.study import Study
 from gan_tune.service.running.note import SearchNote
 from gan_tune.service.running.retrying import put_back, take_up, trials_put_back
 from gan_tune.space import SearchSpace
-from gan_tune.storage.lock import hold
+from gan_tune.storage.lease import hold
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import TrialFolders
 
@@ -187,7 +187,8 @@ def test_a_search_that_runs_or_is_none_or_keeps_a_population_is_refused(tmp_path
     search = failed_search(tmp_path)
     with pytest.raises(SearchNotFoundError, match="there are: digits"):
         service.retry("digit", failed=True, storage=tmp_path)
-    with hold(tmp_path / "digits"), pytest.raises(SearchLockedError, match="gan-tune stop digits"):
+    held = hold(search.home.patient(0), "digits")
+    with held, pytest.raises(SearchLockedError, match="gan-tune stop digits"):
         service.retry("digits", failed=True, storage=tmp_path)
     search.start("0004", lineage=[{"trial": "0000", "until": 20, "config": {}}])
     with pytest.raises(GanTuneError, match="a population replaces a failed trial by a fork"):

@@ -287,7 +287,7 @@ def test_a_search_refused_for_its_metric_leaves_no_study(
     with pytest.raises(DataError, match="fid needs"):
         service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
     left = [path.name for path in (tmp_path / "runs" / tree["name"]).iterdir()]
-    assert left == ["search.lock"]
+    assert left == ["lease"]
 
 
 @pytest.mark.ci

@@ -494,6 +494,11 @@ def test_an_array_is_kept_for_going_on(case: str, runs: Path) -> None:
     again = begin(data, storage=runs)
     assert again.goes_on
     assert again.space.digest == first.space.digest
+    file = Path(first.note.tree["path"])
+    content = file.read_bytes()
+    file.unlink()  # lost, as with the driver's disk
+    assert begin(data, storage=runs).goes_on
+    assert file.read_bytes() == content
     other = begin(noise(50, 4), storage=runs)
     assert other.name == ("data" if case == "data set" else f"data-{other.note.digest[:6]}")
 

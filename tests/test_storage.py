@@ -7,24 +7,25 @@ import pickle
 import resource
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.fs as pafs
 import pytest
 
-from gan_tune.errors import SearchLockedError, StorageError
+from benchmarks.servers import bucket_uri, s3
+from gan_tune.errors import StorageError
+from gan_tune.searching.study.opening import open_study
 from gan_tune.service.running.names import choose_name
-from gan_tune.service.running.study_place import study_of_search
+from gan_tune.service.running.study_place import read_study, study_of_search
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.storage import storage as storage_module
-from gan_tune.storage.lock import hold
+from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
 from gan_tune.storage.storage import Storage, open_storage
 
@@ -46,34 +47,9 @@ ODD_NAMES = [
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """`s3://KEY:SECRET@gan-tune` with options: a real S3 protocol over HTTP, in another process.
-
-    moto's server stands in for a store: neither MinIO nor any other real one can be installed from
-    the package registries.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Through the module, since the environment's scripts need not be on the path.
-    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_until(lambda: _listening(port), seconds=60)
-        files = pafs.S3FileSystem(
-            access_key="KEY",
-            secret_key="SECRET",
-            region="us-east-1",
-            scheme="http",
-            endpoint_override=f"127.0.0.1:{port}",
-            allow_bucket_creation=True,
-        )
-        files.create_dir("gan-tune")
-        yield f"s3://KEY:SECRET@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    """`s3://KEY:SECRET@gan-tune` with options."""
+    with s3() as port:
+        yield bucket_uri(port)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -89,11 +65,6 @@ def _wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
-
-
-def _listening(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -122,6 +93,18 @@ def test_files_read_back(storage: Storage) -> None:
     assert storage.names("trials") == ["0001"]
     assert storage.below("trials", "0001").names() == ["grid.png"]
     assert pickle.loads(pickle.dumps(storage.below("trials"))).names("0001") == ["grid.png"]
+
+
+def test_a_file_is_created_only_where_there_is_none(storage: Storage) -> None:
+    assert storage.create("lease/1 %.json", b"mine")
+    assert not storage.create("lease/1 %.json", b"another's")
+    assert storage.create("lease/1 %.json", b"mine"), "the answer to the first try may be lost"
+    assert storage.read("lease/1 %.json") == b"mine"
+    assert storage.below("lease").names() == ["1 %.json"]
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(lambda n: storage.create("once", b"%d" % n), range(20)))
+    assert made.count(True) == 1
+    assert storage.read("once") == b"%d" % made.index(True)
 
 
 def test_what_is_absent(storage: Storage) -> None:
@@ -259,7 +242,8 @@ def test_a_read_only_disk(tmp_path: Path) -> None:
             open_storage(tmp_path / "disk")
         with _one_line_error("Read-only file system"):
             open_storage(tmp_path / "disk" / "runs")
-        with _one_line_error("Read-only file system"), hold(tmp_path / "disk" / "search"):
+        home = look_in(tmp_path / "disk").below("search").patient(0)
+        with _one_line_error("Read-only file system"), hold(home, "search"):
             pass
 
 
@@ -268,7 +252,8 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with _one_line_error("Permission denied"):
         open_storage(tmp_path)
-    with _one_line_error("Permission denied"), hold(tmp_path / "search"):
+    home = look_in(tmp_path).below("search").patient(0)
+    with _one_line_error("Permission denied"), hold(home, "search"):
         pass
 
 
@@ -392,6 +377,37 @@ def test_a_new_search_in_a_bucket_is_no_old_one(
     assert choose_name(root, "toy", space, (), fresh=True) == "toy-2"
 
 
+def test_an_earlier_versions_study_moves_from_the_drivers_disk_into_the_bucket(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space, home = load_space("digits"), open_storage(bucket).below("moved")
+    local = driver_folder(home, "moved")
+    local.mkdir(parents=True)
+    journal = local / "study.journal"
+    earlier = open_study(journal, space, name="moved", owner="of the folder")
+    earlier.ask()
+    lines = journal.read_bytes()
+    journal.write_bytes(lines + b'{"torn')
+    home.write_json(STUDY_NOTE, {"url": None, "owner": "of the folder", "space": space.digest})
+    home.write("trials/0000/trial.json", b"{}")
+    assert len(read_study(home, "moved").trials) == len(earlier.optuna_study.trials)
+    assert journal.exists(), "a reader moves nothing"
+    study = study_of_search(space, home, "moved")
+    assert [job.setting for job in study.finish_proposals()] == [0]
+    study.ask()
+    assert home.read("study/000001.jsonl") == lines
+    assert [path.name for path in local.iterdir()] == ["study.journal.moved"]
+    # Another machine, and one of an earlier search of that name.
+    monkeypatch.chdir("/")
+    assert study_of_search(space, home, "moved").proposed() == 2
+    assert len(read_study(home, "moved").trials) == len(study.optuna_study.trials)
+    monkeypatch.chdir(tmp_path)
+    journal.write_bytes(lines.replace(b"of the folder", b"of another"))
+    assert study_of_search(space, home, "moved").proposed() == 2
+    assert journal.exists()
+
+
 def test_a_bucket_that_is_not_there(bucket: str) -> None:
     with _one_line_error("NO_SUCH_BUCKET"):
         open_storage(bucket.replace("@gan-tune", "@other"))
@@ -418,56 +434,6 @@ def test_google_stores_are_not_tried_for_a_quarter_of_an_hour(
     uri = "gs://anonymous@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:1"
     with _one_line_error("gs://gan-tune/runs"):
         open_storage(uri)
-
-
-# -------------------------------------------------------------------- the lock
-
-HOLDER = """
-import pathlib, subprocess, sys, time
-from gan_tune.storage.lock import hold
-with hold(pathlib.Path(sys.argv[1])):
-    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))
-    print("begun", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_the_lock_is_exclusive_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
-    """Also while a process that the holder started, as Ray's are, lives on."""
-    folder = tmp_path / "digits"
-    with _python(HOLDER, str(folder)) as holder:
-        child = int((folder / "child").read_text())
-        try:
-            with pytest.raises(SearchLockedError) as caught, hold(folder):
-                pass
-            assert str(caught.value).startswith(
-                f"digits: this search is being worked on by process {holder.pid} on "
-                f"{socket.gethostname()}"
-            )
-            holder.kill()
-            holder.wait()
-            os.kill(child, 0)  # lives
-            with hold(folder):
-                assert str(os.getpid()) in (folder / "search.lock").read_text()
-        finally:
-            os.kill(child, signal.SIGKILL)
-
-
-def test_the_lock_is_let_go_and_names_nobody_then(tmp_path: Path) -> None:
-    for _ in range(2):
-        with hold(tmp_path), pytest.raises(SearchLockedError), hold(tmp_path):
-            pass
-        assert (tmp_path / "search.lock").read_text() == ""
-
-
-def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with _one_line_error("cannot write"), hold(tmp_path / "file"):
-        pass
-    (tmp_path / "search.lock").mkdir()
-    with _one_line_error("cannot write"), hold(tmp_path):
-        pass
 
 
 def test_what_is_written_has_reached_the_disk_before_it_has_its_name(

@@ -123,6 +123,7 @@ def begin(
         own, note = _own_name(root, given, own, largest, fixed=name is not None)
         search = own
         if note is not None:
+            given.keep_again(note.tree)
             return _going_on(root.below(search), search, note, [*overrides, *limits])
     home = root.below(search)
     seen, digest = given.look(driver_folder(home, search), largest)

@@ -25,7 +25,7 @@ from gan_tune.service.space_and_setting import load_space
 from gan_tune.service.sync import repaired
 from gan_tune.space import SearchSpace
 from gan_tune.storage.patience import OUTAGE_MINUTES
-from gan_tune.storage.places import DEFAULT_STORAGE, driver_folder, look_in
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in
 from gan_tune.watching import Watcher, shown_in_notebooks
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def search(
     from gan_tune.cluster.connection import check_address
     from gan_tune.record.mlflow_store import connect, locate
     from gan_tune.service.running.planning import as_it_began
-    from gan_tune.storage.lock import hold
+    from gan_tune.storage.lease import hold
     from gan_tune.storage.storage import open_storage
     from gan_tune.storage.trial_folder import TrialFolders
 
@@ -130,7 +130,7 @@ def search(
     )
     # A warm start may be refused, so it is prepared before this search writes anything.
     warm = prepare_warm_start(earlier, context)
-    with hold(driver_folder(home, name)):
+    with hold(home, name, watcher.stage):
         if beginning is not None:
             beginning.keep(home)
         if (result := _finished(home, space, register_anyway)) is not None:

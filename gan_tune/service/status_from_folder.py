@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
-import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import ParamSpec, TypeVar
-
-import psutil
 
 from gan_tune.errors import StorageError
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
-from gan_tune.storage.places import LOCK, RESULT, SEARCH_NOTE, driver_folder
+from gan_tune.storage.lease import holder_of
+from gan_tune.storage.places import RESULT, SEARCH_NOTE
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_name import is_confirmation, is_trial_name
@@ -42,7 +38,7 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
     if told is None:
         raise StorageError(f"storage: {home.uri} must hold {SEARCH_NOTE} or {RESULT}")
     budget = note.trials if note else result.most_trials if result else None
-    holder = _holder(driver_folder(home, name))
+    holder = holder_of(home, name)
     trials = TrialFolders(home)
     names = filter(is_trial_name, trials.names())  # others may have put folders there, too
     rows = [
@@ -108,22 +104,3 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
         last = _sound(name, trials[name].last_report)
         end = max(end, last.timestamp_ms) if last else end
     return note.seconds_before + (end - note.started_ms) / 1000
-
-
-def _holder(folder: Path) -> str:
-    """The process that works on a search; empty if none. On another machine it is not checked."""
-    path = folder / LOCK
-    try:
-        written = path.stat().st_mtime
-        match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
-    except OSError:
-        return ""
-    if match is None:
-        return ""
-    if match[2] != socket.gethostname():
-        return match[0]
-    try:
-        # A process younger than the lock is another one that reuses the process id.
-        return match[0] if psutil.Process(int(match[1])).create_time() <= written + 1 else ""
-    except psutil.Error:
-        return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gan_tune.errors import RecordError, SearchNotFoundError
 from gan_tune.service.search_result import SearchResult
-from gan_tune.storage.places import DEFAULT_STORAGE, driver_folder, look_in, search_names
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
 from gan_tune.watching.watcher import Watcher
 from gan_tune.words.wording import masked, there_are
 
@@ -72,7 +72,7 @@ def sync(
     """
     from gan_tune.record.mlflow_store import connect
     from gan_tune.service.running.recording import SearchRecord
-    from gan_tune.storage.lock import hold
+    from gan_tune.storage.lease import hold
     from gan_tune.storage.trial_folder import TrialFolders
 
     watcher = watcher or Watcher()
@@ -82,9 +82,9 @@ def sync(
         raise SearchNotFoundError(
             f"no search named {name!r} in {storage}; {there_are(name, there)}"
         )
-    home = root.below(name)
+    home = root.below(name).patient(0)
     entry = _own_entry(home, name)
-    with hold(driver_folder(home, name)):
+    with hold(home, name, watcher.stage):
         watcher.stage("checking MLflow")
         uri = connect(tracking_uri or _recorded_place(entry))
         entry = replace(entry, experiment=experiment or entry.experiment)

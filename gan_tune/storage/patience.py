@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from gan_tune.errors import OutageError
+from gan_tune.errors import OutageError, StorageError
 
 __all__ = ["NONE", "OUTAGE_MINUTES", "Outage", "Patience", "is_outage"]
 
@@ -55,16 +55,28 @@ class Outage(Exception):
     """What an action that :class:`Patience` runs raises if it may work later."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Patience:
     """Tries again what fails in an outage, with one line at its beginning and one at its end.
 
     Args:
         minutes: how long in all; 0: an outage is an error at once.
         what: fails, as the line names it.
+
+    A search's lease (:mod:`gan_tune.storage.lease`) uses these to protect what its holder writes:
+
+    Attributes:
+        before: called before each try; it raises if nothing may be done now.
+        refused: raised at each call from now on; None: nothing is refused.
     """
 
     def __init__(self, minutes: float, what: str) -> None:
         self.minutes, self._what = minutes, what
+        self.before: Callable[[], object] = _nothing
+        self.refused: StorageError | None = None
         self._since: float | None = None  # None while all works
         self._gave_up = False
 
@@ -76,7 +88,16 @@ class Patience:
 
         Raises:
             OutageError: it raised :class:`Outage` for too long.
+            StorageError: everything is refused.
         """
+
+        def tried() -> Answer:
+            if self.refused is None:
+                self.before()
+            if self.refused is not None:
+                raise self.refused
+            return action()
+
         retrying = Retrying(
             retry=retry_if_exception_type(Outage),
             stop=self._is_over,
@@ -85,7 +106,7 @@ class Patience:
             reraise=True,
         )
         try:
-            answer = retrying(action)
+            answer = retrying(tried)
         except Outage as error:
             self._gave_up = True  # what is left to do is not waited for again
             raise OutageError(f"{error}; the same command goes on with the search") from None

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "./gan_tune_runs"
 REMOTE = ".remote"
 """Folder below the default storage for the local files of searches behind URIs."""
-LOCK = "search.lock"
-"""Held by the one command that works on a search; it names that process."""
+LEASES = "lease"
+"""Folder of the lease that the one command holds which works on a search; it names that process."""
+EARLIER_LOCK = "search.lock"
+"""What earlier versions had instead, in the driver's folder."""
 JOURNAL = "study.journal"
 """The Optuna study of a search, unless it lies in a database."""
 STOP = "stop.json"
@@ -69,7 +71,7 @@ def look_in(storage: str | Path) -> Storage:
 
 
 def driver_folder(home: Storage, name: str) -> Path:
-    """The folder of lock and journal: the search's own, or a local one if that is behind a URI."""
+    """The search's own folder; behind a URI a local one, for what must lie on a disk."""
     return home.folder or _beside_a_uri(home) / name
 
 

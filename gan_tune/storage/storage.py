@@ -2,14 +2,13 @@
 
 Layout below the root of one search:
 
-    search.lock            held by the one command that works on the search
+    lease/                 who works on the search (:mod:`gan_tune.storage.lease`)
     study.journal          the Optuna study: proposals, reports and results
+    study/                 the same behind a URI
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
     champion.png  leaderboard.json  report.html    the result
 
-Buckets can neither lock a file nor append to it, and the lock and the journal need both. For a URI
-they stay in a folder on the driver, `./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).
-All other files are written whole, so a bucket can hold them.
+All files are written whole, so that a bucket can hold them, but for the journal in a folder.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import stat
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +31,7 @@ from pyarrow import ArrowException
 
 from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
+from gan_tune.storage.conditional import ConditionalStore
 from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
 from gan_tune.words.wording import first_line, masked
 
@@ -50,6 +50,7 @@ class _Files(Protocol):
     """Reads and writes complete files by their full path. Absent files raise FileNotFoundError."""
 
     def write(self, path: str, content: bytes) -> None: ...
+    def create(self, path: str, content: bytes) -> bool: ...
     def read(self, path: str) -> bytes: ...
     def names(self, path: str) -> list[str]: ...
     def delete(self, path: str) -> None: ...
@@ -70,6 +71,23 @@ class _Disk:
         self._check_inside(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        target = Path(path)
+        self._check_inside(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = target.open("xb", buffering=0)
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(content)
+                os.fsync(file.fileno())
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        return True
 
     def read(self, path: str) -> bytes:
         self._check_inside(path)
@@ -99,8 +117,15 @@ class _Disk:
 class _Store:
     """A bucket: a file exists once its upload is complete."""
 
-    def __init__(self, files: pafs.FileSystem) -> None:
-        self._files = files
+    def __init__(self, files: pafs.FileSystem, location: str) -> None:
+        self._files, self._location = files, location
+
+    @cached_property
+    def _conditional(self) -> ConditionalStore:
+        return ConditionalStore(self._location, self._files)
+
+    def create(self, path: str, content: bytes) -> bool:
+        return self._conditional.create(path, content)
 
     def write(self, path: str, content: bytes) -> None:
         with self._files.open_output_stream(path) as stream:
@@ -192,6 +217,18 @@ class Storage:
     def write_json(self, path: str, content: Any) -> None:
         """Write one JSON file, completely or not at all; raises as :meth:`write`."""
         self.write(path, json.dumps(content, indent=1).encode())
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file that does not exist; False if there is one, unless it is the same.
+
+        Of all that try at once, one succeeds. A request that was made twice, since its first
+        answer was lost, finds its own content; so contents that must differ need something unique.
+
+        Raises:
+            StorageError: as :meth:`write`; or the store cannot write on condition.
+        """
+        created = self._tried("write", path, lambda at: self._files.create(at, content))
+        return created or self.read(path) == content
 
     def read(self, path: str) -> bytes | None:
         """A file's content; None if it does not exist.
@@ -310,4 +347,6 @@ def _opened(location: str) -> tuple[_Files, str]:
     if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:
         location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
     files, root = pafs.FileSystem.from_uri(location)
-    return (_Disk(root) if isinstance(files, pafs.LocalFileSystem) else _Store(files)), root
+    return (
+        _Disk(root) if isinstance(files, pafs.LocalFileSystem) else _Store(files, location)
+    ), root

@@ -57,9 +57,12 @@ class ConductorProxy:
         return self._conductor.slots
 
     def stop_requested(self) -> bool:
-        """Whether the search is to end, for now: by Ctrl-C, or by `gan-tune stop`."""
+        """Whether the search is to end, for now: by Ctrl-C or `gan-tune stop`, or as it is lost."""
         conductor = self._conductor
-        conductor.stop_requested = conductor.stop_requested or self._sign.is_seen()
+        if (refused := conductor.storage.patience.refused) is not None:
+            self._lost = self._lost or refused
+        asked = self.cannot_store or self._sign.is_seen()
+        conductor.stop_requested = conductor.stop_requested or asked
         return conductor.stop_requested
 
     @property

@@ -1,7 +1,7 @@
 """Opens the study of a search: it is found or created, claimed, prepared and checked.
 
 This is the only place where a study is written before its first proposal. It lies in a journal
-file, or in a database that many searches may share.
+file, in a folder behind a URI, or in a database that many searches may share.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from gan_tune.errors import Fault, SpaceError, StorageError
@@ -24,21 +24,26 @@ from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_opt
 from gan_tune.searching.study.origins import ORIGIN, SAMPLED, START, Start
 from gan_tune.searching.study.reading import DIRECTIONS, WARM_START, own_study, own_trials
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
-from gan_tune.searching.study.study import Study
+from gan_tune.searching.study.segments import SEGMENTS, SegmentedJournal, has_segments
+from gan_tune.searching.study.study import AnyJournal, Study
 from gan_tune.searching.study.telling import HEALTH, tell_arguments
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
 from gan_tune.storage.patience import NONE, Patience
+from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import first_line
 
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
+
+Place = Path | str | Storage
+"""Where a study lies: in a journal file, a database's URL, or a search's folder behind a URI."""
 
 LAYOUT = 1
 """Version of a study's layout. Increase it if an older gan-tune would misread a newer study."""
 
 
 def open_study(
-    place: Path | str,
+    place: Place,
     space: SearchSpace,
     *,
     name: str | None = None,
@@ -51,8 +56,8 @@ def open_study(
     """Open the study of a search; it is created if it does not exist.
 
     Args:
-        place: the journal file, or the URL of a database. A journal's folder must be held by this
-            process alone (see :mod:`gan_tune.storage.lock`).
+        place: the journal file, the search's folder behind a URI, or the URL of a database. A
+            search must be held by this process alone (see :mod:`gan_tune.storage.lease`).
         space: a checked space.
         name: the study's name in the database, by default the space's.
         owner: identifies the search's folder. Only the owner that created a study may open it,
@@ -72,10 +77,13 @@ def open_study(
     """
     name = name or space.name
     with quiet_optuna():
+        journal: AnyJournal | None = None
         if isinstance(place, Path):
             stored, journal = _open_journal(place, space, begun, patience)
+        elif isinstance(place, Storage):
+            stored, journal = _open_segments(place, space, begun)
         else:
-            stored, journal = _open_database(place, space, name, begun, patience), None
+            stored = _open_database(place, space, name, begun, patience)
         _check_layout(stored, place)
         if owner is not None:
             _claim(stored, place, owner)
@@ -93,11 +101,31 @@ def _open_journal(
         raise _lost(f"storage: {path}, the study of this search,")
     try:
         journal = Journal(path, patience)
-        storage = JournalStorage(journal)
-        known = optuna.get_all_study_names(storage)  # the space may have been renamed
-        return _load(storage, space, known[0] if known else space.name), journal
+        return _load_only(journal, space), journal
     except UNREADABLE_JOURNAL as error:
         raise StorageError(f"storage: cannot use the study {path}: {error}") from None
+
+
+def _open_segments(
+    home: Storage, space: SearchSpace, begun: bool
+) -> tuple[optuna.Study, SegmentedJournal]:
+    if begun and not has_segments(home):
+        raise _lost(
+            f"storage: {_shown(home)}, the study of this search (which earlier "
+            "versions kept on the machine that they ran on: go on there once, in the same folder),"
+        )
+    try:
+        journal = SegmentedJournal(home)
+        return _load_only(journal, space), journal
+    except UNREADABLE_JOURNAL as error:
+        raise StorageError(f"storage: cannot use the study {_shown(home)}: {error}") from None
+
+
+def _load_only(journal: BaseJournalBackend, space: SearchSpace) -> optuna.Study:
+    """The one study in a journal, made if there is none."""
+    storage = JournalStorage(journal)
+    known = optuna.get_all_study_names(storage)  # the space may have been renamed
+    return _load(storage, space, known[0] if known else space.name)
 
 
 def _open_database(
@@ -131,7 +159,7 @@ def _first_sampler(space: SearchSpace) -> BaseSampler:
 # ---------------------------------------------------------------- owner, layout and space
 
 
-def _claim(study: optuna.Study, place: Path | str, owner: str) -> None:
+def _claim(study: optuna.Study, place: Place, owner: str) -> None:
     """Record the study's owner, or refuse the study.
 
     Raises:
@@ -147,7 +175,7 @@ def _claim(study: optuna.Study, place: Path | str, owner: str) -> None:
         study.set_user_attr("owner", owner)
 
 
-def _check_layout(study: optuna.Study, place: Path | str) -> None:
+def _check_layout(study: optuna.Study, place: Place) -> None:
     """Refuse a study that another version of gan-tune wrote in another layout."""
     layout = study.user_attrs.get("layout", LAYOUT)  # missing: the study is being created
     if layout != LAYOUT:
@@ -178,10 +206,10 @@ def changed_space(search: str, space: SearchSpace, was: Mapping[str, Any] | None
     return SpaceError([Fault("", rule), *found], source=search)
 
 
-def _which(study: optuna.Study, place: Path | str) -> str:
+def _which(study: optuna.Study, place: Place) -> str:
     """A study and its place, for the beginning of a message."""
-    if isinstance(place, Path):
-        return f"storage: the study {place}"
+    if not isinstance(place, str):
+        return f"storage: the study {_shown(place)}"
     return f"search.study: the study {study.study_name} in {place}"
 
 
@@ -280,7 +308,7 @@ def _completed(study: optuna.Study) -> list[list[float]]:
 # ---------------------------------------------------------------- read only
 
 
-def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Study:
+def study_as_it_stands(place: Place, name: str | None = None) -> optuna.Study:
     """A search's study, read only: nothing is locked or written.
 
     Another process may work on it at the same time. An incomplete last line of a journal is
@@ -289,18 +317,31 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
     Raises:
         StorageError: there is no such study, it cannot be read, or it has another version's layout.
     """
-    if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
-        raise StorageError(f"storage: no study {place}; it lies where the search was started")
     try:
         with quiet_optuna():
-            storage = (
-                JournalStorage(JournalFileBackend(str(place)))
-                if isinstance(place, Path)
-                else open_to_read(place)
-            )
-            stored = optuna.load_study(study_name=name, storage=storage)
+            storage = _to_read(place)
+            named = name if isinstance(place, str) else None
+            stored = optuna.load_study(study_name=named, storage=storage)
             _check_layout(stored, place)
             seen = own_study(stored, copied=True)
     except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
-        raise StorageError(f"storage: cannot read the study {place}: {error}") from None
+        raise StorageError(f"storage: cannot read the study {_shown(place)}: {error}") from None
     return seen
+
+
+def _to_read(place: Place) -> BaseStorage:
+    """Optuna's storage of a study that exists; Optuna itself would make an empty one."""
+    if isinstance(place, str):
+        return open_to_read(place)
+    there = place.exists() if isinstance(place, Path) else has_segments(place)
+    if not there:
+        shown = _shown(place)
+        raise StorageError(f"storage: no study {shown}; it lies where the search was started")
+    return JournalStorage(
+        JournalFileBackend(str(place)) if isinstance(place, Path) else SegmentedJournal(place)
+    )
+
+
+def _shown(place: Place) -> str:
+    """A place, for messages."""
+    return place.readable_path(SEGMENTS) if isinstance(place, Storage) else str(place)

@@ -46,13 +46,16 @@ from gan_tune.searching.study.reading import (
 from gan_tune.searching.study.retrying import retry
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.seeds import trial_seed
+from gan_tune.searching.study.segments import SegmentedJournal
 from gan_tune.searching.study.telling import HEALTH, TellArguments, tell_arguments
 from gan_tune.searching.study.tried import Tried
 from gan_tune.space import SearchSpace
 from gan_tune.storage.trial_name import Kind, TrialName, setting_name
 from gan_tune.words.outcomes import Outcome
 
-__all__ = ["Study"]
+__all__ = ["AnyJournal", "Study"]
+
+AnyJournal = Journal | SegmentedJournal
 
 
 class Study:
@@ -63,11 +66,11 @@ class Study:
     Args:
         study: Optuna's study, prepared by :func:`~.opening.open_study`.
         space: the checked space with which it began.
-        journal: the file that holds it; None if it is in a database.
+        journal: the file or segments that hold it; None if it is in a database.
     """
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, journal: Journal | None = None
+        self, study: optuna.Study, space: SearchSpace, journal: AnyJournal | None = None
     ) -> None:
         self.space = space
         self._study, self._journal, self._numbering = study, journal, Numbering(study)

@@ -50,6 +50,9 @@ class Given(Protocol):
     def look(self, folder: Path, largest: int) -> tuple[Seen, str]:
         """What is seen, and the digest; ``folder`` is the search's, where arrays are kept."""
 
+    def keep_again(self, tree: Mapping[str, Any]) -> None:
+        """Write arrays that were kept as the data part ``tree`` says, where they are lost."""
+
 
 @dataclass(frozen=True)
 class GivenPath:
@@ -77,6 +80,9 @@ class GivenPath:
     def look(self, folder: Path, largest: int) -> tuple[Seen, str]:
         seen = look(self.path, largest=largest)
         return seen, seen.dataset.digest
+
+    def keep_again(self, tree: Mapping[str, Any]) -> None:
+        """Do nothing: the path is the user's."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,27 @@ class GivenArrays:
             path.unlink()
             raise
 
+    def keep_again(self, tree: Mapping[str, Any]) -> None:
+        for path in (Path(str(value)) for value in tree.values()):
+            if path.is_absolute() and path.stem == self._stem and not path.exists():
+                self._write(path)
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.name}-{self._digest[:6]}"
+
+    @property
+    def _is_large(self) -> bool:
+        return list(self.arrays) == ["x"] and self.arrays["x"].nbytes >= MAPPED_FROM
+
     def _kept(self, folder: Path) -> Path:
         """Write the arrays into a search's folder; a large one as a file that can be mapped."""
-        lone = list(self.arrays) == ["x"] and self.arrays["x"].nbytes >= MAPPED_FROM
-        path = folder / f"{self.name}-{self._digest[:6]}.{'npy' if lone else 'npz'}"
+        return self._write(folder / f"{self._stem}.{'npy' if self._is_large else 'npz'}")
+
+    def _write(self, path: Path) -> Path:
+        lone = self._is_large
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as file:
                 if lone:
                     np.save(file, self.arrays["x"], allow_pickle=False)

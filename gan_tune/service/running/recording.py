@@ -85,6 +85,9 @@ class SearchRecord:
 
     def interrupt(self) -> None:
         """This command is cut off, by an error or by its user."""
+        if self._home.patience.refused is not None:  # what is recorded now is another one's
+            self.close()
+            return
         self.end(SearchEnding("interrupted", time.time_ns() // 1_000_000))
         if self._delivery is not None:
             self._delivery.wait(LAST_SECONDS / 3)

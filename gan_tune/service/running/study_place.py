@@ -1,4 +1,4 @@
-"""Finds a search's Optuna study: in a database, or in a journal file."""
+"""Finds a search's Optuna study: in its folder, or in a database."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_tune.errors import StorageError
+from gan_tune.searching.study.journal import mend_journal
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.origins import Start
 from gan_tune.searching.study.reading import OptunaStudy
+from gan_tune.searching.study.segments import adopt, has_segments
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.earlier_searches import WarmStart
 from gan_tune.space import SearchSpace
@@ -83,7 +85,7 @@ def study_of_search(
         home.write_json(STUDY_NOTE, asdict(noted))
     try:
         return open_study(
-            url or _journal(home, name),
+            url or _place(home, name, noted.owner),
             space,
             name=name,
             owner=noted.owner,
@@ -122,9 +124,30 @@ def read_study(home: Storage, name: str, url: str | None = None) -> OptunaStudy:
     if url is not None:
         return study_as_it_stands(url, name)
     journal = _journal(home, name)
+    if home.folder is None and (has_segments(home) or not journal.exists()):
+        return study_as_it_stands(home, name)
     if journal.is_symlink() and not journal.resolve().is_relative_to(journal.parent.resolve()):
         raise StorageError(f"storage: the study {journal} must be no link to another folder")
     return study_as_it_stands(journal, name)
+
+
+def _place(home: Storage, name: str, owner: str) -> Path | Storage:
+    """Where a study lies that is in no database: in the search's folder.
+
+    Earlier versions kept the journal of a search behind a URI on the driver's disk. It is moved
+    once. The file that is left has another name, so that they do not go on with it.
+    """
+    journal = _journal(home, name)
+    if home.folder is not None:
+        return journal
+    if journal.exists():
+        mend_journal(journal)
+        lines = journal.read_bytes()
+        if owner.encode() in lines:  # else it is of an earlier search of that name
+            if not has_segments(home):
+                adopt(home, lines)
+            journal.rename(journal.with_name(f"{JOURNAL}.moved"))
+    return home
 
 
 def _journal(home: Storage, name: str) -> Path:

@@ -1,0 +1,130 @@
+"""Who works on a search: the process that a lease, or the lock of an earlier version, names."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import re
+import socket
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from gan_tune.errors import StorageError
+from gan_tune.storage.places import EARLIER_LOCK
+from gan_tune.storage.stored import as_stored
+
+__all__ = ["Holder", "earlier_holder", "holder_in", "now", "this_process"]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease; the content of its file.
+
+    Attributes:
+        process, host, user: of the command.
+        since, renewed: UTC by the holder's clock, ISO 8601.
+        machine: identifies the host, its boot and the container in which process ids count.
+        begun: when the process began, seconds since 1970 by that machine's clock.
+        token: random, unlike that of any other lease.
+        ended: whether the command has ended and left the search free.
+    """
+
+    process: int
+    host: str
+    user: str
+    since: str
+    renewed: str
+    machine: str
+    begun: int | float
+    token: str
+    ended: bool = False
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host} ({self.user}, since {self.since})"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.machine == _machine()
+
+    @property
+    def is_alive(self) -> bool:
+        """Of a holder on this machine: whether its process lives."""
+        try:
+            # Another process may have got the same id.
+            return bool(abs(psutil.Process(self.process).create_time() - self.begun) < 1)
+        except psutil.Error:
+            return False
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last renewal if both clocks are right; for people to look at only."""
+        with suppress(ValueError, TypeError):
+            return (datetime.now(UTC) - datetime.fromisoformat(self.renewed)).total_seconds()
+        return 0.0
+
+
+def this_process() -> Holder:
+    """The holder that this process is, with a new token."""
+    return Holder(
+        process=os.getpid(),
+        host=socket.gethostname(),
+        user=_user(),
+        since=now(),
+        renewed=now(),
+        machine=_machine(),
+        begun=psutil.Process().create_time(),
+        token=uuid.uuid4().hex,
+    )
+
+
+def now() -> str:
+    """The time, as a lease has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def holder_in(content: bytes | None) -> Holder | None:
+    """The holder that a lease's file names; None if it is absent or was torn as it was created."""
+    try:
+        return as_stored(Holder, json.loads(content or b""), "a lease")
+    except (ValueError, StorageError):
+        return None
+
+
+def earlier_holder(folder: Path) -> str:
+    """The process of an earlier version that works on a search; empty if none.
+
+    It named itself in a file that it locked. If it ran on another machine, nobody knows.
+    """
+    path = folder / EARLIER_LOCK
+    try:
+        written = path.stat().st_mtime
+        match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
+        if match is None or match[2] != socket.gethostname():
+            return ""
+        return match[0] if psutil.Process(int(match[1])).create_time() <= written + 1 else ""
+    except (OSError, ValueError, psutil.Error):
+        return ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
+
+
+def _machine() -> str:
+    """Two containers may share a host's name, even its boot, but not their process ids."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
