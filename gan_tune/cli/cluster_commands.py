@@ -10,7 +10,6 @@ import typer
 from gan_tune import service
 from gan_tune.cli import options
 from gan_tune.cli.checked_space import load_checked
-from gan_tune.cli.exit_codes import ExitCode
 from gan_tune.errors import ConnectionLostError
 from gan_tune.outgoing import outgoing
 from gan_tune.words.terminal import busy, say
@@ -105,7 +104,7 @@ def _follow(name: str, job: str, address: str) -> None:
         say(_how_to_follow(name, address))
         raise
     if code:
-        raise typer.Exit(ExitCode(code))
+        raise typer.Exit(code)
 
 
 def _how_to_follow(name: str, address: str) -> str:

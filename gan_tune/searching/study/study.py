@@ -300,6 +300,15 @@ class Study:
         self._study.set_user_attr("seconds_used", seconds)
 
     @property
+    def gpu_seconds_used(self) -> float:
+        """GPU seconds held by the trials of all commands together, if `budget.gpu_hours` counts."""
+        return float(self._study.user_attrs.get("gpu_seconds_used", 0.0))
+
+    @gpu_seconds_used.setter
+    def gpu_seconds_used(self, seconds: float) -> None:
+        self._study.set_user_attr("gpu_seconds_used", seconds)
+
+    @property
     def optuna_study(self) -> optuna.Study:
         """The study of this search's own settings, for Optuna's own plots."""
         return own_study(self._study)
