@@ -24,7 +24,8 @@ def free_port() -> int:
 
 
 def start_node(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
-    first = ["--head"] if name == "head" else []
+    # With ray[default] a head listens for Ray's client, too, by default at one port for all.
+    first = ["--head", f"--ray-client-server-port={free_port()}"] if name == "head" else []
     log = folder / f"{name}.log"
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *first, *options),
