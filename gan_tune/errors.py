@@ -14,7 +14,8 @@ GanTuneError                base of all; the command line prints it and exits wi
 ├── TrackingError           the MLflow tracking server or store does not answer
 │   └── RecordError         a search's record cannot be made there, or from there
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
-│   └── UnfitNodesError     no node can train a trial now; exit code 1
+│   ├── UnfitNodesError     no node can train a trial now; exit code 1
+│   └── ConnectionLostError the cluster stopped answering while it was followed; exit code 1
 ├── NothingTrainsError      every trial of a search is cut off by the same; exit code 1
 ├── DeviceError             torch has no such device on this machine
 ├── ModelNotFoundError      no registered model of that name
@@ -35,6 +36,7 @@ __all__ = [
     "CheckpointError",
     "ClusterError",
     "ConfigError",
+    "ConnectionLostError",
     "DataError",
     "DeviceError",
     "ExperienceError",
@@ -172,6 +174,12 @@ class ClusterError(GanTuneError):
 
 class UnfitNodesError(ClusterError):
     """No node can train a trial now; the same command goes on when one can."""
+
+    exit_code = 1
+
+
+class ConnectionLostError(ClusterError):
+    """The cluster does not answer any more, after it did; what it runs may go on."""
 
     exit_code = 1
 

@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +13,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 import yaml
@@ -29,6 +26,7 @@ from mlflow import MlflowClient
 from ray.autoscaler._private import docker
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.sdk import get_docker_host_mount_location
+from ray_nodes import environment_of, free_port, kill_session, start_node
 
 import gan_tune
 from gan_tune.cluster import connection as cluster
@@ -36,7 +34,6 @@ from gan_tune.errors import ClusterError
 from gan_tune.space import Resources
 
 ROOT = Path(__file__).parents[1]
-TOKEN = "t0" * 16
 
 
 # -------------------------------------------------------------------- two nodes
@@ -56,64 +53,17 @@ def nodes() -> Iterator[Nodes]:
     """With token authentication; the project is neither the nodes' folder nor on their path."""
     folder = Path(tempfile.mkdtemp(prefix="gt-", dir="/tmp"))  # short, since sockets lie in it
     (folder / "empty").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     here = f"127.0.0.1:{port}"
     started: list[subprocess.Popen[bytes]] = []
     try:
-        started.append(_start_node(folder, "head", f"--port={port}"))
-        started.append(_start_node(folder, "node", f"--address={here}"))
+        started.append(start_node(folder, "head", f"--port={port}", "--include-dashboard=false"))
+        started.append(start_node(folder, "node", f"--address={here}"))
         yield Nodes(here, folder)
     finally:
         for process in started:
-            _kill_session(process)
+            kill_session(process)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _start_node(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
-    first = ["--head", "--include-dashboard=false"] if name == "head" else []
-    log = folder / f"{name}.log"
-    command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *first, *options),
-        *("--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000"),
-        *("--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"),
-        f"--temp-dir={folder}",
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder / "empty",
-            env=_environment(folder, PYTHONPATH=None),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + 90
-    while b"Ray runtime started" not in log.read_bytes():
-        if process.poll() is not None or time.monotonic() > deadline:
-            _kill_session(process)
-            pytest.fail(f"ray start: {log.read_text()}")
-        time.sleep(0.1)
-    return process
-
-
-def _kill_session(leader: subprocess.Popen[bytes]) -> None:
-    """All that a `ray start` of ours has begun, and nobody else's."""
-    for pid in [pid for pid in psutil.pids() if pid != leader.pid]:
-        with suppress(ProcessLookupError):
-            if os.getsid(pid) == leader.pid:
-                os.kill(pid, signal.SIGKILL)
-    leader.kill()
-    leader.wait()
-
-
-def _environment(home: Path, **changes: str | None) -> dict[str, str]:
-    """The environment of a process that is to know no Ray but the one it is told of."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    ours = {"HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-    merged: dict[str, str | None] = {**kept, **ours, **changes}
-    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _run(code: str, folder: Path, *args: str, **environment: str | None) -> tuple[str, str]:
@@ -122,7 +72,7 @@ def _run(code: str, folder: Path, *args: str, **environment: str | None) -> tupl
     process = subprocess.run(
         [sys.executable, "-c", code, *args],
         cwd=folder,
-        env=_environment(folder, PYTHONPATH=path, **environment),
+        env=environment_of(folder, PYTHONPATH=path, **environment),
         capture_output=True,
         text=True,
         timeout=200,
@@ -403,8 +353,8 @@ def test_a_port_where_something_else_answers(tmp_path: Path) -> None:
         ("10.0.0.1", "must be HOST:PORT"),
         (":6379", "must be HOST:PORT"),
         ("host:port", "must be HOST:PORT"),
-        ("ray://127.0.0.1:10001", "ray job submit"),
-        ("http://127.0.0.1:8265", "ray job submit"),
+        ("ray://127.0.0.1:10001", "gan-tune submit"),
+        ("http://127.0.0.1:8265", "gan-tune submit"),
     ],
 )
 def test_addresses_of_no_cluster(address: str, rule: str) -> None:

@@ -30,7 +30,7 @@ SOUND = replace(DRIVER, node="10.0.0.2", ray_gpus=1, object_store=4 * GIB)
 def test_where_all_is_well_each_subject_has_one_line() -> None:
     checks = checks_of_nodes(DRIVER, [SOUND, replace(SOUND, node="10.0.0.3")], stored=True)
     assert [check.what for check in checks] == [
-        "versions", "GPUs", "shared memory", "storage", "token", "clock",
+        "versions", "GPUs", "shared memory", "storage", "ports", "token", "clock",
     ]  # fmt: skip
     assert all(check.ok for check in checks)
     assert {check.where for check in checks} == {"all nodes"}
@@ -47,6 +47,7 @@ def test_where_all_is_well_each_subject_has_one_line() -> None:
         ({"gpu_fault": "a step on its device: bad"}, "GPUs", "bad: mend its driver"),
         ({"storage_fault": "storage: full"}, "storage", "storage: full"),
         ({"shared_memory": GIB // 16}, "shared memory", r"0\.06 GiB.* wants 4\.00.*--shm-size"),
+        ({"closed": ["object manager"]}, "ports", "object manager cannot be reached from here"),
         ({"tokens": False}, "token", "RAY_AUTH_MODE=token"),
         ({"skew": -61.0}, "clock", "61.0 s behind this machine's"),
         ({"unanswered": "no torch"}, "node", "cannot run gan-tune: no torch"),
@@ -126,7 +127,7 @@ def test_each_node_of_a_cluster_is_asked(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     lines = lines_of(done.stdout)
     assert "nodes that run: 3" in lines["cluster ok"]
-    assert {"versions ok", "storage ok", "clock ok", "MLflow ok"} <= set(lines)
+    assert {"versions ok", "storage ok", "ports ok", "clock ok", "MLflow ok"} <= set(lines)
     assert "Ray manages 1, but torch finds 0" in lines["GPUs no"]
     assert "RAY_AUTH_MODE=token" in lines["token no"]
     assert list((tmp_path / "runs").iterdir()) == []

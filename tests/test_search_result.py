@@ -61,6 +61,7 @@ STORED: dict[str, Any] = {
     "importances": {"step": 200, "settings": 1, "left_out": 0, "shares": {}},
     "examination": {"metric": "frechet_distance", "farness": 0.1, "faults": []},
     "at_equal_steps": None,
+    "gpu_hours": None,
     "waiting": "",
 }
 
@@ -74,7 +75,7 @@ def test_a_result_is_written_as_it_was_read_field_by_field() -> None:
 
 
 def test_a_result_of_an_older_version_loads(tmp_path: Path) -> None:
-    later = ("importances", "examination", "at_equal_steps", "waiting")
+    later = ("importances", "examination", "at_equal_steps", "gpu_hours", "waiting")
     old = {key: value for key, value in STORED.items() if key not in later}
     row = {
         key: ROW[key]

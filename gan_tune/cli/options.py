@@ -113,6 +113,40 @@ ExaminedAddress: TypeAlias = Annotated[
         help="Ray cluster to check; default $RAY_ADDRESS, else this machine alone.",
     ),
 ]
+Dashboard: TypeAlias = Annotated[
+    str,
+    typer.Option("--address", metavar="URL", help="The cluster's dashboard, http://HOST:8265."),
+]
+OnCluster: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="Dashboard of the cluster that the search was submitted to; --storage is known there.",
+    ),
+]
+SharedStorage: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        metavar="DIR_OR_URI",
+        help="Where searches are kept, as the cluster sees it: a whole path or a URI.",
+    ),
+]
+ClusterUri: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow's store, as the cluster sees it; default $MLFLOW_TRACKING_URI.",
+    ),
+]
+SubmittedSearch: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a submitted search, or the id of its job.")
+]
+Detach: TypeAlias = Annotated[
+    bool, typer.Option("--detach", help="Return at once, instead of showing what it prints.")
+]
 Experiment: TypeAlias = Annotated[
     str | None, typer.Option(help="MLflow experiment; default the search's name.")
 ]

@@ -40,8 +40,8 @@ def doctor(
 ) -> None:
     """Check what a search needs, here or on every node of a cluster.
 
-    It checks versions, GPUs, storage, tokens, shared memory and clocks, and that MLflow may be
-    written. Each line is ok, or says what to do. No Ray is started. The exit code is 0 if all is
+    It checks versions, GPUs, storage, ports, tokens, shared memory and clocks, and that MLflow may
+    be written. Each line is ok, or says what to do. No Ray is started. The exit code is 0 if all is
     ok, otherwise 1.
 
     \b

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gan_tune.cli.cluster_commands import logs, submit
 from gan_tune.cli.exit_codes import ExitCode
 from gan_tune.cli.model_commands import best, generate, look, pull, serve
 from gan_tune.cli.overview_commands import doctor, list_all, ui
@@ -27,7 +28,9 @@ __all__ = ["COMMANDS", "app", "main"]
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         "search": search,
+        "submit": submit,
         "status": status,
+        "logs": logs,
         "stop": stop,
         "retry": retry,
         "sync": sync,

@@ -10,6 +10,7 @@ import typer
 from gan_tune import service, watching
 from gan_tune.cli import documents, options, printing
 from gan_tune.cli.checked_space import load_checked, print_warnings
+from gan_tune.cli.cluster_commands import on_cluster
 from gan_tune.cli.exit_codes import ExitCode
 from gan_tune.errors import GanTuneError
 from gan_tune.service import DEFAULT_STORAGE
@@ -137,13 +138,18 @@ def status(
     as_json: options.Json = False,
     storage: options.Storage = DEFAULT_STORAGE,
     tracking_uri: options.TrackingUri = None,
+    address: options.OnCluster = None,
 ) -> None:
     """Show the status of a search, also while it runs.
 
     \b
     Example:
       gan-tune status digits
+      gan-tune status digits --address http://127.0.0.1:8265
     """
+    if address is not None:
+        on_cluster(["status", *(["--json"] if as_json else [])], name, address)
+        return
     with busy("looking"):
         found = service.status(name, storage, tracking_uri=tracking_uri)
     if as_json:
@@ -152,7 +158,11 @@ def status(
         printing.print_status(found)
 
 
-def stop(name: options.SearchName, storage: options.Storage = DEFAULT_STORAGE) -> None:
+def stop(
+    name: options.SearchName,
+    storage: options.Storage = DEFAULT_STORAGE,
+    address: options.OnCluster = None,
+) -> None:
     """Ask a running search to end, also from another machine.
 
     Its workers store their trials first, as after Ctrl-C. The same `gan-tune search` command
@@ -162,7 +172,11 @@ def stop(name: options.SearchName, storage: options.Storage = DEFAULT_STORAGE) -
     Example:
       gan-tune stop digits
       gan-tune stop digits --storage s3://bucket/runs
+      gan-tune stop digits --address http://127.0.0.1:8265
     """
+    if address is not None:
+        on_cluster(["stop"], name, address)
+        return
     service.stop(name, storage)
     say(f"{name} is asked to end: the command that works on it ends within seconds")
 

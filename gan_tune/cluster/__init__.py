@@ -1,1 +1,1 @@
-"""Ray: joining a cluster, or starting Ray on this machine."""
+"""Ray: joining a cluster, handing over to one, or starting Ray on this machine."""

@@ -26,7 +26,7 @@ from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import last_line
 
-__all__ = ["check_address", "connected", "cores", "fitting", "slots"]
+__all__ = ["ANOTHER_TOKEN", "NOT_SENT", "check_address", "connected", "cores", "fitting", "slots"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -201,7 +201,7 @@ def _knock(address: str) -> None:
     if "://" in address:
         raise ClusterError(
             f"--address: must be HOST:PORT or auto, but got {address!r}: a search runs on a node "
-            "of the cluster; from outside, hand it over with `ray job submit`"
+            "of the cluster; from outside, hand it over with `gan-tune submit`"
         )
     host, _, port = address.rpartition(":")
     try:
@@ -251,14 +251,14 @@ except Exception as error:
     sys.exit(" ".join(str(error).split()))
 """
 
-_TOKEN = (
+ANOTHER_TOKEN = (
     "it wants another token: set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN, "
     "the file RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
 )
 
 _SIGNS = {
-    "InvalidAuthToken": _TOKEN,
-    "no authentication token was found": _TOKEN,
+    "InvalidAuthToken": ANOTHER_TOKEN,
+    "no authentication token was found": ANOTHER_TOKEN,
     "Failed to connect to GCS": "what listens there does not answer as Ray does",
 }
 """Ray's messages while it keeps trying, and their meaning."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private import ray_constants, worker
+from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationMode,
     AuthenticationTokenLoader,
@@ -35,6 +36,7 @@ __all__ = [
     "may_begin",
     "start_on_loopback",
     "started_here",
+    "token_headers",
     "uses_tokens",
 ]
 
@@ -121,6 +123,11 @@ def started_here() -> bool:
 def uses_tokens() -> bool:
     """Whether the Ray that this process belongs to asks for a token, by its environment."""
     return bool(get_authentication_mode() != AuthenticationMode.DISABLED)
+
+
+def token_headers() -> dict[str, str]:
+    """The headers with which Ray's dashboard is asked, by the environment; none without tokens."""
+    return dict(get_auth_headers_if_auth_enabled({}))
 
 
 def keep_workers(scheduler_view: Any, trial: Trial, slots: int) -> None:

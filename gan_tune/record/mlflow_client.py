@@ -19,7 +19,7 @@ except ImportError as error:  # pragma: no cover - an installation without its d
 from gan_tune.errors import TrackingError
 from gan_tune.words.wording import first_line, masked
 
-__all__ = ["answering", "client", "lacks_rights", "reason_of", "within"]
+__all__ = ["answering", "client", "lacks_rights", "quiet_mlflow", "reason_of", "within"]
 
 _ENVIRONMENT = {
     # The user's settings have priority. MLflow's defaults would wait four minutes for a dead
@@ -37,13 +37,18 @@ _RIGHTS = re.compile(r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
 
 def client(uri: str) -> MlflowClient:
     """A client of the store at ``uri`` that prints nothing and gives up within seconds."""
+    quiet_mlflow()
+    return MlflowClient(tracking_uri=uri)
+
+
+def quiet_mlflow() -> None:
+    """Keep MLflow's own lines and progress bars off the screen, and let it give up soon."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         # MLflow logs errors with a traceback before it raises them, and each migration.
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
 
 
 @contextlib.contextmanager

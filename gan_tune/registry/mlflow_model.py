@@ -31,7 +31,7 @@ from gan_tune.model.generator_config import (
     config_from_json,
 )
 from gan_tune.model.weights import WEIGHTS, built_from, is_own, stored_files
-from gan_tune.record.mlflow_client import reason_of
+from gan_tune.record.mlflow_client import quiet_mlflow, reason_of
 
 __all__ = [
     "ARCHIVE",
@@ -83,6 +83,7 @@ def save_model(
 
     if isinstance(module, ExportedGenerator) and module.config is not None:
         files = {**files, **stored_files(module, module.config)}
+    quiet_mlflow()  # a search with --offline opens no client, which would do so
     example = np.zeros((2, latent), np.float32)  # a batch of 1 would freeze the batch dimension
     try:
         with warnings.catch_warnings():

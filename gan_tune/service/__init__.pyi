@@ -20,6 +20,7 @@ from .serve import serve
 from .space_and_setting import first_setting, load_space
 from .status import searches, status
 from .stop import stop
+from .submit import Submission, follow, on_cluster, submit
 from .sync import Synced, sync
 from .train import data_notes, in_own_precision, keep_report, keep_trial, stored_trial, train
 from .watcher import Watcher
@@ -41,6 +42,7 @@ __all__ = [
     "Pulled",
     "SearchResult",
     "SearchStatus",
+    "Submission",
     "Synced",
     "TrialStatus",
     "Watcher",
@@ -53,6 +55,7 @@ __all__ = [
     "find_data",
     "find_record",
     "first_setting",
+    "follow",
     "generate",
     "in_own_precision",
     "init",
@@ -64,6 +67,7 @@ __all__ = [
     "load_space",
     "look",
     "models",
+    "on_cluster",
     "promote",
     "pull",
     "remove",
@@ -78,6 +82,7 @@ __all__ = [
     "status",
     "stop",
     "stored_trial",
+    "submit",
     "sync",
     "there",
     "train",

@@ -155,6 +155,7 @@ def checks_of_nodes(here: NodeFacts, nodes: Sequence[NodeFacts], *, stored: bool
         subjects.append(("storage", lambda node: node.storage_fault, "written and read back"))
     if any(node.ray_gpus is not None for node in asked):
         subjects += [
+            ("ports", _port_fault, "Ray's are reached from here"),
             ("token", _token_fault, "Ray asks for a token"),
             ("clock", _clock_fault, f"within {SKEW_SECONDS:g} s of this machine's"),
         ]
@@ -185,6 +186,15 @@ def _gpu_fault(node: NodeFacts) -> str:
     if node.ray_gpus > node.gpus:
         return found + "check nvidia-smi, and that torch is built for these GPUs"
     return found + f"start Ray there with --num-gpus {node.gpus}, if trials are to use them all"
+
+
+def _port_fault(node: NodeFacts) -> str:
+    if not node.closed:
+        return ""
+    return (
+        f"Ray's {' and '.join(node.closed)} cannot be reached from here: open the ports between "
+        "nodes (ray start --node-manager-port, --object-manager-port fix them)"
+    )
 
 
 def _token_fault(node: NodeFacts) -> str:

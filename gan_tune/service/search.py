@@ -227,11 +227,17 @@ def _finished(home: Storage, space: SearchSpace, register: bool) -> SearchResult
     more_trials = space.budget.most_trials > before
     if more_trials:
         _check_replaceable(space, result)
-    minutes, was = space.budget.minutes, result.minutes
-    more_time = was is not None and (minutes is None or minutes > was)
+    budget = space.budget
+    more_time = _is_more(budget.minutes, result.minutes)
+    more_time = more_time or _is_more(budget.gpu_hours, result.gpu_hours)
     goes_on = more_trials or more_time or (register and result.is_withheld)
     goes_on = goes_on or bool(trials_put_back(home))
     return result if result.finished and not goes_on else None
+
+
+def _is_more(limit: float | None, before: float | None) -> bool:
+    """Whether a limit has been raised or lifted."""
+    return before is not None and (limit is None or limit > before)
 
 
 def _check_replaceable(space: SearchSpace, result: SearchResult) -> None:

@@ -102,6 +102,7 @@ class SearchResult:
         examination: what was found of the champion before it was registered, as
             `gan_tune.service.running.examination.Examination`; empty without a champion, and in
             results of older versions.
+        gpu_hours: its budget of them; None without one.
         waiting: what of it is not in MLflow yet, in words; empty if everything is. `gan-tune sync`
             delivers it.
         mattered: which parameters mattered, as
@@ -140,6 +141,7 @@ class SearchResult:
     mattered: Mapping[str, Any] = field(default_factory=dict)
     examination: Mapping[str, Any] = field(default_factory=dict)
     at_equal_steps: Mapping[str, int | float] | None = None
+    gpu_hours: int | float | None = None
     waiting: str = ""
     home: Storage | None = field(default=None, compare=False)
     study: str | None = field(default=None, compare=False)

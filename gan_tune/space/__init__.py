@@ -9,7 +9,7 @@ from __future__ import annotations
 from gan_tune.space.changes import changes
 from gan_tune.space.fitting import Fit
 from gan_tune.space.ranges import RANGES, Choice, Dimension, NumberRange, Scalar, Suggest
-from gan_tune.space.reading import shipped_spaces
+from gan_tune.space.reading import shipped_folder, shipped_spaces
 from gan_tune.space.schema import json_schema
 from gan_tune.space.search_space import SearchSpace
 from gan_tune.space.space_file import (
@@ -38,5 +38,6 @@ __all__ = [
     "changes",
     "check_name",
     "json_schema",
+    "shipped_folder",
     "shipped_spaces",
 ]

@@ -67,7 +67,7 @@ class Loading:
         late = [f for f in late if not any(under(f.path, path) for path in told)]
         faults += [*range_faults, *late]
         if self.file is not None:
-            faults += _length_faults(self.file)
+            faults += _budget_faults(self.file)
             faults += self._objective_faults(self.file, check)
             faults += self._population_faults(self.file)
             if not range_faults:
@@ -220,10 +220,13 @@ def _name_of(part: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _length_faults(file: SpaceFile) -> Iterator[Fault]:
-    """A length that nobody decides: the search chooses it for its time."""
+def _budget_faults(file: SpaceFile) -> Iterator[Fault]:
+    """A length that nobody decides (the search chooses it for its time), and a limit of nothing."""
     if file.budget.steps is None and file.budget.minutes is None:
         yield Fault("budget.steps", "must be given where budget.minutes is not")
+    if file.budget.gpu_hours is not None and file.resources.gpu == 0:
+        rule = "must be left out where resources.gpu is 0: trials without a GPU use none of it"
+        yield Fault("budget.gpu_hours", rule, repr(file.budget.gpu_hours))
 
 
 def _broken_url_rule(url: Any) -> str | None:

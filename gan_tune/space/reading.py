@@ -13,7 +13,7 @@ from gan_tune.space.plain_copy import PlainCopy
 from gan_tune.space.yaml_text import YamlFaultsError, parse, write
 from gan_tune.words.wording import did_you_mean, shown
 
-__all__ = ["SpaceText", "read_space", "shipped_spaces"]
+__all__ = ["SpaceText", "read_space", "shipped_folder", "shipped_spaces"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,14 @@ class SpaceText:
 
 def shipped_spaces() -> dict[str, Path]:
     """Name → file of the search spaces that come with gan-tune."""
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped spaces: inside the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     inside_wheel = package / "search_spaces"
-    folder = inside_wheel if inside_wheel.is_dir() else package.parent / "search_spaces"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return inside_wheel if inside_wheel.is_dir() else package.parent / "search_spaces"
 
 
 def read_space(source: str | Path | Mapping[str, Any]) -> SpaceText:

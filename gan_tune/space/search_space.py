@@ -136,7 +136,7 @@ class SearchSpace:
         return replace(self, planned_steps=steps)
 
     def with_budget(self, **limits: float | None) -> SearchSpace:
-        """This space with other ``limits``: `trials` or `minutes`. Its digest stays the same."""
+        """This space with other ``limits``: `trials`, `minutes`. Its digest stays the same."""
         budget = self.file.budget.model_copy(update=limits)
         return replace(self, file=self.file.model_copy(update={"budget": budget}))
 
@@ -181,7 +181,7 @@ class SearchSpace:
         """16 hex digits that depend on all that affects the proposals and their evaluation.
 
         They do not depend on the name, the description, the resources, the place of the study, and
-        the budget's trials and minutes, so that a search can be extended.
+        the budget's trials, minutes and GPU hours, so that a search can be extended.
         """
         blocks = dict(self.decisive)
         budget = self.file.budget

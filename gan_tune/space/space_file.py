@@ -35,6 +35,7 @@ UNPLANNED_STEPS = 2_000
 MOST_TRIALS = 1_000_000
 MOST_SEEDS = 1_000
 MOST_MINUTES = 10_000_000
+MOST_GPU_HOURS = 10_000_000
 """Nineteen years."""
 MOST_CORES = 100_000
 """CPU cores, and GPUs, of one trial."""
@@ -76,6 +77,17 @@ class Budget(Settings):
         le=MOST_MINUTES,
         description="Time for the whole search; without it only trials count",
     )
+    gpu_hours: Number | None = Field(
+        None,
+        gt=0,
+        le=MOST_GPU_HOURS,
+        description="GPU hours that all trials may take together, over all commands",
+    )
+
+    @property
+    def has_time_limit(self) -> bool:
+        """Whether time, of the clock or of GPUs, may end the search."""
+        return self.minutes is not None or self.gpu_hours is not None
 
     @property
     def most_trials(self) -> float:

@@ -11,7 +11,8 @@ The conductor uses these modules:
     waiting_room    the trials that wait for their turn
     lost_trials     those whose worker was lost, until they go on
     confirming      which settings to confirm, and their replicates
-    timekeeping     how much time is left; ``time_budget`` has the arithmetic
+    timekeeping     how much time is left; ``time_budget`` has the arithmetic, ``gpu_meter`` the
+                    time of GPUs
     bookkeeping     passes reports and endings to Optuna and the stopping rule
 """
 
@@ -87,8 +88,7 @@ class Conductor:
         self.stop_requested = False
         self._books = resumed.books
         self.confirmation, self._planner = resumed.confirmation, resumed.planner
-        budget = time_budget(self.space, slots)
-        self.time = Timekeeper(study, budget, self._planner, clock)
+        self.time = Timekeeper(study, time_budget(self.space, slots), self._planner, clock)
         self._room = WaitingRoom(rule, self.space.pruned_by, resumed.waiting)
         self.lost_trials = LostTrials(self.trials)
         self._running: dict[str, RunningTrial] = {}
@@ -137,8 +137,7 @@ class Conductor:
     def _next_confirmation(self) -> Job | None:
         """The next replicate to confirm; while search trials run, only one of the first setting.
 
-        The first setting is confirmed in any case, so no slot idles until the last search trial
-        ends.
+        It is confirmed in any case, so no slot idles until the last search trial ends.
         """
         searched = self._searched
         self._planner.review(searched)
@@ -154,6 +153,7 @@ class Conductor:
         stored = [] if paused else self.trials[job.name].reports()
         self.trials[job.name].describe(description(job))
         trial = self._running[job.name] = lost or paused or RunningTrial(job)
+        self.time.hold(len(self._running))
         self._observers.trial_started(job, resumed=bool(lost or paused or stored))
         for result in stored:
             self._take_in(trial, result)
@@ -252,6 +252,7 @@ class Conductor:
         """Store an ending, then notify the study, the confirmation and the observers."""
         job = trial.job
         self._running.pop(job.name, None)
+        self.time.hold(len(self._running))
         self._room.leave(job.name)
         if not ending.is_lost:
             self.lost_trials.leave(job.name)

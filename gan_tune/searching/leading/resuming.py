@@ -73,7 +73,7 @@ def resume_search(
     for trial in stored_confirmations(trials):
         trial.note_in(confirmation)
     planner = ConfirmationPlanner(study, trials, confirmation)
-    if space.budget.minutes is not None:  # the plan decides how much time the search has
+    if space.budget.has_time_limit:  # the plan decides how much time the search has
         planner.review(set())
     return ResumedSearch(waiting, books, confirmation, planner)
 

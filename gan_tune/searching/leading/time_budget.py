@@ -46,6 +46,7 @@ class TimeBudget:
 
     Attributes:
         total: time for search and confirmation together, > 0; infinite without a limit.
+        lasting: how long the GPU hours last while all slots are used; infinite without a limit.
         share: the largest share of it for the confirmation, in [0, 1]; 0: no confirmation.
         slots: how many trials run at a time, at least 1.
     """
@@ -53,6 +54,7 @@ class TimeBudget:
     total: float = math.inf
     share: float = 0.0
     slots: int = 1
+    lasting: float = math.inf
 
     @classmethod
     def of(cls, minutes: float | None, share: float, slots: int) -> TimeBudget:
@@ -62,7 +64,12 @@ class TimeBudget:
     @property
     def is_limited(self) -> bool:
         """Whether there is a limit."""
-        return math.isfinite(self.total)
+        return math.isfinite(self.whole)
+
+    @property
+    def whole(self) -> float:
+        """The time of which shares are taken: what ends first."""
+        return min(self.total, self.lasting)
 
     def left(self, used: float) -> float:
         """The time left after ``used`` seconds; infinite without a limit."""
@@ -76,7 +83,7 @@ class TimeBudget:
         """
         if not self.is_limited or not self.share:
             return 0.0
-        kept = self.share * self.total
+        kept = self.share * self.whole
         if not any(each.seconds for each in planned):
             return kept
         if not any(each.to_begin for each in planned):
@@ -93,7 +100,7 @@ class TimeBudget:
         """
         if not self.is_limited:
             return math.inf
-        whole = self.slots * self.total
+        whole = self.slots * self.whole
         if self.share >= BASELINE_SHARE:
             return self.share * whole
         return min(self.share * whole, max(self.share / 2 * whole, BASELINE_SHARE * whole - first))
@@ -108,7 +115,7 @@ class TimeBudget:
         Never in the first half of the search time. A trial that needs more than the second half
         cannot end anyway. If such trials continued at once, the first ones would take all the time.
         """
-        return left - needed <= min(SAFETY * seconds, (self.total - needed) / 2)
+        return left - needed <= min(SAFETY * seconds, (self.whole - needed) / 2)
 
     def is_last_call(self, left: float, needed: float, seconds: float) -> bool:
         """Whether steps that take ``seconds`` must begin now to end in the search time."""
@@ -126,7 +133,7 @@ class TimeBudget:
         """The time after which the search may end at any report, on the clock of ``now``."""
         if not self.is_limited:
             return math.inf
-        return now + left - self.share * self.total - CLOSING_SECONDS
+        return now + left - self.share * self.whole - CLOSING_SECONDS
 
 
 def makespan(seconds: Iterable[float], slots: int) -> float:

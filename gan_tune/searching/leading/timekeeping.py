@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.confirming import ConfirmationPlanner
+from gan_tune.searching.leading.gpu_meter import GpuMeter
 from gan_tune.searching.leading.running_trial import RunningTrial
 from gan_tune.searching.leading.time_budget import TimeBudget
 from gan_tune.searching.study.study import Study
@@ -39,8 +40,11 @@ class Timekeeper:
         self._study, self._budget, self._planner, self._clock = study, budget, planner, clock
         self._started = self._noted = clock()
         self._seconds_before = study.seconds_used
+        self._gpus = GpuMeter(study.space, study.gpu_seconds_used, clock)
         self._pace = 0.0
         self._waits = False
+        self._trials = 0
+        self.follow(budget.slots)
 
     def wait(self) -> None:
         """Count no time until a trial has been placed."""
@@ -50,16 +54,25 @@ class Timekeeper:
         """A trial has been placed: count the time from now on."""
         if self._waits:
             self._waits, self._started = False, self._clock()
+            self.hold(self._trials)
+
+    def hold(self, trials: int) -> None:
+        """So many trials run, or are about to."""
+        self._trials = trials
+        self._gpus.hold(0 if self._waits else min(trials, self._budget.slots))
 
     def follow(self, slots: int) -> None:
         """So many trials run at a time from now on."""
-        self._budget = replace(self._budget, slots=slots)
+        self._budget = replace(self._budget, slots=slots, lasting=self._gpus.lasts(slots))
+        self.hold(self._trials)
 
     def note(self, *, now: bool = False) -> None:
         """Note the time used in the study, at intervals or ``now``."""
         if now or self._clock() - self._noted > NOTE_SECONDS:
             self._noted = self._clock()
             self._study.seconds_used = self.used
+            if self._gpus.used:
+                self._study.gpu_seconds_used = self._gpus.used
 
     def observe_pace(self, seconds: float, steps: int) -> None:
         """Note that the last report's ``steps`` took ``seconds``."""
@@ -79,8 +92,18 @@ class Timekeeper:
 
     @property
     def left(self) -> float:
-        """Seconds left of the budget; infinite without one."""
-        return self._budget.left(self.used)
+        """Seconds left of the budget, of time or of GPUs; infinite without one."""
+        return min(self._budget.left(self.used), self._gpus.left(self._budget.slots))
+
+    @property
+    def gpu_hours_used(self) -> float:
+        """GPU hours used by all commands so far; not counted without `budget.gpu_hours`."""
+        return self._gpus.used / 3600
+
+    @property
+    def has_spent_its_gpus(self) -> bool:
+        """Whether nothing is left of `budget.gpu_hours`."""
+        return self._gpus.is_spent
 
     @property
     def search_is_over(self) -> bool:

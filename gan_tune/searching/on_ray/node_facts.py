@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,10 @@ __all__ = ["NodeFacts", "facts_here", "facts_of_nodes"]
 SHARED_MEMORY = "/dev/shm"  # nosec B108: its size is read, nothing is written
 NODE_SECONDS = 120.0
 """How long a node may take to install the uploaded files and start a process."""
+PORTS = {"node manager": "NodeManagerPort", "object manager": "ObjectManagerPort"}
+"""The ports on which nodes talk to each other, and what Ray's list of nodes calls them."""
+KNOCK_SECONDS = 5.0
+"""How long a port may take to accept a connection."""
 SEES_GPUS = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
 """Some releases of Ray hide the GPUs from a process that asks for none, unless told not to."""
 
@@ -45,6 +50,7 @@ class NodeFacts:
         ray_gpus: how many Ray manages there; None without a cluster.
         object_store: bytes of Ray's object store there; None without a cluster.
         skew: seconds by which its clock is ahead of the driver's; 0 on the driver.
+        closed: the ports of Ray there that cannot be reached from the driver.
         unanswered: why the node could not be asked; the other fields say nothing then.
     """
 
@@ -58,6 +64,7 @@ class NodeFacts:
     ray_gpus: int | None = None
     object_store: int | None = None
     skew: float = 0.0
+    closed: Sequence[str] = ()
     unanswered: str = ""
 
 
@@ -137,5 +144,16 @@ def _found(node: Mapping[str, Any], examiner: Any, asked: ray.ObjectRef[NodeFact
             "ray_gpus": int(has.get("GPU", 0)),
             "object_store": int(has.get("object_store_memory", 0)),
             "skew": skew,
+            "closed": [port for port in PORTS if not _is_open(node, port)],
         }
     )
+
+
+def _is_open(node: Mapping[str, Any], port: str) -> bool:
+    """Whether a port of a node accepts connections of this machine."""
+    try:
+        where = (node["NodeManagerAddress"], node[PORTS[port]])
+        with socket.create_connection(where, timeout=KNOCK_SECONDS):
+            return True
+    except OSError:
+        return False

@@ -58,6 +58,19 @@ __all__ = ["AnyJournal", "Study"]
 AnyJournal = Journal | SegmentedJournal
 
 
+class _KeptNumber:
+    """A number that a study keeps for its search, 0 at first."""
+
+    def __set_name__(self, owner: type[Study], name: str) -> None:
+        self._name = name
+
+    def __get__(self, study: Study, owner: type[Study]) -> float:
+        return float(study._study.user_attrs.get(self._name, 0.0))
+
+    def __set__(self, study: Study, value: float) -> None:
+        study._study.set_user_attr(self._name, value)
+
+
 class Study:
     """Proposes settings of a space and records their results.
 
@@ -293,14 +306,11 @@ class Study:
         """All reports, step by step, to rebuild a stopping rule."""
         return reports_of(self._study)
 
-    @property
-    def seconds_used(self) -> float:
-        """Wall time spent on this search by all commands together."""
-        return float(self._study.user_attrs.get("seconds_used", 0.0))
+    seconds_used = _KeptNumber()
+    """Wall time spent on this search by all commands together."""
 
-    @seconds_used.setter
-    def seconds_used(self, seconds: float) -> None:
-        self._study.set_user_attr("seconds_used", seconds)
+    gpu_seconds_used = _KeptNumber()
+    """GPU seconds held by the trials of all commands together, if `budget.gpu_hours` counts."""
 
     @property
     def optuna_study(self) -> optuna.Study:

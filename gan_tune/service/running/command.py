@@ -109,6 +109,11 @@ class SearchCommand:
                 finally:
                     watcher.end()
                 _check_none_is_put_aside(conductor)
+                if conductor.time.has_spent_its_gpus:
+                    watcher.note(
+                        f"budget.gpu_hours: {conductor.time.gpu_hours_used:.3g} GPU hours are used;"
+                        " a larger budget continues the search"
+                    )
                 if study.is_exhausted() and study.proposed() < context.space.budget.most_trials:
                     watcher.note("every setting of the space has been tried")
                 # Imported here because it takes a second, for which the first trials would wait.

@@ -245,6 +245,7 @@ class Conclusion:
             mode=context.objective.mode,
             most_trials=counted_trials(context.space),
             minutes=context.space.budget.minutes,
+            gpu_hours=context.space.budget.gpu_hours,
             outcomes=dict(Counter(row.outcome or "interrupted" for row in rows)),
             rows=rows,
             champion=_champion_figures(champion) if champion else None,

@@ -1,0 +1,116 @@
+"""The commands on searches that a cluster runs by itself: submit, logs; status and stop, too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from gan_tune import service
+from gan_tune.cli import options
+from gan_tune.cli.checked_space import load_checked
+from gan_tune.errors import ConnectionLostError
+from gan_tune.outgoing import outgoing
+from gan_tune.words.terminal import busy, say
+
+__all__ = ["logs", "on_cluster", "submit"]
+
+
+def submit(
+    space: options.Space,
+    address: options.Dashboard,
+    storage: options.SharedStorage,
+    set_: options.Set = None,
+    name: options.NewName = None,
+    trials: options.Trials = None,
+    minutes: options.Minutes = None,
+    gpu: options.Gpu = None,
+    seed: options.SearchSeed = None,
+    max_concurrent: options.MaxConcurrent = None,
+    tracking_uri: options.ClusterUri = None,
+    offline: options.Offline = False,
+    detach: options.Detach = False,
+) -> None:
+    """Hand a search over to a Ray cluster, which runs it without this machine.
+
+    The working folder travels along, with your own networks and data in it, and so does gan-tune
+    itself. Paths of the storage and of data outside the working folder are the cluster's. What the
+    search prints is shown until it ends. Ctrl-C leaves it running; the same command shows it again,
+    or goes on with a search that was interrupted.
+
+    It needs the extra `cluster`, and the cluster's token as Ray takes it.
+
+    \b
+    Example:
+      gan-tune submit digits --address http://127.0.0.1:8265 --storage /shared/runs --offline
+      gan-tune status digits --address http://127.0.0.1:8265
+      gan-tune stop digits --address http://127.0.0.1:8265
+    """
+    short: dict[str, float | None] = {
+        "budget.trials": trials,
+        "budget.minutes": minutes,
+        "resources.gpu": gpu,
+        "search.seed": seed,
+    }
+    overrides = [*(set_ or []), *(f"{at}={to}" for at, to in short.items() if to is not None)]
+    words = [word for override in overrides for word in ("--set", override)]
+    words += [] if max_concurrent is None else ["--max-concurrent", str(max_concurrent)]
+    checked = load_checked(space, overrides, data=False)
+    with busy(f"handing {space} over to {address}"):
+        submitted = service.submit(
+            checked,
+            space,
+            address=address,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            name=name,
+            offline=offline,
+            options=words,
+        )
+    verb = "is run already" if submitted.again else "is run"
+    say(f"{submitted.search} {verb} by job {submitted.job} of {address}")
+    if detach:
+        say(_how_to_follow(submitted.search, address))
+    else:
+        _follow(submitted.search, submitted.job, address)
+
+
+def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:
+    """Show what a search prints that was handed over to a cluster, until it ends.
+
+    Ctrl-C leaves the search running. The exit code is that of the search.
+
+    \b
+    Example:
+      gan-tune logs digits --address http://127.0.0.1:8265
+    """
+    _follow(name, name, address)
+
+
+def on_cluster(command: Sequence[str], name: str, address: str) -> None:
+    """Run a command on the cluster that runs a search; ends the program as it ends there."""
+    with busy(f"asking {address}"):
+        printed, code = service.on_cluster(command, name, address)
+    _write(printed)
+    if code:
+        raise typer.Exit(code)
+
+
+def _follow(name: str, job: str, address: str) -> None:
+    try:
+        code = service.follow(job, address, _write)
+    except (KeyboardInterrupt, ConnectionLostError):
+        say(_how_to_follow(name, address))
+        raise
+    if code:
+        raise typer.Exit(code)
+
+
+def _how_to_follow(name: str, address: str) -> str:
+    return f"{name} goes on there; to see it: gan-tune logs {name} --address {address}"
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(outgoing(text))
+    sys.stdout.flush()

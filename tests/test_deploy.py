@@ -1,0 +1,176 @@
+"""What lies in deploy/: closed to others, and fit for what it is to run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import yaml
+from jsonschema import validate
+from ray.autoscaler._private import docker
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from gan_tune import service
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+
+
+def loaded(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())
+    return read
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    """Kind → manifest, of all files for Kubernetes."""
+    files = (DEPLOY / "kuberay").glob("*.yaml")
+    found = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    return {each["kind"]: each for each in found}
+
+
+# -------------------------------------------------------------------- Ray's launcher
+
+
+def test_the_launcher_takes_the_file_for_machines_of_ones_own() -> None:
+    launch = loaded("cluster-local.yaml")
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    validate(launch, json.loads(schema.read_text()))
+    full = prepare_config(copy.deepcopy(launch))
+    validate_config(full)
+    assert launch["provider"]["type"] == "local"
+    begin = full["head_start_ray_commands"][-1]
+    assert "--dashboard-host=127.0.0.1" in begin
+    container = docker.docker_start_cmds(
+        *("ubuntu", full["docker"]["image"], full["file_mounts"], "x"),
+        *(full["docker"]["run_options"], full["cluster_name"], "/home/ray", "docker"),
+    )
+    read = "/run/secrets/ray_auth_token"
+    sent = f"/tmp/ray_tmp_mount/{launch['cluster_name']}/run/gan-tune/ray_auth_token"
+    assert "--env RAY_AUTH_MODE=token " in container
+    assert f"--env RAY_AUTH_TOKEN_PATH={read} " in container
+    assert f"--volume {sent}:{read}:ro " in container
+    assert full["file_mounts"]["/run/gan-tune/ray_auth_token"] == "~/.ray/auth_token"
+
+
+# -------------------------------------------------------------------- containers
+
+
+def test_the_images_are_linted_and_run_as_no_root() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    linted = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    text = (DEPLOY / "Dockerfile").read_text()
+    for stage in re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]:
+        if re.match(r"base AS ", stage):  # a target: what runs is of user 1000
+            users = re.findall(r"^USER (.+)$", stage, re.MULTILINE)
+            assert users == ["1000:1000"], stage
+    assert "RAY_AUTH_MODE=token" in text
+
+
+def test_one_release_of_ray_everywhere() -> None:
+    """The launcher, KubeRay and submitted jobs want the same on both sides."""
+    images = [yaml.safe_load((ROOT / "cluster.yaml").read_text()), loaded("cluster-local.yaml")]
+    found = {each["docker"]["image"].partition(":")[2].split("-")[0] for each in images}
+    found |= set(re.findall(r"^ARG RAY_VERSION=(.+)$", (DEPLOY / "Dockerfile").read_text(), re.M))
+    found |= {manifests()["RayCluster"]["spec"]["rayVersion"]}
+    found |= {manifests()["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"]}
+    assert len(found) == 1
+    assert found.pop().split(".")[:2] == ray.__version__.split(".")[:2]
+
+
+def test_compose_publishes_on_loopback_alone_and_holds_no_password() -> None:
+    compose = loaded("compose.yaml")
+    services = compose["services"]
+    ports = [port for each in services.values() for port in each.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    ray_head = services["ray"]
+    assert ray_head["environment"]["RAY_AUTH_MODE"] == "token"
+    (secret,) = ray_head["secrets"]
+    assert ray_head["environment"]["RAY_AUTH_TOKEN_PATH"] == f"/run/secrets/{secret}"
+    assert compose["secrets"][secret] == {"file": "~/.ray/auth_token"}
+    for each in services.values():
+        assert not each["image"].endswith(":latest")
+        assert each.get("privileged") is None
+        assert each.get("network_mode") is None
+    text = (DEPLOY / "compose.yaml").read_text()
+    given = set(re.findall(r"\$\{(\w+)", text))
+    assert {line.partition("=")[0] for line in _settings("example.env")} == given
+    assert all(line.endswith("=") for line in _settings("example.env"))
+
+
+def _settings(name: str) -> Iterator[str]:
+    for line in (DEPLOY / name).read_text().splitlines():
+        if line and not line.startswith("#"):
+            yield line
+
+
+# -------------------------------------------------------------------- Kubernetes
+
+
+@pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
+def test_a_cluster_on_kubernetes_is_closed_and_grows(kind: str) -> None:
+    spec = manifests()[kind]["spec"]
+    cluster = spec["rayClusterSpec"] if kind == "RayJob" else spec
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert cluster["enableInTreeAutoscaling"] is True
+    head, (workers,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    assert head["serviceType"] == "ClusterIP"
+    assert head["rayStartParams"] == {"num-cpus": "0", "num-gpus": "0"}
+    assert workers["minReplicas"] == 0 < workers["maxReplicas"]
+    for group in (head, workers):
+        pod = group["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["containers"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["resources"]["limits"]["memory"]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert "runs" in mounted
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+    (worker,) = workers["template"]["spec"]["containers"]
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert workers["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def test_only_ray_and_its_operator_reach_the_pods() -> None:
+    spec = manifests()["NetworkPolicy"]["spec"]
+    pods = {"matchExpressions": [{"key": "ray.io/cluster", "operator": "Exists"}]}
+    assert spec["podSelector"] == pods
+    assert spec["policyTypes"] == ["Ingress"]
+    each_other, operator = spec["ingress"]
+    assert each_other == {"from": [{"podSelector": pods}]}
+    assert operator["ports"] == [{"protocol": "TCP", "port": 8265}]
+
+
+def test_a_retried_job_goes_on_by_name(tmp_path: Path) -> None:
+    kinds = manifests()
+    job = kinds["RayJob"]["spec"]
+    words = shlex.split(job["entrypoint"])
+    assert words[:2] == ["gan-tune", "search"]
+    assert {"--name", "--storage"} <= set(words)
+    assert job["backoffLimit"] > 0
+    file = tmp_path / Path(words[2]).name
+    file.write_text(kinds["ConfigMap"]["data"][file.name])
+    space = service.load_space(file, check_data=False)
+    assert isinstance(space.resources.gpu, float)  # `auto` waits for no node
+    assert space.warnings == ()
+
+
+# -------------------------------------------------------------------- SLURM
+
+
+def test_the_script_for_slurm_refuses_what_it_cannot_run() -> None:
+    script = DEPLOY / "slurm" / "search.sbatch"
+    refused = subprocess.run(["bash", script], capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: must be given a space and a name")
+    assert "RAY_AUTH_MODE=token" in script.read_text()
