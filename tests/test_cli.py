@@ -1095,7 +1095,8 @@ def assert_guarded(address: str, shown: dict[str, str]) -> None:
             answer = httpx.request(method, f"{address}{path}")
             assert answer.status_code == 401, (method, path)
             assert "set-cookie" not in answer.headers
-    for wrong in ({"Authorization": "Bearer x"}, {"Cookie": "gan_tune_ui=x"}):
+    port = httpx.URL(address).port
+    for wrong in ({"Authorization": "Bearer x"}, {"Cookie": f"gan_tune_{port}=x"}):
         assert httpx.get(address, headers=wrong).status_code == 401
     linked = httpx.get(address, params={"token": shown["Authorization"].split()[1]})
     assert linked.status_code == 200

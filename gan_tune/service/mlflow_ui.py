@@ -107,7 +107,7 @@ def serve_ui(
     with suppress(KeyboardInterrupt):
         with busy("starting MLflow's server"):
             pages = mlflow_pages(opened.uri)
-        guarded = Guard(Landing(pages), token, service="ui", unguarded=(), largest=LARGEST_BODY)
+        guarded = Guard(Landing(pages), token, unguarded=(), largest=LARGEST_BODY)
         run_server(
             guarded, host, port, started=lambda at: started(links(opened, f"{at}/?token={token}"))
         )
