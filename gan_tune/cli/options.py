@@ -142,7 +142,10 @@ RegisterAnyway: TypeAlias = Annotated[
     ),
 ]
 JsonLines: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON lines, an event each, for programs.")
+    bool,
+    typer.Option(
+        "--json", help="Print JSON for programs: an event a line; of a dry run one document."
+    ),
 ]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Estimate time and memory, and exit.")
