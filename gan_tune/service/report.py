@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_tune.errors import OutputError, SearchNotFoundError
-from gan_tune.samples.files import check_place, write_file
+from gan_tune.samples.output import check_place, write_file
 from gan_tune.service.search_result import load_result
 from gan_tune.service.status_from_folder import folder_status
 from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
@@ -54,7 +54,7 @@ def _page_of(root: Storage, name: str, storage: str | Path, path: Path, url: str
     from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.study.leaderboard import leaderboard
     from gan_tune.service.report_page import Heading, report_page
-    from gan_tune.service.running.study_place import read_study
+    from gan_tune.service.stored_study import read_study
 
     home, status = root.below(name), folder_status(root, name)
     study = read_study(home, name, url)
