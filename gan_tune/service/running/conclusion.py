@@ -27,7 +27,7 @@ from gan_tune.searching.jobs import lineage_tree
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.crowning import Champion, crown_champion, measure_on_test
 from gan_tune.searching.study.equal_steps import at_equal_steps
-from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
 from gan_tune.service.report_page import Heading, report_page
@@ -258,7 +258,7 @@ class Conclusion:
             tracking_uri=masked(context.uri),  # the file may be read by others
             experiment=context.names.experiment,
             run_id=None,
-            mattered=asdict(importances(self._study)),
+            mattered=asdict(Insight(self._study).importances),
             examination=asdict(crowned.examination) if crowned.examination else {},
             at_equal_steps=self._at_equal_steps(champion),
             seconds=self._conductor.seconds_used,
