@@ -959,6 +959,19 @@ def test_the_same_seed_gives_the_same_samples(run: Run, searched: Searched, tmp_
     assert contents[0] == contents[1] != contents[2]
 
 
+def test_a_model_card_has_each_seed_and_the_curves(searched: Searched) -> None:
+    client = MlflowClient(searched.record[1])
+    version = client.get_model_version("digits", "1")
+    rows = re.findall(r"\| `(\S+)` \(this one\) \| \d+ \| 60 \| (\S+) \|", version.description)
+    ((trial, value),) = rows
+    assert trial == version.tags["gan_tune.trial"]
+    assert float(value) == pytest.approx(float(version.tags["gan_tune.value"]), rel=1e-3)
+    assert "path=extra_files%2Fcurve.png&name=digits&version=1" in version.description
+    found = f"{client.get_model_version_download_uri('digits', '1')}/extra_files/curve.png"
+    with Image.open(found.removeprefix("file://")) as picture:
+        assert picture.format == "PNG"
+
+
 def test_a_run_and_a_trials_folder_are_drawn_from(
     run: Run, searched: Searched, tmp_path: Path
 ) -> None:

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gan_tune.data.columns import columns_to_json
-from gan_tune.data.dataset import Split
 from gan_tune.metrics import Judge
 from gan_tune.model.export import draw
 from gan_tune.record.spool import SearchEnding
 from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import keep_candidate
+from gan_tune.registry.card import CURVE_PICTURE
 from gan_tune.registry.mlflow_model import COLUMNS
 from gan_tune.registry.publish import export_champion
 from gan_tune.samples import pictures
@@ -31,6 +31,7 @@ from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
 from gan_tune.service.report_page import Heading, report_page
+from gan_tune.service.running.card_details import card_details, curve_picture
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.examination import Examination, examine, is_shipped
 from gan_tune.service.running.planning import counted_trials
@@ -188,6 +189,7 @@ class Conclusion:
         """Store the generator as MLflow's model, with the request to register it."""
         context = self._context
         metric, mode = context.objective.metric, context.objective.mode
+        curve = curve_picture(context, self._conductor, champion)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
             candidate = export_champion(
@@ -207,27 +209,10 @@ class Conclusion:
                     Tag.KIND_OF_DATA: context.dataset.kind,
                     **{f"{Tag.PREFIX}{name}": f"{value:.6g}" for name, value in figures.items()},
                 },
-                files={CHAMPION_PICTURE: grid, **self._columns_file()},
-                details=self._details(champion, examination),
+                files={CHAMPION_PICTURE: grid, CURVE_PICTURE: curve, **self._columns_file()},
+                details=card_details(context, self._conductor, champion, examination.faults),
             )
             keep_candidate(context.home, candidate, folder)
-
-    def _details(self, champion: Champion, examination: Examination) -> dict[str, Any]:
-        """What the model card tells beside the version's tags."""
-        data = self._context.dataset
-        decided = self._study.get_trials(deepcopy=False)[champion.job.setting].params
-        return {
-            "data": {
-                "name": data.name,
-                "digest": data.digest,
-                "splits": {name: len(data.split(name)) for name in get_args(Split)},
-            },
-            "settings": dict(decided),
-            "spread": champion.spread if champion.seeds > 1 else None,
-            "floors": dict(self._context.judge.floor),
-            "faults": list(examination.faults),
-            "has_picture": True,
-        }
 
     def _columns_file(self) -> dict[str, bytes]:
         """The columns of a table as a file of the model; nothing for other data."""
