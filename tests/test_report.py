@@ -16,10 +16,10 @@ from written_search import png
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import study_as_it_stands
-from gan_tune.searching.study.plots import PLOTS
+from gan_tune.searching.study.plots import PLOTS, drawn
 from gan_tune.searching.study.reading import settings_of
 from gan_tune.service import report_page as report_page_module
-from gan_tune.service.report_page import Heading, report_page
+from gan_tune.service.report_page import Heading, plots_page, report_page
 from gan_tune.storage.storage import Storage
 
 EVIL = "<script>alert(1)</script>&"
@@ -92,6 +92,18 @@ def test_the_page_holds_its_script_once_and_loads_nothing(tmp_path: Path) -> Non
     assert "http" not in str(policy)
     assert not seen.all("link")
     assert not seen.all("iframe")
+
+
+def test_the_plots_stand_alone_too(tmp_path: Path) -> None:
+    study = study_of(tmp_path, *AWKWARD["every outcome"])
+    page = plots_page(EVIL, drawn(study, metric=METRIC))
+    assert page.count(b"plotly.js v") == 1
+    seen = Page(page)
+    assert EVIL in seen.text
+    shown = [div for div in seen.all("div") if "plotly-graph-div" in str(div.get("class"))]
+    assert len(shown) == sum(not plot.several for plot in PLOTS.values())
+    (policy,) = (m["content"] for m in seen.all("meta") if "http-equiv" in m)
+    assert re.search(r"default-src 'none'", str(policy))
 
 
 def kept(folder: Path, setting: int, *steps: int, **ending: Any) -> None:

@@ -156,6 +156,8 @@ def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: F
     client = MlflowClient(finished.uri)
     recorded = Path(client.download_artifacts(parent.info.run_id, "report.html")).read_bytes()
     assert recorded == (finished.folder / "runs" / "tiny" / "report.html").read_bytes()
+    alone = Path(client.download_artifacts(parent.info.run_id, "plots.html")).read_text()
+    assert "Plotly.newPlot(" in alone
     seen = {f.path for f in client.list_artifacts(parent.info.run_id, "champion")}
     names = ("interpolations", "neighbours", "traversals")
     assert seen == {f"champion/{name}.png" for name in names}

@@ -15,6 +15,7 @@ from gan_tune.errors import StorageError
 from gan_tune.searching.study import plots
 from gan_tune.searching.study.insight import FEWEST, Insight
 from gan_tune.searching.study.leaderboard_row import Row, best_by_origin
+from gan_tune.searching.study.plots import Drawn
 from gan_tune.searching.study.reading import OptunaStudy, objective_of
 from gan_tune.service.damage import Damage
 from gan_tune.service.embedded import embedded_png
@@ -27,7 +28,7 @@ from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
 from gan_tune.words.readable import clock, counted, number, short_form
 
-TEMPLATE = "report.html.jinja"
+TEMPLATE, PLOTS_TEMPLATE = "report.html.jinja", "plots.html.jinja"
 BEST_SHOWN, ROWS_SHOWN, MOST_ROWS = 3, 10, 500
 """Settings with pictures at the top, rows of the leaderboard at once, and when it is unfolded."""
 ENDINGS_SHOWN = ("diverged", "collapsed", "pruned", "completed", "failed")
@@ -65,6 +66,7 @@ def report_page(
     *,
     place: str = "",
     damage: Damage | None = None,
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> bytes:
     """The page as self-contained HTML: plotly's JavaScript and all pictures are in it.
 
@@ -75,18 +77,10 @@ def report_page(
         heading: its name, state and result.
         place: the search's folder, as links name it; empty: the page lies in it.
         damage: the trials that are known to be damaged.
+        drawn: its plots, if they have been drawn already.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": number,
-        "short": short_form,
-        "extent": _extent,
-        "reason": reason,
-    }
     objective, insight = objective_of(study), Insight(study)
-    template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
+    template = _template(TEMPLATE)
     damage = damage or Damage()
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
     best = _best(home, rows, heading, damage)
@@ -106,7 +100,7 @@ def report_page(
         insight=insight,
         fewest=FEWEST,
         outcomes=ENDINGS_SHOWN,
-        plots=plots.drawn(study, metric=heading.metric, insight=insight),
+        plots=drawn or plots.drawn(study, metric=heading.metric, insight=insight),
         best=best,
         failures=failures,
         every_picture=every_picture,
@@ -114,6 +108,25 @@ def report_page(
         script=plots.script(),
     )
     return page.encode()
+
+
+def plots_page(name: str, drawn: Mapping[str, Drawn]) -> bytes:
+    """The plots of a search alone, as a page that loads nothing either."""
+    page = _template(PLOTS_TEMPLATE).render(name=name, plots=drawn.values(), script=plots.script())
+    return page.encode()
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "short": short_form,
+        "extent": _extent,
+        "reason": reason,
+    }
+    return environment.from_string((files(__package__) / name).read_text("utf-8"))
 
 
 def _unfinished(heading: Heading) -> str:

@@ -5,7 +5,7 @@ Layout below the root of one search:
     search.lock            held by the one command that works on the search
     study.journal          the Optuna study: proposals, reports and results
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
-    champion.png  leaderboard.json  report.html    the result
+    champion.png  leaderboard.json  report.html  plots.html    the result
 
 Buckets can neither lock a file nor append to it, and the lock and the journal need both. For a URI
 they stay in a folder on the driver, `./gan_tune_runs/.remote/LABEL/NAME` (:attr:`Storage.label`).

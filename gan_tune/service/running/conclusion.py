@@ -26,11 +26,12 @@ from gan_tune.samples import pictures
 from gan_tune.searching.jobs import lineage_tree
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.crowning import Champion, crown_champion, measure_on_test
+from gan_tune.searching.study import plots
 from gan_tune.searching.study.equal_steps import at_equal_steps
 from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
-from gan_tune.service.report_page import Heading, report_page
+from gan_tune.service.report_page import Heading, plots_page, report_page
 from gan_tune.service.running.card_details import card_details, curve_picture
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.examination import Examination, examine, is_shipped
@@ -41,6 +42,7 @@ from gan_tune.storage.places import (
     CHAMPION_PICTURE,
     CHAMPION_PICTURES,
     LEADERBOARD,
+    PLOTS,
     REPORT,
     RESULT,
 )
@@ -96,7 +98,9 @@ class Conclusion:
             result.seconds,
             result,
         )
-        home.write(REPORT, report_page(home, self._study, rows, heading))
+        drawn = plots.drawn(self._study, metric=result.metric)
+        home.write(REPORT, report_page(home, self._study, rows, heading, drawn=drawn))
+        home.write(PLOTS, plots_page(result.name, drawn))
         home.write_json(LEADERBOARD, [row.to_json() for row in rows])
         home.write_json(RESULT, result.to_json())
         return SearchEnding(
@@ -299,8 +303,8 @@ def _examined(examination: Examination | None) -> dict[str, float]:
 
 
 def _files(crowned: Crowned) -> dict[str, str]:
-    """Files of the search's run: the report, and the pictures of the champion if there is one."""
-    files = {REPORT: REPORT}
+    """Files of the search's run: report, plots, and the champion's pictures if there is one."""
+    files = {REPORT: REPORT, PLOTS: PLOTS}
     if crowned.champion is not None:
         files[CHAMPION_PICTURE] = CHAMPION_PICTURE
     if crowned.seen is not None:
