@@ -148,7 +148,7 @@ def test_a_user_who_is_no_administrator_searches_on_a_server_with_passwords(
     connect(f"sqlite:///{tmp_path}/empty.db")
     with guarded_serving(tmp_path / "server", tmp_path / "empty.db") as server:
         where: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": server.uri}
-        tree = space_tree(name="guarded", budget={"trials": 2, "steps": 20, "evaluations": 2})
+        tree = space_tree(name="guarded", budget={"trials": 1, "steps": 20, "evaluations": 1})
         tree["confirm"] = {"top": 0}
         with pytest.raises(TrackingError, match="name and password"):
             service.search(tree, **where)

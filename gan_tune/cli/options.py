@@ -318,6 +318,20 @@ Host: TypeAlias = Annotated[
 ServingPort: TypeAlias = Annotated[
     int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
 ]
+ServingAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Ray cluster on which Ray Serve serves it; default this process alone.",
+    ),
+]
+Replicas: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that draw, by Ray Serve, each with a CPU; default 1 on a cluster."
+    ),
+]
 MaxSamples: TypeAlias = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="Samples of one request.")
 ]
