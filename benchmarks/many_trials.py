@@ -1,6 +1,7 @@
 """What a search of thousands of trials costs the driver, and how quickly it can be looked at.
 
     python benchmarks/many_trials.py [--trials 2000] [--reports 20] [--delivered 50] [--keep FOLDER]
+                                     [--written]
 
 The conductor leads a search as always, with random proposals: Optuna's journal and the trials'
 folders lie on the disk. The workers are simulated: they write a report and a picture of 64 digits,
@@ -8,26 +9,40 @@ and their time is left out. Stated are
 
     driver    milliseconds of processor time for a report, once with the delivery to MLflow (SQLite,
               pictures included) for ``--delivered`` trials, and without it for all
-    commands  seconds of `status`, `ls`, `best` (which says that there is no champion) and `report`,
-              each as a program of its own, imports included
-    report    its size, and the seconds until a headless Chromium shows the first of its gallery
-              (median of three)
+    commands  seconds and peak memory of `status`, `ls`, `best` (which says that there is no
+              champion) and `report`, each as a program of its own, imports included
+    report    its size, also without pictures, and the seconds until a headless Chromium shows the
+              first of its gallery (median of three)
+
+With `--written` the search's folder is written as it would be left, without a conductor: 20,000
+settings take a minute then. Only the commands are measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import optuna
+import psutil
 import torch
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import TrialState
 
 from benchmarks.growth import space
 from gan_tune import service
@@ -41,12 +56,15 @@ from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import NoStopping
+from gan_tune.searching.study.reading import OUTCOME
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.note import SearchNote
 from gan_tune.service.running.study_place import study_of_search
-from gan_tune.storage.places import SEARCH_NOTE
+from gan_tune.space import SearchSpace
+from gan_tune.storage.places import JOURNAL, SEARCH_NOTE
 from gan_tune.storage.storage import Storage, open_storage
 from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import setting_name
 from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 
@@ -108,15 +126,9 @@ def report_of(job: Job, place: int, reports: int) -> Result:
 
 def lead(folder: Path, trials: int, reports: int, uri: str | None) -> float:
     """Run a search to its end, or go on with one; returns the driver's seconds for a report."""
-    tree = {**space(trials, "none").tree, "name": "many"}
-    tree["budget"] = {**tree["budget"], "steps": 10 * reports, "evaluations": reports}
-    tree["confirm"] = {"top": 0}
-    checked = service.load_space(tree)
-    home = open_storage(folder).below("many")
+    checked, home = begun_search(folder, trials, reports)
     study = study_of_search(checked, home, "many")
     study.__class__ = RandomStudy
-    note = SearchNote("energy_distance", "min", trials, None, started_ms=time.time_ns() // 10**6)
-    home.write_json(SEARCH_NOTE, vars(note))
     delivery = _delivery(home, uri) if uri else None
     folders, drawn = TrialFolders(home), drawn_pictures()
     resumed = resume_search(study, folders, NoStopping())
@@ -147,6 +159,67 @@ def lead(folder: Path, trials: int, reports: int, uri: str | None) -> float:
     return (time.process_time() - began - workers) / max(1, made)
 
 
+class KeptJournal(BaseJournalBackend):
+    """A journal in memory, which begins with what a file holds and replaces it at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._logs = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return iter(self._logs[log_number_from:])
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._logs += json.loads(json.dumps(logs))
+
+    def write(self) -> None:
+        lines = (json.dumps(log, separators=(",", ":")) for log in self._logs)
+        self._path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def write_search(folder: Path, trials: int, reports: int) -> None:
+    """Write what a search of so many trials leaves, all with pictures, without leading it."""
+    checked, home = begun_search(folder, trials, reports)
+    study_of_search(checked, home, "many")
+    journal = KeptJournal(folder / "many" / JOURNAL)
+    study = optuna.load_study(study_name=None, storage=JournalStorage(journal))
+    study.sampler = RandomSampler(seed=0)
+    drawn = drawn_pictures()
+    for setting in range(trials):
+        trial = study.ask()
+        checked.sample(trial, seed=setting)
+        ending = ENDINGS[setting % len(ENDINGS)]
+        place = folder / "many" / "trials" / setting_name(setting)
+        for inner in ("reports", "grids"):
+            (place / inner).mkdir(parents=True)
+        value = 0.0
+        for report in range(1, reports + 1):
+            value = 1.0 + (setting * 7919 % trials) / trials + 1.0 / report
+            trial.report(value, 10 * report)
+            scalars = {"energy_distance": value} | {f"figure_{i}": value for i in range(20)}
+            result = Result(10 * report, scalars, value, value, None, int(time.time() * 1000))
+            (place / "reports" / f"{result.step}.json").write_text(json.dumps(asdict(result)))
+            (place / "grids" / f"{result.step}.png").write_bytes(drawn[(setting + report) % DRAWN])
+        end = Ending(ending, value, 10 * reports)
+        (place / "outcome.json").write_text(json.dumps(asdict(end)))
+        trial.set_user_attr(OUTCOME, ending)
+        trial.set_constraint("health", float(ending != "completed"))
+        sound = ending == "completed"
+        study.tell(trial, value if sound else None, None if sound else TrialState.PRUNED)
+    journal.write()
+
+
+def begun_search(folder: Path, trials: int, reports: int) -> tuple[SearchSpace, Storage]:
+    """A search's space and its folder, with the note that a command writes at its beginning."""
+    tree = {**space(trials, "none").tree, "name": "many"}
+    tree["budget"] = {**tree["budget"], "steps": 10 * reports, "evaluations": reports}
+    tree["confirm"] = {"top": 0}
+    home = open_storage(folder).below("many")
+    note = SearchNote("energy_distance", "min", trials, None, started_ms=time.time_ns() // 10**6)
+    home.write_json(SEARCH_NOTE, vars(note))
+    return service.load_space(tree), home
+
+
 def _delivery(home: Storage, uri: str) -> Delivery:
     entry = SearchEntry(
         search="many",
@@ -166,13 +239,18 @@ def _delivery(home: Storage, uri: str) -> Delivery:
 
 
 def timed(folder: Path, *words: str) -> None:
-    """Run a command, and print how long it took."""
-    command = [sys.executable, "-m", "gan_tune.cli", *words]
-    began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    """Run a command, and print how long it took and how much memory it had at most."""
+    began, most = time.perf_counter(), 0
+    command = psutil.Popen(
+        [sys.executable, "-m", "gan_tune.cli", *words], cwd=folder, stdout=subprocess.DEVNULL
+    )
+    with suppress(psutil.NoSuchProcess):
+        while command.poll() is None:
+            most = max(most, command.memory_info().rss)
+            time.sleep(0.02)
     seconds = time.perf_counter() - began
-    assert done.returncode in (0, 2), done.stderr
-    print(f"| {words[0]} | {seconds:.1f} |", flush=True)
+    assert command.returncode in (0, 2), words
+    print(f"| {words[0]} | {seconds:.1f} | {most / 1e6:.0f} |", flush=True)
 
 
 def opened(page: Path) -> float:
@@ -198,21 +276,27 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=20)
     parser.add_argument("--delivered", type=int, default=50)
     parser.add_argument("--keep", type=Path, help="keep the search here, or go on with it")
+    parser.add_argument("--written", action="store_true", help="write it without leading it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         uri = connect(f"sqlite:///{scratch}/mlflow.db")
         runs = options.keep or Path(scratch) / "runs"
-        if options.delivered:
+        if options.delivered and not options.written:
             seconds = lead(Path(scratch) / "delivered", options.delivered, options.reports, uri)
             print(f"driver, with MLflow: {1000 * seconds:.1f} ms a report", flush=True)
-        seconds = lead(runs, options.trials, options.reports, None)
-        print(f"driver, without: {1000 * seconds:.1f} ms a report", flush=True)
-        print("| command | seconds |\n|---|---|")
+        if not options.written:
+            seconds = lead(runs, options.trials, options.reports, None)
+            print(f"driver, without: {1000 * seconds:.1f} ms a report", flush=True)
+        elif not (runs / "many").exists():
+            write_search(runs, options.trials, options.reports)
+        print("| command | seconds | MB |\n|---|---|---|", flush=True)
         place = ("--storage", str(runs))
         for words in (["status", "many"], ["ls"], ["best", "many"], ["report", "many"]):
             timed(Path(scratch), *words, *place)
         page = Path(scratch) / "many_report.html"
-        print(f"the report has {page.stat().st_size / 1e6:.1f} MB", flush=True)
+        plain = re.sub(rb"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", b"", page.read_bytes())
+        sizes = f"{page.stat().st_size / 1e6:.1f} MB, {len(plain) / 1e6:.1f} without pictures"
+        print(f"the report has {sizes}", flush=True)
         print(f"opened in {median(opened(page) for _ in range(3)):.2f} s")
 
 

@@ -19,7 +19,7 @@ from gan_tune.data import mapped
 from gan_tune.errors import DataError
 from gan_tune.gan import checkpoint
 from gan_tune.metrics.features import save_weights
-from gan_tune.samples.files import write_file
+from gan_tune.samples.output import write_file
 from gan_tune.storage.storage import Storage
 
 OLD, NEW = b"old" * 1000, b"brand new" * 50_000

@@ -18,7 +18,7 @@ from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
-from gan_tune.searching.study.insight import common_study, importances, outcomes_by_choice
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.opening import open_study
 from gan_tune.searching.study.study import Study
 from gan_tune.space import SearchSpace
@@ -398,10 +398,10 @@ def test_what_explains_a_search_copes_with_forks(tmp_path: Path) -> None:
     farm = Farm(tmp_path)
     farm.run()
     study = farm.study.optuna_study
-    compared = len(common_study(study).trials)
+    compared = len(Insight(study).common.trials)
     assert compared == SIZE, "only who was there at the first ready point"
-    assert importances(study).settings == compared
-    assert sum(choice.settings for choice in outcomes_by_choice(study)) == TRIALS
+    assert Insight(study).importances.settings == compared
+    assert sum(choice.settings for choice in Insight(study).choices) == TRIALS
 
 
 # ---------------------------------------------------------------- bad input

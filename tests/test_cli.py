@@ -960,6 +960,19 @@ def test_the_same_seed_gives_the_same_samples(run: Run, searched: Searched, tmp_
     assert contents[0] == contents[1] != contents[2]
 
 
+def test_a_model_card_has_each_seed_and_the_curves(searched: Searched) -> None:
+    client = MlflowClient(searched.record[1])
+    version = client.get_model_version("digits", "1")
+    rows = re.findall(r"\| `(\S+)` \(this one\) \| \d+ \| 60 \| (\S+) \|", version.description)
+    ((trial, value),) = rows
+    assert trial == version.tags["gan_tune.trial"]
+    assert float(value) == pytest.approx(float(version.tags["gan_tune.value"]), rel=1e-3)
+    assert "path=extra_files%2Fcurve.png&name=digits&version=1" in version.description
+    found = f"{client.get_model_version_download_uri('digits', '1')}/extra_files/curve.png"
+    with Image.open(found.removeprefix("file://")) as picture:
+        assert picture.format == "PNG"
+
+
 def test_a_run_and_a_trials_folder_are_drawn_from(
     run: Run, searched: Searched, tmp_path: Path
 ) -> None:
@@ -1096,7 +1109,8 @@ def assert_guarded(address: str, shown: dict[str, str]) -> None:
             answer = httpx.request(method, f"{address}{path}")
             assert answer.status_code == 401, (method, path)
             assert "set-cookie" not in answer.headers
-    for wrong in ({"Authorization": "Bearer x"}, {"Cookie": "gan_tune_ui=x"}):
+    port = httpx.URL(address).port
+    for wrong in ({"Authorization": "Bearer x"}, {"Cookie": f"gan_tune_{port}=x"}):
         assert httpx.get(address, headers=wrong).status_code == 401
     linked = httpx.get(address, params={"token": shown["Authorization"].split()[1]})
     assert linked.status_code == 200

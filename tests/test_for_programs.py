@@ -90,10 +90,15 @@ def test_events(capsys: pytest.CaptureFixture[str]) -> None:
     assert failed["error"] == "ValueError: no"
 
 
-def test_an_estimate_is_for_people(run: Run) -> None:
-    ran = run("search", "digits", "--json", "--dry-run")
-    assert (ran.code, ran.out) == (2, "")
-    assert lines(ran.err) == ["error: --json: must come without --dry-run"]
+def test_an_estimate(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = service.Estimate(5, 100, 4, 3, 2, 0.01, 0.5, 2**30, settings=7)
+    monkeypatch.setattr(service, "estimate", lambda space, **options: measured)
+    ran = run("search", "digits", "--minutes", 3, "--json", "--dry-run")
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert found == DOCUMENTS["search --dry-run"].model_validate(found).model_dump()
+    assert (found["name"], found["minutes"], found["settings"]) == ("digits", 3, 7)
+    assert (found["trial_seconds"], found["seconds"]) == (pytest.approx(3), pytest.approx(15))
 
 
 def test_an_interrupted_search_ends_with_its_result(

@@ -20,6 +20,7 @@ from written_search import png
 
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.service import gallery as module
+from gan_tune.service.damage import Damage
 from gan_tune.service.gallery import gallery
 from gan_tune.service.report_page import Heading, report_page
 from gan_tune.storage.storage import Storage
@@ -44,10 +45,29 @@ def drawn(folder: Path, rows: Sequence[Row], *, steps: Sequence[int] = (10, 20))
     return home
 
 
-def cards_of(part: str) -> list[dict[str, Any]]:
+FIELDS = ("setting", "outcome", "value", "steps", "step", "picture", "changes")
+
+
+def data_of(part: str) -> dict[str, Any]:
     (data,) = re.findall(r'<script type="application/json" id="gallery-data">(.*?)</script>', part)
-    found: list[dict[str, Any]] = json.loads(data)
+    found: dict[str, Any] = json.loads(data)
     return found
+
+
+def cards_of(part: str) -> list[dict[str, Any]]:
+    data = data_of(part)
+    cards = [dict(zip(FIELDS, card, strict=True)) for card in data["cards"]]
+    for card in cards:
+        card["changes"] = {data["parameters"][int(k)]: v for k, v in card["changes"].items()}
+    return cards
+
+
+def gallery_of(home: Storage, rows: Sequence[Row], metric: str = "fd", place: str = "") -> str:
+    """The gallery of a search without damage."""
+    damage = Damage()
+    part = gallery(home, rows, metric=metric, place=place, damaged=damage)
+    assert damage.trials == {}
+    return part
 
 
 def picture(card: dict[str, Any], kind: str = "jpeg") -> bytes:
@@ -58,7 +78,7 @@ def picture(card: dict[str, Any], kind: str = "jpeg") -> bytes:
 
 def test_each_setting_is_a_card_with_its_last_picture(tmp_path: Path) -> None:
     rows = [row(2, value=3.5), row(0, outcome="diverged", value=None)]
-    cards = cards_of(gallery(drawn(tmp_path, rows), rows, metric="fd"))
+    cards = cards_of(gallery_of(drawn(tmp_path, rows), rows))
     assert [card["setting"] for card in cards] == ["0002", "0000"]
     assert cards[0]["value"] == 3.5
     assert cards[0]["changes"] == ROW["changes"]
@@ -75,35 +95,35 @@ def distance(one: Image.Image, other: bytes) -> int:
 def test_pictures_fit_into_their_share_and_the_rest_are_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [row(number) for number in range(6)]
+    rows = [row(number, steps=20) for number in range(6)]
     home = drawn(tmp_path, rows, steps=[20])
     monkeypatch.setattr(module, "SHOWN", 4)
     monkeypatch.setattr(module, "BYTES", 40_000)
-    part = gallery(home, rows, metric="fd", place="../runs/digits/")
+    part = gallery_of(home, rows, place="../runs/digits/")
     assert "beyond the best 4 a link" in part
     cards = cards_of(part)
     assert all(len(picture(card)) <= 10_000 for card in cards[:4])
     small = Image.open(io.BytesIO(picture(cards[0])))
     assert min(small.size) >= 96
     assert distance(small, png(20, 266)) < 0.8 * distance(small, png(21, 266))
-    assert [card["link"] for card in cards[:4]] == [None] * 4
-    assert [card["picture"] for card in cards[4:]] == [None] * 2
-    assert cards[5]["link"] == "../runs/digits/trials/0005/grids/20.png"
-    assert (tmp_path / cards[5]["link"].removeprefix("../runs/digits/")).is_file()
+    assert [(card["step"], card["picture"]) for card in cards[4:]] == [(20, None)] * 2
+    link = data_of(part)["link"].replace("SETTING", "0005").replace("STEP", "20")
+    assert link == "../runs/digits/trials/0005/grids/20.png"
+    assert (tmp_path / link.removeprefix("../runs/digits/")).is_file()
 
 
 def test_a_damaged_picture_is_a_link_and_none_is_no_gallery(tmp_path: Path) -> None:
     rows = [row(0), row(1)]
-    assert gallery(Storage(str(tmp_path)), rows, metric="fd") == ""
+    assert gallery_of(Storage(str(tmp_path)), rows) == ""
     TrialFolders(Storage(str(tmp_path)))["0000"].write_grid(10, b"\x89PNG of nothing")
-    damaged, absent = cards_of(gallery(Storage(str(tmp_path)), rows, metric="fd"))
-    assert (damaged["picture"], damaged["link"]) == (None, "trials/0000/grids/10.png")
-    assert (absent["picture"], absent["link"]) == (None, None)
+    damaged, absent = cards_of(gallery_of(Storage(str(tmp_path)), rows))
+    assert (damaged["picture"], damaged["step"]) == (None, 10)
+    assert (absent["picture"], absent["step"]) == (None, None)
 
 
 def test_what_comes_from_the_user_is_text(tmp_path: Path) -> None:
     rows = [row(0, changes={EVIL: EVIL}, outcome="failed")]
-    part = gallery(drawn(tmp_path, rows), rows, metric=EVIL)
+    part = gallery_of(drawn(tmp_path, rows), rows, EVIL)
     assert "<script>alert" not in part
     assert cards_of(part)[0]["changes"] == {EVIL: EVIL}
 

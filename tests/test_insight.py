@@ -14,12 +14,7 @@ from toy_study import add, random_study
 from gan_tune.searching.study.insight import (
     BEST_SHARE,
     FEWEST,
-    best_regions,
-    common_step,
-    common_study,
-    importances,
-    most_important_pair,
-    outcomes_by_choice,
+    Insight,
 )
 
 ENDS = ("completed", "pruned", "completed", "diverged", "collapsed", "failed", None)
@@ -61,9 +56,9 @@ def test_settings_are_compared_at_the_first_rung() -> None:
     add(study, "collapsed", {10: 0.0})
     add(study, "failed", {10: 0.0, 20: 0.0})
     add(study, "pruned", {})
-    assert common_step(study) == 20
-    assert [trial.value for trial in common_study(study).trials] == [4.0, 3.0, 6.0, 8.0, 2.25]
-    found = importances(study)
+    assert Insight(study).step == 20
+    assert [trial.value for trial in Insight(study).common.trials] == [4.0, 3.0, 6.0, 8.0, 2.25]
+    found = Insight(study).importances
     assert (found.step, found.settings, found.left_out, found.shares) == (20, 5, 2, {})
 
 
@@ -74,20 +69,20 @@ def test_of_a_population_the_members_that_began_from_scratch_are_compared() -> N
     add(study, "pruned", {10: 7.0})
     add(study, "pruned", {20: 3.0})
     add(study, "completed", {20: 3.0, 30: 2.0})
-    assert [trial.value for trial in common_study(study).trials] == [5.0, 7.0]
+    assert [trial.value for trial in Insight(study).common.trials] == [5.0, 7.0]
 
 
 def test_without_pruning_the_last_step_counts() -> None:
     study = random_study("maximize")
-    assert (common_step(study), common_study(study).trials) == (0, [])
+    assert (Insight(study).step, Insight(study).common.trials) == (0, [])
     add(study, "completed", {10: 1.0, 20: 3.0})
     add(study, "completed", {10: 2.0, 20: 2.0})
-    assert common_step(study) == 20
-    assert [trial.value for trial in common_study(study).trials] == [3.0, 2.0]
+    assert Insight(study).step == 20
+    assert [trial.value for trial in Insight(study).common.trials] == [3.0, 2.0]
 
 
 def test_what_decides_everything_has_nearly_all_the_importance() -> None:
-    found = importances(searched()[0])
+    found = Insight(searched()[0]).importances
     assert next(iter(found.shares)) == "rate"
     assert found.shares["rate"] > 0.7
     assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
@@ -101,17 +96,17 @@ def test_what_decides_everything_has_nearly_all_the_importance() -> None:
     ids=["mirrored", "warped"],
 )
 def test_only_the_order_of_the_values_counts(changes: dict[str, Any]) -> None:
-    assert importances(searched(**changes)[0]).shares == pytest.approx(
-        importances(searched()[0]).shares
+    assert Insight(searched(**changes)[0]).importances.shares == pytest.approx(
+        Insight(searched()[0]).importances.shares
     )
 
 
 def test_unsound_settings_change_the_count_alone() -> None:
     study, _ = searched()
-    before = importances(study)
+    before = Insight(study).importances
     for _ in range(30):
         add(study, "diverged", {10: -1.0, 20: -1.0}, loss="wasserstein")
-    after = importances(study)
+    after = Insight(study).importances
     assert after.shares == before.shares
     assert (after.settings, after.left_out) == (before.settings, before.left_out + 30)
 
@@ -121,14 +116,16 @@ def test_importances_take_enough_settings(count: int) -> None:
     study = random_study()
     for i in range(count):
         add(study, "completed", {10: float(i)})
-    assert bool(importances(study).shares) == bool(best_regions(study)) == (count == FEWEST)
+    assert (
+        bool(Insight(study).importances.shares) == bool(Insight(study).regions) == (count == FEWEST)
+    )
 
 
 def test_where_all_are_equal_nothing_matters() -> None:
     study = random_study()
     for _ in range(30):
         add(study, "completed", {10: 1.0})
-    assert importances(study).shares == {}
+    assert Insight(study).importances.shares == {}
 
 
 def test_what_hardly_any_of_the_best_have_is_not_weighed() -> None:
@@ -137,8 +134,8 @@ def test_what_hardly_any_of_the_best_have_is_not_weighed() -> None:
         best = i < 10
         weighed = "r1" if i < 2 or i > 20 else "none"
         add(study, "completed", {10: 1.0 + i / 100 if best else 9.0}, penalty=weighed)
-    assert "penalty.r1.weight" not in importances(study).shares
-    assert "penalty" in importances(study).shares
+    assert "penalty.r1.weight" not in Insight(study).importances.shares
+    assert "penalty" in Insight(study).importances.shares
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
@@ -146,7 +143,7 @@ def test_the_best_regions_agree_with_plain_sorting(direction: str) -> None:
     study, settings = searched(direction=direction)
     rows = compared(settings)
     best = sorted(rows, key=lambda s: s["cost"])[: math.ceil(BEST_SHARE * len(rows))]
-    regions = {region.name: region for region in best_regions(study)}
+    regions = {region.name: region for region in Insight(study).regions}
     assert set(regions) == {"loss", "rate", "penalty", "penalty.r1.weight", "idle", "alone"}
     rates = [s["rate"] for s in best]
     assert regions["rate"].whole == (1e-4, 1e-2)
@@ -167,13 +164,13 @@ def test_a_parameter_that_none_of_the_best_has_has_no_best_region() -> None:
     study = random_study()
     for i in range(FEWEST):
         add(study, "completed", {10: float(i)}, penalty="none" if i < 10 else "r1")
-    (weight,) = (r for r in best_regions(study) if r.name == "penalty.r1.weight")
+    (weight,) = (r for r in Insight(study).regions if r.name == "penalty.r1.weight")
     assert (weight.whole, weight.best, weight.settings) == ((0.0, 1.0), None, 0)
 
 
 def test_outcomes_are_counted_by_every_option() -> None:
     study, settings = searched()
-    choices = outcomes_by_choice(study)
+    choices = Insight(study).choices
     assert [(c.name, c.option) for c in choices] == [
         ("loss", "hinge"), ("loss", "wasserstein"),
         ("penalty", "none"), ("penalty", "r1"), ("penalty", "dragan"),
@@ -187,7 +184,7 @@ def test_outcomes_are_counted_by_every_option() -> None:
 def test_an_option_that_none_has_taken_is_told() -> None:
     study = random_study()
     add(study, "diverged", {10: 1.0}, loss="hinge", penalty="none")
-    choices = {(c.name, c.option): c.outcomes for c in outcomes_by_choice(study)}
+    choices = {(c.name, c.option): c.outcomes for c in Insight(study).choices}
     assert choices["loss", "hinge"] == {"diverged": 1}
     assert choices["loss", "wasserstein"] == choices["penalty", "r1"] == {}
 
@@ -200,7 +197,7 @@ def test_a_setting_without_a_choice_has_not_chosen_null() -> None:
             trial.suggest_categorical("schedule", [None, "linear"])
         trial.set_user_attr("outcome", "completed")
         study.tell(trial, 1.0)
-    assert sum(choice.settings for choice in outcomes_by_choice(study)) == 1
+    assert sum(choice.settings for choice in Insight(study).choices) == 1
 
 
 def test_a_pair_is_two_that_vary_together() -> None:
@@ -209,10 +206,10 @@ def test_a_pair_is_two_that_vary_together() -> None:
         # The weight decides all; beside it, its own choice says nothing.
         params = {"penalty": "r1", "penalty.r1.weight": i / 40} if i % 2 else {"penalty": "none"}
         add(study, "completed", {10: i / 40 if i % 2 else 9.0}, **params)
-    ranked = list(importances(study).shares)
+    ranked = list(Insight(study).importances.shares)
     assert ranked[0] == "penalty.r1.weight"
-    pair = most_important_pair(study)
+    pair = Insight(study).pair
     assert pair is not None
     assert pair[0] == "penalty.r1.weight"
     assert pair[1] not in ("penalty", "alone")
-    assert most_important_pair(random_study()) is None
+    assert Insight(random_study()).pair is None

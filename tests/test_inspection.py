@@ -412,6 +412,22 @@ def test_shares_below_are_those_of_each_set_of_distances() -> None:
 
 
 @pytest.mark.usefixtures("figures")
+@pytest.mark.parametrize(("last", "scale"), [(2.0, "linear"), (0.2, "log")])
+def test_values_by_step_are_a_line_for_each_trial(last: float, scale: str) -> None:
+    curves = {"0003-confirm-1": {10: 9.0, 20: last}, "0003-confirm-2": {10: 8.0}}
+    figure: Any = pictures.by_step(
+        curves, marked="0003-confirm-1", axis="distance", title="t", floor=0.5
+    )
+    (axes,) = figure.axes
+    first, second, floor = axes.get_lines()
+    np.testing.assert_array_equal(first.get_xydata(), [(10, 9.0), (20, last)])
+    np.testing.assert_array_equal(second.get_xydata(), [(10, 8.0)])
+    assert first.get_linewidth() > second.get_linewidth()
+    assert set(floor.get_ydata()) == {0.5}
+    assert (axes.get_yscale(), axes.get_ylabel()) == (scale, "distance")
+
+
+@pytest.mark.usefixtures("figures")
 def test_a_sheet_has_its_blocks_side_by_side_with_titles_at_their_pictures() -> None:
     first = pictures.SheetBlock(
         torch.rand(2, 3, 1, 8, 8), "one", rows=("a", "b"), columns=("x", "y", "z")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow_servers import Proxy, Server, serving
+from mlflow_servers import USER, Proxy, Server, guarded_serving, log_in, serving
 from tiny_search import space_tree
 from written_search import WrittenSearch
 
@@ -138,3 +138,27 @@ def test_a_search_begins_without_a_server_only_offline(
         service.sync("renamed", tmp_path, tracking_uri=server.uri)
     with pytest.raises(SearchNotFoundError, match=r"no search named 'offline' in .*: renamed"):
         service.sync("offline", tmp_path, tracking_uri=server.uri)
+
+
+def test_a_user_who_is_no_administrator_searches_on_a_server_with_passwords(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each request takes the server a tenth of a second of checking the password.
+    monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 300.0)
+    connect(f"sqlite:///{tmp_path}/empty.db")
+    with guarded_serving(tmp_path / "server", tmp_path / "empty.db") as server:
+        where: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": server.uri}
+        tree = space_tree(name="guarded", budget={"trials": 1, "steps": 20, "evaluations": 1})
+        tree["confirm"] = {"top": 0}
+        with pytest.raises(TrackingError, match="name and password"):
+            service.search(tree, **where)
+        assert not (tmp_path / "runs" / "guarded").exists()
+        log_in(monkeypatch, USER)
+        result = service.search(tree, **where)
+        assert (result.finished, result.waiting) == (True, "")
+        assert (result.model, result.model_version, result.promoted) == ("guarded", 1, True)
+        assert lacks(tmp_path / "runs", "guarded", server.uri) == []
+        generator = service.load_generator("guarded", tracking_uri=server.uri)
+        assert generator.sample(2, seed=0).shape == (2, 1, 8, 8)
+        stored = (tmp_path / "runs" / "guarded" / "result.json").read_text()
+        assert "password" not in stored

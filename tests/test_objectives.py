@@ -19,7 +19,7 @@ from gan_tune.metrics import METRICS, build_judge
 from gan_tune.parts.all_parts import catalogue, dataset_of
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.rules.stopping import Asha, NoStopping, stopping_rule
-from gan_tune.searching.study.insight import common_step, importances
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.plots import figures
 from gan_tune.searching.study.samplers import SAMPLERS
@@ -236,8 +236,8 @@ def test_the_plots_and_what_mattered_follow_the_first_objective(tmp_path: Path) 
     drawn = figures(study, metric=FIRST)
     assert [axis.title.text for axis in (drawn["pareto_front"].layout.xaxis,)] == [FIRST]  # type: ignore[union-attr]
     assert not any(isinstance(figure, str) for name, figure in drawn.items() if name == "history")
-    assert common_step(study) == STEPS[-1]
-    assert importances(study).settings == 24
+    assert Insight(study).step == STEPS[-1]
+    assert Insight(study).importances.settings == 24
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "spectral"])

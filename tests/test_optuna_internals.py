@@ -37,6 +37,7 @@ from gan_tune.searching.study.optuna_internals import (
     quiet_optuna,
     stored_trial,
     trial_without_params,
+    uncopied,
 )
 
 PACKAGE = Path(optuna_internals.__file__).parents[2]
@@ -207,3 +208,17 @@ def test_what_is_silenced_would_be_said_otherwise() -> None:
     trial.set_constraint("health", 1.0)
     with pytest.warns(UserWarning, match="CmaEsSampler will not use them"):
         study.tell(trial, 1.0)
+
+
+def test_an_uncopied_trial_shares_what_it_holds_and_nothing_else() -> None:
+    study, other = random_study(), optuna.create_study()
+    for _ in range(2):
+        study.tell(study.ask(), 1.0)
+    of_it = study.get_trials(deepcopy=False)[1]
+    other.add_trial(uncopied(of_it))
+    (made,) = other.get_trials(deepcopy=False)
+    assert type(made) is type(of_it) is optuna.trial.FrozenTrial
+    assert (made.number, of_it.number) == (0, 1)
+    assert made.user_attrs is of_it.user_attrs
+    assert made.value == of_it.value
+    assert other.trials[0] == made, "deep copies can be made of it"

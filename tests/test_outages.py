@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import torch
 from mlflow import MlflowClient
-from mlflow.server.auth.client import AuthServiceClient
-from mlflow_servers import Proxy, Server, serving
+from mlflow_servers import ADMIN, USER, Proxy, Server, guarded_serving, log_in, serving
 from torch import nn
 from written_search import WrittenSearch
 
@@ -231,37 +230,16 @@ def search_runs(client: MlflowClient, search: WrittenSearch) -> list[Any]:
 
 # Basic authentication, for a user who is no administrator
 
-ADMIN, PASSWORD, USER = "admin", "password1234-of-tests", "worker"
-
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{folder}/auth.db\n"
-        f"admin_username = {ADMIN}\nadmin_password = {PASSWORD}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    environment = {
-        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of tests",
-    }
-    with serving(folder, empty_store, "--app-name", "basic-auth", **environment) as made:
-        with pytest.MonkeyPatch.context() as as_admin:
-            _log_in(as_admin, ADMIN)
-            AuthServiceClient(made.uri).create_user(USER, PASSWORD)
+    with guarded_serving(tmp_path_factory.mktemp("guarded"), empty_store) as made:
         yield made
-
-
-def _log_in(patched: pytest.MonkeyPatch, user: str, password: str = PASSWORD) -> None:
-    patched.setenv("MLFLOW_TRACKING_USERNAME", user)
-    patched.setenv("MLFLOW_TRACKING_PASSWORD", password)
 
 
 @pytest.fixture
 def as_user(guarded: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    _log_in(monkeypatch, USER)
+    log_in(monkeypatch, USER)
     return guarded
 
 
@@ -287,7 +265,7 @@ def test_a_user_who_is_no_administrator_registers_a_first_champion(
 def test_rights_that_are_lacking_are_named_before_the_first_trial(
     what: str, guarded: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _log_in(monkeypatch, ADMIN)
+    log_in(monkeypatch, ADMIN)
     uri, theirs = guarded.uri, f"theirs-{what}"
     if what == "experiment":
         MlflowClient(uri).create_experiment(theirs)
@@ -302,7 +280,7 @@ def test_rights_that_are_lacking_are_named_before_the_first_trial(
             comparable="",
             uri=uri,
         )
-    _log_in(monkeypatch, USER)
+    log_in(monkeypatch, USER)
     names = {"experiment": f"own-{what}", "model": f"own-{what}"} | {what: theirs}
     with pytest.raises(TrackingError, match=f"must have the right to write .*'{theirs}'") as told:
         check_rights(uri, **names)
@@ -319,7 +297,7 @@ def test_a_wrong_password_is_refused_at_once_and_a_changed_one_is_told_when_it_h
 ) -> None:
     search = named()
     delivery = in_the_middle(search, as_user.uri)
-    _log_in(monkeypatch, USER, "another-password")
+    log_in(monkeypatch, USER, "another-password")
     with pytest.raises(TrackingError, match="name and password") as told:
         connect(as_user.uri)
     assert "another-password" not in str(told.value)
@@ -327,7 +305,7 @@ def test_a_wrong_password_is_refused_at_once_and_a_changed_one_is_told_when_it_h
     delivery.has_news("0000", runs=True)
     delivery.wait(6)
     assert caplog.text.count("refuses; the search goes on and its record waits") == 1
-    _log_in(monkeypatch, USER)
+    log_in(monkeypatch, USER)
     search.end("0000")
     delivery.has_news("0000", runs=False)
     delivery.end(search.finish())

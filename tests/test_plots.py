@@ -11,8 +11,10 @@ import pytest
 from optuna.trial import TrialState
 from toy_study import AWKWARD, CONDITIONAL, METRIC, ONE, add, random_study, study_of
 
-from gan_tune.searching.study.insight import FEWEST, importances, most_important_pair
-from gan_tune.searching.study.plots import LOG_FROM, PLOTS, comparable_study, drawn, figures
+from gan_tune.searching.study import comparable
+from gan_tune.searching.study.comparable import comparable_study
+from gan_tune.searching.study.insight import FEWEST, Insight
+from gan_tune.searching.study.plots import LOG_FROM, PLOTS, drawn, figures
 
 OF_ONE = {name: plot for name, plot in PLOTS.items() if not plot.several}
 """Plots of a search with one objective."""
@@ -46,9 +48,9 @@ def test_too_few_settings_are_counted(tmp_path: Path) -> None:
 
 def test_a_figure_names_the_objective_and_its_parameters(tmp_path: Path) -> None:
     study = study_of(tmp_path, CONDITIONAL, ["completed"] * 30)
-    pair = most_important_pair(study)
+    pair = Insight(study).pair
     assert pair is not None
-    named = {"history": (), "importances": importances(study).shares, "pair": pair}
+    named = {"history": (), "importances": Insight(study).importances.shares, "pair": pair}
     for name, figure in figures(study, metric=METRIC).items():
         text = figure.to_json().replace(".\\u003cbr\\u003e", ".")
         for word in (METRIC, *named.get(name, ["generator_optimizer.adam.lr"])):
@@ -71,6 +73,28 @@ def test_unsound_settings_are_marked_and_do_not_count_as_good(tmp_path: Path) ->
     assert list(traces["diverged or collapsed"].x) == [2, 4]
     assert traces["diverged or collapsed"].showlegend
     assert min(traces["best so far"].y) == 3
+
+
+def test_of_too_many_settings_a_part_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparable, "MOST_DRAWN", 20)
+    monkeypatch.setattr(comparable, "BEST_DRAWN", 5)
+    study = random_study()
+    values = [50.0 + (i * 37) % 100 for i in range(100)]
+    for value in values:
+        add(study, "completed", {10: value})
+    compared = comparable_study(study)
+    assert len(compared.trials) == 100, "all keep their numbers"
+    seen = {t.number: t.value for t in compared.trials if t.state == TrialState.COMPLETE}
+    assert all(values[number] == value for number, value in seen.items())
+    assert 15 <= len(seen) <= 20
+    assert sorted(values)[:5] == sorted(seen.values())[:5]
+    told = drawn(study, metric=METRIC)
+    for name, plot in PLOTS.items():
+        if not plot.several:
+            assert (f"Drawn are {len(seen)} of 100" in told[name].text) != plot.of_all
+    history = figures(study, metric=METRIC)["history"]
+    line = next(trace for trace in history.data if trace.name == "best so far")
+    assert min(line.y) == min(values)
 
 
 @pytest.mark.parametrize(("direction", "worst"), [("minimize", 5.0), ("maximize", 1.0)])
@@ -106,7 +130,7 @@ def test_the_bars_are_the_importances_that_are_told() -> None:
         add(study, "completed" if i % 3 else "pruned", {10: 1.0 + i % 11})
     bars = figures(study, metric=METRIC)["importances"].data[0]
     shares = dict(zip(bars.y, bars.x, strict=True))
-    assert shares == pytest.approx(importances(study).shares)
+    assert shares == pytest.approx(Insight(study).importances.shares)
 
 
 @pytest.mark.parametrize(("other", "surface"), [("penalty", False), ("idle", True)])
@@ -117,7 +141,7 @@ def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> N
         wanted = {"loss": "hinge", "penalty": "none", "idle": 1, other: options[other]}
         cost = i % 2 if other == "penalty" else i % 8
         add(study, "completed", {10: cost + i / 40}, rate=1e-4 * (1 + i), **wanted)
-    pair = most_important_pair(study)
+    pair = Insight(study).pair
     assert pair is not None
     assert set(pair) == {"rate", other}
     figure = figures(study, metric=METRIC)["pair"]

@@ -16,9 +16,10 @@ from written_search import png
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import study_as_it_stands
-from gan_tune.searching.study.plots import PLOTS
+from gan_tune.searching.study.plots import PLOTS, drawn
 from gan_tune.searching.study.reading import settings_of
-from gan_tune.service.report_page import Heading, report_page
+from gan_tune.service import report_page as report_page_module
+from gan_tune.service.report_page import Heading, plots_page, report_page
 from gan_tune.storage.storage import Storage
 
 EVIL = "<script>alert(1)</script>&"
@@ -93,6 +94,18 @@ def test_the_page_holds_its_script_once_and_loads_nothing(tmp_path: Path) -> Non
     assert not seen.all("iframe")
 
 
+def test_the_plots_stand_alone_too(tmp_path: Path) -> None:
+    study = study_of(tmp_path, *AWKWARD["every outcome"])
+    page = plots_page(EVIL, drawn(study, metric=METRIC))
+    assert page.count(b"plotly.js v") == 1
+    seen = Page(page)
+    assert EVIL in seen.text
+    shown = [div for div in seen.all("div") if "plotly-graph-div" in str(div.get("class"))]
+    assert len(shown) == sum(not plot.several for plot in PLOTS.values())
+    (policy,) = (m["content"] for m in seen.all("meta") if "http-equiv" in m)
+    assert re.search(r"default-src 'none'", str(policy))
+
+
 def kept(folder: Path, setting: int, *steps: int, **ending: Any) -> None:
     """What a setting's own trial leaves in its folder."""
     home = Storage(str(folder))
@@ -163,6 +176,32 @@ def test_a_picture_is_a_png_or_left_out(tmp_path: Path) -> None:
         page = page_of(tmp_path, study)
         assert "1 setting" in page.text
         assert page.all("img") == []
+
+
+def test_a_damaged_trial_is_named_and_the_others_are_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = random_study()
+    for number in range(3):
+        add(study, "completed", {10: 1.0 + number})
+        kept(tmp_path, number, 10)
+    (tmp_path / "trials" / "0000" / "outcome.json").write_text("{")
+    (tmp_path / "trials" / "0001" / "grids" / "10.png").unlink()
+    (tmp_path / "trials" / "0001" / "grids" / "10.png").mkdir()
+    page = page_of(tmp_path, study)
+    assert len(page.all("img")) == 2, "the pictures of 0000 and 0002"
+    for trial in ("0000", "0001"):
+        assert f"The files of trial {trial} are left out" in page.text
+        assert caplog.text.count(f"the files of trial {trial} are left out") == 1
+
+
+def test_a_leaderboard_of_thousands_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_page_module, "MOST_ROWS", 12)
+    study = study_of(tmp_path, *AWKWARD["every outcome"])
+    page = page_of(tmp_path, study)
+    assert "the next 2 settings" in page.text
+    rows = len(leaderboard(study, []))
+    assert f"{rows - 12} settings more are in the gallery" in page.text
 
 
 # ---------------------------------------------------------------- onlookers

@@ -30,9 +30,10 @@ from gan_tune.parts.all_parts import catalogue, dataset_of
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.on_ray.trainable import GanTrainable
-from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
+from gan_tune.service.damage import Damage
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -155,6 +156,8 @@ def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: F
     client = MlflowClient(finished.uri)
     recorded = Path(client.download_artifacts(parent.info.run_id, "report.html")).read_bytes()
     assert recorded == (finished.folder / "runs" / "tiny" / "report.html").read_bytes()
+    alone = Path(client.download_artifacts(parent.info.run_id, "plots.html")).read_text()
+    assert "Plotly.newPlot(" in alone
     seen = {f.path for f in client.list_artifacts(parent.info.run_id, "champion")}
     names = ("interpolations", "neighbours", "traversals")
     assert seen == {f"champion/{name}.png" for name in names}
@@ -164,9 +167,9 @@ def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: F
 def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> None:
     folder = finished.folder / "runs" / "tiny"
     study = study_as_it_stands(folder / "study.journal")
-    rows = leaderboard(study, stored_standings(open_storage(folder), study))
+    rows = leaderboard(study, stored_standings(open_storage(folder), study, Damage()))
     assert rows == finished.result.rows
-    assert asdict(importances(study)) == finished.result.mattered
+    assert asdict(Insight(study).importances) == finished.result.mattered
 
 
 def test_a_finished_search_is_not_run_again(finished: Finished) -> None:

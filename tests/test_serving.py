@@ -393,24 +393,24 @@ def test_a_web_socket_is_refused(query: bytes) -> None:
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-def test_two_servers_of_one_host_keep_their_own_cookies() -> None:
+def test_servers_of_one_host_keep_their_own_cookies() -> None:
     """A browser sends the cookies of a host to all of its ports."""
-    tokens = {"serve": "token-of-one", "ui": "token-of-other"}
+    tokens = {"8000": "token-of-one", "8001": "token-of-other", "": "token-without-port"}
 
     async def behind(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def asked(service: str, path: str, cookies: dict[str, str]) -> httpx.Response:
-        transport = httpx.ASGITransport(Guard(behind, tokens[service], service=service))
-        base = "http://127.0.0.1"
+    async def asked(port: str, path: str, cookies: dict[str, str]) -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(behind, tokens[port]))
+        base = f"http://127.0.0.1:{port}".rstrip(":")
         async with httpx.AsyncClient(transport=transport, base_url=base, cookies=cookies) as one:
             return await one.get(path)
 
     cookies: dict[str, str] = {}
-    for service, token in tokens.items():
-        cookies |= dict(asyncio.run(asked(service, f"/?token={token}", {})).cookies)
-    assert len(cookies) == 2
-    for service in tokens:
-        assert asyncio.run(asked(service, "/", cookies)).status_code == 200
-        assert asyncio.run(asked(service, "/", {})).status_code == 401
+    for port, token in tokens.items():
+        cookies |= dict(asyncio.run(asked(port, f"/?token={token}", {})).cookies)
+    assert len(cookies) == 3
+    for port in tokens:
+        assert asyncio.run(asked(port, "/", cookies)).status_code == 200
+        assert asyncio.run(asked(port, "/", {})).status_code == 401

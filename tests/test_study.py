@@ -27,7 +27,8 @@ from gan_tune.searching.study.journal import mend_journal
 from gan_tune.searching.study.opening import LAYOUT, open_study, study_as_it_stands
 from gan_tune.searching.study.reading import settings_of
 from gan_tune.searching.study.study import Study
-from gan_tune.service.running.study_place import read_study, study_of_search
+from gan_tune.service.running.study_place import study_of_search
+from gan_tune.service.stored_study import read_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
 from gan_tune.words.outcomes import ENDINGS

@@ -21,7 +21,7 @@ from gan_tune.record.requests import param_text
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import NoStopping
-from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study, study_as_it_stands
 from gan_tune.searching.study.warm_start import EarlierTrial, outcome_within
@@ -449,8 +449,8 @@ def test_earlier_trials_are_no_settings_of_the_search(tmp_path: Path) -> None:
         assert [t.number for t in seen.trials] == [0, 1, 2, 3]
         assert [row.setting for row in leaderboard(seen, [])] == [2, 0, 1, 3]
         assert leaderboard(seen, [])[0].changes == again.assignment(2)
-        assert importances(seen).settings == 1
-        assert importances(seen).left_out == 0
+        assert Insight(seen).importances.settings == 1
+        assert Insight(seen).importances.left_out == 0
 
 
 def test_the_stopping_rule_does_not_hear_of_them(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def serve(
     device: options.Device = "cpu",
     max_samples: options.MaxSamples = 1000,
     max_queue: options.MaxQueue = 256,
+    address: options.ServingAddress = None,
+    replicas: options.Replicas = None,
     tracking_uri: options.TrackingUri = None,
 ) -> None:
     """Serve a registered generator over HTTP, until Ctrl-C.
@@ -110,9 +112,13 @@ def serve(
     The link it prints opens the description of the interface; the token in it must come with each
     request, as `Authorization: Bearer TOKEN`. A new champion is picked up within seconds.
 
+    Where one process is too small, Ray Serve runs the same application in many (extra
+    `serve-on-ray`).
+
     \b
     Example:
       gan-tune serve digits
+      gan-tune serve digits --replicas 4 --address auto
       curl -H "Authorization: Bearer $TOKEN" -d '{"n": 16, "seed": 1, "format": "png"}' \\
         -H "Content-Type: application/json" http://127.0.0.1:8000/v1/samples -o samples.png
     """
@@ -123,6 +129,8 @@ def serve(
         device=device,
         most=max_samples,
         queue=max_queue,
+        address=address,
+        replicas=replicas,
         tracking_uri=tracking_uri,
         # Not said, since that would mask the token in the link.
         started=lambda name, link: print(f"serving {name}: {link} (Ctrl-C ends it)", flush=True),

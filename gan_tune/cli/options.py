@@ -176,7 +176,10 @@ RegisterAnyway: TypeAlias = Annotated[
     ),
 ]
 JsonLines: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON lines, an event each, for programs.")
+    bool,
+    typer.Option(
+        "--json", help="Print JSON for programs: an event a line; of a dry run one document."
+    ),
 ]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Estimate time and memory, and exit.")
@@ -348,6 +351,20 @@ Host: TypeAlias = Annotated[
 ]
 ServingPort: TypeAlias = Annotated[
     int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
+ServingAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Ray cluster on which Ray Serve serves it; default this process alone.",
+    ),
+]
+Replicas: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that draw, by Ray Serve, each with a CPU; default 1 on a cluster."
+    ),
 ]
 MaxSamples: TypeAlias = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="Samples of one request.")

@@ -12,7 +12,6 @@ from gan_tune.cli import documents, options, printing
 from gan_tune.cli.checked_space import load_checked, print_warnings
 from gan_tune.cli.cluster_commands import on_cluster
 from gan_tune.cli.exit_codes import ExitCode
-from gan_tune.errors import GanTuneError
 from gan_tune.service import DEFAULT_STORAGE
 from gan_tune.storage.patience import OUTAGE_MINUTES
 from gan_tune.words.readable import plural
@@ -65,9 +64,7 @@ def search(
       gan-tune search my_space.yaml --set trial.data.batch_size=128 --dry-run
       gan-tune search digits --set budget.steps=3000 --warm-start digits
     """
-    if dry_run and as_json:
-        raise GanTuneError("--json: must come without --dry-run")
-    given = service.find_data(space)
+    given, told = service.find_data(space), ""
     short: dict[str, float | None] = {"budget.trials": trials, "search.seed": seed}
     if given is None:  # else they decide what is proposed
         short |= {"budget.minutes": minutes, "resources.gpu": gpu}
@@ -80,12 +77,12 @@ def search(
             what["data"] = begun = service.begin(
                 given, overrides, **what, minutes=minutes, gpu=gpu, storage=storage
             )
-        checked = begun.space
+        checked, told = begun.space, begun.told
         print_warnings(checked, space)
         if not as_json:
             printing.print_beginning(begun, dry_run=dry_run)
     if dry_run:
-        _estimate(checked, max_concurrent)
+        _estimate(checked, max_concurrent, told, as_json=as_json)
         return
     result = _run(
         as_json,
@@ -107,10 +104,13 @@ def search(
         raise typer.Exit(ExitCode.LATER)
 
 
-def _estimate(space: SearchSpace, max_concurrent: int | None) -> None:
+def _estimate(space: SearchSpace, max_concurrent: int | None, told: str, *, as_json: bool) -> None:
     with busy("training a few steps of the first setting"):
         measured = service.estimate(space, max_concurrent=max_concurrent)
-    printing.print_estimate(space, measured)
+    if as_json:
+        documents.print_document(documents.estimate_document(space, measured, told))
+    else:
+        printing.print_estimate(space, measured)
 
 
 def _run(as_json: bool, **how: Any) -> SearchResult:

@@ -11,12 +11,14 @@ from gan_tune.record.pages import model_file, run_page
 from gan_tune.record.tags import Tag
 from gan_tune.words.readable import number, plural
 
-__all__ = ["Origin", "figures_of", "model_card"]
+__all__ = ["CURVE_PICTURE", "Origin", "figures_of", "model_card"]
 
 Origin = tuple[str, str]
 """The experiment and the run from which a version comes."""
 
 PICTURE = "extra_files/champion.png"
+CURVE_PICTURE = "curve.png"
+"""A model's file with the curves of its seeds."""
 
 
 def model_card(
@@ -42,6 +44,7 @@ def model_card(
         *_data(details),
         *_settings(details),
         *_figures(tags, details),
+        *_seeds(name, version, tags, details),
         *_limits(tags, details),
         *_usage(name, version),
     ]
@@ -108,6 +111,29 @@ def _figures(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[st
     if rows:
         yield "### Figures"
         yield in_table(rows, ("figure", "value", "real against real"))
+
+
+def _seeds(
+    name: str, version: int, tags: Mapping[str, str], details: Mapping[str, Any]
+) -> Iterator[str]:
+    """What each seed came to, and how. Absent from requests of older versions."""
+    if seeds := details.get("by_seed"):
+        own = tags.get(Tag.TRIAL)
+        yield "### Each seed"
+        yield in_table(
+            (
+                (
+                    f"`{one['trial']}`{' (this one)' if one['trial'] == own else ''}",
+                    one["seed"],
+                    f"{one['steps']:,}",
+                    number(one["value"]),
+                )
+                for one in seeds
+            ),
+            ("trial", "seed", "steps", f"best {tags.get(Tag.OBJECTIVE, 'value')}, selection split"),
+        )
+    if details.get("has_curve"):
+        yield f"![Values by step]({model_file(name, version, f'extra_files/{CURVE_PICTURE}')})"
 
 
 def _floor(floors: Mapping[str, float], metric: str) -> str:

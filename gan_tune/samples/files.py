@@ -6,12 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-from gan_tune.atomic_file import whole_file, whole_folder, write_whole
+from gan_tune.atomic_file import whole_file, whole_folder
 from gan_tune.errors import OutputError
 from gan_tune.samples.formats import FORMATS, Format, Samples, picture_names, single_picture
+from gan_tune.samples.output import check_place
 from gan_tune.words.readable import file_size
 
-__all__ = ["check_output", "check_place", "planned_size", "write_file", "write_samples"]
+__all__ = ["check_output", "planned_size", "write_samples"]
 
 
 def check_output(path: str, *, force: bool = False) -> None:
@@ -86,19 +87,6 @@ def _format_for(samples: Samples, path: str) -> Format:
     return kind
 
 
-def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        OutputError: the file exists and ``force`` is off, or it cannot be written.
-    """
-    check_place(path, force=force)
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
 def _write_folder(path: Path, samples: Samples) -> None:
     """Write each picture to its own file, at its original size."""
     names = picture_names(samples.count)
@@ -110,30 +98,3 @@ def _write_folder(path: Path, samples: Samples) -> None:
 
 def _suffix(path: str) -> str:
     return "" if path.endswith(("/", os.sep)) else Path(path).suffix.lower()
-
-
-def check_place(path: Path, *, force: bool = False, folder: bool = False) -> None:
-    """Check in advance that a file (or a folder of samples) can be written to ``path``.
-
-    Raises:
-        OutputError: no such parent folder, or something is there already.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: its folder {path.parent} must exist")
-    if not path.exists():
-        return
-    if path.is_dir() != folder:
-        raise OutputError(f"{path}: is {'a folder' if path.is_dir() else 'a file'} already")
-    if folder:
-        _check_folder(path, force=force)
-    elif not force:
-        raise OutputError(f"{path}: exists already; --force replaces it")
-
-
-def _check_folder(path: Path, *, force: bool) -> None:
-    """Accept an empty folder; replace only a folder that contains nothing but samples."""
-    names = [entry.name for entry in path.iterdir()]
-    if any(not (name.endswith(".png") and name[:-4].isdigit()) for name in names):
-        raise OutputError(f"{path}: holds other files than samples; give a new folder")
-    if names and not force:
-        raise OutputError(f"{path}: exists already; --force replaces it")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SheetBlock",
     "background",
+    "by_step",
     "clouds",
     "curves",
     "grid",
@@ -45,6 +46,8 @@ SMALL_CANVAS = 256
 PADDING = 2
 DRAWN = 2_500
 """Largest number of data points in a plot, since a table may be larger than memory."""
+WIDE = 30.0
+"""Values that span more than this factor are drawn on a logarithmic axis."""
 DOTS = 100
 """Pixels per inch of matplotlib's figures."""
 
@@ -211,6 +214,45 @@ def shares_below(distances: Mapping[str, Tensor], *, axis: str, title: str) -> b
     axes.set_xscale("log")
     axes.set_xlabel(axis)
     axes.set_ylabel("share of them that is closer")
+    _legend(axes)
+    return _finished(figure, title)
+
+
+def by_step(
+    curves: Mapping[str, Mapping[int, float]],
+    *,
+    marked: str,
+    axis: str,
+    title: str,
+    floor: float | None = None,
+) -> bytes:
+    """Values of named trials by step, as PNG.
+
+    Args:
+        curves: trial → step → value.
+        marked: the trial whose curve is drawn thick.
+        axis: what the values are.
+        title: of the picture.
+        floor: a value to compare with, that of real samples; None draws none.
+    """
+    figure = _figure(7, 4)
+    axes = figure.add_subplot()
+    for name, values in curves.items():
+        thick = name == marked
+        axes.plot(
+            list(values),
+            list(values.values()),
+            marker=".",
+            linewidth=2.2 if thick else 1.0,
+            label=f"{name} (this one)" if thick else name,
+        )
+    if floor is not None:
+        axes.axhline(floor, color="0.6", linestyle="--", label="real against real")
+    shown = [value for values in curves.values() for value in values.values()]
+    if shown and min(shown) > 0 and max(shown) > WIDE * min(shown):
+        axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel(axis)
     _legend(axes)
     return _finished(figure, title)
 

@@ -84,7 +84,7 @@ def compare(
     from gan_tune.record.tags import Tag
     from gan_tune.registry.curation import between
     from gan_tune.registry.promotion import Measured
-    from gan_tune.samples.files import check_place
+    from gan_tune.samples.output import check_place
 
     path = None if out is None else Path(out)
     if path is not None:
@@ -119,7 +119,7 @@ def _figures(one: VersionInfo, other: VersionInfo) -> dict[str, tuple[float | No
 def _draw(names: tuple[str, str], path: Path, tracking_uri: str | None, *, force: bool) -> None:
     """Samples of both for the same latents, side by side."""
     from gan_tune.samples import pictures
-    from gan_tune.samples.files import write_file
+    from gan_tune.samples.output import write_file
 
     generators = [load_generator(name, tracking_uri=tracking_uri) for name in names]
     shapes = [generator.shape for generator in generators]

@@ -1,28 +1,30 @@
 """The gallery of a report: the last picture of each setting, small, to be sorted and filtered.
 
-The page holds the pictures of at most :data:`SHOWN` settings, the best first; of the others it has
-links to the files in the search's folder.
+The page holds the pictures of at most :data:`SHOWN` settings, the best first. Of the others it has
+links to the files in the search's folder, which is not looked into for them.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 from PIL import Image
 
+from gan_tune.errors import StorageError
 from gan_tune.searching.study.leaderboard_row import Row
 from gan_tune.service.embedded import UNREADABLE, data_uri, embedded_png
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import setting_name
-from gan_tune.words.readable import short_form
 
 __all__ = ["gallery"]
 
@@ -35,25 +37,44 @@ SMALLER = ((192, 75), (160, 60), (128, 50), (112, 45), (96, 45), (80, 40), (64, 
 """Longest side in pixels and JPEG's quality of a picture whose file is larger than its share."""
 
 
+DIGITS = 6
+"""Significant digits of numbers in the page: thousands of settings would make it large."""
+
+
 @dataclass(frozen=True)
 class Card:
-    """A setting in the gallery, with its ``picture`` (a data URI) or a ``link`` to the file.
+    """A setting in the gallery.
 
-    Both are None where no picture was stored.
+    Attributes:
+        setting: its trial's name.
+        outcome, value, steps, changes: as in the leaderboard.
+        step: of its last picture; None where none was stored.
+        picture: a data URI; None: a link leads to the file.
     """
 
     setting: str
     outcome: str | None
     value: float | None
     steps: int
-    decided: str
     changes: Mapping[str, Any]
     step: int | None
     picture: str | None
-    link: str | None
+
+    def compact(self, places: Mapping[str, int]) -> list[Any]:
+        """The card without names of fields; ``places`` are the numbers of the parameters."""
+        changes = {places[name]: _rounded(value) for name, value in self.changes.items()}
+        value = _rounded(self.value)
+        return [self.setting, self.outcome, value, self.steps, self.step, self.picture, changes]
 
 
-def gallery(home: Storage, rows: Sequence[Row], *, metric: str, place: str = "") -> str:
+def gallery(
+    home: Storage,
+    rows: Sequence[Row],
+    *,
+    metric: str,
+    place: str = "",
+    damaged: Callable[[str, StorageError], None],
+) -> str:
     """The gallery as a part of the report's page; empty if there is no picture.
 
     Args:
@@ -61,49 +82,60 @@ def gallery(home: Storage, rows: Sequence[Row], *, metric: str, place: str = "")
         rows: of the leaderboard, best first, each with an outcome or what stands for it.
         metric: the objective's name.
         place: the search's folder, as the page's links name it; empty: the page lies in it.
+        damaged: is told the trials whose folders cannot be read; they stand there without picture.
     """
     most = BYTES // max(1, min(SHOWN, len(rows)))
+
+    def seen(row: Row) -> Card:
+        try:
+            return _card(row, *_last_picture(home, row, most))
+        except StorageError as error:
+            damaged(setting_name(row.setting), error)
+            return _card(row, None, None)
+
     with ThreadPoolExecutor(4) as readers:  # files and codecs work beside each other
-        cards = list(
-            readers.map(
-                lambda number: _card(home, rows[number], most if number < SHOWN else 0, place),
-                range(len(rows)),
-            )
-        )
+        cards = list(readers.map(seen, rows[:SHOWN]))
+    cards += [_card(row, row.steps or None, None) for row in rows[SHOWN:]]
     if all(card.step is None for card in cards):
         return ""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
+    parameters = sorted({name for card in cards for name in card.changes})
+    places = {name: number for number, name in enumerate(parameters)}
+    data = {
+        "parameters": parameters,
+        "link": f"{place}{TrialFolders(home).grid_path('SETTING', 'STEP')}",
+        "cards": [card.compact(places) for card in cards],
+    }
     return template.render(
-        cards=[asdict(card) for card in cards],
+        data=Markup(htmlsafe_json_dumps(data, separators=(",", ":"))),
+        count=len(cards),
         outcomes=list(dict.fromkeys(card.outcome for card in cards)),
-        parameters=sorted({name for card in cards for name in card.changes}),
+        parameters=parameters,
         metric=metric,
         shown=SHOWN,
     )
 
 
-def _card(home: Storage, row: Row, most: int, place: str) -> Card:
-    """A setting's card; its picture has at most so many bytes, and there is none for 0."""
+def _card(row: Row, step: int | None, picture: str | None) -> Card:
     name = setting_name(row.setting)
-    folders = TrialFolders(home)
-    steps = folders[name].grid_steps()
-    png = folders[name].grid(steps[-1]) if steps and most else None
-    picture = None if png is None else _small(png, most)
-    by_link = bool(steps) and picture is None
-    return Card(
-        setting=name,
-        outcome=row.outcome,
-        value=row.value,
-        steps=row.steps,
-        decided=short_form(row.changes),
-        changes=row.changes,
-        step=steps[-1] if steps else None,
-        picture=picture,
-        link=f"{place}{folders.grid_path(name, steps[-1])}" if by_link else None,
-    )
+    return Card(name, row.outcome, row.value, row.steps, row.changes, step, picture)
+
+
+def _last_picture(home: Storage, row: Row, most: int) -> tuple[int | None, str | None]:
+    """The step of a setting's last picture, and the picture if it fits into so many bytes."""
+    folder = TrialFolders(home)[setting_name(row.setting)]
+    steps = folder.grid_steps()
+    if not steps:
+        return None, None
+    png = folder.grid(steps[-1])
+    return steps[-1], None if png is None else _small(png, most)
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _small(png: bytes, most: int) -> str | None:

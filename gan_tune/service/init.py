@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gan_tune.parts.all_parts import catalogue
-from gan_tune.samples.files import check_place, write_file
+from gan_tune.samples.output import check_place, write_file
 from gan_tune.service.begin_from_data import checked_limits
 from gan_tune.space import SearchSpace
 from gan_tune.starting.proposal import Proposal, largest_side, propose

@@ -63,7 +63,7 @@ def learn(
     """
     from gan_tune.record.ended_trials import ended_trials
     from gan_tune.record.mlflow_store import connect
-    from gan_tune.samples.files import check_place
+    from gan_tune.samples.output import check_place
 
     path = Path(out)
     check_place(path, force=force)

@@ -24,7 +24,7 @@ from gan_tune.parts.all_parts import dataset_of
 from gan_tune.record.tags import Tag
 from gan_tune.samples import inspection as inside
 from gan_tune.samples import pictures
-from gan_tune.samples.files import write_file
+from gan_tune.samples.output import write_file
 from gan_tune.service.best import recorded_params
 from gan_tune.service.registered_models import load_generator
 

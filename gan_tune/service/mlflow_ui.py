@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from types import FrameType
 from typing import NamedTuple
 
 from gan_tune.record import mlflow_store
@@ -13,6 +10,7 @@ from gan_tune.record.history import find_parent, newest_parent
 from gan_tune.record.mlflow_internals import SHARED_VIEW
 from gan_tune.record.mlflow_server import check_port, mlflow_pages
 from gan_tune.record.pages import charts_page, run_page, table_page
+from gan_tune.service.signals import until_signalled
 from gan_tune.storage.places import REPORT
 from gan_tune.words.terminal import busy
 from gan_tune.words.wording import masked
@@ -99,15 +97,10 @@ def serve_ui(
     check_port(host, port)
     token = token_of(TOKEN)
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
-    with suppress(KeyboardInterrupt):
+    with until_signalled():
         with busy("starting MLflow's server"):
             pages = mlflow_pages(opened.uri)
-        guarded = Guard(Landing(pages), token, service="ui", unguarded=(), largest=LARGEST_BODY)
+        guarded = Guard(Landing(pages), token, unguarded=(), largest=LARGEST_BODY)
         run_server(
             guarded, host, port, started=lambda at: started(links(opened, f"{at}/?token={token}"))
         )

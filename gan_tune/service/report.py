@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_tune.errors import OutputError, SearchNotFoundError
-from gan_tune.samples.files import check_place, write_file
+from gan_tune.samples.output import check_place, write_file
+from gan_tune.service.damage import Damage
 from gan_tune.service.search_result import load_result
 from gan_tune.service.status_from_folder import folder_status
 from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
@@ -54,17 +55,18 @@ def _page_of(root: Storage, name: str, storage: str | Path, path: Path, url: str
     from gan_tune.searching.leading.confirming import stored_standings
     from gan_tune.searching.study.leaderboard import leaderboard
     from gan_tune.service.report_page import Heading, report_page
-    from gan_tune.service.running.study_place import read_study
+    from gan_tune.service.stored_study import read_study
 
-    home, status = root.below(name), folder_status(root, name)
+    home, status = root.below(name), folder_status(root, name, with_trials=False)
     study = read_study(home, name, url)
     heading = Heading(name, status.state, status.metric, status.seconds)
     if status.state == "finished":
         result = load_result(name, storage)
         heading = Heading(name, status.state, status.metric, result.seconds, result)
         return report_page(home, study, result.rows, heading, place=_seen_from(path, home))
-    rows = leaderboard(study, stored_standings(home, study))
-    return report_page(home, study, rows, heading, place=_seen_from(path, home))
+    damage = Damage()
+    rows = leaderboard(study, stored_standings(home, study, damage))
+    return report_page(home, study, rows, heading, place=_seen_from(path, home), damage=damage)
 
 
 def _seen_from(page: Path, home: Storage) -> str:

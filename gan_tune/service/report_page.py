@@ -11,21 +11,26 @@ from typing import Any
 import jinja2
 
 from gan_tune.config import Objective
-from gan_tune.searching.study import insight, plots
+from gan_tune.errors import StorageError
+from gan_tune.searching.study import plots
+from gan_tune.searching.study.insight import FEWEST, Insight
 from gan_tune.searching.study.leaderboard_row import Row, best_by_origin
+from gan_tune.searching.study.plots import Drawn
 from gan_tune.searching.study.reading import OptunaStudy, objective_of
+from gan_tune.service.damage import Damage
 from gan_tune.service.embedded import embedded_png
 from gan_tune.service.gallery import gallery
 from gan_tune.service.search_result import SearchResult
-from gan_tune.storage.places import CHAMPION_PICTURE
+from gan_tune.storage.places import CHAMPION_PICTURE, LEADERBOARD
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
 from gan_tune.words.readable import clock, counted, number, short_form
 
-TEMPLATE = "report.html.jinja"
-BEST_SHOWN, ROWS_SHOWN = 3, 10
+TEMPLATE, PLOTS_TEMPLATE = "report.html.jinja", "plots.html.jinja"
+BEST_SHOWN, ROWS_SHOWN, MOST_ROWS = 3, 10, 500
+"""Settings with pictures at the top, rows of the leaderboard at once, and when it is unfolded."""
 ENDINGS_SHOWN = ("diverged", "collapsed", "pruned", "completed", "failed")
 """Columns of the table of failures; divergence and collapse come first."""
 assert set(ENDINGS_SHOWN) == set(ENDINGS)
@@ -60,6 +65,8 @@ def report_page(
     heading: Heading,
     *,
     place: str = "",
+    damage: Damage | None = None,
+    drawn: Mapping[str, Drawn] | None = None,
 ) -> bytes:
     """The page as self-contained HTML: plotly's JavaScript and all pictures are in it.
 
@@ -69,19 +76,16 @@ def report_page(
         rows: its leaderboard, best first.
         heading: its name, state and result.
         place: the search's folder, as links name it; empty: the page lies in it.
+        damage: the trials that are known to be damaged.
+        drawn: its plots, if they have been drawn already.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": number,
-        "short": short_form,
-        "extent": _extent,
-        "reason": reason,
-    }
-    objective = objective_of(study)
-    template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
+    objective, insight = objective_of(study), Insight(study)
+    template = _template(TEMPLATE)
+    damage = damage or Damage()
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
+    best = _best(home, rows, heading, damage)
+    failures = _failures(home, rows, objective, damage)
+    every_picture = gallery(home, shown, metric=heading.metric, place=place, damaged=damage)
     page = template.render(
         heading=heading,
         direction=objective.direction,
@@ -91,18 +95,38 @@ def report_page(
         rows=shown,
         by_origin=best_by_origin(rows, objective),
         rows_shown=ROWS_SHOWN,
-        importances=insight.importances(study),
-        regions=insight.best_regions(study),
-        fewest=insight.FEWEST,
-        choices=insight.outcomes_by_choice(study),
+        most_rows=MOST_ROWS,
+        whole=f"{place}{LEADERBOARD}" if heading.state == "finished" else "",
+        insight=insight,
+        fewest=FEWEST,
         outcomes=ENDINGS_SHOWN,
-        plots=plots.drawn(study, metric=heading.metric),
-        best=_best(home, rows, heading),
-        failures=_failures(home, rows, objective),
-        every_picture=gallery(home, shown, metric=heading.metric, place=place),
+        plots=drawn or plots.drawn(study, metric=heading.metric, insight=insight),
+        best=best,
+        failures=failures,
+        every_picture=every_picture,
+        left_out=damage.trials,
         script=plots.script(),
     )
     return page.encode()
+
+
+def plots_page(name: str, drawn: Mapping[str, Drawn]) -> bytes:
+    """The plots of a search alone, as a page that loads nothing either."""
+    page = _template(PLOTS_TEMPLATE).render(name=name, plots=drawn.values(), script=plots.script())
+    return page.encode()
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "short": short_form,
+        "extent": _extent,
+        "reason": reason,
+    }
+    return environment.from_string((files(__package__) / name).read_text("utf-8"))
 
 
 def _unfinished(heading: Heading) -> str:
@@ -121,7 +145,7 @@ def _extent(extent: Any) -> str:
 # ---------------------------------------------------------------- sample grids
 
 
-def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]:
+def _best(home: Storage, rows: Sequence[Row], heading: Heading, damage: Damage) -> list[Exhibit]:
     """The champion's grid, and the last grids of the best settings."""
     found = []
     champion = heading.result.champion if heading.result else None
@@ -131,41 +155,47 @@ def _best(home: Storage, rows: Sequence[Row], heading: Heading) -> list[Exhibit]
         found.append(Exhibit("champion", text, decided, embedded_png(home.read(CHAMPION_PICTURE))))
     sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
     return found + [
-        _exhibit(home, row, f"number {place} of the leaderboard")
+        _exhibit(home, row, f"number {place} of the leaderboard", damage)
         for place, row in enumerate(sound[:BEST_SHOWN], start=1)
     ]
 
 
-def _failures(home: Storage, rows: Sequence[Row], objective: Objective) -> list[Exhibit]:
+def _failures(
+    home: Storage, rows: Sequence[Row], objective: Objective, damage: Damage
+) -> list[Exhibit]:
     """A typical diverged setting, a typical collapsed one, and the worst that ran its length."""
     found = []
     for outcome in ("diverged", "collapsed"):
         alike = sorted((row for row in rows if row.outcome == outcome), key=lambda row: row.steps)
         if alike:
             title = f"{outcome}: one of {len(alike)}" if len(alike) > 1 else outcome
-            found.append(_exhibit(home, alike[len(alike) // 2], title))
+            found.append(_exhibit(home, alike[len(alike) // 2], title, damage))
     completed = [
         (row.value, row) for row in rows if row.outcome == "completed" and row.value is not None
     ]
     if len(completed) > BEST_SHOWN:
         _, worst = max(completed, key=lambda pair: objective.cost(pair[0]))
-        found.append(_exhibit(home, worst, "the worst that ran its full length"))
+        found.append(_exhibit(home, worst, "the worst that ran its full length", damage))
     return found
 
 
-def _exhibit(home: Storage, row: Row, title: str) -> Exhibit:
+def _exhibit(home: Storage, row: Row, title: str, damage: Damage) -> Exhibit:
     """The last grid of a setting's own trial."""
     name = setting_name(row.setting)
-    trial = TrialFolders(home)[name]
-    steps, ending = trial.grid_steps(), trial.ending()
     parts = [f"setting {name}"]
     if row.value is not None:
         parts.append(f"best value {number(row.value)}")
-    if steps:
-        parts.append(f"seen at step {steps[-1]:,}")
-    if ending is not None and ending.symptoms:
-        parts.append(f"symptoms: {', '.join(ending.symptoms)}")
-    if ending is not None and ending.error:
-        parts.append(ending.error)
-    picture = trial.grid(steps[-1]) if steps else None
+    picture = None
+    try:
+        trial = TrialFolders(home)[name]
+        if steps := trial.grid_steps():
+            parts.append(f"seen at step {steps[-1]:,}")
+            picture = trial.grid(steps[-1])
+        ending = trial.ending()
+        if ending is not None and ending.symptoms:
+            parts.append(f"symptoms: {', '.join(ending.symptoms)}")
+        if ending is not None and ending.error:
+            parts.append(ending.error)
+    except StorageError as error:
+        damage(name, error)
     return Exhibit(title, "; ".join(parts), row.changes, embedded_png(picture))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from gan_tune.parts.all_parts import catalogue
-from gan_tune.samples.files import write_file
+from gan_tune.samples.output import write_file
 from gan_tune.space import json_schema
 
 

@@ -53,7 +53,7 @@ def plot(name: str, metric: str, home: Storage, which: str, study: str | None) -
     from plotly.graph_objects import Figure
 
     from gan_tune.searching.study import plots
-    from gan_tune.service.running.study_place import read_study
+    from gan_tune.service.stored_study import read_study
 
     found = plots.figures(read_study(home, name, study), metric=metric, names=[which])[which]
     if isinstance(found, str):

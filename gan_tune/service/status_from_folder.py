@@ -23,10 +23,11 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger("gan_tune")
 
 
-def folder_status(root: Storage, name: str) -> SearchStatus:
+def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> SearchStatus:
     """The status of the search of that name; ``root`` is the storage that holds it.
 
-    A trial whose files are damaged is left out with a warning.
+    A trial whose files are damaged is left out with a warning. Without ``with_trials`` no trial of
+    a running or finished search is read, and there are no rows.
 
     Raises:
         StorageError: the search's own files are damaged.
@@ -40,17 +41,17 @@ def folder_status(root: Storage, name: str) -> SearchStatus:
     budget = note.trials if note else result.most_trials if result else None
     holder = holder_of(home, name)
     trials = TrialFolders(home)
-    names = filter(is_trial_name, trials.names())  # others may have put folders there, too
+    # Others may have put folders there, too.
+    names = filter(is_trial_name, trials.names()) if with_trials else ()
     rows = [
         row
         for trial in names
         if (row := _sound(trial, _trial_status, trials[trial], trial, alive=bool(holder)))
     ]
     finished = result is not None and result.finished
-    spent = [
-        _seconds_so_far(trials, note, alive=bool(holder)) if note else None,
-        result.seconds if result else None,
-    ]
+    spent = [result.seconds] if result else []
+    if note is not None and (with_trials or holder or not finished):
+        spent.append(_seconds_so_far(trials, note, alive=bool(holder)))
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",

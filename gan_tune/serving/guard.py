@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Sequence
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs
@@ -22,12 +23,11 @@ class Guard:
     """Refuses requests without the token (401) and large bodies (413), before anything is parsed.
 
     The token comes as `Authorization: Bearer TOKEN`, or as `?token=TOKEN` in a link, after which
-    the browser keeps it in a cookie for this site alone. Web sockets are refused.
+    the browser keeps it in a cookie for this server alone. Web sockets are refused.
 
     Args:
         app: the application behind it.
         token: what must be shown; None: everybody may ask.
-        service: names the cookie, since a browser sends a cookie to all ports of a host.
         unguarded: paths that are answered without the token.
         largest: bytes of a request's body.
     """
@@ -37,12 +37,11 @@ class Guard:
         app: ASGIApp,
         token: str | None,
         *,
-        service: str = "serve",
         unguarded: Sequence[str] = OPEN,
         largest: int = LARGEST_BODY,
     ) -> None:
         self._app, self._token = app, token
-        self._cookie, self._unguarded, self._largest = f"gan_tune_{service}", unguarded, largest
+        self._unguarded, self._largest = unguarded, largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
@@ -62,7 +61,8 @@ class Guard:
             cookie.load(with_cookie)
         except Exception:  # damaged cookies of other programs on this host
             cookie = SimpleCookie()
-        kept = cookie[self._cookie].value if self._cookie in cookie else ""
+        named = _cookie_name(headers.get("host", ""))
+        kept = cookie[named].value if named in cookie else ""
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         shown = shown.strip() if scheme.lower() == "bearer" else ""
         if scope["path"] not in self._unguarded and not any(map(self._fits, (shown, linked, kept))):
@@ -79,13 +79,23 @@ class Guard:
             await _too_large(scope, receive, send, self._largest)
             return
         linked_now = self._fits(linked) and self._token is not None
-        sent = _with_cookie(send, f"{self._cookie}={self._token}") if linked_now else send
+        sent = _with_cookie(send, f"{named}={self._token}") if linked_now else send
         await self._app(scope, _limited(receive, self._largest), sent)
 
     def _fits(self, token: str) -> bool:
         if self._token is None:
             return True
         return hmac.compare_digest(token.encode(), self._token.encode())
+
+
+def _cookie_name(host: str) -> str:
+    """The cookie of the server that a browser calls ``host``, by its port.
+
+    A browser sends the cookies of a host to all of its ports, and servers replace those of one
+    name. Its own view of the port counts: tunnels may lead from one host to many.
+    """
+    port = re.search(r":([0-9]{1,5})$", host)
+    return f"gan_tune_{port[1]}" if port else "gan_tune"
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send, largest: int) -> None:

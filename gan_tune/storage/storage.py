@@ -6,7 +6,7 @@ Layout below the root of one search:
     study.journal          the Optuna study: proposals, reports and results
     study/                 the same behind a URI
     trials/NAME/           one folder a trial, laid out by :mod:`gan_tune.storage.trial_folder`
-    champion.png  leaderboard.json  report.html    the result
+    champion.png  leaderboard.json  report.html  plots.html    the result
 
 All files are written whole, so that a bucket can hold them, but for the journal in a folder.
 """

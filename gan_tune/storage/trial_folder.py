@@ -222,8 +222,8 @@ class TrialFolders:
         """Names of the trials that have a folder, sorted."""
         return self._search.names(TRIALS)
 
-    def grid_path(self, name: str, step: int) -> str:
-        """The path of a picture below the search's folder."""
+    def grid_path(self, name: str, step: int | str) -> str:
+        """The path of a picture below the search's folder; ``step`` may stand for any."""
         return f"{TRIALS}/{name}/{_grid_at(step)}"
 
     @property
@@ -236,7 +236,7 @@ def _report_at(step: int) -> str:
     return f"{REPORTS}/{step}{REPORT_ENDING}"
 
 
-def _grid_at(step: int) -> str:
+def _grid_at(step: int | str) -> str:
     return f"{GRIDS}/{step}{GRID_ENDING}"
 
 

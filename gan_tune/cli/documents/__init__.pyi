@@ -2,6 +2,7 @@ from .events import JsonEvents
 from .filling import (
     best_document,
     checked_document,
+    estimate_document,
     listing_document,
     refused_file,
     result_document,
@@ -20,6 +21,7 @@ __all__ = [
     "JsonEvents",
     "best_document",
     "checked_document",
+    "estimate_document",
     "listing_document",
     "print_document",
     "refused_file",

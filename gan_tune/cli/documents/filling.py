@@ -13,11 +13,13 @@ from gan_tune.space import shipped_spaces
 if TYPE_CHECKING:
     from gan_tune.registry.versions import ModelInfo
     from gan_tune.service import Best, SearchResult, SearchStatus
+    from gan_tune.service.estimate import Estimate
     from gan_tune.space import SearchSpace
 
 __all__ = [
     "best_document",
     "checked_document",
+    "estimate_document",
     "listing_document",
     "most_trials",
     "refused_file",
@@ -77,6 +79,18 @@ def space_document(space: SearchSpace) -> shapes.Space:
             for dimension in space.dimensions()
         ],
     )
+
+
+def estimate_document(space: SearchSpace, measured: Estimate, told: str) -> shapes.Estimate:
+    """What a search would take; ``told`` is what was seen of the data that it begins from."""
+    also = {
+        "name": space.name,
+        "minutes": space.budget.minutes,
+        "cpu": space.resources.cpu,
+        "proposal": told,
+    }
+    fields = shapes.Estimate.model_fields.keys() - also.keys() - {"format"}
+    return shapes.Estimate(**{key: getattr(measured, key) for key in fields}, **also)
 
 
 def valid_file(file: str, space: SearchSpace, notes: Sequence[str]) -> shapes.CheckedFile:

@@ -173,6 +173,33 @@ class Checked(Document):
     files: list[CheckedFile] = told("in the order in which they were named")
 
 
+# ---------------------------------------------------------------- search --dry-run
+
+
+class Estimate(Document):
+    """What a search would take, measured on its first setting."""
+
+    name: str = told("of the space")
+    trials: int | None = told("trials of the budget, each seed one; null if only time ends it")
+    steps: int = told("the length of a trial")
+    evaluations: int = told("reports of a trial")
+    confirmations: int = told("confirming trials at most")
+    slots: int = told("trials at a time, assumed for this machine")
+    seconds: float | None = told("all trials at full length; null if only time ends the search")
+    minutes: float | None = told("the time budget")
+    settings: int | None = told("settings that can be judged in that time; null without one")
+    too_few: str = told("what to change if these are too few; empty otherwise")
+    trial_seconds: float = told("one full trial alone")
+    step_seconds: float = told("one of its steps")
+    evaluation_seconds: float = told("one of its evaluations")
+    memory_bytes: int = told("its peak memory, with all libraries")
+    gpu_memory_bytes: int = told("its peak memory on the GPU; 0 without one")
+    cpu: float = told("cores of a trial")
+    gpu: float = told("GPUs of a trial, `auto` resolved for this machine")
+    gpu_note: str = told("why; empty where there is nothing to say")
+    proposal: str = told("what was seen of the data and is proposed; empty for a space")
+
+
 # ---------------------------------------------------------------- events of a search
 
 
@@ -279,7 +306,14 @@ class Result(Event):
 
 
 DOCUMENTS: Mapping[str, type[Document]] = MappingProxyType(
-    {"status": Status, "ls": Listing, "best": Champion, "show": Space, "validate": Checked}
+    {
+        "status": Status,
+        "ls": Listing,
+        "best": Champion,
+        "show": Space,
+        "validate": Checked,
+        "search --dry-run": Estimate,
+    }
 )
 """Command → what its `--json` prints."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import NamedTuple
 
+from gan_tune.errors import StorageError
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.time_budget import Planned, full_length
 from gan_tune.searching.rules.confirmation import Confirmation, Standing, candidates
@@ -216,10 +217,23 @@ class StoredConfirmation(NamedTuple):
             confirmation.record(self.setting, self.replicate, self.value)
 
 
-def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
-    """The confirming trials that have ended, by name."""
+def stored_confirmations(
+    trials: TrialFolders, damaged: Callable[[str, StorageError], None] | None = None
+) -> Iterator[StoredConfirmation]:
+    """The confirming trials that have ended, by name.
+
+    Args:
+        trials: of the search.
+        damaged: is told the trials that cannot be read, which are left out; None: it is an error.
+    """
     for name in filter(is_confirmation, trials.names()):
-        ending = trials[name].ending()
+        try:
+            ending = trials[name].ending()
+        except StorageError as error:
+            if damaged is None:
+                raise
+            damaged(name, error)
+            continue
         if ending is not None:
             trial = TrialName.parse(name)
             completed = ending.outcome == "completed"
@@ -228,9 +242,14 @@ def stored_confirmations(trials: TrialFolders) -> Iterator[StoredConfirmation]:
             yield StoredConfirmation(trial.setting, trial.replicate, value, lost)
 
 
-def stored_standings(home: Storage, study: OptunaStudy) -> list[Standing]:
-    """The standings of all settings confirmed so far, for commands that only read a search."""
-    stored = list(stored_confirmations(TrialFolders(home)))
+def stored_standings(
+    home: Storage, study: OptunaStudy, damaged: Callable[[str, StorageError], None]
+) -> list[Standing]:
+    """The standings of all settings confirmed so far, for commands that only read a search.
+
+    ``damaged`` is told the trials that cannot be read, which are left out.
+    """
+    stored = list(stored_confirmations(TrialFolders(home), damaged))
     confirmation = Confirmation(seeds=0, mode=objective_of(study).mode)
     for trial in stored:
         trial.note_in(confirmation)

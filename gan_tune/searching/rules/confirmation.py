@@ -14,7 +14,7 @@ from itertools import product
 from statistics import fmean, stdev
 from typing import Literal
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from gan_tune.config import Objective
 from gan_tune.searching.jobs import FIRST_SETTING, Setting
@@ -116,7 +116,7 @@ class _Luck:
         freedom = sum(len(own) - 1 for own in known if own)
         self._bound = math.inf
         if freedom:
-            self._bound = float(stats.t.ppf(CONFIDENCE, freedom)) * math.sqrt(squares / freedom)
+            self._bound = float(stdtrit(freedom, CONFIDENCE)) * math.sqrt(squares / freedom)
 
     def of(self, setting: Setting) -> float:
         """The bound for a setting; 0 for one that has as many replicates as any."""
@@ -258,7 +258,7 @@ def clearly_worse(setting: int, values: Mapping[int, Values], objective: Objecti
     if setting == best or freedom < 1:
         return False
     error = math.sqrt(squares / freedom * (1 / len(sound[setting]) + 1 / len(sound[best])))
-    limit = float(stats.t.ppf(CONFIDENCE, freedom)) * error
+    limit = float(stdtrit(freedom, CONFIDENCE)) * error
     return costs[setting] - costs[best] > limit
 
 

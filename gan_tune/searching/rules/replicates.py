@@ -12,7 +12,7 @@ from collections import defaultdict
 from statistics import fmean, stdev
 from typing import Literal
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from gan_tune.config import Objective
 from gan_tune.words.outcomes import MISSING, Outcome
@@ -119,5 +119,5 @@ def surely_worse(differences: list[float]) -> bool:
     if len(differences) < 2 or not all(map(math.isfinite, differences)):
         return False
     error = stdev(differences) / math.sqrt(len(differences))
-    limit = float(stats.t.ppf(CONFIDENCE, len(differences) - 1)) * error
+    limit = float(stdtrit(len(differences) - 1, CONFIDENCE)) * error
     return fmean(differences) > max(limit, 0.0)

@@ -1,7 +1,6 @@
 """Analyses of a search: which parameters matter, where the best settings lie, which fail.
 
-All of it is computed from the study. Settings are compared by their values at one common step,
-since values after different lengths of training cannot be compared.
+All of it is computed from the study.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import get_args
 
@@ -24,6 +24,7 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from gan_tune.searching.study.optuna_internals import uncopied
 from gan_tune.searching.study.reading import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
 
@@ -31,16 +32,11 @@ __all__ = [
     "BEST_SHARE",
     "FEWEST",
     "Importances",
+    "Insight",
     "OptionOutcomes",
     "Region",
-    "best_regions",
-    "common_step",
-    "common_study",
     "evaluator",
-    "importances",
     "is_sound",
-    "most_important_pair",
-    "outcomes_by_choice",
 ]
 
 BEST_SHARE = 0.25
@@ -127,101 +123,143 @@ def evaluator() -> PedAnovaImportanceEvaluator:
     return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
 
 
-def common_step(study: optuna.Study) -> int:
-    """The step of the first rung: where the scheduler first pruned a setting.
+class Insight:
+    """The analyses of a study as it stands. Each is made once, when it is first asked for.
 
-    If it pruned none, the last step of any setting; 0 without reports.
+    Settings are compared at one step, since values after different lengths of training cannot be
+    compared.
+
+    Args:
+        study: of a search.
     """
-    trials = [t for t in _compared(study) if curve(t)]
-    pruned = [max(curve(t)) for t in trials if t.state == TrialState.PRUNED]
-    return min(pruned) if pruned else max((max(curve(t)) for t in trials), default=0)
 
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
 
-def common_study(study: optuna.Study) -> optuna.Study:
-    """A study in memory of all sound settings, complete with their best value at one step.
+    @cached_property
+    def step(self) -> int:
+        """The step of the first rung: where the scheduler first pruned a setting.
 
-    That step is :func:`common_step`. A completed setting that ended earlier by its patience counts
-    with its best value. A running setting counts once it has reached that step.
-    """
-    step = common_step(study)
-    derived = optuna.create_study(direction=study.directions[0])
-    for trial in _compared(study):
-        known = curve(trial)
-        reached = max((at for at in known if at <= step), default=None)
-        if reached is not None and (trial.state != TrialState.RUNNING or max(known) >= step):
-            derived.add_trial(
-                optuna.trial.create_trial(
+        If it pruned none, the last step of any setting; 0 without reports.
+        """
+        lengths = [(max(known), t.state) for t in self._sound if (known := curve(t))]
+        pruned = [length for length, state in lengths if state == TrialState.PRUNED]
+        return min(pruned) if pruned else max((length for length, _ in lengths), default=0)
+
+    @cached_property
+    def common(self) -> optuna.Study:
+        """A study in memory of all sound settings, complete with their best value at :attr:`step`.
+
+        A completed setting that ended earlier by its patience counts with its best value. A running
+        setting counts once it has reached that step.
+        """
+        (direction, *_), step = self._study.directions, self.step
+        derived = optuna.create_study(direction=direction)
+        for trial in self._sound:
+            known = curve(trial)
+            reached = max((at for at in known if at <= step), default=None)
+            if reached is not None and (trial.state != TrialState.RUNNING or max(known) >= step):
+                complete = optuna.trial.create_trial(
                     value=known[reached], params=trial.params, distributions=trial.distributions
                 )
+                derived.add_trial(uncopied(complete))
+        return derived
+
+    @cached_property
+    def importances(self) -> Importances:
+        """How well each parameter separates the best settings from the others."""
+        count = len(self._compared)
+        shares: dict[str, float] = {}
+        if count >= FEWEST:
+            known = Counter(name for trial in self._best for name in trial.params)
+            params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
+            with warnings.catch_warnings():
+                # Optuna warns that unnormalised importances are experimental, and that those below
+                # a rare option are inaccurate.
+                warnings.simplefilter("ignore")
+                found = get_param_importances(
+                    self.common, evaluator=evaluator(), params=params, normalize=False
+                )
+            total = sum(found.values())
+            shares = {name: value / total for name, value in found.items()} if total else {}
+        unsound = sum(not is_sound(trial) for trial in self._study.get_trials(deepcopy=False))
+        return Importances(self.step, count, unsound, shares)
+
+    @cached_property
+    def pair(self) -> tuple[str, str] | None:
+        """The two most important parameters that can be drawn together; None if there are none.
+
+        Enough settings must have both, and each must vary among them. So two parameters below
+        different options of one choice are no pair. A choice and a parameter below one of its
+        options are no pair either.
+        """
+        for pair in combinations(self.importances.shares, 2):
+            sharing = [t.params for t in self._compared if set(pair) <= t.params.keys()]
+            varied = all(len({params[name] for params in sharing}) > 1 for name in pair)
+            if varied and len(sharing) >= FEWEST_SHARING:
+                return pair
+        return None
+
+    @cached_property
+    def regions(self) -> list[Region]:
+        """The regions of the best :data:`BEST_SHARE` of the settings, by name.
+
+        Settings are compared as in :attr:`importances`; empty for fewer than :data:`FEWEST`.
+        """
+        if len(self._compared) < FEWEST:
+            return []
+        return [
+            _region(name, how, self._compared, self._best)
+            for name, how in _dimensions(self._compared).items()
+        ]
+
+    @cached_property
+    def choices(self) -> list[OptionOutcomes]:
+        """The number of settings by outcome, for each option of each choice that was searched.
+
+        In the order of the choices' names. Options that no setting has are included with no
+        settings.
+        """
+        trials = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(OUTCOME)]
+        found = []
+        for name, distribution in _dimensions(trials).items():
+            if not isinstance(distribution, CategoricalDistribution) or distribution.single():
+                continue
+            # A setting without the choice differs from one with the option null.
+            ended = Counter(
+                (trial.params[name], trial.user_attrs[OUTCOME])
+                for trial in trials
+                if name in trial.params
             )
-    return derived
+            for option in distribution.choices:
+                counts = {how: ended[option, how] for how in get_args(Outcome)}
+                of_option = {how: count for how, count in counts.items() if count}
+                found.append(OptionOutcomes(name, option, of_option))
+        return found
+
+    @cached_property
+    def _sound(self) -> list[FrozenTrial]:
+        """The settings that have a value, or still run, and neither diverged nor collapsed."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        return [t for t in self._study.get_trials(deepcopy=False, states=states) if is_sound(t)]
+
+    @cached_property
+    def _compared(self) -> list[FrozenTrial]:
+        return self.common.get_trials(deepcopy=False)
+
+    @cached_property
+    def _best(self) -> list[FrozenTrial]:
+        """The best :data:`BEST_SHARE` of the compared settings."""
+        cost = objective_of(self.common).cost
+        ranked = sorted(self._compared, key=lambda trial: cost(trial.value or 0.0))
+        return ranked[: math.ceil(BEST_SHARE * len(ranked))]
 
 
-def _compared(study: optuna.Study) -> list[FrozenTrial]:
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    return [trial for trial in study.get_trials(deepcopy=False, states=states) if is_sound(trial)]
-
-
-def importances(study: optuna.Study) -> Importances:
-    """How well each parameter separates the best settings from the others, at the common step."""
-    common = common_study(study)
-    count = len(common.trials)
-    shares: dict[str, float] = {}
-    if count >= FEWEST:
-        known = Counter(name for trial in _best(common) for name in trial.params)
-        params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
-        with warnings.catch_warnings():
-            # Optuna warns that unnormalised importances are experimental, and that those below a
-            # rare option are inaccurate.
-            warnings.simplefilter("ignore")
-            found = get_param_importances(
-                common, evaluator=evaluator(), params=params, normalize=False
-            )
-        total = sum(found.values())
-        shares = {name: value / total for name, value in found.items()} if total else {}
-    unsound = sum(not is_sound(trial) for trial in study.get_trials(deepcopy=False))
-    return Importances(common_step(study), count, unsound, shares)
-
-
-def most_important_pair(study: optuna.Study) -> tuple[str, str] | None:
-    """The two most important parameters that can be drawn together; None if there are none.
-
-    Enough settings must have both, and each must vary among them. So two parameters below different
-    options of one choice are no pair. A choice and a parameter below one of its options are no pair
-    either.
-    """
-    trials = common_study(study).get_trials(deepcopy=False)
-    for pair in combinations(importances(study).shares, 2):
-        sharing = [trial.params for trial in trials if set(pair) <= trial.params.keys()]
-        varied = all(len({params[name] for params in sharing}) > 1 for name in pair)
-        if varied and len(sharing) >= FEWEST_SHARING:
-            return pair
-    return None
-
-
-def best_regions(study: optuna.Study) -> list[Region]:
-    """The regions of the best :data:`BEST_SHARE` of the settings, by name.
-
-    Settings are compared as in :func:`importances`; empty for fewer than :data:`FEWEST` settings.
-    """
-    common = common_study(study)
-    trials = common.get_trials(deepcopy=False)
-    if len(trials) < FEWEST:
-        return []
-    best = _best(common)
-    return [_region(name, trials, best) for name in _dimensions(trials)]
-
-
-def _best(common: optuna.Study) -> list[FrozenTrial]:
-    trials, cost = common.get_trials(deepcopy=False), objective_of(common).cost
-    ranked = sorted(trials, key=lambda trial: cost(trial.value or 0.0))
-    return ranked[: math.ceil(BEST_SHARE * len(ranked))]
-
-
-def _region(name: str, trials: list[FrozenTrial], best: list[FrozenTrial]) -> Region:
+def _region(
+    name: str, distribution: BaseDistribution, trials: list[FrozenTrial], best: list[FrozenTrial]
+) -> Region:
     everywhere = [trial.params[name] for trial in trials if name in trial.params]
     among_best = [trial.params[name] for trial in best if name in trial.params]
-    distribution = _dimensions(trials)[name]
     if isinstance(distribution, CategoricalDistribution):
         options = distribution.choices
         shares = _shares(among_best, options) if among_best else None
@@ -234,27 +272,6 @@ def _region(name: str, trials: list[FrozenTrial], best: list[FrozenTrial]) -> Re
 
 def _shares(values: list[Label], options: tuple[Label, ...]) -> dict[Label, float]:
     return {option: values.count(option) / len(values) for option in options}
-
-
-def outcomes_by_choice(study: optuna.Study) -> list[OptionOutcomes]:
-    """The number of settings by outcome, for each option of each choice that was searched.
-
-    In the order of the choices' names. Options that no setting has are included with no settings.
-    """
-    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(OUTCOME)]
-    choices = []
-    for name, distribution in _dimensions(trials).items():
-        if not isinstance(distribution, CategoricalDistribution) or distribution.single():
-            continue
-        for option in distribution.choices:
-            # A setting without the choice differs from one with the option null.
-            having = [trial for trial in trials if name in trial.params]
-            ended = Counter(
-                trial.user_attrs[OUTCOME] for trial in having if trial.params[name] == option
-            )
-            ordered = {outcome: ended[outcome] for outcome in get_args(Outcome) if ended[outcome]}
-            choices.append(OptionOutcomes(name, option, ordered))
-    return choices
 
 
 def _dimensions(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:

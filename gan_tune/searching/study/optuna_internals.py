@@ -41,6 +41,7 @@ __all__ = [
     "stored_trial",
     "trial_of_id",
     "trial_without_params",
+    "uncopied",
 ]
 
 # ---------------------------------------------------------------- trials
@@ -53,6 +54,26 @@ def stored_trial(study: optuna.Study, frozen: FrozenTrial) -> Trial:
     trial must be made again. (`FrozenTrial._trial_id`; the constructor of `Trial`.)
     """
     return Trial(study, frozen._trial_id)
+
+
+class _Uncopied(FrozenTrial):
+    """Asked for a deep copy, it gives a shallow one, which is a plain trial again."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        made = copy(self)
+        made.__class__ = FrozenTrial
+        return made
+
+
+def uncopied(trial: FrozenTrial) -> FrozenTrial:
+    """The trial, to be added to a study in memory that shares what it holds.
+
+    Optuna makes a deep copy of each trial that is added, which takes 0.3 ms. Only for studies that
+    are read, and of trials that do not change any more. (`InMemoryStorage.create_new_trial`.)
+    """
+    made = copy(trial)
+    made.__class__ = _Uncopied
+    return made
 
 
 def id_of(trial: FrozenTrial | Trial) -> int:

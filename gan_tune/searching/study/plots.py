@@ -1,9 +1,6 @@
 """The plots of a search: Optuna's plots of a study in which all settings can be compared.
 
-Every setting is drawn at its best value. A pruned setting is drawn at its best value so far. A
-diverged or collapsed setting is marked and drawn at the worst value of the sound ones, since its
-own value would flatten every axis. Only importances are computed from values at one common step
-(see :mod:`gan_tune.searching.study.insight`).
+How settings become comparable says :mod:`gan_tune.searching.study.comparable`.
 
 To add a plot, write a function like :func:`_history` and name it in :data:`PLOTS`.
 """
@@ -20,14 +17,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.study.insight import (
-    FEWEST,
-    common_study,
-    evaluator,
-    importances,
-    is_sound,
-    most_important_pair,
-)
+from gan_tune.searching.study.comparable import MOST_DRAWN, comparable_study, what_is_drawn
+from gan_tune.searching.study.insight import FEWEST, Insight, evaluator, is_sound
 from gan_tune.searching.study.optuna_internals import (
     BEST_SO_FAR_TRACE,
     FEASIBLE_TRACE,
@@ -35,12 +26,12 @@ from gan_tune.searching.study.optuna_internals import (
     INFEASIBLE_TRACE,
     parallel_axes,
 )
-from gan_tune.searching.study.reading import curve, objective_of, pareto_front
+from gan_tune.searching.study.reading import pareto_front
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["PLOTS", "Drawn", "Plot", "comparable_study", "drawn", "figures", "script"]
+__all__ = ["PLOTS", "Drawn", "Plot", "drawn", "figures", "script"]
 
 MOST_PARAMETERS = 8
 """Largest number of parameters in slices and parallel coordinates; the most important are shown."""
@@ -54,9 +45,6 @@ LOG_FROM = 30.0
 
 UNSOUND_LABEL = "diverged or collapsed"
 
-TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
-"""States of trials that have ended and were judged."""
-
 TOO_FEW = (
     "Too few settings to say: {count} can be compared, and it takes {fewest}, so that five are "
     "among the best quarter."
@@ -69,19 +57,22 @@ class PlotView:
 
     Attributes:
         study: the search's own.
+        insight: the analyses of it.
         compared: :func:`comparable_study` of it.
         metric: the objective's name.
         parameters: at most :data:`MOST_PARAMETERS` names; those with an importance come first.
-        ranked: the parameters with an importance, the most important first.
-        pair: see :func:`~.insight.most_important_pair`.
     """
 
     study: optuna.Study
+    insight: Insight
     compared: optuna.Study
     metric: str
     parameters: list[str]
-    ranked: list[str]
-    pair: tuple[str, str] | None
+
+    @property
+    def ranked(self) -> list[str]:
+        """The parameters with an importance, the most important first."""
+        return list(self.insight.importances.shares)
 
 
 @dataclass(frozen=True)
@@ -94,6 +85,7 @@ class Plot:
         draw: makes the figure.
         missing: returns why there is nothing to draw; empty if there is something.
         several: whether it is only for searches with several objectives.
+        of_all: whether it is made from all settings, not from those that are drawn.
     """
 
     title: str
@@ -101,6 +93,7 @@ class Plot:
     draw: Callable[[PlotView], Figure]
     missing: Callable[[PlotView], str] = lambda view: ""
     several: bool = False
+    of_all: bool = False
 
 
 def _history(view: PlotView) -> Figure:
@@ -118,7 +111,7 @@ def _history(view: PlotView) -> Figure:
 
 def _importances(view: PlotView) -> Figure:
     figure = optuna.visualization.plot_param_importances(
-        common_study(view.study),
+        view.insight.common,
         evaluator=evaluator(),
         params=view.ranked,
         target_name=view.metric,
@@ -133,7 +126,7 @@ def _importances(view: PlotView) -> Figure:
 
 
 def _pair(view: PlotView) -> Figure:
-    pair = list(view.pair or ())
+    pair = list(view.insight.pair or ())
     hows = [trial.distributions.get(name) for trial in _valued(view.compared) for name in pair]
     choices = any(isinstance(how, CategoricalDistribution) for how in hows)
     if choices or len(_valued(view.compared)) > MOST_ON_SURFACE:
@@ -168,8 +161,11 @@ def _slices(view: PlotView) -> Figure:
 
 
 def _pareto_front(view: PlotView) -> Figure:
-    names = view.study.metric_names
-    figure = optuna.visualization.plot_pareto_front(view.study, target_names=names)
+    figure = optuna.visualization.plot_pareto_front(
+        view.study,
+        target_names=view.study.metric_names,
+        include_dominated_trials=len(view.study.get_trials(deepcopy=False)) <= MOST_DRAWN,
+    )
     return figure.update_layout(height=520)
 
 
@@ -184,14 +180,18 @@ def _no_parameters(view: PlotView) -> str:
 
 
 def _no_ranking(view: PlotView) -> str:
-    count = len(common_study(view.study).trials)
+    count = view.insight.importances.settings
     if count < FEWEST:
         return TOO_FEW.format(count=count, fewest=FEWEST)
     return "" if view.ranked else "Left out: nothing that was searched sets the best apart."
 
 
 def _no_pair(view: PlotView) -> str:
-    alone = "" if view.pair else "Left out: no two parameters that matter stand in enough settings."
+    alone = (
+        ""
+        if view.insight.pair
+        else "Left out: no two parameters that matter stand in enough settings."
+    )
     return _no_ranking(view) or alone
 
 
@@ -204,6 +204,7 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
             "guess with fewer than 50 settings.",
             _importances,
             _no_ranking,
+            of_all=True,
         ),
         "pair": Plot(
             "The two most important together",
@@ -215,10 +216,12 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
         "pareto_front": Plot(
             "Pareto front",
             "Each point is a setting that ran to its end; those on the front are beaten by no "
-            "other in one objective without losing in another.",
+            "other in one objective without losing in another. Of more than "
+            f"{MOST_DRAWN:,} settings the front alone is drawn.",
             _pareto_front,
             _no_front,
             several=True,
+            of_all=True,
         ),
         "history": Plot(
             "History",
@@ -247,7 +250,11 @@ PLOTS: Mapping[str, Plot] = MappingProxyType(
 
 
 def figures(
-    study: optuna.Study, *, metric: str, names: Collection[str] = PLOTS
+    study: optuna.Study,
+    *,
+    metric: str,
+    names: Collection[str] = PLOTS,
+    insight: Insight | None = None,
 ) -> dict[str, Figure | str]:
     """Each of :data:`PLOTS` as a plotly figure, or a sentence that says why it is left out.
 
@@ -257,12 +264,13 @@ def figures(
         study: of the search.
         metric: the objective's name.
         names: which of the plots.
+        insight: into the study, if it has been made already.
     """
     found: dict[str, Figure | str] = {}
     with warnings.catch_warnings():
         # Optuna warns of experimental features and of importances of rare options.
         warnings.simplefilter("ignore")
-        view = _view(study, metric)
+        view = _view(study, metric, insight or Insight(study))
         count = len(_valued(view.compared))
         for name, plot in PLOTS.items():
             if name not in names or (plot.several and len(study.directions) == 1):
@@ -285,17 +293,19 @@ class Drawn:
     html: str
 
 
-def drawn(study: optuna.Study, *, metric: str) -> dict[str, Drawn]:
+def drawn(study: optuna.Study, *, metric: str, insight: Insight | None = None) -> dict[str, Drawn]:
     """Each of :data:`PLOTS` as HTML for a page that includes :func:`script`."""
     found = {}
-    for name, figure in figures(study, metric=metric).items():
+    part = what_is_drawn(study)
+    for name, figure in figures(study, metric=metric, insight=insight).items():
         plot = PLOTS[name]
         if isinstance(figure, str):
             found[name] = Drawn(plot.title, figure, "")
             continue
         config = {"displaylogo": False, "responsive": True}
         html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
-        found[name] = Drawn(plot.title, plot.caption, html)
+        caption = plot.caption if plot.of_all or not part else f"{plot.caption} {part}"
+        found[name] = Drawn(plot.title, caption, html)
     return found
 
 
@@ -306,53 +316,12 @@ def script() -> str:
     return str(get_plotlyjs())
 
 
-def _view(study: optuna.Study, metric: str) -> PlotView:
-    compared, shares = comparable_study(study), importances(study).shares
+def _view(study: optuna.Study, metric: str, insight: Insight) -> PlotView:
+    compared, shares = comparable_study(study), insight.importances.shares
     # Each parameter once, in order of appearance.
     decided = {name: None for trial in _valued(compared) for name in trial.params}
     ordered = [*shares, *(name for name in decided if name not in shares)]
-    return PlotView(
-        study,
-        compared,
-        metric,
-        parameters=ordered[:MOST_PARAMETERS],
-        ranked=list(shares),
-        pair=most_important_pair(study),
-    )
-
-
-def comparable_study(study: optuna.Study) -> optuna.Study:
-    """A copy in memory in which every setting that has ended with a value is complete.
-
-    Optuna's plots show complete trials only. Pruned trials become complete with their best value,
-    unsound ones with the worst value of the sound ones. Failed, running and waiting trials get no
-    value. All keep their numbers.
-    """
-    trials = study.get_trials(deepcopy=False)
-    values = [v for t in trials if (v := _value(t)) is not None and is_sound(t)]
-    worst = max(values, key=objective_of(study).cost, default=None)
-    compared = optuna.create_study(direction=study.directions[0])
-    compared.add_trials([_comparable(trial, worst) for trial in trials])
-    return compared
-
-
-def _comparable(trial: FrozenTrial, worst: float | None) -> FrozenTrial:
-    value = _value(trial) if is_sound(trial) or trial.state not in TOLD else worst
-    return optuna.trial.create_trial(
-        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
-        value=value,
-        params=trial.params,
-        distributions=trial.distributions,
-        constraints=trial.constraints,
-        user_attrs={"pruned": True} if trial.state == TrialState.PRUNED else {},
-    )
-
-
-def _value(trial: FrozenTrial) -> float | None:
-    """An ended trial's value by the first objective; for a pruned one, its best so far."""
-    if trial.state not in TOLD:
-        return None
-    return trial.values[0] if trial.values else curve(trial).get(max(curve(trial), default=0))
+    return PlotView(study, insight, compared, metric, parameters=ordered[:MOST_PARAMETERS])
 
 
 def _valued(study: optuna.Study) -> list[FrozenTrial]:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.config import Objective
 from gan_tune.searching.jobs import Setting
+from gan_tune.searching.study.optuna_internals import uncopied
 
 __all__ = [
     "CURVE",
@@ -97,7 +98,8 @@ def own_trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
 def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
     """The study with this search's settings only, numbered without gaps.
 
-    It is the study itself if nothing is left out and ``copied`` is False.
+    It is the study itself if nothing is left out and ``copied`` is False. With ``copied``, nothing
+    may change either of them afterwards, since they share what their trials hold.
     """
     own = own_trials(study)
     if len(own) == len(study.get_trials(deepcopy=False)) and not copied:
@@ -107,7 +109,8 @@ def own_study(study: optuna.Study, *, copied: bool = False) -> optuna.Study:
         alone.set_metric_names(study.metric_names)
     for key, value in study.user_attrs.items():
         alone.set_user_attr(key, value)
-    alone.add_trials(map(_in_its_own_place, own))
+    in_place = map(_in_its_own_place, own)
+    alone.add_trials(map(uncopied, in_place) if copied else in_place)
     return alone
 
 

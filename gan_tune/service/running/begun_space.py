@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.service.running.study_place import StudyNote, read_study
 from gan_tune.service.space_and_setting import load_space
+from gan_tune.service.stored_study import StudyNote, read_study
 from gan_tune.space import SearchSpace
 from gan_tune.space.reading import read_space
 from gan_tune.storage.places import STUDY_NOTE

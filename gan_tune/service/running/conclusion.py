@@ -11,26 +11,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gan_tune.data.columns import columns_to_json
-from gan_tune.data.dataset import Split
 from gan_tune.metrics import Judge
 from gan_tune.model.export import draw
 from gan_tune.record.spool import SearchEnding
 from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import keep_candidate
+from gan_tune.registry.card import CURVE_PICTURE
 from gan_tune.registry.mlflow_model import COLUMNS
 from gan_tune.registry.publish import export_champion
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import lineage_tree
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.crowning import Champion, crown_champion, measure_on_test
+from gan_tune.searching.study import plots
 from gan_tune.searching.study.equal_steps import at_equal_steps
-from gan_tune.searching.study.insight import importances
+from gan_tune.searching.study.insight import Insight
 from gan_tune.searching.study.leaderboard import Row, leaderboard
 from gan_tune.service.look import Inside, look_inside
-from gan_tune.service.report_page import Heading, report_page
+from gan_tune.service.report_page import Heading, plots_page, report_page
+from gan_tune.service.running.card_details import card_details, curve_picture
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.examination import Examination, examine, is_shipped
 from gan_tune.service.running.planning import counted_trials
@@ -40,6 +42,7 @@ from gan_tune.storage.places import (
     CHAMPION_PICTURE,
     CHAMPION_PICTURES,
     LEADERBOARD,
+    PLOTS,
     REPORT,
     RESULT,
 )
@@ -95,7 +98,9 @@ class Conclusion:
             result.seconds,
             result,
         )
-        home.write(REPORT, report_page(home, self._study, rows, heading))
+        drawn = plots.drawn(self._study, metric=result.metric)
+        home.write(REPORT, report_page(home, self._study, rows, heading, drawn=drawn))
+        home.write(PLOTS, plots_page(result.name, drawn))
         home.write_json(LEADERBOARD, [row.to_json() for row in rows])
         home.write_json(RESULT, result.to_json())
         return SearchEnding(
@@ -188,6 +193,7 @@ class Conclusion:
         """Store the generator as MLflow's model, with the request to register it."""
         context = self._context
         metric, mode = context.objective.metric, context.objective.mode
+        curve = curve_picture(context, self._conductor, champion)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
             candidate = export_champion(
@@ -207,27 +213,10 @@ class Conclusion:
                     Tag.KIND_OF_DATA: context.dataset.kind,
                     **{f"{Tag.PREFIX}{name}": f"{value:.6g}" for name, value in figures.items()},
                 },
-                files={CHAMPION_PICTURE: grid, **self._columns_file()},
-                details=self._details(champion, examination),
+                files={CHAMPION_PICTURE: grid, CURVE_PICTURE: curve, **self._columns_file()},
+                details=card_details(context, self._conductor, champion, examination.faults),
             )
             keep_candidate(context.home, candidate, folder)
-
-    def _details(self, champion: Champion, examination: Examination) -> dict[str, Any]:
-        """What the model card tells beside the version's tags."""
-        data = self._context.dataset
-        decided = self._study.get_trials(deepcopy=False)[champion.job.setting].params
-        return {
-            "data": {
-                "name": data.name,
-                "digest": data.digest,
-                "splits": {name: len(data.split(name)) for name in get_args(Split)},
-            },
-            "settings": dict(decided),
-            "spread": champion.spread if champion.seeds > 1 else None,
-            "floors": dict(self._context.judge.floor),
-            "faults": list(examination.faults),
-            "has_picture": True,
-        }
 
     def _columns_file(self) -> dict[str, bytes]:
         """The columns of a table as a file of the model; nothing for other data."""
@@ -259,7 +248,7 @@ class Conclusion:
             tracking_uri=masked(context.uri),  # the file may be read by others
             experiment=context.names.experiment,
             run_id=None,
-            mattered=asdict(importances(self._study)),
+            mattered=asdict(Insight(self._study).importances),
             examination=asdict(crowned.examination) if crowned.examination else {},
             at_equal_steps=self._at_equal_steps(champion),
             seconds=self._conductor.seconds_used,
@@ -315,8 +304,8 @@ def _examined(examination: Examination | None) -> dict[str, float]:
 
 
 def _files(crowned: Crowned) -> dict[str, str]:
-    """Files of the search's run: the report, and the pictures of the champion if there is one."""
-    files = {REPORT: REPORT}
+    """Files of the search's run: report, plots, and the champion's pictures if there is one."""
+    files = {REPORT: REPORT, PLOTS: PLOTS}
     if crowned.champion is not None:
         files[CHAMPION_PICTURE] = CHAMPION_PICTURE
     if crowned.seen is not None:

@@ -1,6 +1,7 @@
 """Outages: what a search is stored in is away for a minute, and the search goes on.
 
-    python benchmarks/outages.py [--of s3 postgres] [--seconds 60] [--trials 12] [--steps 6000]
+    python benchmarks/storage_outages.py [--of s3 postgres] [--seconds 60] [--trials 12]
+        [--steps 6000]
 
 `gan-tune search` runs undisturbed, then once more while S3 refuses every connection for so many
 seconds, or while PostgreSQL, which holds the study, is stopped. Both begin when the first trial has
