@@ -59,7 +59,15 @@ STORED: dict[str, Any] = {
     "seconds": 12.5,
     "space_digest": "0a",
     "importances": {"step": 200, "settings": 1, "left_out": 0, "shares": {}},
-    "examination": {"metric": "frechet_distance", "farness": 0.1, "faults": []},
+    "examination": {
+        "metric": "frechet_distance",
+        "farness": 0.1,
+        "distinct_share": None,
+        "variety": 0.9,
+        "copies": 0.05,
+        "copies_of_selection": 0.05,
+        "faults": [],
+    },
     "at_equal_steps": None,
     "waiting": "",
 }

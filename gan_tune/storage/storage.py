@@ -208,7 +208,7 @@ class Storage:
         """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
         content = self.read(path)
         try:
-            return None if content is None else json.loads(content)
+            return None if content is None else json.loads(content, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             raise StorageError(
                 f"storage: {self.readable_path(path)} must be JSON, but is damaged: {error}"
@@ -258,6 +258,13 @@ class Storage:
                 raise StorageError(text) from None
 
         return self.patience(once)
+
+
+def _whole(digits: str) -> int:
+    """A whole number of 64 bits: larger ones are no finite floats, and take long to print."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"a whole number must have at most 64 bits: {digits:.24}")
+    return int(digits)
 
 
 def _revived(place: tuple[str, ...], patience: Patience) -> Storage:

@@ -29,7 +29,7 @@ from gan_tune.searching.study.telling import HEALTH, tell_arguments
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
 from gan_tune.storage.patience import NONE, Patience
-from gan_tune.words.wording import first_line
+from gan_tune.words.wording import first_line, in_one_line
 
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
 
@@ -301,6 +301,9 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
             stored = optuna.load_study(study_name=name, storage=storage)
             _check_layout(stored, place)
             seen = own_study(stored, copied=True)
-    except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
-        raise StorageError(f"storage: cannot read the study {place}: {error}") from None
+    except StorageError:
+        raise
+    except Exception as error:  # Optuna replays a journal without checking it: anything may come
+        reason = in_one_line(error)
+        raise StorageError(f"storage: cannot read the study {place}: {reason}") from None
     return seen
