@@ -145,6 +145,5 @@ def test_a_model_with_damaged_tags_takes_no_other_with_it(uri: str, tmp_path: Pa
     assert (seen.value, seen.seeds, dict(seen.test)) == (0.5, 2, {})
     seen_both = compare("good", "bad", tracking_uri=uri)
     assert seen_both.figures["objective (selection split)"] == (0.5, None)
-    assert not seen_both.verdict.promoted
     with pytest.raises(TrackingError, match=r"model bad/1: tag gan_tune.value: .*'a lot'"):
         best("bad", tmp_path / "runs", tracking_uri=uri)

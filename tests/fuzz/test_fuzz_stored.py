@@ -175,7 +175,7 @@ def test_a_damaged_file_takes_nothing_else_with_it(examples: int, home: Path, re
 @lanes
 def test_a_report_of_damaged_files(examples: int, home: Path, read: Read) -> None:
     """A page takes long to write, so there are fewer examples."""
-    refuses_or_takes(examples // 20, _damaged_files(home), lambda one: read(*one, _report))
+    refuses_or_takes(examples // 40, _damaged_files(home), lambda one: read(*one, _report))
 
 
 @lanes
