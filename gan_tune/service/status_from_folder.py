@@ -112,11 +112,11 @@ def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> f
 
 def _holder(folder: Path) -> str:
     """The process that works on a search; empty if none. On another machine it is not checked."""
-    path = folder / LOCK
     try:
-        written = path.stat().st_mtime
-        match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
-    except OSError:
+        text = (Storage(str(folder)).read(LOCK) or b"").decode(errors="replace").strip()
+        match = re.fullmatch(r"process (\d{1,9}) on (.{1,255})", text, re.ASCII)
+        written = (folder / LOCK).stat().st_mtime
+    except (OSError, StorageError):
         return ""
     if match is None:
         return ""

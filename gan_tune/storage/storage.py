@@ -75,24 +75,36 @@ class _Disk:
         self._check_inside(path)
         # A pipe would be waited for.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            self._check_opened(file.fileno(), path)
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise StorageError(f"storage: must be a file: {path}")
             return file.read()
 
     def names(self, path: str) -> list[str]:
         self._check_inside(path)
-        return os.listdir(path)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._check_opened(folder, path)
+            return os.listdir(folder)
+        finally:
+            os.close(folder)
 
     def delete(self, path: str) -> None:
         self._check_inside(Path(path).parent)
         Path(path).unlink()
 
-    def _check_inside(self, path: str | Path) -> None:
+    def _check_opened(self, descriptor: int, path: str) -> None:
+        """Check where an opened file lies: a link may have taken its place after the first look."""
+        place = f"/proc/self/fd/{descriptor}"
+        if os.path.islink(place):  # on Linux
+            self._check_inside(os.readlink(place), named=path)
+
+    def _check_inside(self, path: str | Path, *, named: str | None = None) -> None:
         place = os.path.realpath(path)
         if place != self._root and not place.startswith(f"{self._root.rstrip('/')}/"):
             raise StorageError(
-                f"storage: must be no link out of {self._root}, but is one: {path}; if the folder "
-                "that it leads to is meant, name that with --storage"
+                f"storage: must be no link out of {self._root}, but is one: {named or path}; if "
+                "the folder that it leads to is meant, name that with --storage"
             )
 
 

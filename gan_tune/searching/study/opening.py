@@ -289,7 +289,7 @@ def study_as_it_stands(place: Path | str, name: str | None = None) -> optuna.Stu
     Raises:
         StorageError: there is no such study, it cannot be read, or it has another version's layout.
     """
-    if isinstance(place, Path) and not place.exists():  # Optuna would make an empty one
+    if isinstance(place, Path) and not place.is_file():  # Optuna would make one, or wait for a pipe
         raise StorageError(f"storage: no study {place}; it lies where the search was started")
     try:
         with quiet_optuna():
