@@ -14,6 +14,7 @@ from gan_tune.errors import StorageError, TrackingError
 from gan_tune.record.history import leaderboard
 from gan_tune.registry.versions import list_models
 from gan_tune.service.best import best
+from gan_tune.service.curate import compare
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.status import searches, status
@@ -90,6 +91,7 @@ BAD_TRIAL: list[dict[str, str]] = [
     {"gan_tune.replicate": "-1"},
     {"gan_tune.kind": "parent of all"},
     {"gan_tune.trial": ""},
+    {"gan_tune.trial": "[]"},
 ]
 
 
@@ -141,5 +143,7 @@ def test_a_model_with_damaged_tags_takes_no_other_with_it(uri: str, tmp_path: Pa
     ]
     seen = best("good", tmp_path / "runs", tracking_uri=uri)
     assert (seen.value, seen.seeds, dict(seen.test)) == (0.5, 2, {})
+    seen_both = compare("good", "bad", tracking_uri=uri)
+    assert seen_both.figures["objective (selection split)"] == (0.5, None)
     with pytest.raises(TrackingError, match=r"model bad/1: tag gan_tune.value: .*'a lot'"):
         best("bad", tmp_path / "runs", tracking_uri=uri)

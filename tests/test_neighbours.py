@@ -1,8 +1,10 @@
-"""What another user of the machine can do to a running search: nothing."""
+"""What another user of the machine can do to a running search, and to MLflow's pages: nothing."""
 
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,3 +94,52 @@ def test_without_the_token_ray_refuses(running: Path) -> None:
         assert without.returncode != 0
         assert "RemoteFunction" not in without.stdout
         assert "nauthenticated" in without.stderr
+
+
+ASK = """
+import json, sys, urllib.error, urllib.request
+base, folder = sys.argv[1:]
+create = json.dumps({"name": "theirs", "artifact_location": folder}).encode()
+asked = [
+    ("", None), ("ajax-api/2.0/mlflow/experiments/create", create), ("?token=guess", None),
+    ("api/2.0/mlflow/experiments/search?max_results=5", None), ("static-files/x.js", None),
+    ("get-artifact?path=secret.txt&run_uuid=0", None),
+    ("api/2.0/mlflow-artifacts/artifacts/secret.txt", None),
+    ("model-versions/get-artifact?path=secret.txt&name=x&version=1", None),
+]
+for path, body in asked:
+    request = urllib.request.Request(base + path, body, {"Content-Type": "application/json"})
+    try:
+        print(path, urllib.request.urlopen(request, timeout=30).status)
+    except urllib.error.HTTPError as refused:
+        print(path, refused.code)
+"""
+"""Asks for what another user once got: an experiment in a folder of theirs, and files by MLflow."""
+
+
+def test_another_user_gets_nothing_from_the_pages(uri: str, tmp_path: Path) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "gan_tune.cli", "ui", "--port", "0", "--tracking-uri", uri],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert command.stdout is not None
+        link = re.search(r"(http://127\.0\.0\.1:(\d+)/)\?token=([\w-]+)", command.stdout.readline())
+        assert link is not None
+        address, port, token = link.groups()
+        server = psutil.Process(command.pid)
+        family = [server, *server.children(recursive=True)]
+        listening = [
+            c.laddr.port for p in family for c in p.net_connections() if c.status == "LISTEN"
+        ]
+        assert listening == [int(port)]  # MLflow's own server has no port
+        answers = as_another("/usr/bin/python3", "-c", ASK, address, "/tmp")
+        codes = [line.split()[-1] for line in answers.stdout.splitlines()]
+        assert codes == ["401"] * 8, answers
+        assert token not in " ".join(server.cmdline())
+        environment = as_another("/bin/cat", f"/proc/{server.pid}/environ")
+        assert "Permission denied" in environment.stderr
+    finally:
+        command.send_signal(signal.SIGINT)
+        command.wait(timeout=60)

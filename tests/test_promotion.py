@@ -67,9 +67,9 @@ def test_unlike_values_are_never_compared(champion: Measured) -> None:
 
 def test_a_version_is_read_from_its_tags() -> None:
     tags = {Tag.VALUE: repr(0.1), Tag.COMPARABLE: "v1", Tag.CONFIRMED_SEEDS: "2"}
-    assert Measured.from_tags(4, tags) == Measured(4, 0.1, "v1", 2)
-    assert Measured.from_tags(4, {}) == Measured(4, None, None, 0)
-    assert math.isnan(Measured.from_tags(4, {Tag.VALUE: "nan"}).value or 0.0)
+    assert Measured.from_tags("x", 4, tags) == Measured(4, 0.1, "v1", 2)
+    assert Measured.from_tags("x", 4, {}) == Measured(4, None, None, 0)
+    assert math.isnan(Measured.from_tags("x", 4, {Tag.VALUE: "nan"}).value or 0.0)
 
 
 def test_tags_are_named_in_one_file() -> None:

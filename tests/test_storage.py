@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -22,8 +23,10 @@ from benchmarks.servers import bucket_uri, s3
 from gan_tune.errors import StorageError
 from gan_tune.searching.study.opening import open_study
 from gan_tune.service.running.names import choose_name
+from gan_tune.service.running.note import SearchNote
 from gan_tune.service.running.study_place import read_study, study_of_search
 from gan_tune.service.space_and_setting import load_space
+from gan_tune.service.status_from_folder import folder_status
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
@@ -486,6 +489,42 @@ def test_links_that_leave_the_storage_are_refused(
     assert home.read("inside.json") == b"{}"
     home.write("result.json", b"1")  # it takes the link's place
     assert home.read("result.json") == b"1"
+
+
+def test_a_link_that_takes_a_files_place_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("private")
+    root = tmp_path / "runs"
+    root.mkdir()
+    home, over = Storage(str(root)), Event()
+
+    def exchange() -> None:
+        while not over.is_set():
+            (root / "next").write_text("mine")
+            (root / "next").replace(root / "x.json")
+            (root / "next").symlink_to(tmp_path / "private")
+            (root / "next").replace(root / "x.json")
+
+    neighbour = Thread(target=exchange)
+    neighbour.start()
+    seen: set[bytes | None] = set()
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        with suppress(StorageError):
+            seen.add(home.read("x.json"))
+    over.set()
+    neighbour.join()
+    assert seen - {None, b""} == {b"mine"}
+
+
+def test_pipes_in_a_search_are_not_waited_for(tmp_path: Path) -> None:
+    search = tmp_path / "x"
+    search.mkdir()
+    for name in ("search.lock", "study.journal"):
+        os.mkfifo(search / name)
+    SearchNote("x", "min", 1, None).write(Storage(str(search)))
+    assert folder_status(Storage(str(tmp_path)), "x").state == "interrupted"
+    with pytest.raises(StorageError, match="no study"):
+        read_study(Storage(str(search)), "x")
 
 
 def test_a_storage_may_itself_be_a_link(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -89,10 +90,10 @@ def _value(params: Mapping[str, str], path: str) -> Any:
     if path in params:
         try:
             return json.loads(params[path])
-        except ValueError:
+        except (ValueError, RecursionError):
             return params[path]  # a string is recorded unchanged
     steps = {name[len(path) + 1 :].split(".")[0] for name in params if name.startswith(f"{path}.")}
     below = {step: _value(params, f"{path}.{step}") for step in steps}
-    if all(step.isdigit() for step in steps):
+    if all(re.fullmatch(r"\d{1,4}", step, re.ASCII) for step in steps):
         return [below[step] for step in sorted(below, key=int)]
     return below

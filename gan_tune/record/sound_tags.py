@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from gan_tune.errors import TrackingError
 from gan_tune.outgoing import outgoing_line
 from gan_tune.record.tags import Tag
+from gan_tune.storage.trial_name import TrialName
 from gan_tune.words.wording import first_line
 
 __all__ = ["SearchTags", "TrialTags", "VersionTags", "each_sound", "read_tags", "warn_once"]
@@ -31,20 +32,27 @@ class SearchTags(BaseModel):
     mode: Literal["min", "max"] = Field(alias=Tag.MODE)
 
 
+def _trial_name(text: str) -> str:
+    TrialName.parse(text)
+    return text
+
+
 class TrialTags(BaseModel):
     """The tags of a trial's run without which it cannot be shown."""
 
-    trial: str = Field(alias=Tag.TRIAL, min_length=1)
+    trial: Annotated[str, AfterValidator(_trial_name)] = Field(alias=Tag.TRIAL)
     setting: int = Field(alias=Tag.SETTING, ge=0, lt=2**31)
     replicate: int = Field(alias=Tag.REPLICATE, ge=0, lt=2**31)
     kind: Literal["search", "confirmation"] = Field(alias=Tag.KIND)
 
 
 class VersionTags(BaseModel):
-    """The tags of a model's version that are numbers."""
+    """The tags of a model's version by which it is compared with others."""
 
     value: float | None = Field(None, alias=Tag.VALUE)
     confirmed_seeds: int = Field(0, alias=Tag.CONFIRMED_SEEDS, ge=0, lt=2**31)
+    comparable: str | None = Field(None, alias=Tag.COMPARABLE)
+    mode: Literal["min", "max"] = Field("min", alias=Tag.MODE)
 
 
 def read_tags(kind: type[Tags], tags: Mapping[str, str], label: str) -> Tags:
@@ -73,7 +81,7 @@ def each_sound(
             sound.append((entry, read(entry)))
         except TrackingError as error:
             warn_once(f"left out: {error}")
-        except (KeyError, ValueError, OverflowError) as error:
+        except (KeyError, ValueError, OverflowError, OSError) as error:  # as for the year 300,000
             warn_once(f"left out: MLflow: {label(entry)}: {first_line(error)}")
     return sound
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from gan_tune.record.descriptions import in_table
@@ -52,12 +53,16 @@ def model_card(
 
 
 def figures_of(tags: Mapping[str, str]) -> dict[str, float]:
-    """The figures in a version's tags, by name: of the test split, and of the examination."""
+    """The figures in a version's tags, by name: of the test split, and of the examination.
+
+    A tag that is no number is left out.
+    """
     found = {}
     for key, text in sorted(tags.items()):
         figure = key.removeprefix(Tag.PREFIX)
         if key.startswith(Tag.PREFIX) and figure.startswith(("test.", "champion.")):
-            found[figure] = float(text)
+            with suppress(ValueError):  # others may write to the record
+                found[figure] = float(text)
     return found
 
 

@@ -103,9 +103,9 @@ def remove(model: str, *, force: bool = False, uri: str | None = None) -> str:
     return f"{name}/{number}"
 
 
-def between(champion: Measured, candidate: Measured, *, model: str, mode: str) -> Promotion:
+def between(champion: Measured, candidate: Measured, *, model: str) -> Promotion:
     """How a search would decide between two versions."""
-    objective = Objective.model_validate({"mode": mode})
+    objective = Objective(mode=candidate.mode)
     return decide_promotion(champion, candidate, model=model, objective=objective)
 
 
@@ -125,11 +125,9 @@ def _move(mlflow_client: MlflowClient, name: str, number: int, *, back: bool = F
     note_champion(mlflow_client, name, number, before=before, back=back)
     if present is None or before == number:
         return Moved(name, number, before, None)
-    verdict = between(
-        _measured(present), _measured(version), model=name, mode=version.tags.get(Tag.MODE, "min")
-    )
+    verdict = between(_measured(present), _measured(version), model=name)
     return Moved(name, number, before, verdict)
 
 
 def _measured(version: ModelVersion) -> Measured:
-    return Measured.from_tags(int(version.version), version.tags)
+    return Measured.from_tags(version.name, int(version.version), version.tags)

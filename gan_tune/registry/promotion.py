@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gan_tune.config import Objective
-from gan_tune.record.tags import Tag
+from gan_tune.errors import TrackingError
+from gan_tune.record.sound_tags import VersionTags, read_tags, warn_once
 
 __all__ = ["ALIAS", "Measured", "Promotion", "decide_promotion"]
 
@@ -23,23 +25,27 @@ class Measured:
         comparable: objective, mode, data and metric version as a text; values may be compared only
             if their texts are equal.
         confirmed_seeds: number of fresh seeds over which ``value`` is the mean; 0: unconfirmed.
+        mode: of the objective.
     """
 
     version: int
     value: float | None
     comparable: str | None
     confirmed_seeds: int
+    mode: Literal["min", "max"] = "min"
 
     @classmethod
-    def from_tags(cls, version: int, tags: Mapping[str, str]) -> Measured:
-        """Read it from the tags of a version."""
-        value = tags.get(Tag.VALUE)
-        return cls(
-            version,
-            None if value is None else float(value),
-            tags.get(Tag.COMPARABLE),
-            int(tags.get(Tag.CONFIRMED_SEEDS, 0)),
-        )
+    def from_tags(cls, name: str, version: int, tags: Mapping[str, str]) -> Measured:
+        """Read it from the tags of a version of the model ``name``.
+
+        Of one whose tags are damaged nothing is known, which a warning says.
+        """
+        try:
+            found = read_tags(VersionTags, tags, f"model {name}/{version}")
+        except TrackingError as error:
+            warn_once(str(error))
+            return cls(version, None, None, 0)
+        return cls(version, found.value, found.comparable, found.confirmed_seeds, found.mode)
 
 
 @dataclass(frozen=True)

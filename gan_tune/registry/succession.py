@@ -101,8 +101,8 @@ def _as_it_stands(present: ModelVersion | None, number: int) -> Promotion:
 def _decide(
     champion: ModelVersion | None, candidate: ModelVersion, objective: Objective
 ) -> Promotion:
-    present = Measured.from_tags(int(champion.version), champion.tags) if champion else None
-    measured = Measured.from_tags(int(candidate.version), candidate.tags)
+    present = _measured(champion) if champion else None
+    measured = _measured(candidate)
     return decide_promotion(present, measured, model=candidate.name, objective=objective)
 
 
@@ -117,3 +117,7 @@ def _note_of(version: ModelVersion) -> str:
 
 def _note(client: MlflowClient, version: ModelVersion, text: str) -> None:
     client.set_model_version_tag(version.name, version.version, Tag.SUCCESSION, text)
+
+
+def _measured(version: ModelVersion) -> Measured:
+    return Measured.from_tags(version.name, int(version.version), version.tags)

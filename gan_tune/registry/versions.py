@@ -202,5 +202,5 @@ def _value(tags: Mapping[str, str], label: str) -> float | None:
         return None
 
 
-def _time(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000).astimezone()
+def _time(time_ms: int | None) -> datetime:
+    return datetime.fromtimestamp((time_ms or 0) / 1000).astimezone()

@@ -115,7 +115,7 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
         seeds=champion.seeds,
         first_mean=result.first_mean,
         test=result.test,
-        decided=rows[champion.setting].changes,
+        decided=rows[champion.setting].changes if champion.setting in rows else {},
         config=champion.config,
         lineage=champion.lineage,
     )

@@ -12,7 +12,7 @@ from gan_tune.service.registered_models import find_version, load_generator
 
 if TYPE_CHECKING:
     from gan_tune.registry.curation import Moved
-    from gan_tune.registry.promotion import Promotion
+    from gan_tune.registry.promotion import Measured, Promotion
     from gan_tune.registry.versions import VersionInfo
 
 __all__ = ["Comparison", "compare", "promote", "remove", "rollback"]
@@ -81,7 +81,6 @@ def compare(
         GanTuneError: both are the same version, or draw samples of different shapes.
         TrackingError: MLflow does not answer.
     """
-    from gan_tune.record.tags import Tag
     from gan_tune.registry.curation import between
     from gan_tune.registry.promotion import Measured
     from gan_tune.samples.output import check_place
@@ -94,26 +93,25 @@ def compare(
     names = (f"{one.name}/{one.version}", f"{other.name}/{other.version}")
     if names[0] == names[1]:
         raise GanTuneError(f"two versions must be given, but both are {names[0]}")
-    before, after = (Measured.from_tags(found.version, found.tags) for found in (one, other))
-    mode = other.tags.get(Tag.MODE, "min")
-    verdict = between(before, after, model=other.name, mode=mode)
+    before, after = (
+        Measured.from_tags(found.name, found.version, found.tags) for found in (one, other)
+    )
+    verdict = between(before, after, model=other.name)
     if path is not None:
         _draw(names, path, tracking_uri, force=force)
     alike = before.comparable is not None and before.comparable == after.comparable
-    return Comparison(names, _figures(one, other), alike, verdict)
+    mine, others = _figures(one, before), _figures(other, after)
+    figures = {name: (mine.get(name), others.get(name)) for name in mine | others}
+    return Comparison(names, figures, alike, verdict)
 
 
-def _figures(one: VersionInfo, other: VersionInfo) -> dict[str, tuple[float | None, float | None]]:
+def _figures(found: VersionInfo, measured: Measured) -> dict[str, float]:
     from gan_tune.record.tags import Tag
     from gan_tune.registry.card import figures_of
 
-    both = []
-    for found in (one, other):
-        name = f"{found.tags.get(Tag.OBJECTIVE, 'objective')} (selection split)"
-        value = {name: float(found.tags[Tag.VALUE])} if Tag.VALUE in found.tags else {}
-        seeds = {"fresh seeds": float(found.tags.get(Tag.CONFIRMED_SEEDS, 0))}
-        both.append({**value, **seeds, **figures_of(found.tags)})
-    return {name: (both[0].get(name), both[1].get(name)) for name in both[0] | both[1]}
+    name = f"{found.tags.get(Tag.OBJECTIVE, 'objective')} (selection split)"
+    value = {} if measured.value is None else {name: measured.value}
+    return {**value, "fresh seeds": float(measured.confirmed_seeds), **figures_of(found.tags)}
 
 
 def _draw(names: tuple[str, str], path: Path, tracking_uri: str | None, *, force: bool) -> None:

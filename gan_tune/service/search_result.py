@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, SearchNotFoundError, StorageError
 from gan_tune.searching.study.leaderboard_row import Row
+from gan_tune.service.stored_findings import FINDINGS
 from gan_tune.space import check_name
 from gan_tune.storage.places import CHAMPION_PICTURE, DEFAULT_STORAGE, RESULT, look_in
 from gan_tune.storage.storage import Storage
@@ -100,7 +101,7 @@ class SearchResult:
         seconds: wall time spent on the search by all commands.
         space_digest: of the space that was searched.
         examination: what was found of the champion before it was registered, as
-            `gan_tune.service.running.examination.Examination`; empty without a champion, and in
+            `gan_tune.service.stored_findings.Examination`; empty without a champion, and in
             results of older versions.
         gpu_hours: its budget of them; None without one.
         waiting: what of it is not in MLflow yet, in words; empty if everything is. `gan-tune sync`
@@ -259,6 +260,9 @@ class SearchResult:
         fields |= {"home": None, "study": None}
         if isinstance(rows, list):
             fields["rows"] = [Row.from_json(row, place) for row in rows]
+        for name, kind in FINDINGS.items():
+            if fields.get(name):
+                as_stored(kind, fields[name], place)
         result = as_stored(cls, fields, place)
         champion = result.champion and replace(result.champion, home=home)
         return replace(result, champion=champion, home=home)

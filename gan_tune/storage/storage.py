@@ -93,24 +93,36 @@ class _Disk:
         self._check_inside(path)
         # A pipe would be waited for.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            self._check_opened(file.fileno(), path)
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise StorageError(f"storage: must be a file: {path}")
             return file.read()
 
     def names(self, path: str) -> list[str]:
         self._check_inside(path)
-        return os.listdir(path)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._check_opened(folder, path)
+            return os.listdir(folder)
+        finally:
+            os.close(folder)
 
     def delete(self, path: str) -> None:
         self._check_inside(Path(path).parent)
         Path(path).unlink()
 
-    def _check_inside(self, path: str | Path) -> None:
+    def _check_opened(self, descriptor: int, path: str) -> None:
+        """Check where an opened file lies: a link may have taken its place after the first look."""
+        place = f"/proc/self/fd/{descriptor}"
+        if os.path.islink(place):  # on Linux
+            self._check_inside(os.readlink(place), named=path)
+
+    def _check_inside(self, path: str | Path, *, named: str | None = None) -> None:
         place = os.path.realpath(path)
         if place != self._root and not place.startswith(f"{self._root.rstrip('/')}/"):
             raise StorageError(
-                f"storage: must be no link out of {self._root}, but is one: {path}; if the folder "
-                "that it leads to is meant, name that with --storage"
+                f"storage: must be no link out of {self._root}, but is one: {named or path}; if "
+                "the folder that it leads to is meant, name that with --storage"
             )
 
 
@@ -245,7 +257,7 @@ class Storage:
         """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
         content = self.read(path)
         try:
-            return None if content is None else json.loads(content)
+            return None if content is None else json.loads(content, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             raise StorageError(
                 f"storage: {self.readable_path(path)} must be JSON, but is damaged: {error}"
@@ -295,6 +307,13 @@ class Storage:
                 raise StorageError(text) from None
 
         return self.patience(once)
+
+
+def _whole(digits: str) -> int:
+    """A whole number of 64 bits: larger ones are no finite floats, and take long to print."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"a whole number must have at most 64 bits: {digits:.24}")
+    return int(digits)
 
 
 def _revived(place: tuple[str, ...], patience: Patience) -> Storage:

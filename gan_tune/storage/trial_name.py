@@ -12,7 +12,7 @@ Kind = Literal["search", "confirmation"]
 """Which part of the search a trial belongs to."""
 
 _WORDS: dict[Kind, str] = {"search": "seed", "confirmation": "confirm"}
-_PATTERN = re.compile(r"(\d{4,})(?:-(seed|confirm)-(\d+))?")
+_PATTERN = re.compile(r"(\d{4,9})(?:-(seed|confirm)-(\d{1,9}))?", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ def number(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `1:02:03`."""
+    """Seconds as `1:02:03`; a dash if they are not finite."""
+    if not math.isfinite(seconds):
+        return "-"
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 

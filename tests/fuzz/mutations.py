@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -90,3 +91,42 @@ def contents(draw: st.DrawFn, content: bytes) -> bytes:
         fill = draw(st.one_of(nothing, ends, st.binary(min_size=1, max_size=8)))
         content = content[:start] + fill + content[start + cut :]
     return content
+
+
+@st.composite
+def duplicated(draw: st.DrawFn, tree: Any) -> str:
+    """The JSON of a mapping in which a key is there twice, with another value."""
+    inside = json.dumps(tree)[1:-1]
+    key = draw(st.sampled_from(sorted(tree)))
+    return f"{{{inside}, {json.dumps(key)}: {json.dumps(draw(VALUES))}}}"
+
+
+ODD_JSON = (
+    b"", b" ", b"null", b"true", b"0", b"-1", b"NaN", b"Infinity", b"1e999", b'"x"', b"[]", b"{}",
+    b"[null]", b"[[]]", b"[{}]", b'{"": 1}', b'{"\\ud800": "\\ud800"}', b"[" * 100_000,
+    b'{"a":' * 100_000, b"9" * 5_000, b'{"step": ' + b"9" * 5_000 + b"}", b'"' + b"x" * 100_000,
+    b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00", b"\x00\x00\x00{", b"\xff", b"\x00" * 64, b"{}\n{}",
+)  # fmt: skip
+
+
+def stored(content: bytes) -> st.SearchStrategy[bytes]:
+    """A JSON file that somebody has damaged: in a value, in a byte, at its end, or altogether."""
+    tree = json.loads(content)
+    tree = tree if isinstance(tree, dict) else {"": tree}
+    as_json = trees(tree, tuple(tree)).map(lambda t: t.get("", t) if "" in tree else t)
+    encoded = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp500"])
+    return st.one_of(
+        as_json.map(json.dumps).map(str.encode),
+        as_json.map(json.dumps).map(str.encode),
+        as_json.map(lambda tree: json.dumps(tree, ensure_ascii=False)).map(_written),
+        duplicated(tree).map(str.encode),
+        contents(content),
+        encoded.map(lambda name: content.decode().encode(name)),
+        st.integers(0, len(content)).map(lambda end: content[:end]),
+        st.sampled_from(ODD_JSON),
+        st.binary(max_size=64),
+    )
+
+
+def _written(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -31,7 +31,7 @@ from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
 from gan_tune.storage.patience import NONE, Patience
 from gan_tune.storage.storage import Storage
-from gan_tune.words.wording import first_line
+from gan_tune.words.wording import first_line, in_one_line
 
 __all__ = ["LAYOUT", "changed_space", "open_study", "study_as_it_stands"]
 
@@ -324,8 +324,11 @@ def study_as_it_stands(place: Place, name: str | None = None) -> optuna.Study:
             stored = optuna.load_study(study_name=named, storage=storage)
             _check_layout(stored, place)
             seen = own_study(stored, copied=True)
-    except (*UNREADABLE_JOURNAL, *UNREADABLE_DATABASE) as error:
-        raise StorageError(f"storage: cannot read the study {_shown(place)}: {error}") from None
+    except StorageError:
+        raise
+    except Exception as error:  # Optuna replays a journal without checking it: anything may come
+        reason = in_one_line(error)
+        raise StorageError(f"storage: cannot read the study {_shown(place)}: {reason}") from None
     return seen
 
 
@@ -333,7 +336,8 @@ def _to_read(place: Place) -> BaseStorage:
     """Optuna's storage of a study that exists; Optuna itself would make an empty one."""
     if isinstance(place, str):
         return open_to_read(place)
-    there = place.exists() if isinstance(place, Path) else has_segments(place)
+    # A pipe would be waited for.
+    there = place.is_file() if isinstance(place, Path) else has_segments(place)
     if not there:
         shown = _shown(place)
         raise StorageError(f"storage: no study {shown}; it lies where the search was started")

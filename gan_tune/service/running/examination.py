@@ -6,8 +6,8 @@ repeats the same few samples is not registered unless the user asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from gan_tune.config import CollapseRule
 from gan_tune.data.dataset import Dataset
@@ -15,6 +15,7 @@ from gan_tune.metrics import Judge
 from gan_tune.metrics.farness import FAR, farness, told_by
 from gan_tune.samples.inspection import CopiedShares
 from gan_tune.searching.leading.crowning import Champion, measured
+from gan_tune.service.stored_findings import Examination
 from gan_tune.space import shipped_spaces
 from gan_tune.words.readable import number
 
@@ -30,30 +31,6 @@ REPEATS = (
     "have; try `penalties: [{{name: r1, weight: 1.0}}]`, `loss: relativistic` or `ema: 0.999`"
 )
 NO_VARIETY = "this generator has collapsed: its variety is {variety} of the data's"
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What was found of a champion on the selection split.
-
-    Attributes:
-        metric: the distance by which ``farness`` is told.
-        farness: 0: as near as real samples; 1: as far as the mean of the data. None where the mean
-            of the data is no farther than real samples.
-        distinct_share, variety: the metrics of that name; None where the data have none.
-        copies: share of samples that lie at least as near to a training sample as the nearest
-            twentieth of the selection split does; None where it is not known.
-        copies_of_selection: the same share of the selection split itself.
-        faults: why it should not be registered, a sentence each.
-    """
-
-    metric: str
-    farness: float | None
-    distinct_share: float | None
-    variety: float | None
-    copies: float | None
-    copies_of_selection: float | None
-    faults: Sequence[str]
 
 
 def examine(

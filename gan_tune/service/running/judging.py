@@ -6,15 +6,19 @@ goes on elsewhere, or in another version of gan-tune, goes on with the judge it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
 
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
 from gan_tune.metrics.features import FeatureExtractor, build_extractor, has_classes
 from gan_tune.metrics.patches import PatchFeatures
 from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
+from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.words.wording import in_one_line
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -22,18 +26,31 @@ if TYPE_CHECKING:
 __all__ = ["keep_judge", "own_extractor"]
 
 
+@dataclass(frozen=True)
+class JudgeNote:
+    """By which patches a search compares pictures: the content of `judge.json`.
+
+    Attributes:
+        features: the identity of the features.
+        shape: (C, h, w) of the pictures that are compared.
+    """
+
+    features: str
+    shape: tuple[int, int, int]
+
+
 def own_extractor(dataset: Dataset, home: Storage) -> FeatureExtractor:
     """The extractor of a search: a new one of pictures without labels compares patches, too.
 
     Raises:
-        StorageError: the folder no longer has the arrays that the search began with.
+        StorageError: the folder no longer has the note and the arrays that the search began with.
         DataError: the cache folder cannot be written.
     """
     if not _has_choice(dataset):
         return build_extractor(dataset)
-    note = home.read_json(JUDGE_NOTE)
+    note = read_stored(home, JUDGE_NOTE, JudgeNote)
     if note is not None:
-        return _kept(note, home)
+        return _kept(note, dataset, home)
     begun = home.read_json(SEARCH_NOTE) is not None or bool(TrialFolders(home).names())
     # Before there was a choice, searches had the principal components.
     return build_extractor(dataset, unlabelled="components" if begun else "patches")
@@ -54,13 +71,17 @@ def _has_choice(dataset: Dataset) -> bool:
     return dataset.kind == "pictures" and not has_classes(dataset)
 
 
-def _kept(note: Mapping[str, Any], home: Storage) -> PatchFeatures:
+def _kept(note: JudgeNote, dataset: Dataset, home: Storage) -> PatchFeatures:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    place = home.readable_path(JUDGE_NOTE)
+    if any(not 0 < own <= there for own, there in zip(note.shape, dataset.shape, strict=True)):
+        raise StorageError(f"storage: {place} must fit the pictures {dataset.shape}: {note.shape}")
     try:
-        arrays = load(home.read(JUDGE_ARRAYS) or b"")
-    except SafetensorError as error:
-        rule = "must hold the arrays with which the search began"
-        raise StorageError(f"{home.readable_path(JUDGE_ARRAYS)}: {rule}: {error}") from None
-    return PatchFeatures(note["features"], tuple(note["shape"]), arrays)
+        features = PatchFeatures(note.features, note.shape, load(home.read(JUDGE_ARRAYS) or b""))
+        features(torch.zeros(1, *note.shape))  # only their use shows whether the arrays fit
+    except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        rule, place = "must hold the arrays of the search", home.readable_path(JUDGE_ARRAYS)
+        raise StorageError(f"storage: {place}: {rule}: {in_one_line(error)}") from None
+    return features

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from gan_tune.config import KEYS_FOR_BOTH
 from gan_tune.service.running.context import SearchContext
 from gan_tune.space import SearchSpace
 from gan_tune.space.texts import texts_in
 from gan_tune.storage.places import PRECISION_NOTE
+from gan_tune.storage.stored import read_stored
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
 
 GRADIENTS = frozenset({"gradient", *KEYS_FOR_BOTH["gradient"]})
+
+
+@dataclass(frozen=True)
+class PrecisionNote:
+    """The precision of a search: the content of `precision.json`."""
+
+    precision: Literal["float32", "bfloat16"]
 
 
 def in_own_precision(space: SearchSpace, home: Storage) -> SearchSpace:
@@ -23,11 +32,14 @@ def in_own_precision(space: SearchSpace, home: Storage) -> SearchSpace:
     A search that has begun keeps its precision. A new one gets bfloat16 if the machine that starts
     it has it in hardware (for trials on GPUs, a GPU of this machine), and float32 for points and
     where a setting may estimate gradients.
+
+    Raises:
+        StorageError: what the search keeps is damaged.
     """
     if space.precision != "auto":
         return space
-    stored = home.read_json(PRECISION_NOTE)
-    return space.in_precision(stored["precision"] if stored else _chosen(space))
+    kept = read_stored(home, PRECISION_NOTE, PrecisionNote)
+    return space.in_precision(kept.precision if kept else _chosen(space))
 
 
 def note_precision(context: SearchContext) -> None:

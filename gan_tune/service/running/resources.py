@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from gan_tune.cluster.hardware import GpuNode, gpu_nodes, has_idle_gpu, on_gpu_node
 from gan_tune.errors import ClusterError
@@ -11,7 +14,9 @@ from gan_tune.service.gpu_share import Room, Share, share_of
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.space_and_setting import first_setting
 from gan_tune.service.trial_cost import TrialCost, measure_here
+from gan_tune.space.space_file import MOST_CORES
 from gan_tune.storage.places import RESOURCES_NOTE, RESULT, SEARCH_NOTE
+from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
 
 if TYPE_CHECKING:
@@ -21,6 +26,13 @@ MEASURING_SECONDS = 600.0
 """How long a node may take to train a few steps of the first setting."""
 
 
+@dataclass(frozen=True)
+class ResourcesNote:
+    """The share of a GPU of each trial: the content of `resources.json`."""
+
+    gpu: Annotated[int | float, Field(ge=0, le=MOST_CORES)]
+
+
 def settle_resources(context: SearchContext) -> None:
     """Put the trials' share of a GPU in place of `auto`, keep it in the search's folder, say it.
 
@@ -28,12 +40,13 @@ def settle_resources(context: SearchContext) -> None:
 
     Raises:
         ClusterError: it began with a GPU, and there is none; or a node cannot measure a trial.
+        StorageError: what the search keeps is damaged.
     """
     asked = context.space.resources.gpu
     kept = _kept(context) if asked == "auto" else asked
     gpu = _chosen_now(context) if kept is None else kept
     context.space = context.space.on_gpus(gpu)
-    context.home.write_json(RESOURCES_NOTE, {"gpu": gpu})
+    context.home.write_json(RESOURCES_NOTE, asdict(ResourcesNote(gpu)))
     if kept == 0 and has_idle_gpu():
         context.watcher.note(
             "resources.gpu: 0, beside an idle GPU (--set resources.gpu=0.25 uses it)"
@@ -42,10 +55,10 @@ def settle_resources(context: SearchContext) -> None:
 
 def _kept(context: SearchContext) -> float | None:
     """The share with which the search began; None for a new one."""
-    stored = context.home.read_json(RESOURCES_NOTE)
-    if not stored:
+    kept = read_stored(context.home, RESOURCES_NOTE, ResourcesNote)
+    if kept is None:
         return 0.0 if _is_begun(context.home) else None
-    gpu = float(stored["gpu"])
+    gpu = kept.gpu
     if gpu and not gpu_nodes():
         raise ClusterError(
             f"resources.gpu: {context.names.search} began with {gpu:g} GPU for each trial, and "

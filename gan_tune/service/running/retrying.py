@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gan_tune.errors import StorageError
 from gan_tune.searching.study.study import Study
 from gan_tune.storage.places import RETRY
 from gan_tune.storage.storage import Storage
+from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
-from gan_tune.storage.trial_name import TrialName, is_confirmation
+from gan_tune.storage.trial_name import TrialName, is_confirmation, is_trial_name
 
 
 def put_back(home: Storage, trials: Iterable[str]) -> None:
@@ -17,8 +19,18 @@ def put_back(home: Storage, trials: Iterable[str]) -> None:
 
 
 def trials_put_back(home: Storage) -> list[str]:
-    """The trials that wait for the next command of a search."""
-    return list(home.read_json(RETRY) or ())
+    """The trials that wait for the next command of a search.
+
+    Raises:
+        StorageError: the note names anything but trials.
+    """
+    noted: list[str] = read_stored(home, RETRY, list[str]) or []
+    for name in noted:
+        if not is_trial_name(name):
+            raise StorageError(
+                f"storage: {home.readable_path(RETRY)} must name trials, not {name!r:.60}"
+            )
+    return noted
 
 
 def take_up(home: Storage, study: Study) -> list[str]:

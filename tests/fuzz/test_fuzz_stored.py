@@ -1,0 +1,193 @@
+"""What a search has stored and somebody has damaged: read, or refused in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing import lanes, refused_or_taken, refuses_or_takes
+from hypothesis import strategies as st
+from mutations import contents, stored
+from test_search_result import STORED
+from toy_study import CONDITIONAL, study_of
+from written_search import WrittenSearch
+
+from gan_tune import service
+from gan_tune.cli import documents, printing
+from gan_tune.outgoing import outgoing
+from gan_tune.record.spool import Spool
+from gan_tune.searching.leading.confirming import stored_standings
+from gan_tune.searching.study.leaderboard import leaderboard
+from gan_tune.service.begin_from_data import DataNote
+from gan_tune.service.running.note import SearchNote
+from gan_tune.service.running.planning import PlanNote
+from gan_tune.service.running.precision import PrecisionNote
+from gan_tune.service.running.resources import ResourcesNote
+from gan_tune.service.running.retrying import trials_put_back
+from gan_tune.service.running.study_place import StudyNote, read_study
+from gan_tune.storage.places import look_in
+from gan_tune.storage.stored import read_stored
+from gan_tune.storage.trial_folder import TrialFolders
+
+NAME = "toy"
+TRIALS = ("0000", "0001", "0001-confirm-1")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search of two settings that has finished; another lies beside it."""
+    runs = tmp_path_factory.mktemp("runs")
+    for name in (NAME, "sound"):
+        (runs / name).mkdir()
+        study_of(runs / name, CONDITIONAL, ["completed", "completed"])
+        _write(WrittenSearch(runs, name))
+    return runs / NAME
+
+
+def _write(search: WrittenSearch) -> None:
+    search.finish(leaderboard=[{"setting": 0}], files={"a": "b"}, metrics={"x": 0.5})
+    for trial in TRIALS:
+        search.trial(trial)
+    SearchNote("frechet_distance", "min", 4, None, started_ms=1).write(search.home)
+    start = {"origin": "experience 1", "assignment": {"loss": "hinge"}}
+    notes: Mapping[str, Any] = {
+        "result.json": STORED | {"name": search.name},
+        "study.json": asdict(StudyNote(None, "0a", "1b", ["other"], "", [start])),
+        "plan.json": asdict(PlanNote(100, 4, 0.1, 0.2, 2, 10)),
+        "data.json": asdict(DataNote("/photos", "0a", {"name": "pictures"})),
+        "precision.json": asdict(PrecisionNote("float32")),
+        "resources.json": asdict(ResourcesNote(0.5)),
+        "retry.json": ["0001"],
+    }
+    for name, content in notes.items():
+        search.home.write_json(name, content)
+
+
+NOTES: Mapping[str, type[Any]] = {
+    "plan.json": PlanNote,
+    "data.json": DataNote,
+    "precision.json": PrecisionNote,
+    "resources.json": ResourcesNote,
+}
+
+
+def _status(runs: Path) -> None:
+    found = service.status(NAME, runs)
+    printing.print_status(found)
+    documents.print_document(documents.status_document(found))
+
+
+def _best(runs: Path) -> None:
+    found = service.best(NAME, runs)
+    printing.print_best(found)
+    documents.print_document(documents.best_document(found))
+
+
+def _result(runs: Path) -> None:
+    result = service.load_result(NAME, runs)
+    printing.print_result(result, again=True)
+    documents.print_document(documents.result_document(result))
+    assert result.trials is not None
+    assert result._repr_html_()
+
+
+def _trials(runs: Path) -> None:
+    for trial in TRIALS:
+        folder = TrialFolders(look_in(runs).below(NAME))[trial]
+        for read in (folder.description, folder.config, folder.reports, folder.ending):
+            refused_or_taken(read)
+
+
+def _standings(runs: Path) -> None:
+    home = look_in(runs).below(NAME)
+    study = read_study(home, NAME)
+    leaderboard(study, stored_standings(home, study))
+
+
+def _ls(runs: Path) -> None:
+    found = service.searches(runs)
+    printing.print_searches(found)
+    documents.print_document(documents.listing_document(found, []))
+    assert "sound" in {search.name for search in found}
+
+
+def _report(runs: Path) -> None:
+    assert service.report(NAME, "page.html", runs, force=True).stat().st_size
+
+
+def _spool(runs: Path) -> None:
+    spool = Spool(look_in(runs).below(NAME))
+    refused_or_taken(spool.entry)
+    refused_or_taken(spool.ending)
+
+
+def _notes(runs: Path) -> None:
+    home = look_in(runs).below(NAME)
+    refused_or_taken(lambda: trials_put_back(home))
+    for name, kind in NOTES.items():
+        refused_or_taken(lambda name=name, kind=kind: read_stored(home, name, kind))
+
+
+Reader = Callable[[Path], object]
+READERS: tuple[Reader, ...] = (
+    _ls, _status, _best, _result, _trials, _standings, _spool, _notes
+)  # fmt: skip
+Read = Callable[[str, bytes, Reader], None]
+
+
+@pytest.fixture(scope="module")
+def read(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
+    """Reads the search while a file of it has another content."""
+
+    def one(name: str, content: bytes, reader: Reader) -> None:
+        sound, shown = (home / name).read_bytes(), io.StringIO()
+        (home / name).write_bytes(content)
+        try:
+            with contextlib.redirect_stdout(shown):
+                reader(home.parent)
+        finally:
+            (home / name).write_bytes(sound)
+        assert shown.getvalue() == outgoing(shown.getvalue())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("without MLflow"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield one
+
+
+def _damaged_files(home: Path) -> st.SearchStrategy[tuple[str, bytes]]:
+    files = {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*.json")}
+    return st.one_of([st.tuples(st.just(name), stored(files[name])) for name in sorted(files)])
+
+
+@lanes
+def test_a_damaged_file_takes_nothing_else_with_it(examples: int, home: Path, read: Read) -> None:
+    """It is named, and every other search is listed."""
+    both = st.tuples(_damaged_files(home), st.sampled_from(READERS))
+    refuses_or_takes(examples, both, lambda one: read(*one[0], one[1]))
+
+
+@lanes
+def test_a_report_of_damaged_files(examples: int, home: Path, read: Read) -> None:
+    """A page takes long to write, so there are fewer examples."""
+    refuses_or_takes(examples // 40, _damaged_files(home), lambda one: read(*one, _report))
+
+
+@lanes
+def test_a_damaged_journal_is_refused(examples: int, home: Path, read: Read) -> None:
+    lines = (home / "study.journal").read_bytes().splitlines(keepends=True)
+
+    def with_line(place: int) -> st.SearchStrategy[bytes]:
+        before, after = b"".join(lines[:place]), b"".join(lines[place + 1 :])
+        return stored(lines[place]).map(lambda line: before + line + b"\n" + after)
+
+    damaged = st.integers(0, len(lines) - 1).flatmap(with_line)
+    either = st.one_of(damaged, damaged, contents(b"".join(lines)))
+    refuses_or_takes(
+        examples // 4, either, lambda content: read("study.journal", content, _standings)
+    )
