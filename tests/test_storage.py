@@ -24,9 +24,10 @@ from gan_tune.errors import StorageError
 from gan_tune.searching.study.opening import open_study
 from gan_tune.service.running.names import choose_name
 from gan_tune.service.running.note import SearchNote
-from gan_tune.service.running.study_place import read_study, study_of_search
+from gan_tune.service.running.study_place import study_of_search
 from gan_tune.service.space_and_setting import load_space
 from gan_tune.service.status_from_folder import folder_status
+from gan_tune.service.stored_study import read_study
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in

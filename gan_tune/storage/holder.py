@@ -18,6 +18,7 @@ import psutil
 
 from gan_tune.errors import StorageError
 from gan_tune.storage.places import EARLIER_LOCK
+from gan_tune.storage.storage import Storage
 from gan_tune.storage.stored import as_stored
 
 __all__ = ["Holder", "earlier_holder", "holder_in", "now", "this_process"]
@@ -106,11 +107,13 @@ def earlier_holder(folder: Path) -> str:
     path = folder / EARLIER_LOCK
     try:
         written = path.stat().st_mtime
-        match = re.fullmatch(r"process (\d+) on (.+)", path.read_text().strip())
+        # As anything in a storage: it may be a pipe, or a link to another's file.
+        text = (Storage(str(folder)).read(EARLIER_LOCK) or b"").decode(errors="replace").strip()
+        match = re.fullmatch(r"process (\d{1,9}) on (.{1,255})", text, re.ASCII)
         if match is None or match[2] != socket.gethostname():
             return ""
         return match[0] if psutil.Process(int(match[1])).create_time() <= written + 1 else ""
-    except (OSError, ValueError, psutil.Error):
+    except (OSError, StorageError, psutil.Error):
         return ""
 
 

@@ -29,7 +29,7 @@ from gan_tune.service.running.planning import PlanNote
 from gan_tune.service.running.precision import PrecisionNote
 from gan_tune.service.running.resources import ResourcesNote
 from gan_tune.service.running.retrying import trials_put_back
-from gan_tune.service.running.study_place import StudyNote, read_study
+from gan_tune.service.stored_study import StudyNote, read_study
 from gan_tune.storage.places import look_in
 from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
