@@ -34,7 +34,7 @@ SPACE: dict[str, Any] = {
         "generator": {"name": "my_parts:Line", "latent": 2, "width": {"int": [4, 8]}},
         "discriminator": {"name": "mlp", "hidden": [8]},
         "loss": "non_saturating",
-        "generator_optimizer": {"name": "adam", "lr": 1e-3},
+        "generator_optimizer": {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}},
         "discriminator_optimizer": {"name": "adam", "lr": 1e-3},
     },
 }

@@ -88,10 +88,15 @@ def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:
     _follow(name, name, address)
 
 
-def on_cluster(command: Sequence[str], name: str, address: str) -> None:
-    """Run a command on the cluster that runs a search; ends the program as it ends there."""
+def on_cluster(
+    command: Sequence[str], name: str, address: str, further: Sequence[str] = ()
+) -> None:
+    """Run a command on the cluster that runs a search; ends the program as it ends there.
+
+    Words ``further`` follow the search's name.
+    """
     with busy(f"asking {address}"):
-        printed, code = service.on_cluster(command, name, address)
+        printed, code = service.on_cluster(command, name, address, further)
     _write(printed)
     if code:
         raise typer.Exit(code)
