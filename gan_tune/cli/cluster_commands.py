@@ -32,12 +32,13 @@ def submit(
     offline: options.Offline = False,
     detach: options.Detach = False,
 ) -> None:
-    """Hand a search over to a Ray cluster, which runs it without this machine.
+    """Hand a search over to a Ray cluster that runs it by itself.
 
     The working folder travels along, with your own networks and data in it, and so does gan-tune
-    itself. Paths of the storage and of data outside the working folder are the cluster's. What the
-    search prints is shown until it ends. Ctrl-C leaves it running; the same command shows it again,
-    or goes on with a search that was interrupted.
+    itself. Paths of the storage and of data outside the working folder are the cluster's.
+
+    What the search prints is shown until it ends. Ctrl-C leaves it running, and this machine may be
+    switched off. The same command shows it again, or goes on with a search that was interrupted.
 
     It needs the extra `cluster`, and the cluster's token as Ray takes it.
 
@@ -77,7 +78,7 @@ def submit(
 
 
 def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:
-    """Show what a search prints that was handed over to a cluster, until it ends.
+    """Show what a submitted search prints, until it ends.
 
     Ctrl-C leaves the search running. The exit code is that of the search.
 

@@ -164,11 +164,11 @@ def stop(
     storage: options.Storage = DEFAULT_STORAGE,
     address: options.OnCluster = None,
 ) -> None:
-    """Ask a running search, or single trials of it, to end; also from another machine.
+    """Ask a running search, or some of its trials, to end.
 
-    Named trials are pruned at their next report, and the search goes on without them. Without names
-    the search ends: its workers store their trials first, as after Ctrl-C. The same `gan-tune
-    search` command continues the search.
+    It may be given on another machine. Named trials are pruned at their next report, and the search
+    goes on without them. Without names the search ends: its workers store their trials first, as
+    after Ctrl-C. The same `gan-tune search` command continues the search.
 
     \b
     Example:
