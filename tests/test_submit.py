@@ -54,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     points = np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
-    np.savez(folder / "data" / "points.npz", points)
+    np.savez(folder / "data" / "points.npz", x=points)
     (folder / "my_parts.py").write_text(MY_PARTS)
     (folder / "space.yaml").write_text(yaml.safe_dump(SPACE))
     monkeypatch.chdir(folder)
