@@ -15,7 +15,7 @@ GanTuneError                base of all; the command line prints it and exits wi
 │   └── RecordError         a search's record cannot be made there, or from there
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
 │   ├── UnfitNodesError     no node can train a trial now; exit code 1
-│   └── ConnectionLostError the cluster stopped answering while it was followed; exit code 1
+│   └── ConnectionLostError the cluster does not answer now, though it is there; exit code 1
 ├── NothingTrainsError      every trial of a search is cut off by the same; exit code 1
 ├── DeviceError             torch has no such device on this machine
 ├── ModelNotFoundError      no registered model of that name
@@ -179,7 +179,7 @@ class UnfitNodesError(ClusterError):
 
 
 class ConnectionLostError(ClusterError):
-    """The cluster does not answer any more, after it did; what it runs may go on."""
+    """The cluster does not answer now, though it is there; what it runs may go on."""
 
     exit_code = 1
 

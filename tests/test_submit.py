@@ -34,7 +34,7 @@ SPACE: dict[str, Any] = {
         "generator": {"name": "my_parts:Line", "latent": 2, "width": {"int": [4, 8]}},
         "discriminator": {"name": "mlp", "hidden": [8]},
         "loss": "non_saturating",
-        "generator_optimizer": {"name": "adam", "lr": 1e-3},
+        "generator_optimizer": {"name": "adam", "lr": {"log_uniform": [1e-4, 1e-2]}},
         "discriminator_optimizer": {"name": "adam", "lr": 1e-3},
     },
 }
@@ -54,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     points = np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
-    np.savez(folder / "data" / "points.npz", points)
+    np.savez(folder / "data" / "points.npz", x=points)
     (folder / "my_parts.py").write_text(MY_PARTS)
     (folder / "space.yaml").write_text(yaml.safe_dump(SPACE))
     monkeypatch.chdir(folder)

@@ -8,9 +8,14 @@
 set -euo pipefail
 
 if [ "${1:-}" != inside ]; then
-    exec unshare --pid --fork --mount --mount-proc --net bash "$0" inside
+    exec unshare --pid --fork --kill-child --mount --mount-proc --net --uts bash "$0" inside
 fi
+hostname localhost
 ip link set lo up
+# With loopback alone, names are not resolved for SLURM (AI_ADDRCONFIG).
+ip link add name one type veth peer name other
+ip address add 192.0.2.1/24 dev one
+ip link set one up
 script=$(realpath "$(dirname "$0")/search.sbatch")
 here=$(mktemp -d /tmp/gs-XXXXXX)
 mount -t tmpfs tmpfs /run

@@ -32,12 +32,13 @@ def submit(
     offline: options.Offline = False,
     detach: options.Detach = False,
 ) -> None:
-    """Hand a search over to a Ray cluster, which runs it without this machine.
+    """Hand a search over to a Ray cluster that runs it by itself.
 
     The working folder travels along, with your own networks and data in it, and so does gan-tune
-    itself. Paths of the storage and of data outside the working folder are the cluster's. What the
-    search prints is shown until it ends. Ctrl-C leaves it running; the same command shows it again,
-    or goes on with a search that was interrupted.
+    itself. Paths of the storage and of data outside the working folder are the cluster's.
+
+    What the search prints is shown until it ends. Ctrl-C leaves it running, and this machine may be
+    switched off. The same command shows it again, or goes on with a search that was interrupted.
 
     It needs the extra `cluster`, and the cluster's token as Ray takes it.
 
@@ -77,7 +78,7 @@ def submit(
 
 
 def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:
-    """Show what a search prints that was handed over to a cluster, until it ends.
+    """Show what a submitted search prints, until it ends.
 
     Ctrl-C leaves the search running. The exit code is that of the search.
 
@@ -88,10 +89,15 @@ def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:
     _follow(name, name, address)
 
 
-def on_cluster(command: Sequence[str], name: str, address: str) -> None:
-    """Run a command on the cluster that runs a search; ends the program as it ends there."""
+def on_cluster(
+    command: Sequence[str], name: str, address: str, further: Sequence[str] = ()
+) -> None:
+    """Run a command on the cluster that runs a search; ends the program as it ends there.
+
+    Words ``further`` follow the search's name.
+    """
     with busy(f"asking {address}"):
-        printed, code = service.on_cluster(command, name, address)
+        printed, code = service.on_cluster(command, name, address, further)
     _write(printed)
     if code:
         raise typer.Exit(code)

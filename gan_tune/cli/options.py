@@ -54,6 +54,10 @@ FailedTrials: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(metavar="[TRIAL]...", help="Names of trials that have failed."),
 ]
+StoppedTrials: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TRIAL]...", help="Names of running trials; default the search."),
+]
 AllFailed: TypeAlias = Annotated[
     bool, typer.Option("--failed", help="Instead of names: all trials that have failed.")
 ]

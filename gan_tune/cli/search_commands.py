@@ -160,24 +160,30 @@ def status(
 
 def stop(
     name: options.SearchName,
+    trials: options.StoppedTrials = None,
     storage: options.Storage = DEFAULT_STORAGE,
     address: options.OnCluster = None,
 ) -> None:
-    """Ask a running search to end, also from another machine.
+    """Ask a running search, or some of its trials, to end.
 
-    Its workers store their trials first, as after Ctrl-C. The same `gan-tune search` command
-    continues the search.
+    It may be given on another machine. Named trials are pruned at their next report, and the search
+    goes on without them. Without names the search ends: its workers store their trials first, as
+    after Ctrl-C. The same `gan-tune search` command continues the search.
 
     \b
     Example:
       gan-tune stop digits
+      gan-tune stop digits 0003 0007
       gan-tune stop digits --storage s3://bucket/runs
       gan-tune stop digits --address http://127.0.0.1:8265
     """
     if address is not None:
-        on_cluster(["stop"], name, address)
+        on_cluster(["stop"], name, address, trials or ())
         return
-    service.stop(name, storage)
+    service.stop(name, storage, trials=trials or ())
+    if trials:
+        say(f"{plural(len(trials), 'trial')} of {name} asked to end: at the next report of each")
+        return
     say(f"{name} is asked to end: the command that works on it ends within seconds")
 
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ray.exceptions import AuthenticationError
+from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_fixed
 
 from gan_tune.cluster.connection import ANOTHER_TOKEN, NOT_SENT
 from gan_tune.cluster.ray_internals import forget_own_token, token_headers
@@ -36,8 +38,22 @@ ANSWER_SECONDS = 10.0
 SEARCH, STORAGE = "gan_tune.search", "gan_tune.storage"
 """What is kept with the job of a search: its name, and where it lies."""
 
+PACKAGING = "ray._private.runtime_env.packaging"
+"""The logger of what Ray says of folders that travel."""
+
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 """Ray prefers this variable, and then RAY_ADDRESS, to the address that it is given."""
+
+NO_AGENT = "No available agent"
+"""What a cluster answers whose head has started, but not all of its processes."""
+
+_STARTING = Retrying(
+    retry=retry_if_exception_message(match=rf".*{NO_AGENT}"),
+    wait=wait_fixed(1.0),
+    stop=stop_after_delay(60.0),
+    reraise=True,
+)
+"""Tries again while a cluster starts."""
 
 ENTRYPOINT = "Running entrypoint for job "
 """How the line begins after which a job's log holds what its command prints."""
@@ -112,8 +128,13 @@ class Jobs:
             sent: dict[str, Any] = {"py_modules": [str(package)], "env_vars": dict(environment)}
             if folder is not None:
                 sent |= {"working_dir": str(folder), "excludes": NOT_SENT}
-            entrypoint = shell_line(command)
-            return self._client.submit_job(entrypoint=entrypoint, runtime_env=sent, metadata=kept)
+            submit = partial(
+                self._client.submit_job,
+                entrypoint=shell_line(command),
+                runtime_env=sent,
+                metadata=kept,
+            )
+            return str(_STARTING(submit))
 
     def of_search(self, name: str) -> Job | None:
         """The newest job of the search ``name``, or None."""
@@ -191,6 +212,8 @@ class Jobs:
             yield
         except (OSError, RuntimeError, ValueError) as error:
             text = first_line(error)
+            if "status code 5" in text:
+                raise ConnectionLostError(f"--address: {self.address}: {text}") from None
             if "status code 413" in text or "exceeds the maximum size" in text:
                 text = (
                     "the working folder is too large to travel (100 MiB): name in .rayignore what "
@@ -261,8 +284,8 @@ def _client(address: str) -> JobSubmissionClient:
         raise ClusterError("--address: jobs of a cluster need pip install 'ray[default]>=2.52,<3'")
     from ray.job_submission import JobSubmissionClient
 
-    for kind in JobSubmissionClient.__mro__:  # each module sets the level of its own logger
-        logging.getLogger(kind.__module__).setLevel(logging.ERROR)
+    for module in (*(kind.__module__ for kind in JobSubmissionClient.__mro__), PACKAGING):
+        logging.getLogger(module).setLevel(logging.ERROR)  # each has set a level of its own
     try:
         return JobSubmissionClient(address)
     except (OSError, RuntimeError, ValueError) as error:

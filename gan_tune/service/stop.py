@@ -1,22 +1,34 @@
-"""`gan-tune stop`: ask a running search to end, also from another machine."""
+"""`gan-tune stop`: ask a running search, or one of its trials, to end; also from elsewhere."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
-from gan_tune.errors import SearchNotFoundError
-from gan_tune.storage.places import DEFAULT_STORAGE, STOP, look_in, search_names
+from gan_tune.errors import GanTuneError, SearchNotFoundError
+from gan_tune.storage.places import DEFAULT_STORAGE, STOP, STOPPED_TRIALS, look_in, search_names
+from gan_tune.storage.storage import Storage
+from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_name import is_confirmation
 from gan_tune.words.wording import there_are
 
+NEAR = 5
+"""How many names are listed for one that does not exist."""
 
-def stop(name: str, storage: str | Path = DEFAULT_STORAGE) -> None:
+
+def stop(name: str, storage: str | Path = DEFAULT_STORAGE, *, trials: Sequence[str] = ()) -> None:
     """Ask the command that works on a search to end, as its first Ctrl-C would.
+
+    Or ask it to end single ``trials`` at their next report: they are pruned, and the search goes on
+    without them.
 
     The wish lies in the search's folder, so it may come from any machine that sees the storage. The
     next command that begins to work on the search removes it.
 
     Raises:
         SearchNotFoundError: no search of that name; the message lists the existing ones.
+        GanTuneError: no such trial, or one that has ended or confirms a setting.
         StorageError: the storage cannot be written.
     """
     root = look_in(storage)
@@ -25,4 +37,28 @@ def stop(name: str, storage: str | Path = DEFAULT_STORAGE) -> None:
         raise SearchNotFoundError(
             f"no search named {name!r} in {storage}; {there_are(name, known)}"
         )
-    root.below(name).write_json(STOP, {})
+    home = root.below(name)
+    if not trials:
+        home.write_json(STOP, {})
+        return
+    _check_running(home, name, trials)
+    for trial in trials:
+        home.below(STOPPED_TRIALS).write(trial, b"")
+
+
+def _check_running(home: Storage, name: str, wanted: Sequence[str]) -> None:
+    """Check that trials exist, and may be ended alone.
+
+    Raises:
+        GanTuneError: one does not, or may not.
+    """
+    folders = TrialFolders(home)
+    known = folders.names()
+    for trial in wanted:
+        if trial not in known:
+            near = difflib.get_close_matches(trial, known, n=NEAR, cutoff=0.0)
+            raise GanTuneError(f"{name}: no trial {trial!r}; near it {there_are(trial, near)}")
+        if is_confirmation(trial):
+            raise GanTuneError(f"{name}: {trial} confirms a setting: it ends with the search only")
+        if (ending := folders[trial].ending()) is not None and ending.is_final:
+            raise GanTuneError(f"{name}: {trial} has ended already: {ending.outcome}")

@@ -117,14 +117,17 @@ def follow(name: str, address: str, write: Callable[[str], object]) -> int:
     return _exit_code(jobs.follow(jobs.find(name).id, write))
 
 
-def on_cluster(command: Sequence[str], name: str, address: str) -> tuple[str, int]:
-    """Run `gan-tune COMMAND... NAME` on the cluster that ``name`` was submitted to.
+def on_cluster(
+    command: Sequence[str], name: str, address: str, further: Sequence[str] = ()
+) -> tuple[str, int]:
+    """Run `gan-tune COMMAND... NAME FURTHER...` on the cluster that ``name`` was submitted to.
 
     So it sees the storage as the search does. A search that has not begun is stopped by Ray.
 
     Args:
         command: `status` or `stop`, and options of it.
         name: of the search, or the id of a job of one.
+        further: words after the name.
 
     Returns:
         What it prints, and its exit code.
@@ -136,13 +139,13 @@ def on_cluster(command: Sequence[str], name: str, address: str) -> tuple[str, in
 
     jobs = Jobs(address)
     job = jobs.find(name)
-    if command[0] == "stop":
+    if command[0] == "stop" and (job.has_ended or not further):
         if job.has_ended:
             raise GanTuneError(f"{job.search} does not run: its job {job.id} has {job.status}")
         if job.status == "PENDING":
             jobs.end(job.id)
             return f"{job.search} had not begun: its job {job.id} is ended\n", 0
-    asked = jobs.submit([*command, job.search, "--storage", job.storage])
+    asked = jobs.submit([*command, job.search, *further, "--storage", job.storage])
     printed, ended = jobs.output(asked)
     jobs.forget(asked)
     return printed, _exit_code(ended)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from gan_tune.errors import GanTuneError, NothingTrainsError, StorageError
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
-from gan_tune.searching.on_ray.keeping import StopSign
+from gan_tune.searching.on_ray.keeping import StoppedTrials, StopSign
 from gan_tune.searching.rules.faults import Fault
 from gan_tune.storage.places import STOP
 from gan_tune.storage.trial_records import Result
@@ -31,13 +32,19 @@ class ConductorProxy:
         self._lost: StorageError | None = None
         self._halted: GanTuneError | None = None
         self._sign = StopSign(conductor.storage)
+        self._stopped = StoppedTrials(conductor.storage)
 
     def next_job(self) -> Job | Next:
         """The job to start now, or what to do instead."""
         return self._answer(self._conductor.next_job, Next.DONE)
 
     def reported(self, name: str, result: Result) -> bool:
-        """Pass on a report; returns whether the trial stops now."""
+        """Pass on a report; returns whether the trial stops now.
+
+        One that `gan-tune stop NAME TRIAL` has named is pruned, as if the scheduler had done it.
+        """
+        if result.outcome is None and self._stopped.take(name):
+            result = replace(result, outcome="pruned")
         return self._answer(lambda: self._conductor.reported(name, result), True)
 
     def lost(self, name: str, fault: Fault) -> None:

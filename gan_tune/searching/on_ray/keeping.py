@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from gan_tune.errors import StorageError
-from gan_tune.storage.places import STOP
+from gan_tune.storage.places import STOP, STOPPED_TRIALS
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 
-__all__ = ["StopAsked", "StopSign", "TimedKeeper"]
+__all__ = ["StopAsked", "StopSign", "StoppedTrials", "TimedKeeper"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -50,6 +51,31 @@ class StopSign:
             with suppress(StorageError):
                 self._seen = self._search.read(STOP) is not None
         return self._seen
+
+
+class StoppedTrials:
+    """The wishes in a search's folder that single trials end at their next report.
+
+    Args:
+        search: the folder.
+    """
+
+    def __init__(self, search: Storage) -> None:
+        self._wishes = search.patient(0).below(STOPPED_TRIALS)
+        self._seconds = LOOKS[search.folder is not None]
+        self._looked, self._names = -math.inf, frozenset[str]()
+
+    def take(self, name: str) -> bool:
+        """Whether a trial is to end; the wish is removed then. It is looked for once in a while."""
+        now = time.monotonic()
+        with suppress(StorageError):
+            if now - self._looked > self._seconds:
+                self._looked, self._names = now, frozenset(self._wishes.names())
+            if name in self._names:
+                self._wishes.delete(name)
+                self._names -= {name}
+                return True
+        return False
 
 
 class TimedKeeper:
