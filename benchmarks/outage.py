@@ -96,7 +96,7 @@ class Searches:
                     f"budget.trials={self._trials}",
                     f"budget.steps={self._steps}",
                     f"budget.evaluations={EVALUATIONS}",
-                    "budget.minutes=none",
+                    "budget.minutes=600",
                     "search.scheduler=none",
                     "search.sampler=random",
                     "search.experience=none",
