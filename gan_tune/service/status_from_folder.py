@@ -56,7 +56,7 @@ def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> Sear
         if (row := _sound(trial, _trial_status, trials[trial], trial, alive=bool(holder)))
     ]
     finished = result is not None and result.finished
-    spent = [result.seconds] if result else []
+    spent: list[float | None] = [result.seconds] if result else []
     if note is not None and (with_trials or holder or not finished):
         known = names if with_trials else sorted(names, key=_age)[-NEWEST:]
         spent.append(_seconds_so_far(trials, note, None if holder else known))

@@ -113,7 +113,7 @@ def _importances(view: PlotView) -> Figure:
     """The shares as bars. Optuna's plot computes them again and copies the study for each bar."""
     from plotly.graph_objects import Bar, Figure
 
-    shares = dict(reversed(view.insight.importances.shares.items()))  # the first one on top
+    shares = dict([*view.insight.importances.shares.items()][::-1])  # the first one on top
     bars = Bar(
         x=list(shares.values()),
         y=list(shares),
