@@ -15,7 +15,7 @@ and their time is left out. Stated are
               first of its gallery (median of three)
 
 With `--written` the search's folder is written as it would be left, without a conductor: 20,000
-settings take a minute then. Only the commands are measured.
+settings take a minute then, of which 500 are distinct. Only the commands are measured.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ import torch
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
 from benchmarks.growth import space
@@ -71,6 +72,11 @@ from gan_tune.words.outcomes import Outcome
 DRAWN = 40
 """Distinct pictures; the trials take them in turn."""
 ENDINGS: tuple[Outcome, ...] = ("completed", "completed", "completed", "diverged", "collapsed")
+
+
+DISTINCT = 500
+"""Distinct settings of a search that is written without leading it."""
+NEW_TRIAL, PRUNED = JournalOperation.CREATE_TRIAL, TrialState.PRUNED
 
 
 class RandomStudy(Study):
@@ -172,41 +178,61 @@ class KeptJournal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         self._logs += json.loads(json.dumps(logs))
 
-    def write(self) -> None:
-        lines = (json.dumps(log, separators=(",", ":")) for log in self._logs)
-        self._path.write_text("".join(f"{line}\n" for line in lines))
+    def write(self, trials: int) -> None:
+        """Write it with so many trials: those that it has, again and again."""
+        own = [log for log in self._logs if "trial_id" in log or log["op_code"] == NEW_TRIAL]
+        count = sum(log["op_code"] == NEW_TRIAL for log in own)
+        with self._path.open("w") as file:
+            for log in self._logs:
+                if "trial_id" not in log and log["op_code"] != NEW_TRIAL:
+                    file.write(json.dumps(log, separators=(",", ":")) + "\n")
+            for number in range(0, trials, count):
+                for log in own:
+                    at = {"trial_id": log["trial_id"] + number} if "trial_id" in log else {}
+                    file.write(json.dumps({**log, **at}, separators=(",", ":")) + "\n")
 
 
 def write_search(folder: Path, trials: int, reports: int) -> None:
-    """Write what a search of so many trials leaves, all with pictures, without leading it."""
+    """Write what a search of so many trials leaves, all with pictures, without leading it.
+
+    The settings repeat after :data:`DISTINCT`.
+    """
     checked, home = begun_search(folder, trials, reports)
     study_of_search(checked, home, "many")
     journal = KeptJournal(folder / "many" / JOURNAL)
     study = optuna.load_study(study_name=None, storage=JournalStorage(journal))
     study.sampler = RandomSampler(seed=0)
-    drawn = drawn_pictures()
-    for setting in range(trials):
+    for setting in range(DISTINCT):
         trial = study.ask()
         checked.sample(trial, seed=setting)
-        ending = ENDINGS[setting % len(ENDINGS)]
+        ending, values = course(setting, reports)
+        for step, value in values.items():
+            trial.report(value, step)
+        sound = ending == "completed"
+        trial.set_user_attr(OUTCOME, ending)
+        trial.set_constraint("health", float(not sound))
+        study.tell(trial, values[10 * reports] if sound else None, None if sound else PRUNED)
+    journal.write(trials)
+    drawn = drawn_pictures()
+    for setting in range(trials):
+        ending, values = course(setting % DISTINCT, reports)
         place = folder / "many" / "trials" / setting_name(setting)
         for inner in ("reports", "grids"):
             (place / inner).mkdir(parents=True)
-        value = 0.0
-        for report in range(1, reports + 1):
-            value = 1.0 + (setting * 7919 % trials) / trials + 1.0 / report
-            trial.report(value, 10 * report)
+        for step, value in values.items():
             scalars = {"energy_distance": value} | {f"figure_{i}": value for i in range(20)}
-            result = Result(10 * report, scalars, value, value, None, int(time.time() * 1000))
-            (place / "reports" / f"{result.step}.json").write_text(json.dumps(asdict(result)))
-            (place / "grids" / f"{result.step}.png").write_bytes(drawn[(setting + report) % DRAWN])
-        end = Ending(ending, value, 10 * reports)
+            result = Result(step, scalars, value, value, None, int(time.time() * 1000))
+            (place / "reports" / f"{step}.json").write_text(json.dumps(asdict(result)))
+            (place / "grids" / f"{step}.png").write_bytes(drawn[(setting + step) % DRAWN])
+        end = Ending(ending, values[10 * reports], 10 * reports)
         (place / "outcome.json").write_text(json.dumps(asdict(end)))
-        trial.set_user_attr(OUTCOME, ending)
-        trial.set_constraint("health", float(ending != "completed"))
-        sound = ending == "completed"
-        study.tell(trial, value if sound else None, None if sound else TrialState.PRUNED)
-    journal.write()
+
+
+def course(setting: int, reports: int) -> tuple[Outcome, dict[int, float]]:
+    """How a setting ends, and its values by step."""
+    bound = 1.0 + (setting * 7919 % DISTINCT) / DISTINCT
+    values = {10 * report: bound + 1.0 / report for report in range(1, reports + 1)}
+    return ENDINGS[setting % len(ENDINGS)], values
 
 
 def begun_search(folder: Path, trials: int, reports: int) -> tuple[SearchSpace, Storage]:

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -96,7 +97,7 @@ class Searches:
                     f"budget.trials={self._trials}",
                     f"budget.steps={self._steps}",
                     f"budget.evaluations={EVALUATIONS}",
-                    "budget.minutes=none",
+                    "budget.minutes=600",
                     "search.scheduler=none",
                     "search.sampler=random",
                     "search.experience=none",
@@ -125,9 +126,8 @@ def main() -> None:
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         with serving(folder / "server", folder / "empty.db") as server, Proxy(server.port) as proxy:
             searches = Searches(folder / "runs", proxy, options.trials, options.steps)
-            taken = in_turns(
-                {side: lambda s=side: searches.run(s) for side in FAULTS}, options.turns
-            )
+            sides = {side: partial(searches.run, side) for side in FAULTS}
+            taken = in_turns(sides, options.turns)
         ray.shutdown()
     print(f"{machine()}, load {load:.1f} when it began\n")
     rows = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from gan_tune.errors import StorageError
@@ -15,7 +15,10 @@ from gan_tune.storage.lease import holder_of
 from gan_tune.storage.places import RESULT, SEARCH_NOTE
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
-from gan_tune.storage.trial_name import is_confirmation, is_trial_name
+from gan_tune.storage.trial_name import TrialName, is_confirmation, is_trial_name
+
+NEWEST = 100
+"""Trials that tell when a command died, where not all are read: the confirming and newest ones."""
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -26,8 +29,8 @@ logger = logging.getLogger("gan_tune")
 def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> SearchStatus:
     """The status of the search of that name; ``root`` is the storage that holds it.
 
-    A trial whose files are damaged is left out with a warning. Without ``with_trials`` no trial of
-    a running or finished search is read, and there are no rows.
+    A trial whose files are damaged is left out with a warning. Without ``with_trials`` there are no
+    rows, and of a command that has died only the newest trials tell how long it worked.
 
     Raises:
         StorageError: the search's own files are damaged.
@@ -42,16 +45,17 @@ def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> Sear
     holder = holder_of(home, name)
     trials = TrialFolders(home)
     # Others may have put folders there, too.
-    names = filter(is_trial_name, trials.names()) if with_trials else ()
+    names = list(filter(is_trial_name, trials.names()))
     rows = [
         row
-        for trial in names
+        for trial in (names if with_trials else ())
         if (row := _sound(trial, _trial_status, trials[trial], trial, alive=bool(holder)))
     ]
     finished = result is not None and result.finished
-    spent = [result.seconds] if result else []
+    spent: list[float | None] = [result.seconds] if result else []
     if note is not None and (with_trials or holder or not finished):
-        spent.append(_seconds_so_far(trials, note, alive=bool(holder)))
+        known = names if with_trials else sorted(names, key=_age)[-NEWEST:]
+        spent.append(_seconds_so_far(trials, note, None if holder else known))
     return SearchStatus(
         name=name,
         state=RUNNING if holder else "finished" if finished else "interrupted",
@@ -96,12 +100,19 @@ def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
     )
 
 
-def _seconds_so_far(trials: TrialFolders, note: SearchNote, *, alive: bool) -> float | None:
-    """Wall time spent so far: up to now, or up to the last report of a command that has died."""
+def _age(name: str) -> tuple[bool, int]:
+    """A trial's place, the oldest first."""
+    return is_confirmation(name), TrialName.parse(name).setting
+
+
+def _seconds_so_far(
+    trials: TrialFolders, note: SearchNote, dead: Sequence[str] | None
+) -> float | None:
+    """Wall time so far: up to now, or up to the last report of the trials of a dead command."""
     if note.started_ms is None:
         return None
-    end = time.time() * 1000 if alive else note.started_ms
-    for name in [] if alive else trials.names():
+    end = time.time() * 1000 if dead is None else note.started_ms
+    for name in dead or ():
         last = _sound(name, trials[name].last_report)
         end = max(end, last.timestamp_ms) if last else end
     return note.seconds_before + (end - note.started_ms) / 1000

@@ -60,7 +60,7 @@ class _Uncopied(FrozenTrial):
     """Asked for a deep copy, it gives a shallow one, which is a plain trial again."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
-        made = copy(self)
+        made: FrozenTrial = copy(self)
         made.__class__ = FrozenTrial
         return made
 

@@ -18,7 +18,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.searching.study.comparable import MOST_DRAWN, comparable_study, what_is_drawn
-from gan_tune.searching.study.insight import FEWEST, Insight, evaluator, is_sound
+from gan_tune.searching.study.insight import FEWEST, Insight, is_sound
 from gan_tune.searching.study.optuna_internals import (
     BEST_SO_FAR_TRACE,
     FEASIBLE_TRACE,
@@ -110,19 +110,22 @@ def _history(view: PlotView) -> Figure:
 
 
 def _importances(view: PlotView) -> Figure:
-    figure = optuna.visualization.plot_param_importances(
-        view.insight.common,
-        evaluator=evaluator(),
-        params=view.ranked,
-        target_name=view.metric,
+    """The shares as bars. Optuna's plot computes them again and copies the study for each bar."""
+    from plotly.graph_objects import Bar, Figure
+
+    shares = dict([*view.insight.importances.shares.items()][::-1])  # the first one on top
+    bars = Bar(
+        x=list(shares.values()),
+        y=list(shares),
+        text=[f"{share:.2f}" for share in shares.values()],
+        textposition="outside",
+        cliponaxis=False,
+        orientation="h",
     )
-    count = len(figure.data[0].y)  # high enough for every name
-    figure.update_layout(
+    return Figure(bars).update_layout(
         xaxis_title=f"share in reaching the best quarter of {view.metric}",
-        yaxis_title="",
-        height=150 + 20 * count,
+        height=150 + 20 * len(shares),  # high enough for every name
     )
-    return figure
 
 
 def _pair(view: PlotView) -> Figure:
