@@ -24,7 +24,7 @@ from gan_tune.cli.exit_codes import ExitCode
 pytestmark = pytest.mark.ci
 
 ORDERLY = 15.0
-"""Seconds from the signal to the end of the process; on a busy machine as many as the start took."""
+"""Seconds from the signal to the end of the process; on a busy machine as the start took."""
 
 
 class Moment(NamedTuple):
@@ -90,6 +90,7 @@ class Command:
         children = psutil.Process(self.process.pid).children(recursive=True)
         if self._moment.number == signal.SIGHUP:
             os.close(self._ours)  # printing fails from now on
+            self._ours = -1
         self.process.send_signal(self._moment.number)
         sent = time.monotonic()
         self.before = sent - started
