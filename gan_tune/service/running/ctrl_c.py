@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.watching import in_kernel
@@ -54,9 +55,11 @@ class Signals:
         self._is_held = True
         try:
             yield
+        except SystemExit:  # raised by Ray's own handler of SIGTERM
+            raise KeyboardInterrupt from None
         finally:
             self._is_held = False
-        self.install()
+            self.install()
         if self.asked:
             raise KeyboardInterrupt
 
@@ -117,7 +120,8 @@ def heeded() -> Iterator[Signals]:
         signals.stay()
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # else it is none of Python's
+                    signal.signal(number, handler)
 
 
 def _leave() -> None:
@@ -129,6 +133,7 @@ def _let_go_of_the_terminal() -> None:
     """Print to nowhere from now on: the terminal is closed, and writing to it would fail."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        if os.isatty(descriptor):
-            os.dup2(nowhere, descriptor)
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a closed terminal is no `isatty`
+                os.dup2(nowhere, descriptor)
     os.close(nowhere)
