@@ -20,7 +20,7 @@ from tiny_search import space_tree
 
 from gan_tune import service
 from gan_tune.errors import GanTuneError
-from gan_tune.service.running.ctrl_c import interruptible
+from gan_tune.service.running.ctrl_c import heeded
 from gan_tune.watching import NotebookView, in_kernel, shown_in_notebooks
 
 TOUR = Path(__file__).parent.parent / "examples" / "tour.ipynb"
@@ -128,7 +128,7 @@ def test_a_second_interrupt_leaves_the_kernel_alive(
     before = signal.getsignal(signal.SIGINT)
 
     def interrupt_twice() -> None:
-        with interruptible(conductor):  # type: ignore[arg-type]
+        with heeded() as signals, signals.asking(conductor):  # type: ignore[arg-type]
             signal.raise_signal(signal.SIGINT)
             assert conductor.stop_requested
             signal.raise_signal(signal.SIGINT)

@@ -191,8 +191,9 @@ def _run(
 ) -> SearchResult:
     from gan_tune.registry.rights import check_rights
     from gan_tune.service.running.command import SearchCommand
+    from gan_tune.service.running.ctrl_c import heeded
 
-    with ThreadPoolExecutor(1) as beside:  # the data are loaded meanwhile
+    with heeded() as signals, ThreadPoolExecutor(1) as beside:  # the data are loaded meanwhile
         rights: Future[None] | None = None
         if not (begun or context.offline):
             names = context.names
@@ -200,9 +201,13 @@ def _run(
                 check_rights, context.uri, experiment=names.experiment, model=names.model
             )
         record = SearchCommand(context).run(
-            warm, address, max_concurrent, check_rights=rights.result if rights else lambda: None
+            warm,
+            address,
+            max_concurrent,
+            signals=signals,
+            check_rights=rights.result if rights else lambda: None,
         )
-    result = record.settle(context.watcher.stage).result
+        result = record.settle(context.watcher.stage).result
     assert result is not None, "the command has stored it"
     return result
 

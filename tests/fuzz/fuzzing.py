@@ -1,6 +1,6 @@
 """How the tests of this folder run: 200 examples in plain pytest, 2,000 in CI, or as many as asked.
 
-`GAN_TUNE_FUZZ=100000 pytest -n 2 tests/fuzz` runs 100,000 of each. What fails is an exception that
+`GAN_TUNE_FUZZ=100000 pytest -m "" tests/fuzz` runs 100,000 of each. What fails is an exception that
 is no GanTuneError; Hypothesis then prints the smallest example that it finds.
 """
 
@@ -18,8 +18,12 @@ from gan_tune.errors import GanTuneError
 from gan_tune.outgoing import outgoing
 
 ASKED = os.environ.get("GAN_TUNE_FUZZ")
+for_as_long_as_it_takes = pytest.mark.timeout(0 if ASKED else 600)
 lanes = pytest.mark.parametrize(
-    "examples", [int(ASKED)] if ASKED else [200, pytest.param(2000, marks=pytest.mark.ci)]
+    "examples",
+    [pytest.param(int(ASKED), marks=for_as_long_as_it_takes)]
+    if ASKED
+    else [200, pytest.param(2000, marks=pytest.mark.ci)],
 )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import trial_config
-from fuzzing import ASKED, lanes, refuses_or_takes
+from fuzzing import ASKED, for_as_long_as_it_takes, lanes, refuses_or_takes
 from hypothesis import assume
 from hypothesis import strategies as st
 from mutations import ODD_TEXTS, contents, stored
@@ -153,6 +153,7 @@ def test_a_damaged_archive(
 
 
 @pytest.mark.ci
+@for_as_long_as_it_takes
 def test_what_passes_the_guard_ends_in_the_child_or_draws(folder: Path, records: Records) -> None:
     program = next(name for name in records if name.endswith(PROGRAM))
 

@@ -20,7 +20,7 @@ from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping, StoppingRule, stopping_rule
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.context import SearchContext
-from gan_tune.service.running.ctrl_c import interruptible
+from gan_tune.service.running.ctrl_c import Signals
 from gan_tune.service.running.earlier_searches import WarmStart
 from gan_tune.service.running.first_settings import first_settings
 from gan_tune.service.running.judging import keep_judge
@@ -51,6 +51,7 @@ class SearchCommand:
         address: str | None,
         max_concurrent: int | None,
         *,
+        signals: Signals,
         check_rights: Callable[[], object],
     ) -> SearchRecord:
         """Run the trials that are left, and conclude the search: its result is stored then.
@@ -61,6 +62,7 @@ class SearchCommand:
             warm: trials of earlier searches for the sampler of a new search.
             address: of a Ray cluster; None or empty: RAY_ADDRESS, else Ray is started here.
             max_concurrent: largest number of trials at a time; None: as many as the cluster allows.
+            signals: heeded.
             check_rights: raises an error if MLflow would refuse the record of a new search.
         """
         context = self._context
@@ -72,7 +74,8 @@ class SearchCommand:
         study = study_of_search(context.space, home, context.names.search, warm, starts)
         with ExitStack() as stack:
             watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
-            stack.enter_context(cluster.connected(address, home, preload=TRAINABLE))
+            with signals.held():
+                stack.enter_context(cluster.connected(address, home, preload=TRAINABLE))
             settle_resources(context)
             note_precision(context)
             keep_judge(context.dataset, judge.extractor, home)
@@ -95,9 +98,9 @@ class SearchCommand:
             shared = Shared(context.dataset, judge, home, resources, without, emulates)
             self._write_note(study.seconds_used)
             watcher.begin(conductor, slots, resumed)
-            with interruptible(conductor):
-                try:
-                    count = partial(cluster.fitting, resources, max_concurrent, without=without)
+            try:
+                count = partial(cluster.fitting, resources, max_concurrent, without=without)
+                with signals.asking(conductor):
                     run(
                         conductor,
                         shared,
@@ -106,21 +109,20 @@ class SearchCommand:
                         count=None if started_here() else count,
                         wanted=max_concurrent,
                     )
-                finally:
-                    watcher.end()
-                _check_none_is_put_aside(conductor)
-                if conductor.time.has_spent_its_gpus:
-                    watcher.note(
-                        f"budget.gpu_hours: {conductor.time.gpu_hours_used:.3g} GPU hours are used;"
-                        " a larger budget continues the search"
-                    )
-                if study.is_exhausted() and study.proposed() < context.space.budget.most_trials:
-                    watcher.note("every setting of the space has been tried")
-                # Imported here because it takes a second, for which the first trials would wait.
-                from gan_tune.service.running.conclusion import Conclusion
+            finally:
+                watcher.end()
+            _check_none_is_put_aside(conductor)
+            if conductor.time.has_spent_its_gpus:
+                watcher.note(
+                    f"budget.gpu_hours: {conductor.time.gpu_hours_used:.3g} GPU hours are used;"
+                    " a larger budget continues the search"
+                )
+            if study.is_exhausted() and study.proposed() < context.space.budget.most_trials:
+                watcher.note("every setting of the space has been tried")
+            # Imported here because it takes a second, for which the first trials would wait.
+            from gan_tune.service.running.conclusion import Conclusion
 
-                # This takes seconds, so a first Ctrl-C no longer interrupts it.
-                record.end(Conclusion(context, conductor).conclude())
+            record.end(Conclusion(context, conductor).conclude())
         return record
 
     def _conductor(

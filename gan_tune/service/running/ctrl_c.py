@@ -1,12 +1,14 @@
-"""Handles Ctrl-C, so that a search ends in an orderly way."""
+"""Handles Ctrl-C, SIGTERM and a closed terminal, so that a search ends in an orderly way."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.watching import in_kernel
@@ -14,28 +16,124 @@ from gan_tune.watching import in_kernel
 if TYPE_CHECKING:
     from gan_tune.searching.leading.conductor import Conductor
 
+__all__ = ["Signals", "heeded"]
+
+logger = logging.getLogger("gan_tune")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LONGEST = 12.0
+"""Seconds in which a first signal that comes while no trials run ends the process in order; then it
+ends as by a second one. Libraries may swallow a KeyboardInterrupt, or wait for a server."""
+INTERRUPTED = 130
+
+
+class Signals:
+    """Heeds signals to a search: the first ends it in order, the second at once.
+
+    While trials run, the conductor is asked to end. Otherwise KeyboardInterrupt is raised. In the
+    kernel of a notebook the second signal raises it, too, since the kernel stays.
+
+    Attributes:
+        asked: whether a signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._conductor: Conductor | None = None
+        self._is_held = False
+        self._leaving: threading.Timer | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A first signal takes effect at the end of the block, in which a library would swallow it.
+
+        The library may also install handlers of its own, which are replaced then.
+
+        Raises:
+            KeyboardInterrupt: a signal has come.
+        """
+        self._is_held = True
+        try:
+            yield
+        except SystemExit:  # raised by Ray's own handler of SIGTERM
+            raise KeyboardInterrupt from None
+        finally:
+            self._is_held = False
+            self.install()
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def asking(self, conductor: Conductor) -> Iterator[None]:
+        """In the block a first signal asks the conductor to end."""
+        self._conductor = conductor
+        try:
+            yield
+        finally:
+            self._conductor = None
+
+    def install(self) -> None:
+        """Handle the signals; one that is ignored, as under nohup, still is."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, self._heed)
+
+    def _heed(self, number: int, frame: Any) -> None:
+        if self.asked and in_kernel():
+            raise KeyboardInterrupt
+        if self.asked:
+            os._exit(INTERRUPTED)
+        self.asked = True
+        if number == signal.SIGHUP:
+            _let_go_of_the_terminal()
+        if self._conductor is not None:
+            self._conductor.stop_requested = True
+            self._conductor.storage.patience.give_up()
+            return
+        if not in_kernel():
+            self._leaving = threading.Timer(LONGEST, _leave)
+            self._leaving.daemon = True
+            self._leaving.start()
+        if not self._is_held:
+            raise KeyboardInterrupt
+
+    def stay(self) -> None:
+        """Let this process go on after a signal: all has ended in order."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+
 
 @contextmanager
-def interruptible(conductor: Conductor) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks the search to end; the second one exits at once.
+def heeded() -> Iterator[Signals]:
+    """Heed signals within the block, if this is the main thread.
 
-    The kernel of a notebook stays: there the second one raises KeyboardInterrupt.
+    Raises:
+        KeyboardInterrupt: a signal came when no trials ran.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if conductor.stop_requested and in_kernel():
-            raise KeyboardInterrupt
-        if conductor.stop_requested:
-            os._exit(130)
-        conductor.stop_requested = True
-        conductor.storage.patience.give_up()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = Signals()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals.install()
     try:
-        yield
+        yield signals
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signals.stay()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:  # else it is none of Python's
+                    signal.signal(number, handler)
+
+
+def _leave() -> None:
+    logger.warning("it did not end within %g s, and leaves at once", LONGEST)
+    os._exit(INTERRUPTED)
+
+
+def _let_go_of_the_terminal() -> None:
+    """Print to nowhere from now on: the terminal is closed, and writing to it would fail."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # a closed terminal is no `isatty`
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)

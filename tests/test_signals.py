@@ -1,0 +1,130 @@
+"""A signal at any moment of a search ends it in order, within 15 seconds."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+import yaml
+from conftest import trial_tree
+
+from gan_tune.cli.exit_codes import ExitCode
+
+pytestmark = pytest.mark.ci
+
+ORDERLY = 15.0
+"""Seconds from the signal to the end of the process; on a busy machine as the start took."""
+
+
+class Moment(NamedTuple):
+    """When a signal is sent: so many seconds after a text of the output."""
+
+    text: str
+    seconds: float
+    number: signal.Signals
+
+
+MOMENTS: Mapping[str, Moment] = {
+    "the data are loaded": Moment("loading data", 0.1, signal.SIGTERM),
+    "Ray begins to start": Moment("starting Ray", 0.05, signal.SIGINT),
+    "Ray starts": Moment("starting Ray", 0.5, signal.SIGTERM),
+    "a trial is trained": Moment("trial_reported", 0.0, signal.SIGHUP),
+    "a setting is confirmed": Moment('"confirmation"', 0.1, signal.SIGTERM),
+    "the report is drawn": Moment("drawing the report", 0.0, signal.SIGINT),
+}
+
+
+class Command:
+    """A search on a terminal of its own, to which a signal is sent at its moment.
+
+    Attributes:
+        printed: what it has printed so far.
+        took: seconds from the signal to its end; None if it ended before.
+        before: seconds until the signal.
+        left: its children at the signal that outlive it.
+    """
+
+    def __init__(self, folder: Path, moment: Moment) -> None:
+        folder.mkdir()
+        left_out = ("steps", "evaluations", "seed")
+        trial = {key: value for key, value in trial_tree().items() if key not in left_out}
+        space = {
+            "name": "x",
+            "budget": {"trials": 1, "steps": 400, "evaluations": 20},
+            "search": {"experience": "none"},
+            "confirm": {"top": 1, "seeds": 1},
+            "trial": trial | {"collapse": "none"},
+        }
+        (folder / "x.yaml").write_text(yaml.safe_dump(space))
+        self._moment = moment
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gan_tune.cli", "search", "x.yaml", "--json"],
+            cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        os.close(theirs)
+        self.printed, self.before = "", 0.0
+        self.took: float | None = None
+        self.left: list[psutil.Process] = []
+        self.watch = threading.Thread(target=self._watch, daemon=True)
+        self.watch.start()
+
+    def _watch(self) -> None:
+        started = time.monotonic()
+        while self._moment.text not in self.printed:
+            if not self._reads():
+                return
+        time.sleep(self._moment.seconds)
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        if self._moment.number == signal.SIGHUP:
+            os.close(self._ours)  # printing fails from now on
+            self._ours = -1
+        self.process.send_signal(self._moment.number)
+        sent = time.monotonic()
+        self.before = sent - started
+        while self._reads():
+            pass
+        self.process.wait()
+        self.took = time.monotonic() - sent
+        self.left = psutil.wait_procs(children, timeout=10)[1]
+
+    def _reads(self) -> bool:
+        with suppress(OSError):  # the terminal is closed
+            piece = os.read(self._ours, 4096)
+            self.printed += piece.decode(errors="replace")
+            return bool(piece)
+        return False
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Command]]:
+    """A search for each moment, all at once: most of their time they start."""
+    folder = tmp_path_factory.mktemp("searches")
+    begun = {name: Command(folder / name, moment) for name, moment in MOMENTS.items()}
+    yield begun
+    for command in begun.values():
+        command.process.kill()
+        command.process.wait()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_ends_a_search_in_order(moment: str, commands: dict[str, Command]) -> None:
+    command = commands[moment]
+    command.watch.join(timeout=300)
+    assert command.took is not None, command.printed
+    assert command.process.returncode == ExitCode.INTERRUPTED, command.printed
+    assert command.took < max(ORDERLY, command.before)
+    assert "Traceback" not in command.printed
+    assert command.left == []
