@@ -96,7 +96,7 @@ class Machine:
         self.folder = Path(tempfile.mkdtemp(prefix="gt-machine-"))
         (self.folder / f"{SEARCH}.yaml").write_text(json.dumps(space))  # JSON is YAML
         command = [sys.executable, "-c", "from gan_tune.cli import main; main()", "search"]
-        command += [f"{SEARCH}.yaml", "--storage", storage]
+        command += [f"{SEARCH}.yaml", "--storage", storage, "--register-anyway"]
         at_home = {"HOME": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path[1:])}
         with (self.folder / "search.log").open("ab") as log:
             self.process = subprocess.Popen(

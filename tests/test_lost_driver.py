@@ -161,7 +161,7 @@ def lose_when(seen: Callable[[], object], driver: Machine) -> None:
     driver.lose()
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_nothing_is_lost_with_the_drivers_machine() -> None:
     """Before a report, and after the first trial's end.
 
