@@ -96,7 +96,7 @@ class Machine:
         self.folder = Path(tempfile.mkdtemp(prefix="gt-machine-"))
         (self.folder / f"{SEARCH}.yaml").write_text(json.dumps(space))  # JSON is YAML
         command = [sys.executable, "-c", "from gan_tune.cli import main; main()", "search"]
-        command += [f"{SEARCH}.yaml", "--storage", storage]
+        command += [f"{SEARCH}.yaml", "--storage", storage, "--register-anyway"]
         at_home = {"HOME": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path[1:])}
         with (self.folder / "search.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -145,7 +145,7 @@ def results(home: Storage) -> dict[str, Facts]:
 def ended_files(home: Storage) -> dict[str, bytes | None]:
     """The files of the trials that have ended for good, by path."""
     trials = TrialFolders(home)
-    found = {}
+    found: dict[str, bytes | None] = {}
     for name in trials.names():
         ending = trials[name].ending()
         if ending is not None and ending.is_final:
@@ -213,7 +213,7 @@ def run_to_the_end(
     space: Mapping[str, Any], storage: str, tries: int
 ) -> tuple[int, float, list[str]]:
     """Exit code and seconds of one command, and what other drivers said that were admitted."""
-    started, wrong = time.monotonic(), []
+    started, wrong = time.monotonic(), list[str]()
     driver = Machine(space, storage)
     home = Storage(storage).below(SEARCH)
     if tries:
