@@ -29,6 +29,7 @@ from gan_tune.storage.places import DEFAULT_STORAGE, look_in
 from gan_tune.watching import Watcher, shown_in_notebooks
 
 if TYPE_CHECKING:
+    from gan_tune.record.ended_trials import RecordedSearch
     from gan_tune.service.begin_from_data import Beginning
     from gan_tune.service.running.given_data import DataGiven
     from gan_tune.storage.storage import Storage
@@ -89,8 +90,7 @@ def search(
     """
     # Ray and MLflow take seconds to import.
     from gan_tune.cluster.connection import check_address
-    from gan_tune.record.mlflow_store import connect, locate
-    from gan_tune.service.running.planning import as_it_began
+    from gan_tune.record.mlflow_store import locate
     from gan_tune.storage.lease import hold
     from gan_tune.storage.storage import open_storage
     from gan_tune.storage.trial_folder import TrialFolders
@@ -106,38 +106,35 @@ def search(
         space = _given_space(space, data, minutes, gpu)
     watcher.stage("checking MLflow, Ray's address and the storage")
     check_address(address)
-    wanted, sources = name or space.name, sorted(set(warm_start))
     uri = locate(tracking_uri)
+    wanted, sources = name or space.name, sorted(set(warm_start))
     root = look_in(storage)
     name = choose_name(root, wanted, space, sources, fresh=fresh)
     watcher.named(name)
     begun = bool(TrialFolders(root.below(name)).names())
-    if sources and offline and not begun:
-        raise GanTuneError("--offline: must come without --warm-start, which reads MLflow")
-    if not (begun or offline):
-        connect(uri, create=not sources)
-    # The study of a search that has begun already holds the trials of its warm start.
-    earlier = [] if begun else read_searches(sources, space, uri)
+    earlier = _earlier(sources, space, uri, begun=begun, offline=offline)
     if sources and name != wanted and not fresh:
         watcher.note(f"{wanted} has another space or no such warm start; this search is {name}")
     home = open_storage(storage).below(name).patient(outage_minutes)
-    began = _as_begun(space, home, name, watcher)
-    space, changed = in_own_precision(began, home), began is not space
-    names = Names(name, experiment or name, model or space.name)
-    space = at_their_length(earlier, as_it_began(space, home, other_file=changed))
     context = SearchContext(
-        space, home, uri, names, watcher, register_anyway=register_anyway, offline=offline
+        at_their_length(earlier, _as_begun(space, home, name, watcher)),
+        home,
+        uri,
+        Names(name, experiment or name, model or space.name),
+        watcher,
+        register_anyway=register_anyway,
+        offline=offline,
     )
     # A warm start may be refused, so it is prepared before this search writes anything.
     warm = prepare_warm_start(earlier, context)
     with hold(home, name, watcher.stage):
         if beginning is not None:
             beginning.keep(home)
-        if (result := _finished(home, space, register_anyway)) is not None:
+        if (result := _finished(home, context.space, register_anyway)) is not None:
             result = repaired(home, uri, result, watcher.stage, offline=offline)
         else:
             result = _run(context, warm, address, max_concurrent, begun=begun)
-    return replace(result, study=space.search.study)
+    return replace(result, study=context.space.search.study)
 
 
 def _given_space(
@@ -149,17 +146,37 @@ def _given_space(
     return space if isinstance(space, SearchSpace) else load_space(space)
 
 
+def _earlier(
+    sources: Sequence[str], space: SearchSpace, uri: str, *, begun: bool, offline: bool
+) -> list[RecordedSearch]:
+    """The searches of a warm start; MLflow's store is made if it is a local one that is missing.
+
+    The study of a search that has begun already holds their trials.
+    """
+    from gan_tune.record.mlflow_store import connect
+
+    if begun:
+        return []
+    if sources and offline:
+        raise GanTuneError("--offline: must come without --warm-start, which reads MLflow")
+    if not offline:
+        connect(uri, create=not sources)
+    return read_searches(sources, space, uri)
+
+
 def _as_begun(space: SearchSpace, home: Storage, name: str, watcher: Watcher) -> SearchSpace:
-    """The space with which the search began, if another version of gan-tune shipped it."""
+    """The space with which the search began: its file, its precision, its plan."""
     from gan_tune.service.running.begun_space import as_begun
+    from gan_tune.service.running.planning import as_it_began
 
     begun = as_begun(space, home, name)
-    if begun is not space:
+    other_file = begun is not space
+    if other_file:
         watcher.note(
             f"{name} goes on with the space that it began with; the shipped {space.shipped} has "
             "changed since (--fresh takes the new one)"
         )
-    return begun
+    return as_it_began(in_own_precision(begun, home), home, other_file=other_file)
 
 
 def _beginning(

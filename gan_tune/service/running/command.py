@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from gan_tune.cluster import connection as cluster
@@ -66,64 +66,107 @@ class SearchCommand:
             check_rights: raises an error if MLflow would refuse the record of a new search.
         """
         context = self._context
-        home, watcher = context.home, context.watcher
-        judge = context.judge  # first, since data or a metric may be refused
+        _ = context.judge  # first, since data or a metric may be refused
         check_rights()
-        begun = bool(TrialFolders(home).names())
+        begun = bool(TrialFolders(context.home).names())
         starts = first_settings(context, warm)
-        study = study_of_search(context.space, home, context.names.search, warm, starts)
+        study = study_of_search(context.space, context.home, context.names.search, warm, starts)
         with ExitStack() as stack:
-            watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
-            with signals.held():
-                stack.enter_context(cluster.connected(address, home, preload=TRAINABLE))
-            settle_resources(context)
-            note_precision(context)
-            keep_judge(context.dataset, judge.extractor, home)
-            without, emulates = self._left_out()
-            resources = context.space.resources
-            slots = cluster.slots(resources, max_concurrent, without=without)
+            stack.enter_context(self._ray(address, signals))
+            shared = self._shared()
+            slots = cluster.slots(shared.resources, max_concurrent, without=shared.without)
             settle_plan(context, slots)
             study.space = context.space
-            record = SearchRecord(
-                home,
-                entry_of(context, warm.searches, begun=begun),
-                None if context.offline else context.uri,
-            )
+            record = self._record(warm, begun=begun)
             record.begin()
             stack.push(lambda error, *_: record.interrupt() if error else None)
-            if again := take_up(home, study):
-                watcher.note(f"trained again, since they were put back: {', '.join(again)}")
-            resumed = study.proposed()
-            conductor = self._conductor(study, record, slots, max_concurrent)
-            shared = Shared(context.dataset, judge, home, resources, without, emulates)
-            self._write_note(study.seconds_used)
-            watcher.begin(conductor, slots, resumed)
-            try:
-                count = partial(cluster.fitting, resources, max_concurrent, without=without)
-                with signals.asking(conductor):
-                    run(
-                        conductor,
-                        shared,
-                        slots=slots,
-                        tick=watcher.tick,
-                        count=None if started_here() else count,
-                        wanted=max_concurrent,
-                    )
-            finally:
-                watcher.end()
-            _check_none_is_put_aside(conductor)
-            if conductor.time.has_spent_its_gpus:
-                watcher.note(
-                    f"budget.gpu_hours: {conductor.time.gpu_hours_used:.3g} GPU hours are used;"
-                    " a larger budget continues the search"
-                )
-            if study.is_exhausted() and study.proposed() < context.space.budget.most_trials:
-                watcher.note("every setting of the space has been tried")
+            conductor = self._train(study, record, shared, slots, max_concurrent, signals)
+            self._tell_why_it_ended(conductor, study)
             # Imported here because it takes a second, for which the first trials would wait.
             from gan_tune.service.running.conclusion import Conclusion
 
             record.end(Conclusion(context, conductor).conclude())
         return record
+
+    @contextmanager
+    def _ray(self, address: str | None, signals: Signals) -> Iterator[None]:
+        watcher = self._context.watcher
+        with ExitStack() as stack:
+            watcher.stage("starting Ray" if not address else f"joining Ray at {address}")
+            with signals.held():
+                stack.enter_context(
+                    cluster.connected(address, self._context.home, preload=TRAINABLE)
+                )
+            yield
+
+    def _shared(self) -> Shared:
+        """What all trials share; what depends on the cluster is decided here, once a search."""
+        context = self._context
+        settle_resources(context)
+        note_precision(context)
+        keep_judge(context.dataset, context.judge.extractor, context.home)
+        without, emulates = self._left_out()
+        return Shared(
+            context.dataset,
+            context.judge,
+            context.home,
+            context.space.resources,
+            without,
+            emulates,
+        )
+
+    def _record(self, warm: WarmStart, *, begun: bool) -> SearchRecord:
+        context = self._context
+        uri = None if context.offline else context.uri
+        return SearchRecord(context.home, entry_of(context, warm.searches, begun=begun), uri)
+
+    def _train(
+        self,
+        study: Study,
+        record: SearchRecord,
+        shared: Shared,
+        slots: int,
+        max_concurrent: int | None,
+        signals: Signals,
+    ) -> Conductor:
+        """Run the trials that are left. Returns the conductor, which knows what came of them."""
+        watcher = self._context.watcher
+        if again := take_up(self._context.home, study):
+            watcher.note(f"trained again, since they were put back: {', '.join(again)}")
+        resumed = study.proposed()
+        conductor = self._conductor(study, record, slots, max_concurrent)
+        self._write_note(study.seconds_used)
+        count = partial(cluster.fitting, shared.resources, max_concurrent, without=shared.without)
+        watcher.begin(conductor, slots, resumed)
+        try:
+            with signals.asking(conductor):
+                run(
+                    conductor,
+                    shared,
+                    slots=slots,
+                    tick=watcher.tick,
+                    count=None if started_here() else count,
+                    wanted=max_concurrent,
+                )
+        finally:
+            watcher.end()
+        return conductor
+
+    def _tell_why_it_ended(self, conductor: Conductor, study: Study) -> None:
+        """Say what ended the search before its trials and its time were used.
+
+        Raises:
+            OutageError: the machine kept trials from ending.
+        """
+        _check_none_is_put_aside(conductor)
+        budget, watcher = self._context.space.budget, self._context.watcher
+        if conductor.time.has_spent_its_gpus:
+            watcher.note(
+                f"budget.gpu_hours: {conductor.time.gpu_hours_used:.3g} GPU hours are used; a "
+                "larger budget continues the search"
+            )
+        if study.is_exhausted() and study.proposed() < budget.most_trials:
+            watcher.note("every setting of the space has been tried")
 
     def _conductor(
         self, study: Study, record: SearchRecord, slots: int, max_concurrent: int | None
