@@ -50,7 +50,9 @@ def test_a_new_search_keeps_what_its_patches_are_compared_with(home: Storage) ->
     assert kept.identity == begun.identity
     assert np.array_equal(features(kept, dataset), features(begun, dataset))
     home.write(JUDGE_ARRAYS, b"torn")
-    with pytest.raises(StorageError, match="arrays with which the search began"):
+    with pytest.raises(
+        StorageError, match=r"judge\.safetensors: must hold the arrays of the search"
+    ):
         own_extractor(dataset, home)
 
 

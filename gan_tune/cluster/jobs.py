@@ -22,7 +22,7 @@ from ray.exceptions import AuthenticationError
 from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_fixed
 
 from gan_tune.cluster.connection import ANOTHER_TOKEN, NOT_SENT
-from gan_tune.cluster.ray_internals import forget_own_token, token_headers
+from gan_tune.cluster.ray_internals import PACKAGING_LOGGER, forget_own_token, token_headers
 from gan_tune.errors import ClusterError, ConnectionLostError, SearchNotFoundError
 from gan_tune.space import shipped_folder
 from gan_tune.words.wording import first_line, there_are
@@ -35,11 +35,8 @@ __all__ = ["Job", "Jobs"]
 ANSWER_SECONDS = 10.0
 """How long the job server may take to answer the first question."""
 
-SEARCH, STORAGE = "gan_tune.search", "gan_tune.storage"
+SEARCH, STORAGE = "gan_tune_search", "gan_tune_storage"
 """What is kept with the job of a search: its name, and where it lies."""
-
-PACKAGING = "ray._private.runtime_env.packaging"
-"""The logger of what Ray says of folders that travel."""
 
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 """Ray prefers this variable, and then RAY_ADDRESS, to the address that it is given."""
@@ -284,7 +281,7 @@ def _client(address: str) -> JobSubmissionClient:
         raise ClusterError("--address: jobs of a cluster need pip install 'ray[default]>=2.52,<3'")
     from ray.job_submission import JobSubmissionClient
 
-    for module in (*(kind.__module__ for kind in JobSubmissionClient.__mro__), PACKAGING):
+    for module in (*(kind.__module__ for kind in JobSubmissionClient.__mro__), PACKAGING_LOGGER):
         logging.getLogger(module).setLevel(logging.ERROR)  # each has set a level of its own
     try:
         return JobSubmissionClient(address)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 __all__ = [
+    "PACKAGING_LOGGER",
     "first_with_pending_worker",
     "forget_own_token",
     "hear_of_losses",
@@ -39,6 +40,9 @@ __all__ = [
     "token_headers",
     "uses_tokens",
 ]
+
+PACKAGING_LOGGER = "ray._private.runtime_env.packaging"
+"""The logger of what Ray says of folders that travel with a job."""
 
 TOKEN = "RAY_AUTH_TOKEN"
 MODE = "RAY_AUTH_MODE"

@@ -24,6 +24,7 @@ from gan_tune.record.spool import Spool
 from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.service.begin_from_data import DataNote
+from gan_tune.service.damage import Damage
 from gan_tune.service.running.note import SearchNote
 from gan_tune.service.running.planning import PlanNote
 from gan_tune.service.running.precision import PrecisionNote
@@ -106,7 +107,7 @@ def _trials(runs: Path) -> None:
 def _standings(runs: Path) -> None:
     home = look_in(runs).below(NAME)
     study = read_study(home, NAME)
-    leaderboard(study, stored_standings(home, study))
+    leaderboard(study, stored_standings(home, study, Damage()))
 
 
 def _ls(runs: Path) -> None:

@@ -24,7 +24,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST = 12.0
 """Seconds in which a first signal that comes while no trials run ends the process in order; then it
 ends as by a second one. Libraries may swallow a KeyboardInterrupt, or wait for a server."""
-INTERRUPTED = 130
 
 
 class Signals:
@@ -83,7 +82,7 @@ class Signals:
         if self.asked and in_kernel():
             raise KeyboardInterrupt
         if self.asked:
-            os._exit(INTERRUPTED)
+            _leave_at_once()
         self.asked = True
         if number == signal.SIGHUP:
             _let_go_of_the_terminal()
@@ -126,7 +125,11 @@ def heeded() -> Iterator[Signals]:
 
 def _leave() -> None:
     logger.warning("it did not end within %g s, and leaves at once", LONGEST)
-    os._exit(INTERRUPTED)
+    _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    os._exit(130)
 
 
 def _let_go_of_the_terminal() -> None:
