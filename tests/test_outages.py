@@ -27,6 +27,8 @@ from gan_tune.registry.rights import check_rights
 from gan_tune.registry.versions import list_models
 from gan_tune.service.sync import sync
 
+pytestmark = pytest.mark.ci  # servers that are started take long
+
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:

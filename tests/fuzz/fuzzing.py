@@ -1,4 +1,4 @@
-"""How the tests of this folder run: 200 examples in plain pytest, 2,000 in CI, or as many as asked.
+"""How the tests of this folder run: 50 examples in plain pytest, 2,000 in CI, or as many as asked.
 
 `GAN_TUNE_FUZZ=100000 pytest -m "" tests/fuzz` runs 100,000 of each. What fails is an exception that
 is no GanTuneError; Hypothesis then prints the smallest example that it finds.
@@ -23,7 +23,7 @@ lanes = pytest.mark.parametrize(
     "examples",
     [pytest.param(int(ASKED), marks=for_as_long_as_it_takes)]
     if ASKED
-    else [200, pytest.param(2000, marks=pytest.mark.ci)],
+    else [50, pytest.param(2000, marks=pytest.mark.ci)],
 )
 
 
