@@ -16,7 +16,6 @@ from typing import Any
 
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
 from PIL import Image
 
 from gan_tune.errors import StorageError
@@ -110,7 +109,7 @@ def gallery(
         "cards": [card.compact(places) for card in cards],
     }
     return template.render(
-        data=Markup(htmlsafe_json_dumps(data, separators=(",", ":"))),
+        data=htmlsafe_json_dumps(data, separators=(",", ":")),  # safe within a script element
         count=len(cards),
         outcomes=list(dict.fromkeys(card.outcome for card in cards)),
         parameters=parameters,
