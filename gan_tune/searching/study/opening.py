@@ -22,7 +22,13 @@ from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database
 from gan_tune.searching.study.journal import UNREADABLE_JOURNAL, Journal, mend_journal
 from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_optuna
 from gan_tune.searching.study.origins import ORIGIN, SAMPLED, START, Start
-from gan_tune.searching.study.reading import DIRECTIONS, WARM_START, own_study, own_trials
+from gan_tune.searching.study.reading import (
+    DIRECTIONS,
+    WARM_START,
+    check_numbers,
+    own_study,
+    own_trials,
+)
 from gan_tune.searching.study.samplers import SAMPLERS, build_sampler
 from gan_tune.searching.study.segments import SEGMENTS, SegmentedJournal, has_segments
 from gan_tune.searching.study.study import AnyJournal, Study
@@ -324,6 +330,7 @@ def study_as_it_stands(place: Place, name: str | None = None) -> optuna.Study:
             stored = optuna.load_study(study_name=named, storage=storage)
             _check_layout(stored, place)
             seen = own_study(stored, copied=True)
+            check_numbers(seen)
     except StorageError:
         raise
     except Exception as error:  # Optuna replays a journal without checking it: anything may come

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import TypeAdapter
 
 from gan_tune.config import Objective
 from gan_tune.searching.jobs import Setting
@@ -27,6 +28,7 @@ __all__ = [
     "WARM_START",
     "OptunaStudy",
     "ReportedValue",
+    "check_numbers",
     "curve",
     "further_values",
     "is_own",
@@ -136,6 +138,22 @@ def curve(trial: FrozenTrial) -> dict[int, float]:
     if stored is None:
         return trial.intermediate_values
     return {int(step): value for step, value in stored.items()}
+
+
+_CURVE = TypeAdapter(dict[int, float | None])
+_NUMBERS = TypeAdapter(list[float | None] | None)
+
+
+def check_numbers(study: optuna.Study) -> None:
+    """See to it that what the trials report are numbers: Optuna takes from a journal what is there.
+
+    Raises:
+        ValidationError: they are not.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        _CURVE.validate_python(curve(trial), strict=True)
+        for numbers in (trial.values, trial.user_attrs.get(REPLICATES)):
+            _NUMBERS.validate_python(numbers, strict=True)
 
 
 def setting_of(number: int, trial: FrozenTrial) -> Setting:
