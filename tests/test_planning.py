@@ -233,6 +233,7 @@ def test_the_gain_is_told_at_equal_seeds_and_steps_or_as_not_measured(
 def test_a_search_without_trials_and_steps_runs_from_end_to_end(tmp_path: Path) -> None:
     tree = space(**OPEN | {"confirm": {"top": 1, "seeds": 1, "share": 0.25}}).tree
     tree = {**tree, "budget": {"minutes": 0.4, "evaluations": 5}}
+    tree["trial"] = {**tree["trial"], "collapse": "none"}  # so that there is a champion
     watcher = Notes()
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     made = gan_tune.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)

@@ -47,7 +47,7 @@ NO_AGENT = "No available agent"
 _STARTING = Retrying(
     retry=retry_if_exception_message(match=rf".*{NO_AGENT}"),
     wait=wait_fixed(1.0),
-    stop=stop_after_delay(60.0),
+    stop=stop_after_delay(180.0),
     reraise=True,
 )
 """Tries again while a cluster starts."""
