@@ -40,7 +40,7 @@ from gan_tune.storage.trial_folder import CHECKPOINT as WEIGHTS
 ROOT = Path(__file__).parents[1]
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 HEAVY = ("torch", "ray", "mlflow", "optuna", "rich", "numpy", "pydantic", "gan_tune.service.search")
-SMALL = ["trials=3", "steps=60", "evaluations=3"]
+SMALL = ["trials=3", "steps=60", "evaluations=3", "minutes=30"]  # as long as it takes
 SEARCH = ["search", "digits", *[w for s in SMALL for w in ("--set", f"budget.{s}")]]
 SEARCH += ["--set", "confirm.seeds=1", "--set", "confirm.top=1"]
 
