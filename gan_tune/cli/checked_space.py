@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gan_tune import service
@@ -10,6 +10,16 @@ from gan_tune.words.terminal import busy, complain
 
 if TYPE_CHECKING:
     from gan_tune.space import SearchSpace
+
+
+def with_short_options(given: Sequence[str] | None, short: Mapping[str, float | None]) -> list[str]:
+    """All overrides of a space: those of `--set`, then those that have an option of their own.
+
+    Args:
+        given: the words after `--set`.
+        short: place in the space → value; None: the option was not given.
+    """
+    return [*(given or []), *(f"{at}={to}" for at, to in short.items() if to is not None)]
 
 
 def load_checked(space: str, overrides: Sequence[str], *, data: bool = True) -> SearchSpace:

@@ -9,7 +9,7 @@ import typer
 
 from gan_tune import service
 from gan_tune.cli import options
-from gan_tune.cli.checked_space import load_checked
+from gan_tune.cli.checked_space import load_checked, with_short_options
 from gan_tune.errors import ConnectionLostError
 from gan_tune.outgoing import outgoing
 from gan_tune.words.terminal import busy, say
@@ -54,7 +54,7 @@ def submit(
         "resources.gpu": gpu,
         "search.seed": seed,
     }
-    overrides = [*(set_ or []), *(f"{at}={to}" for at, to in short.items() if to is not None)]
+    overrides = with_short_options(set_, short)
     words = [word for override in overrides for word in ("--set", override)]
     words += [] if max_concurrent is None else ["--max-concurrent", str(max_concurrent)]
     checked = load_checked(space, overrides, data=False)

@@ -9,7 +9,7 @@ import typer
 
 from gan_tune import service, watching
 from gan_tune.cli import documents, options, printing
-from gan_tune.cli.checked_space import load_checked, print_warnings
+from gan_tune.cli.checked_space import load_checked, print_warnings, with_short_options
 from gan_tune.cli.cluster_commands import on_cluster
 from gan_tune.cli.exit_codes import ExitCode
 from gan_tune.service import DEFAULT_STORAGE
@@ -68,7 +68,7 @@ def search(
     short: dict[str, float | None] = {"budget.trials": trials, "search.seed": seed}
     if given is None:  # else they decide what is proposed
         short |= {"budget.minutes": minutes, "resources.gpu": gpu}
-    overrides = [*(set_ or []), *(f"{at}={to}" for at, to in short.items() if to is not None)]
+    overrides = with_short_options(set_, short)
     what: dict[str, Any] = {"name": name, "fresh": fresh, "max_concurrent": max_concurrent}
     if given is None:
         what["space"] = checked = load_checked(space, overrides)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gan_tune import service
 from gan_tune.cli import options, printing
-from gan_tune.cli.checked_space import load_checked
+from gan_tune.cli.checked_space import load_checked, with_short_options
 from gan_tune.errors import GanTuneError
 from gan_tune.words.terminal import busy, complain, say
 
@@ -40,7 +40,7 @@ def train(
       gan-tune train digits --setting loss=hinge --steps 500 --out first
       gan-tune train --resume first
     """
-    overrides = [*(set_ or []), *([] if steps is None else [f"budget.steps={steps}"])]
+    overrides = with_short_options(set_, {"budget.steps": steps})
     config, folder = _trial(space, overrides, setting or [], seed, out, resume, own or [])
     with busy("loading data and preparing the metrics"):
         config = service.in_own_precision(config, device=device)
