@@ -229,7 +229,7 @@ def test_a_search_begins_with_no_slot_and_uses_the_nodes_that_join(tmp_path: Pat
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     ray.init(address=cluster.address, log_to_driver=False, runtime_env=PATH)
     uri, watcher = f"sqlite:///{tmp_path / 'mlflow.db'}", Growing(cluster, 5, 5)
-    budget = {"trials": 6, "steps": 16000, "evaluations": 20, "minutes": 5}
+    budget = {"trials": 6, "steps": 8000, "evaluations": 20, "minutes": 30}  # as it takes
     tree = space_tree(name="grows", budget=budget, confirm={"top": 0})
     try:
         result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)

@@ -250,7 +250,7 @@ def test_an_interrupted_kernel_ends_the_search_in_order_and_the_next_call_goes_o
 ) -> None:
     manager, client = kernel
     trials = 12
-    tree = space_tree(budget={"trials": trials, "steps": 2000, "evaluations": 10, "minutes": 3})
+    tree = space_tree(budget={"trials": trials, "steps": 2000, "evaluations": 10, "minutes": 30})
     source = SEARCH.format(space=json.dumps(tree))
     first = Cell(client, source)
     first.read(shows_table)
