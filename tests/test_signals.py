@@ -26,13 +26,19 @@ pytestmark = pytest.mark.ci
 ORDERLY = 15.0
 """Seconds from the signal to the end of the process; on a busy machine as the start took."""
 
+AT_ONCE = 3.0
+"""Seconds from the second signal to the end of the process."""
+
 
 class Moment(NamedTuple):
-    """When a signal is sent: so many seconds after a text of the output."""
+    """When a signal is sent: so many seconds after a text of the output; and a second one after
+    ``again`` seconds.
+    """
 
     text: str
     seconds: float
     number: signal.Signals
+    again: float | None = None
 
 
 MOMENTS: Mapping[str, Moment] = {
@@ -43,6 +49,11 @@ MOMENTS: Mapping[str, Moment] = {
     "a setting is confirmed": Moment('"confirmation"', 0.1, signal.SIGTERM),
     "the report is drawn": Moment("drawing the report", 0.0, signal.SIGINT),
 }
+TWICE: Mapping[str, Moment] = {
+    "Ray starts": Moment("starting Ray", 0.3, signal.SIGINT, again=0.2),
+    "a trial is trained": Moment("trial_reported", 0.0, signal.SIGINT, again=0.1),
+    "it ends": Moment("trial_reported", 0.0, signal.SIGTERM, again=0.5),
+}
 
 
 class Command:
@@ -50,7 +61,7 @@ class Command:
 
     Attributes:
         printed: what it has printed so far.
-        took: seconds from the signal to its end; None if it ended before.
+        took: seconds from the last signal to its end; None if it ended before.
         before: seconds until the signal.
         left: its children at the signal that outlive it.
     """
@@ -94,10 +105,16 @@ class Command:
         self.process.send_signal(self._moment.number)
         sent = time.monotonic()
         self.before = sent - started
+        if self._moment.again is not None:
+            time.sleep(self._moment.again)
+            self.process.send_signal(self._moment.number)
+            sent = time.monotonic()
+            self.process.wait()  # its terminal may stay open a little longer
+            self.took = time.monotonic() - sent
         while self._reads():
             pass
         self.process.wait()
-        self.took = time.monotonic() - sent
+        self.took = self.took or time.monotonic() - sent
         self.left = psutil.wait_procs(children, timeout=10)[1]
 
     def _reads(self) -> bool:
@@ -112,7 +129,8 @@ class Command:
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Command]]:
     """A search for each moment, all at once: most of their time they start."""
     folder = tmp_path_factory.mktemp("searches")
-    begun = {name: Command(folder / name, moment) for name, moment in MOMENTS.items()}
+    moments = {**MOMENTS, **{f"{name}, twice": moment for name, moment in TWICE.items()}}
+    begun = {name: Command(folder / name, moment) for name, moment in moments.items()}
     yield begun
     for command in begun.values():
         command.process.kill()
@@ -128,3 +146,14 @@ def test_a_signal_ends_a_search_in_order(moment: str, commands: dict[str, Comman
     assert command.took < max(ORDERLY, command.before)
     assert "Traceback" not in command.printed
     assert command.left == []
+
+
+@pytest.mark.parametrize("moment", TWICE)
+def test_a_second_signal_ends_it_at_once(moment: str, commands: dict[str, Command]) -> None:
+    command = commands[f"{moment}, twice"]
+    command.watch.join(timeout=300)
+    assert command.took is not None, command.printed
+    assert command.process.returncode == ExitCode.INTERRUPTED, command.printed
+    assert command.took < AT_ONCE
+    assert "Traceback" not in command.printed
+    assert command.left == [], "nothing of Ray outlives it"

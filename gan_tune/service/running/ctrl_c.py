@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from gan_tune.watching import in_kernel
 
@@ -114,7 +117,8 @@ def heeded() -> Iterator[Signals]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     signals.install()
     try:
-        yield signals
+        with _second_heard():
+            yield signals
     finally:
         signals.stay()
         if threading.current_thread() is threading.main_thread():
@@ -123,12 +127,50 @@ def heeded() -> Iterator[Signals]:
                     signal.signal(number, handler)
 
 
+@contextmanager
+def _second_heard() -> Iterator[None]:
+    """Leave at once at a second signal, also while the main thread waits for a library.
+
+    Python runs its handlers only when the main thread comes back to Python, which may take as long
+    as Ray takes to start. A thread hears of each signal at once.
+    """
+    if in_kernel() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hears, is_told = socket.socketpair()
+    is_told.setblocking(False)
+    thread = threading.Thread(target=_listen, args=(hears,), name="gan-tune-signals", daemon=True)
+    before = signal.set_wakeup_fd(is_told.fileno(), warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        is_told.close()
+        thread.join(1.0)
+        hears.close()
+
+
+def _listen(hears: socket.socket) -> None:
+    """Count the signals, a byte each, until the other end is closed."""
+    count = 0
+    while number := hears.recv(1):
+        count += number[0] in SIGNALS
+        if count > 1:
+            _leave_at_once()
+
+
 def _leave() -> None:
     logger.warning("it did not end within %g s, and leaves at once", LONGEST)
     _leave_at_once()
 
 
 def _leave_at_once() -> None:
+    """End this process, and what it has started: parts of a Ray would outlive it."""
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
     os._exit(130)
 
 
