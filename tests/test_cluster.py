@@ -415,7 +415,9 @@ def test_slots(
     ]
     dead = {"Alive": False, "NodeID": "dead", "Resources": {"CPU": 64, "GPU": 8}}
     left_out = {"Alive": True, "NodeID": "out", "Resources": {"CPU": 32, "GPU": 4}}
-    monkeypatch.setattr(ray, "nodes", lambda: [dead, left_out, *alive])
+    leaving = {**left_out, "NodeID": "leaving"}
+    monkeypatch.setattr(ray, "nodes", lambda: [dead, left_out, leaving, *alive])
+    monkeypatch.setattr(cluster, "draining_nodes", lambda: {"leaving"})
     assert cluster.slots(resources, limit, without={"out"}) == expected
 
 

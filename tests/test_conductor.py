@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import trial_tree
 
+from gan_tune.cluster.connection import Places
 from gan_tune.errors import CheckpointError, UnfitNodesError
 from gan_tune.gan import checkpoint
 from gan_tune.parts.all_parts import catalogue
@@ -454,6 +455,36 @@ def test_who_was_killed_for_memory_is_tried_again_alone(tmp_path: Path) -> None:
     ending = worker.log.ended[first.name]
     assert ending.outcome == "failed"
     assert str(ending.error).startswith("out of memory, also when it ran alone: take a smaller")
+
+
+def test_who_may_find_another_node_lets_three_others_begin_first(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=1, budget={"trials": 9, "steps": 100, "evaluations": 5})
+    conductor = worker.conductor
+    cut_off = Fault("exception", "RuntimeError: launch", "10.0.0.7", "a", others_train=True)
+
+    def begun() -> str:
+        job = conductor.next_job()
+        assert isinstance(job, Job)
+        return job.name
+
+    conductor.lost(begun(), cut_off)
+    assert [begun() for _ in range(4)] == ["0001", "0002", "0003", "0000"]
+    conductor.lost("0000", cut_off)
+    assert worker.log.ended["0000"].paused, "twice on one node is no setting's own fault yet"
+    assert [begun() for _ in range(4)] == ["0004", "0005", "0006", "0000"]
+    conductor.lost("0000", replace(cut_off, node_id="b"))
+    assert worker.log.ended["0000"].outcome == "failed"
+
+
+def test_who_may_find_another_node_goes_on_at_once_if_there_is_nothing_else(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
+    for _ in range(4):
+        job = worker.conductor.next_job()
+        assert isinstance(job, Job)
+        worker.conductor.lost(job.name, Fault("exception", "no", "", "a", others_train=True))
+    assert worker.log.ended["0000"].outcome == "failed"
 
 
 def test_who_makes_no_progress_is_put_aside_and_goes_on_in_the_next_command(
@@ -1019,9 +1050,11 @@ def test_the_slots_follow_the_cluster_and_the_time_counts_from_the_first_placeme
 ) -> None:
     budget = {"trials": 100, "steps": 100, "evaluations": 5, "minutes": 1}
     worker = Worker(tmp_path, slots=1, budget=budget)
-    conductor, slots, now = worker.conductor, [0], [0.0]
+    conductor, slots, now, heard = worker.conductor, [0], [0.0], []
     conductor.limit = 1
-    size = ClusterSize(conductor, lambda: slots[0], 1, clock=lambda: now[0])
+    size = ClusterSize(
+        conductor, lambda: Places(slots[0], min(1, slots[0])), heard.append, 1, clock=lambda: now[0]
+    )
     worker.now += 500
     assert conductor.seconds_left == 60
     assert size.look(trains=False) is None
@@ -1038,6 +1071,7 @@ def test_the_slots_follow_the_cluster_and_the_time_counts_from_the_first_placeme
     slots[0], now[0] = 0, now[0] + 100
     assert size.look(trains=True) is None, "its node is gone, and is not yet missed"
     assert conductor.slots == 3
+    assert heard == [(0, 0), (3, 1), (0, 0)]
     now[0] += 5
     assert size.look(trains=False) is None
     now[0] += 61

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
 from tiny_search import TRIALS, runs_of, space_tree
 
 from gan_tune import service
@@ -158,6 +161,87 @@ def test_a_node_that_does_not_see_the_storage_gets_no_trial(
     assert watcher.reasons, "it was given none to prove itself with"
     assert all("is a share mounted?" in reason for reason in watcher.reasons), watcher.reasons
     assert len(watcher.reasons) <= 3
+
+
+class Noting(Hearing):
+    """Remembers the notes, too, and how many trials had been lost before each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[tuple[int, str]] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append((len(self.reasons), text))
+
+
+@pytest.mark.ci
+def test_a_node_that_cuts_off_every_setting_is_named_and_gets_no_more(
+    tmp_path: Path, two_nodes: Cluster
+) -> None:
+    """Its workers prove that they can train, and yet no setting does."""
+    uri, watcher = f"sqlite:///{tmp_path / 'mlflow.db'}", Noting()
+    two_nodes.remove_node(sorted(two_nodes.worker_nodes, key=str)[0], False)
+    two_nodes.add_node(num_cpus=1, env_vars={"BROKEN_NODE": "1"})
+    budget = {"trials": 8, "steps": 6000, "evaluations": 20, "minutes": 30}
+    tree = space_tree(name="bad", budget=budget, confirm={"top": 0})
+    tree["trial"]["generator"] = {"name": "user_networks:BrokenHere"}
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
+    assert sum(result.outcomes.values()) == 8
+    assert set(result.outcomes) <= {"completed", "pruned"}, result.outcomes
+    ((after, note),) = [found for found in watcher.notes if "gets no more trials" in found[1]]
+    assert after <= 3, watcher.reasons
+    reason = "settings were cut off on it while other nodes train: RuntimeError: CUDA error"
+    assert reason in note
+    assert reason in service.status("bad", storage=tmp_path / "runs").aside[0]
+    assert reason in (tmp_path / "runs/bad/report.html").read_text()
+    descriptions = [run.data.tags.get("mlflow.note.content", "") for run in runs_of(uri)]
+    assert any(
+        f"Node put aside: `{ray.nodes()[0]['NodeManagerAddress']}" in d for d in descriptions
+    )
+
+
+class Draining(Hearing):
+    """Has a node drained at the first report, as before a spot machine is taken away."""
+
+    def __init__(self, cluster: Cluster, search: Path) -> None:
+        super().__init__()
+        self.cluster, self.trials = cluster, TrialFolders(open_storage(search))
+        self.drained, self.took, self.stored = 0.0, math.inf, -1
+
+    def trial_reported(self, job: Any, result: Any, grid: bytes | None) -> None:
+        if not self.drained:
+            self.drained = time.monotonic()
+            leaving = sorted(self.cluster.worker_nodes, key=str)[0].node_id
+            self.cluster.add_node(num_cpus=1)
+            reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+            deadline = round(1000 * (time.time() + 300))
+            client = GcsClient(address=self.cluster.address)
+            assert client.drain_node(leaving, reason, "spot", deadline)[0]
+
+    def trial_ended(self, job: Any, ending: Any) -> None:
+        super().trial_ended(job, ending)
+        if ending.is_lost and self.stored < 0:
+            self.took = time.monotonic() - self.drained
+            self.stored = checkpoint.step_of(self.trials[job.name].checkpoint())
+
+
+@pytest.mark.ci
+def test_a_trial_on_a_node_that_is_taken_away_is_stored_first(
+    tmp_path: Path, two_nodes: Cluster
+) -> None:
+    """Long before its next report and the node's end; and it equals one never disturbed."""
+    uri, runs = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "runs"
+    budget = {"trials": 2, "steps": 16000, "evaluations": 2, "minutes": 30}
+    tree = space_tree(name="drained", budget=budget, confirm={"top": 0})
+    watcher = Draining(two_nodes, runs / "drained")
+    result = service.search(tree, storage=runs, tracking_uri=uri, watcher=watcher)
+    assert watcher.reasons
+    assert all("its node is taken away" in reason for reason in watcher.reasons)
+    assert watcher.took < 20
+    assert watcher.stored % 8000, "between two reports"
+    assert result.outcomes == {"completed": 2}
+    whole = service.search({**tree, "name": "whole"}, storage=runs, tracking_uri=uri)
+    assert whole.champion == result.champion
 
 
 class Asking(Watcher):

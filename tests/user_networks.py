@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -331,3 +332,12 @@ class Complex(LinearDiscriminator):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.flatten(1).to(torch.complex64) @ self.weight).abs()
+
+
+class BrokenHere(Generator):
+    """Raises on a node whose environment says so, as a driver that is broken there."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        if "BROKEN_NODE" in os.environ:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        return super().forward(z)

@@ -13,20 +13,34 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from gan_tune.cluster.ray_internals import forget_own_token, start_on_loopback, started_here
+from gan_tune.cluster.ray_internals import (
+    draining_nodes,
+    forget_own_token,
+    start_on_loopback,
+    started_here,
+)
 from gan_tune.cluster.temporary_folder import ray_folder
 from gan_tune.errors import ClusterError, StorageError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import last_line
 
-__all__ = ["ANOTHER_TOKEN", "NOT_SENT", "check_address", "connected", "cores", "fitting", "slots"]
+__all__ = [
+    "ANOTHER_TOKEN",
+    "NOT_SENT",
+    "Places",
+    "check_address",
+    "connected",
+    "cores",
+    "fitting",
+    "slots",
+]
 
 logger = logging.getLogger("gan_tune")
 
@@ -101,7 +115,7 @@ def slots(resources: Resources, limit: int | None, *, without: Collection[str] =
         ClusterError: one trial needs more than this machine has, and Ray was started here.
     """
     nodes = _nodes(without)
-    if found := fitting(resources, limit, without=without):
+    if found := fitting(resources, limit, without=without).slots:
         return found
     best_cpu = max((node.get("CPU", 0) for node in nodes), default=0)
     best_gpu = max((node.get("GPU", 0) for node in nodes), default=0)
@@ -115,14 +129,22 @@ def slots(resources: Resources, limit: int | None, *, without: Collection[str] =
     return limit or 1
 
 
-def fitting(resources: Resources, limit: int | None, *, without: Collection[str] = ()) -> int:
+class Places(NamedTuple):
+    """The trials that can run at a time, and the nodes that have room for one."""
+
+    slots: int
+    nodes: int
+
+
+def fitting(resources: Resources, limit: int | None, *, without: Collection[str] = ()) -> Places:
     """How many trials, at most ``limit``, fit on what the cluster has now; 0 or more."""
-    found = sum(_fits(node, resources) for node in _nodes(without))
-    return min(found, limit or found)
+    each = [fits for node in _nodes(without) if (fits := _fits(node, resources))]
+    return Places(min(sum(each), limit or sum(each)), len(each))
 
 
 def _nodes(without: Collection[str]) -> list[dict[str, float]]:
-    """What the nodes have that are alive and not left out."""
+    """What the nodes have that are alive, stay so as far as is known, and are not left out."""
+    without = {*without, *draining_nodes()}
     return [
         node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in without
     ]

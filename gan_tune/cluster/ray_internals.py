@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._private import ray_constants, worker
+from ray._private import ray_constants, state, worker
 from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationMode,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PACKAGING_LOGGER",
+    "draining_nodes",
     "first_with_pending_worker",
     "forget_own_token",
     "hear_of_losses",
@@ -122,6 +123,12 @@ def started_here() -> bool:
     """Whether this process started its Ray instance. Such an instance never gets more nodes."""
     node = worker._global_node
     return node is not None and bool(node.is_head())
+
+
+def draining_nodes() -> set[str]:
+    """The ids of the nodes that are being taken away, as Ray was told; it has no public name."""
+    ask = getattr(state.state, "get_draining_nodes", None)
+    return set() if ask is None else set(ask())
 
 
 def uses_tokens() -> bool:

@@ -22,9 +22,17 @@ SHOWN_ROWS = 10
 
 
 def search_description(
-    entry: SearchEntry, ending: SearchEnding | None, *, experiment_id: str, run_id: str
+    entry: SearchEntry,
+    ending: SearchEnding | None,
+    *,
+    experiment_id: str,
+    run_id: str,
+    aside: Iterable[object] = (),
 ) -> str:
-    """Goal, champion, leaderboard and what to do with them; while it runs, the goal alone."""
+    """Goal, champion, leaderboard and what to do with them; while it runs, the goal alone.
+
+    ``aside`` are the nodes that were put aside, as text.
+    """
     links = [
         f"[All trials]({table_page(experiment_id, run_id)})",
         f"[Charts]({charts_page(experiment_id, run_id)})",
@@ -33,6 +41,7 @@ def search_description(
         page = run_page(experiment_id, run_id, f"artifacts/{REPORT}")
         links.append(f"[Report]({page})")
     parts = [_goal(entry, ending), " · ".join(links)]
+    parts += [f"Node put aside: {_code(node)}" for node in aside]
     if ending is not None:
         parts += _champion(entry, ending, run_id)
         parts += _leaderboard(entry, ending.leaderboard)

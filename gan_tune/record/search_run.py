@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -31,6 +31,7 @@ from gan_tune.record.shared_view import shared_view
 from gan_tune.record.spool import DatasetInfo, SearchEnding, SearchEntry
 from gan_tune.record.tags import Tag
 from gan_tune.record.trial_state import now_ms
+from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import LEADERBOARD
 from gan_tune.storage.storage import Storage
 from gan_tune.words.outcomes import OUTCOMES, Outcome
@@ -147,11 +148,17 @@ def open_search_run(
 
 
 def _show(
-    client: MlflowClient, parent: Run, entry: SearchEntry, ending: SearchEnding | None
+    client: MlflowClient,
+    parent: Run,
+    entry: SearchEntry,
+    ending: SearchEnding | None,
+    aside: Iterable[object] = (),
 ) -> None:
     """Write the description of the search's run, and the view of its trials."""
     experiment_id, run_id = parent.info.experiment_id, parent.info.run_id
-    text = search_description(entry, ending, experiment_id=experiment_id, run_id=run_id)
+    text = search_description(
+        entry, ending, experiment_id=experiment_id, run_id=run_id, aside=aside
+    )
     log(client, run_id, as_tags(note_tags(parent.data.tags, text)))
     steps = [row.get("steps") or 0 for row in ending.leaderboard] if ending else []
     view = shared_view(
@@ -237,7 +244,7 @@ def log_ending(
             _write_file(Path(folder), name, home, place)
         if any(Path(folder).iterdir()):
             client.log_artifacts(run_id, folder)
-    _show(client, client.get_run(run_id), entry, ending)
+    _show(client, client.get_run(run_id), entry, ending, nodes_aside(home).values())
     client.set_terminated(run_id, OUTCOMES[ending.outcome].mlflow_status, ending.time_ms)
 
 

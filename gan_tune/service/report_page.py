@@ -21,6 +21,7 @@ from gan_tune.service.damage import Damage
 from gan_tune.service.embedded import embedded_png
 from gan_tune.service.gallery import gallery
 from gan_tune.service.search_result import SearchResult
+from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import CHAMPION_PICTURE, LEADERBOARD
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -105,6 +106,7 @@ def report_page(
         failures=failures,
         every_picture=every_picture,
         left_out=damage.trials,
+        aside=nodes_aside(home).values(),
         script=plots.script(),
     )
     return page.encode()

@@ -44,6 +44,7 @@ class SearchStatus:
         seconds: wall time spent by all commands; None if it is not known.
         rows: its trials, best first.
         where: the folder or MLflow experiment from which this was read.
+        aside: the nodes that the last command put aside, with the reason.
     """
 
     name: str
@@ -56,6 +57,7 @@ class SearchStatus:
     seconds: float | None
     rows: Sequence[TrialStatus]
     where: str
+    aside: Sequence[str] = ()
 
     @property
     def outcomes(self) -> dict[str, int]:

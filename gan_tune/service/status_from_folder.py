@@ -12,6 +12,7 @@ from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
 from gan_tune.storage.lease import holder_of
+from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import RESULT, SEARCH_NOTE
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
@@ -67,6 +68,7 @@ def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> Sear
         seconds=max((seconds for seconds in spent if seconds is not None), default=None),
         rows=best_first(rows, told.objective),
         where=home.readable_path("").rstrip("/"),
+        aside=[str(node) for node in nodes_aside(home).values()],
     )
 
 

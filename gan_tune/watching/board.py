@@ -46,11 +46,18 @@ class Outlook:
 
 
 class Board:
-    """The status of a search: from its trials' reports, and from its study once a second."""
+    """The status of a search: from its trials' reports, and from its study once a second.
+
+    Attributes:
+        conductor: of the search.
+        running: the trials that were handed out, by name.
+        nodes: how many nodes of a cluster have room for a trial; None without a cluster.
+    """
 
     def __init__(self, conductor: Conductor, now: Callable[[], float]) -> None:
         self.conductor, self._now = conductor, now
         self.running: dict[str, ShownTrial] = {}
+        self.nodes: int | None = None
         self._outlook: Outlook | None = None
         self._read = 0.0
         self._short: dict[int, str] = {}

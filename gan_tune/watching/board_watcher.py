@@ -10,6 +10,7 @@ from gan_tune.watching.board import Board
 from gan_tune.watching.watcher import Watcher
 
 if TYPE_CHECKING:
+    from gan_tune.cluster.connection import Places
     from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.storage.trial_records import Ending, Result
@@ -51,6 +52,11 @@ class BoardWatcher(Watcher):
         """Begin a board."""
         self.begun = True
         self.board = Board(conductor, self._now)
+
+    def resized(self, places: Places) -> None:
+        """Note the nodes of the cluster."""
+        if self.board is not None:
+            self.board.nodes = places.nodes
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
         """Put the trial on the board."""

@@ -12,6 +12,7 @@ from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import clock, number, plural
 
 if TYPE_CHECKING:
+    from gan_tune.cluster.connection import Places
     from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.space import SearchSpace
@@ -51,6 +52,15 @@ class PlainLines(BoardWatcher):
             f"search {self.board.name} {verb}: {_many(space)}settings of "
             f"{space.steps:,} steps{limit}, {slots} at a time"
         )
+
+    def resized(self, places: Places) -> None:
+        """Say how many nodes have room for trials now."""
+        super().resized(places)
+        if not places.nodes:
+            self._say("no node has room for a trial now")
+        else:
+            room = plural(places.slots, "trial")
+            self._say(f"{plural(places.nodes, 'node')}: {room} at a time")
 
     def tick(self) -> None:
         """Say once that the search is asked to end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gan_tune.cluster.connection import Places
     from gan_tune.searching.jobs import Job
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.storage.trial_records import Ending, Result
@@ -27,6 +28,9 @@ class Watcher:
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
         """The trials begin, ``slots`` at a time, or continue after ``resumed`` settings."""
+
+    def resized(self, places: Places) -> None:
+        """A cluster's room for trials is known, or has changed."""
 
     def tick(self) -> None:
         """Some time has passed; called many times a second."""

@@ -69,6 +69,7 @@ class Status(Document, SearchLine):
     minutes: float | None = told("the time budget")
     seconds: float | None = told("wall time spent by all commands")
     confirmations: int = told("confirming trials that have ended")
+    aside: list[str] = told("the nodes that the last command put aside, with the reason")
     rows: list[TrialLine] = told("its trials, best first")
 
 

@@ -64,6 +64,8 @@ def print_status(found: SearchStatus) -> None:
     known = sum(found.outcomes.values())
     print_line(out, f"settings: {known}{of} ({counted(found.outcomes)})")
     print_line(out, f"confirming trials done: {found.confirmations}")
+    for node in found.aside:
+        print_line(out, f"node put aside: {node}")
     print_line(out, f"best {found.metric}: {number(found.best)} ({found.mode})")
     if found.rows:
         out.print()

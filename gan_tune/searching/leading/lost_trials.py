@@ -1,7 +1,8 @@
 """The trials that a worker lost, while they wait for another one.
 
-They go on before all others, from their last checkpoint. One that was killed for memory waits until
-it can run alone. As many as there are slots may wait so; then nothing else begins before them.
+They go on before all others, from their last checkpoint. One that may find another node lets some
+others go first. One that was killed for memory waits until it can run alone. As many as there are
+slots may wait so; then nothing else begins before them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from gan_tune.storage.trial_records import Ending
 
 __all__ = ["LostTrials"]
 
+OTHERS_FIRST = 3
+"""How many other jobs begin before a trial that may find another node."""
+
 
 class LostTrials:
     """Counts the faults of each trial since its last progress, and keeps those that wait.
@@ -31,6 +35,7 @@ class LostTrials:
         self._reached: dict[str, int] = {}
         self._kills: dict[str, int] = {}  # trial → times it was killed for memory
         self._again: dict[str, RunningTrial] = {}
+        self._others_first: dict[str, int] = {}  # trial of `_again` → jobs that begin before it
         self._later: dict[str, RunningTrial] = {}
         self._alone: dict[str, RunningTrial] = {}
         self.aside: dict[str, str] = {}
@@ -46,8 +51,10 @@ class LostTrials:
         if ruling.action == "aside":
             self.aside[trial.job.name] = ruling.text
         else:
-            waiting = {"again": self._again, "later": self._later, "alone": self._alone}
-            waiting[ruling.action][trial.job.name] = trial
+            waiting = {"later": self._later, "alone": self._alone}
+            waiting.get(ruling.action, self._again)[trial.job.name] = trial
+            if ruling.action == "elsewhere":
+                self._others_first[trial.job.name] = OTHERS_FIRST
         return trial.ending_as_lost(ruling.text, goes_on=ruling.action != "aside")
 
     def _ruling(self, trial: RunningTrial, fault: Fault) -> Ruling:
@@ -71,6 +78,7 @@ class LostTrials:
 
     def leave(self, name: str) -> RunningTrial | None:
         """Remove a trial that waits; returns its reports so far."""
+        self._others_first.pop(name, None)
         places = (self._again, self._later, self._alone)
         return next((found for place in places if (found := place.pop(name, None))), None)
 
@@ -91,11 +99,14 @@ class LostTrials:
         ``running`` are the trials that run now, and ``slots`` as many as can.
         """
         if len(self._alone) < slots and not any(self._kills.get(name) for name in running):
-            again, later = (
-                next(filter(has_time, (trial.job for trial in waiting.values())), None)
-                for waiting in (self._again, self._later)
-            )
-            if (job := again or otherwise() or later) is not None:
+            again = [*filter(has_time, (trial.job for trial in self._again.values()))]
+            later = filter(has_time, (trial.job for trial in self._later.values()))
+            first = (job for job in again if not self._others_first.get(job.name))
+            job = next(first, None) or otherwise() or next(iter(again), None) or next(later, None)
+            if job is not None:
+                self._others_first = {
+                    name: left - 1 for name, left in self._others_first.items() if left > 1
+                }
                 return job
         alone = (trial.job for trial in self._alone.values())
         return None if running else next(filter(has_time, alone), None)

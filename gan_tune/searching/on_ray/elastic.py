@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from gan_tune.cluster.connection import Places
 from gan_tune.errors import UnfitNodesError
 from gan_tune.searching.leading.conductor import Conductor, follow_cluster
 
@@ -22,7 +23,8 @@ class ClusterSize:
 
     Args:
         conductor: of the search.
-        count: the slots that the cluster has now, 0 or more.
+        count: what the cluster has now.
+        changed: told of that whenever it changes.
         patience: minutes without a slot, and without a trial that runs, after which the search
             ends; 0: it waits for ever.
         clock: seconds; only differences count.
@@ -31,11 +33,13 @@ class ClusterSize:
     def __init__(
         self,
         conductor: Conductor,
-        count: Callable[[], int],
+        count: Callable[[], Places],
+        changed: Callable[[Places], None],
         patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conductor, self._count, self._clock = conductor, count, clock
+        self._changed, self._places = changed, Places(-1, -1)
         self._patience = 60 * patience
         self._looked = -LOOK_SECONDS
         self._empty_since: float | None = None
@@ -55,7 +59,11 @@ class ClusterSize:
         if now - self._looked < LOOK_SECONDS:
             return None
         self._looked = now
-        slots = self._count()
+        places = self._count()
+        if places != self._places:
+            self._places = places
+            self._changed(places)
+        slots = places.slots
         if slots and slots != self._conductor.slots:
             follow_cluster(self._conductor, slots)
         if slots or trains:

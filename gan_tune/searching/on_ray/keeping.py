@@ -1,4 +1,4 @@
-"""Keeps a trial's state between two reports: every minute, and when the search is asked to end."""
+"""Keeps a trial's state between two reports: every minute, and when its worker is to end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gan_tune.errors import StorageError
+from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import STOP, STOPPED_TRIALS
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 
-__all__ = ["StopAsked", "StopSign", "StoppedTrials", "TimedKeeper"]
+__all__ = ["LeavingSign", "NodeLeaves", "StopAsked", "StopSign", "StoppedTrials", "TimedKeeper"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -31,8 +32,12 @@ class StopAsked(Exception):
     """The search is asked to end, and the trial's state is stored."""
 
 
-class StopSign:
-    """The wish in a search's folder that the command which works on it ends.
+class NodeLeaves(Exception):
+    """The worker's node is being taken away, and the trial's state is stored."""
+
+
+class _Sign:
+    """Something in a search's folder that is looked for once in a while.
 
     Args:
         search: the folder.
@@ -44,13 +49,40 @@ class StopSign:
         self._looked, self._seen = time.monotonic(), False
 
     def is_seen(self) -> bool:
-        """Whether the wish is there; it is looked for once in a while."""
+        """Whether it is there."""
         now = time.monotonic()
         if now - self._looked > self._seconds:
             self._looked = now
             with suppress(StorageError):
-                self._seen = self._search.read(STOP) is not None
+                self._seen = self._look()
         return self._seen
+
+    def _look(self) -> bool:
+        raise NotImplementedError
+
+
+class StopSign(_Sign):
+    """The wish in a search's folder that the command which works on it ends."""
+
+    def _look(self) -> bool:
+        return self._search.read(STOP) is not None
+
+
+class LeavingSign(_Sign):
+    """The note in a search's folder that a node is being taken away.
+
+    Args:
+        search: the folder.
+        node_id: of the node; empty: of none.
+    """
+
+    def __init__(self, search: Storage, node_id: str = "") -> None:
+        super().__init__(search)
+        self._node_id = node_id
+
+    def _look(self) -> bool:
+        aside = nodes_aside(self._search).get(self._node_id) if self._node_id else None
+        return aside is not None and aside.state == "leaving"
 
 
 class StoppedTrials:
@@ -86,13 +118,14 @@ class TimedKeeper:
     Args:
         search: the search's folder, in which a wish to end lies.
         name: of the trial.
+        node_id: of the node on which it trains; empty: not known, so its leaving is not seen.
     """
 
-    def __init__(self, search: Storage, name: str) -> None:
+    def __init__(self, search: Storage, name: str, node_id: str = "") -> None:
         self._trial = TrialFolders(search)[name]
         self._hasty = TrialFolders(search.patient(0))[name]
         self._stored, self._cost = time.monotonic(), 0.0
-        self.stop = StopSign(search)
+        self.stop, self._leaving = StopSign(search), LeavingSign(search, node_id)
 
     @property
     def seconds_since(self) -> float:
@@ -101,13 +134,16 @@ class TimedKeeper:
 
     def is_due(self) -> bool:
         """Whether a checkpoint is due between two reports."""
-        return self.stop.is_seen() or self.seconds_since > max(BETWEEN, self._cost / MOST)
+        if self.stop.is_seen() or self._leaving.is_seen():
+            return True
+        return self.seconds_since > max(BETWEEN, self._cost / MOST)
 
     def keep(self, state: Callable[[], bytes]) -> None:
         """Store a checkpoint between two reports, if the storage works.
 
         Raises:
             StopAsked: the search is asked to end.
+            NodeLeaves: the worker's node is being taken away.
         """
         try:
             self._timed(self._hasty, state())
@@ -116,6 +152,8 @@ class TimedKeeper:
             logger.warning("no checkpoint between two reports: %s", error)
         if self.stop.is_seen():
             raise StopAsked
+        if self._leaving.is_seen():
+            raise NodeLeaves
 
     def store(self, state: bytes) -> None:
         """Store a checkpoint at a report."""

@@ -16,6 +16,7 @@ import torch
 
 from gan_tune.errors import DeviceError, StorageError
 from gan_tune.searching.rules.faults import Fault
+from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import DRIVER
 from gan_tune.storage.storage import Storage
 from gan_tune.version import __version__
@@ -64,16 +65,25 @@ def why_unfit(search: Storage, expected: Expected, device: Callable[[], str]) ->
 
     ``device`` returns the trials' device, or raises an error if there is none here.
     """
-    node = ray.util.get_node_ip_address()
+    node, node_id = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
     try:
         reason = (
-            _of_versions(expected.versions)
+            _why_aside(search, node_id)
+            or _of_versions(expected.versions)
             or why_storage_unfit(search.patient(0), expected.word)
             or why_device_unfit(device)
         )
     except StorageError as error:
         reason = str(error)
-    return None if reason is None else Fault("unfit", f"its node is put aside: {reason}", node)
+    if reason is None:
+        return None
+    return Fault("unfit", f"its node is put aside: {reason}", node, node_id)
+
+
+def _why_aside(search: Storage, node_id: str) -> str | None:
+    """Why the driver has put this node aside; None if it has not."""
+    aside = nodes_aside(search.patient(0)).get(node_id)
+    return None if aside is None or aside.state == "unfit" else aside.reason
 
 
 def _of_versions(expected: Mapping[str, str]) -> str | None:

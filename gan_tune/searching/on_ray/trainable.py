@@ -7,6 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -22,7 +23,7 @@ from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.on_ray.keeping import StopAsked, TimedKeeper
+from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, TimedKeeper
 from gan_tune.searching.on_ray.losses import CutOff
 from gan_tune.searching.on_ray.proof import Expected, why_unfit
 from gan_tune.searching.rules.faults import Fault, fault_of
@@ -73,6 +74,8 @@ class GanTrainable(tune.Trainable):
         self._gpu, self._emulates, self._expected = gpu, emulates, expected
         self._unfit: Fault | None = None
         self._proven = -math.inf
+        self._node = ray.util.get_node_ip_address()
+        self._node_id = ray.get_runtime_context().get_node_id()
         self.reset_config(config)
         if expected is None:
             self._find_device()
@@ -83,7 +86,7 @@ class GanTrainable(tune.Trainable):
         self.config = {}  # otherwise Tune sends the whole job to the driver with each report
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
-        self._keeper = TimedKeeper(self._home, self._job.name)
+        self._keeper = TimedKeeper(self._home, self._job.name, self._node_id)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -97,17 +100,23 @@ class GanTrainable(tune.Trainable):
             if self._prove(self._expected) is not None:
                 return {"report": None, "unfit": self._unfit, "done": False}
             if was_unfit:
-                return {"report": None, "done": True}
+                return {"report": None, "node_id": self._node_id, "done": True}
         try:
             if self._reports is None:
                 self._reports = self._begin()
             result = self._next_result()
         except StopAsked:
             return {"report": None, "done": True}
+        except NodeLeaves:
+            raise CutOff(self._here(Fault("preempted", "its node is taken away"))) from None
         except Exception as error:
             logger.error("trial %s was cut off:\n%s", self._job.name, traceback.format_exc())
-            raise CutOff(fault_of(error, node=ray.util.get_node_ip_address())) from None
-        return {"report": result, "done": result.outcome is not None}
+            raise CutOff(self._here(fault_of(error))) from None
+        done = result.outcome is not None
+        return {"report": result, "node_id": self._node_id, "done": done}
+
+    def _here(self, fault: Fault) -> Fault:
+        return replace(fault, node=self._node, node_id=self._node_id)
 
     def _find_device(self) -> str:
         """Find the trials' device.

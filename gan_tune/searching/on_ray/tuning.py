@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from gan_tune.cluster.connection import cores
+from gan_tune.cluster.connection import Places, cores
 from gan_tune.cluster.ray_internals import (
     first_with_pending_worker,
     hear_of_losses,
@@ -31,6 +31,7 @@ from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.on_ray.conductor_proxy import ConductorProxy
 from gan_tune.searching.on_ray.elastic import ClusterSize
 from gan_tune.searching.on_ray.losses import fault_from_ray
+from gan_tune.searching.on_ray.node_watch import NodeWatch
 from gan_tune.searching.on_ray.proof import leave_for_workers
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.on_ray.unfit_workers import UnfitWorkers
@@ -70,7 +71,9 @@ def run(
     *,
     slots: int,
     tick: Callable[[], None] = lambda: None,
-    count: Callable[[], int] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    count: Callable[[], Places] | None = None,
+    resized: Callable[[Places], None] = lambda places: None,
     wanted: int | None = None,
 ) -> None:
     """Run jobs until the conductor has no more or is asked to stop; then end running trials.
@@ -80,7 +83,9 @@ def run(
         shared: what all trials share.
         slots: how many trials run at a time.
         tick: called about ten times a second, on this thread.
-        count: the slots that the cluster has now; None: they stay as they are.
+        note: told of each node that is put aside, in one line.
+        count: the places that the cluster has now; None: they stay as they are.
+        resized: told of these when they change.
         wanted: how many trials may wait for a place at a time, so that an autoscaler makes it; at
             least ``slots``, by default as many.
 
@@ -102,12 +107,13 @@ def run(
     )
     _configure_tune(max(slots, wanted or 0))
     minutes = conductor.storage.patience.minutes
-    size = None if count is None else ClusterSize(conductor, count, minutes)
+    size = None if count is None else ClusterSize(conductor, count, resized, minutes)
     # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
     starts = min(slots, cores()) if started_here() else None
-    unfit = UnfitWorkers()
-    lost = _LostTrialCallback(proxy, unfit)
-    scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit)
+    unfit, nodes = UnfitWorkers(), NodeWatch(conductor.storage, note)
+    nodes.begin()
+    lost = _LostTrialCallback(proxy, unfit, nodes)
+    scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit, nodes)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
         try:
             tune.run(
@@ -119,7 +125,7 @@ def run(
                 search_alg=_JobSearcher(proxy, scheduler),
                 scheduler=scheduler,
                 stop=_StopOnRequest(proxy, scheduler, unfit, size),
-                callbacks=[lost, _TickCallback(tick, size.placed if size else lambda: None)],
+                callbacks=[lost, _TickCallback([tick, nodes.look], size.placed if size else None)],
                 max_failures=0,  # the conductor decides what becomes of a lost trial
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -188,6 +194,7 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
         starts: how many workers start at a time; None: no limit.
         heard: called with each error that ends a trial's worker.
         unfit: the workers that failed their proof.
+        nodes: on which trials report.
     """
 
     def __init__(
@@ -196,11 +203,12 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
         starts: int | None,
         heard: Callable[[Any, Exception], None],
         unfit: UnfitWorkers,
+        nodes: NodeWatch,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._proxy, self._starts, self._heard = proxy, starts, heard
         self._controller: Any = None
-        self._unfit, self.no_more = unfit, False
+        self._unfit, self._nodes, self.no_more = unfit, nodes, False
 
     @property
     def may_begin(self) -> bool:
@@ -245,12 +253,17 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
         self._hear(trial, result)
 
     def _hear(self, trial: Any, result: dict[str, Any]) -> bool:
-        report, unfit = result.get("report"), result.get("unfit")
-        if not isinstance(unfit, Fault):
-            self._unfit.forget(trial.trial_id)
-        elif self._unfit.note(trial.trial_id, unfit):
-            self._proxy.lost(_job(trial).name, unfit)
-        return isinstance(report, Result) and self._proxy.reported(_job(trial).name, report)
+        report, unfit, node = result.get("report"), result.get("unfit"), result.get("node_id", "")
+        if isinstance(unfit, Fault):
+            if self._unfit.note(trial.trial_id, unfit):
+                self._nodes.unfit(unfit)
+                self._proxy.lost(_job(trial).name, unfit)
+        elif self._unfit.forget(trial.trial_id):
+            self._nodes.is_fit(node)
+        if not isinstance(report, Result):
+            return False
+        self._nodes.reported(trial.trial_id, node)
+        return self._proxy.reported(_job(trial).name, report)
 
 
 class _StopOnRequest(_NeverRestored, Stopper):
@@ -296,8 +309,8 @@ class _SilentReporter(_NeverRestored, tune.ProgressReporter):
 class _LostTrialCallback(_NeverRestored, tune.Callback):
     """Notifies the conductor of trials whose worker was lost."""
 
-    def __init__(self, proxy: ConductorProxy, unfit: UnfitWorkers) -> None:
-        self._proxy, self._unfit = proxy, unfit
+    def __init__(self, proxy: ConductorProxy, unfit: UnfitWorkers, nodes: NodeWatch) -> None:
+        self._proxy, self._unfit, self._nodes = proxy, unfit, nodes
         self._errors: dict[str, Exception] = {}
 
     def heard(self, trial: Any, error: Exception) -> None:
@@ -308,18 +321,23 @@ class _LostTrialCallback(_NeverRestored, tune.Callback):
         fault = fault_from_ray(self._errors.pop(trial.trial_id, None))
         if self._unfit.forget(trial.trial_id):
             return  # its job runs elsewhere
-        self._proxy.lost(_job(trial).name, fault)
+        job = _job(trial)
+        self._proxy.lost(job.name, self._nodes.cut_off(trial.trial_id, job.setting, fault))
 
 
 class _TickCallback(_NeverRestored, tune.Callback):
-    def __init__(self, tick: Callable[[], None], placed: Callable[[], None]) -> None:
-        self._tick, self._placed = tick, placed
+    def __init__(
+        self, ticks: Sequence[Callable[[], None]], placed: Callable[[], None] | None
+    ) -> None:
+        self._ticks, self._placed = ticks, placed
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._placed()
+        if self._placed is not None:
+            self._placed()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._tick()
+        for tick in self._ticks:
+            tick()
 
 
 def _job(trial: Any) -> Job:

@@ -3,7 +3,7 @@
 This is the only place that tells them apart. Everything here is pure.
 
     kind        what was seen                               what becomes of the trial
-    exception   its own code raised one                     again elsewhere; then it has failed
+    exception   its own code raised one                     again; then it has failed
     memory      memory ran out, or Ray killed it for that   again alone; then it has failed
     death       its worker died, and nobody knows why       again; failed the fourth time
     machine     node, disk, storage or network failed       again; put aside the fourth time
@@ -13,6 +13,10 @@ This is the only place that tells them apart. Everything here is pure.
 Only what happened since the trial's last progress counts, except for memory: a trial that was
 killed for it once stays one to be tried alone. A trial that is put aside keeps its checkpoint. The
 next command continues it.
+
+Where other nodes train, a trial waits until some others have begun, since the place that is free at
+once is the one on which it was cut off. An exception on one node only makes no setting fail before
+the fourth time: `failing_nodes` may find meanwhile that it is the node's.
 """
 
 from __future__ import annotations
@@ -26,10 +30,19 @@ from gan_tune.errors import DeviceError, StorageError
 from gan_tune.storage.patience import is_outage
 from gan_tune.words.wording import in_one_line
 
-__all__ = ["Action", "Fault", "Kind", "Ruling", "fault_of", "ruling_on", "same_everywhere"]
+__all__ = [
+    "SHARED",
+    "Action",
+    "Fault",
+    "Kind",
+    "Ruling",
+    "fault_of",
+    "ruling_on",
+    "same_everywhere",
+]
 
 Kind = Literal["exception", "memory", "death", "machine", "preempted", "unfit"]
-Action = Literal["again", "later", "alone", "aside", "failed"]
+Action = Literal["again", "elsewhere", "later", "alone", "aside", "failed"]
 
 EXCEPTIONS, KILLS, DEATHS, MACHINES = 2, 2, 4, 4
 """How many faults of a kind end a trial's tries."""
@@ -50,24 +63,28 @@ class Fault:
         kind: see the table above.
         text: the cause, one line.
         node: the address of the worker's node; empty if it is not known.
+        node_id: of the same; empty if it is not known.
+        others_train: whether trials on other nodes have reported.
     """
 
     kind: Kind
     text: str
     node: str = ""
+    node_id: str = ""
+    others_train: bool = False
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What becomes of a trial: whether it is tried ``again``, ``later``, ``alone``, put ``aside``,
-    or has ``failed``; and why, one line.
+    """What becomes of a trial: whether it is tried ``again``, after some others and so perhaps
+    ``elsewhere``, ``later``, ``alone``, put ``aside``, or has ``failed``; and why, one line.
     """
 
     action: Action
     text: str
 
 
-def fault_of(error: BaseException, *, node: str = "") -> Fault:
+def fault_of(error: BaseException) -> Fault:
     """An error that was raised in a worker while it trained.
 
     torch's `OutOfMemoryError` is known by its name, so that this needs no torch.
@@ -75,12 +92,12 @@ def fault_of(error: BaseException, *, node: str = "") -> Fault:
     text = in_one_line(error)
     names = {each.__name__ for each in type(error).__mro__}
     if names & {"OutOfMemoryError", "MemoryError"} or any(sign in text for sign in NO_MEMORY):
-        return Fault("memory", text, node)
+        return Fault("memory", text)
     if isinstance(error, StorageError | DeviceError):
-        return Fault("machine", str(error).splitlines()[0], node)
+        return Fault("machine", str(error).splitlines()[0])
     if is_outage(error):
-        return Fault("machine", text, node)
-    return Fault("exception", text, node)
+        return Fault("machine", text)
+    return Fault("exception", text)
 
 
 def ruling_on(faults: Sequence[Fault], *, kills: int = 0, works: bool = True) -> Ruling:
@@ -99,13 +116,18 @@ def ruling_on(faults: Sequence[Fault], *, kills: int = 0, works: bool = True) ->
         return Ruling("failed", f"out of memory, also when it ran alone: {SMALLER}: {last.text}")
     if last.kind == "death" and counts["death"] >= DEATHS:
         return Ruling("failed", f"its worker died {DEATHS} times without progress: {last.text}")
-    if last.kind == "exception" and counts["exception"] >= EXCEPTIONS:
+    nodes = {fault.node_id for fault in faults if fault.kind in SHARED}
+    one_node = last.others_train and len(nodes) == 1
+    exceptions = DEATHS if one_node else EXCEPTIONS
+    if last.kind == "exception" and counts["exception"] >= exceptions:
         last_time = works or counts["exception"] > EXCEPTIONS
         return Ruling("failed" if last_time else "later", last.text)
     where = f"{last.text} (node {last.node})" if last.node else last.text
     if last.kind == "machine" and counts["machine"] >= MACHINES:
         return Ruling("aside", where)
-    return Ruling("alone" if counts["memory"] else "again", where)
+    if counts["memory"]:
+        return Ruling("alone", where)
+    return Ruling("elsewhere" if one_node and last.kind in SHARED else "again", where)
 
 
 _LIMITS: tuple[Kind, ...] = ("exception", "memory", "death", "machine")
@@ -116,9 +138,10 @@ def same_everywhere(last: Mapping[int, Fault]) -> str | None:
 
     ``last`` is the last fault of each setting. Out of memory is each setting's own.
     """
-    texts = Counter(fault.text for fault in last.values() if fault.kind in _SHARED)
+    texts = Counter(fault.text for fault in last.values() if fault.kind in SHARED)
     text, count = next(iter(texts.most_common(1)), ("", 0))
     return text if count >= ALIKE else None
 
 
-_SHARED: tuple[Kind, ...] = ("exception", "death", "machine")
+SHARED: tuple[Kind, ...] = ("exception", "death", "machine")
+"""The kinds that settings may share, so that none of them is to blame."""

@@ -145,7 +145,9 @@ class SearchCommand:
                     shared,
                     slots=slots,
                     tick=watcher.tick,
+                    note=watcher.note,
                     count=None if started_here() else count,
+                    resized=watcher.resized,
                     wanted=max_concurrent,
                 )
         finally:

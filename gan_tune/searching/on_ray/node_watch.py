@@ -1,0 +1,118 @@
+"""Watches the nodes of the cluster: one that fails, or is being taken away, is put aside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import ray
+
+from gan_tune.cluster.ray_internals import draining_nodes
+from gan_tune.errors import StorageError
+from gan_tune.searching.rules.failing_nodes import FailingNodes
+from gan_tune.searching.rules.faults import Fault
+from gan_tune.storage.nodes_aside import NodeAside, NodesAside
+from gan_tune.storage.storage import Storage
+
+__all__ = ["NodeWatch"]
+
+LOOK_SECONDS = 2.0
+"""Seconds between two looks for nodes that are being taken away."""
+
+
+class NodeWatch:
+    """Knows on which nodes trials report and are cut off, and puts nodes aside.
+
+    A node that is put aside is noted in the search's folder, where its workers see it: they train
+    nothing more there. While the storage is away, none is put aside.
+
+    Args:
+        home: the search's folder.
+        note: says that a node is put aside.
+        addresses: the nodes that are alive: id → address.
+        leaving: the ids of those that are being taken away.
+        clock: seconds; only differences count.
+    """
+
+    def __init__(
+        self,
+        home: Storage,
+        note: Callable[[str], None],
+        addresses: Callable[[], Mapping[str, str]] | None = None,
+        leaving: Callable[[], set[str]] = draining_nodes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aside, self._note, self._clock = NodesAside(home.patient(0)), note, clock
+        self._addresses, self._leaving = addresses or _alive, leaving
+        self._failing = FailingNodes()
+        self._last: dict[str, str] = {}  # trial → the node from which it last reported
+        self._looked = -LOOK_SECONDS
+
+    def begin(self) -> None:
+        """Forget the nodes that an earlier command put aside.
+
+        Raises:
+            StorageError: the search's folder cannot be written.
+        """
+        self._aside.begin()
+
+    def reported(self, trial: str, node: str) -> None:
+        """A trial has reported from a node."""
+        self._last[trial] = node
+        self._failing.reported(node)
+
+    def unfit(self, fault: Fault) -> None:
+        """A worker has failed its proof, which its trial's message says."""
+        self._put(fault.node_id, NodeAside(fault.node, "unfit", fault.text), told=True)
+
+    def is_fit(self, node: str) -> None:
+        """A worker that had failed its proof has passed it."""
+        with suppress(StorageError):
+            self._aside.take_back(node)
+
+    def cut_off(self, trial: str, setting: int, fault: Fault) -> Fault:
+        """A trial was cut off: its node may be put aside. Returns the fault with what is known."""
+        node = fault.node_id or self._node_of(trial, fault.node)
+        if not node:
+            return fault
+        addresses = self._addresses()
+        known = replace(
+            fault,
+            node=fault.node or addresses.get(node, ""),
+            node_id=node,
+            others_train=self._failing.others_train(node),
+        )
+        reason = self._failing.cut_off(node, setting, known)
+        if reason is not None and node in addresses:
+            self._put(node, NodeAside(addresses[node], "failing", reason))
+        return known
+
+    def _node_of(self, trial: str, address: str) -> str:
+        """The node from which a trial last reported, or the only one of an address."""
+        if trial in self._last:
+            return self._last[trial]
+        there = [node for node, found in self._addresses().items() if address and found == address]
+        return there[0] if len(there) == 1 else ""
+
+    def look(self) -> None:
+        """Put nodes aside that are being taken away; looked for once in a while."""
+        if self._clock() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = self._clock()
+        if leaving := self._leaving():
+            for node, address in self._addresses().items():
+                if node in leaving:
+                    self._put(node, NodeAside(address, "leaving", "it is being taken away"))
+
+    def _put(self, node: str, aside: NodeAside, *, told: bool = False) -> None:
+        with suppress(StorageError):
+            if node and self._aside.put(node, aside) and not told:
+                self._note(
+                    f"node {aside.address} gets no more trials of this command: {aside.reason}"
+                )
+
+
+def _alive() -> dict[str, str]:
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}

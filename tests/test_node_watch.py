@@ -1,0 +1,162 @@
+"""Nodes that are put aside: those that cut off settings, fail their proof or are taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gan_tune.errors import StorageError
+from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, TimedKeeper
+from gan_tune.searching.on_ray.node_watch import NodeWatch
+from gan_tune.searching.rules.failing_nodes import FailingNodes
+from gan_tune.searching.rules.faults import Fault, Kind
+from gan_tune.storage.nodes_aside import NodeAside, NodesAside, nodes_aside
+from gan_tune.storage.places import NODES, STOP
+from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.trial_folder import TrialFolders
+
+BROKEN = Fault("exception", "RuntimeError: launch failure", "10.0.0.8")
+ADDRESSES = {"good": "10.0.0.7", "bad": "10.0.0.8", "twin": "10.0.0.7"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Storage:
+    return open_storage(tmp_path / "runs").below("search")
+
+
+def put_aside(*events: str) -> list[str]:
+    """The nodes put aside by events: `+good` reports, `bad 3` cuts off setting 3."""
+    nodes, found = FailingNodes(), []
+    for event in events:
+        if event.startswith("+"):
+            nodes.reported(event[1:])
+        else:
+            node, setting, *kind = event.split()
+            kinds: list[Kind] = [*kind] or ["exception"]  # type: ignore[list-item]
+            if nodes.cut_off(node, int(setting), replace(BROKEN, kind=kinds[0])):
+                found.append(node)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [
+        (["bad 1", "+good", "bad 2", "bad 3"], ["bad"]),
+        (["bad 1", "bad 2", "+good", "bad 3 death"], ["bad"]),
+        (["bad 1", "+good", "bad 1", "bad 1", "bad 2"], []),  # two settings alone
+        (["+good", "bad 1", "bad 2", "bad 3"], []),  # no other has trained since
+        (["bad 1", "+good", "bad 2", "+bad", "bad 3"], []),  # it trained meanwhile
+        (["bad 1", "+good", "good 1", "bad 2", "bad 3"], []),  # 1 is a setting's own fault
+        (["bad 1", "+good", "bad 2 memory", "bad 3 memory"], []),
+        (["bad 1", "+good", "bad 2 preempted", "bad 3 unfit"], []),
+        (["bad 1", "+good", "worse 4", "bad 2", "worse 5", "bad 3", "+good", "worse 6"],
+         ["bad", "worse"]),
+    ],
+)  # fmt: skip
+def test_which_node_is_put_aside(events: list[str], found: list[str]) -> None:
+    assert put_aside(*events) == found
+
+
+def watch(home: Storage, told: list[str], leaving: set[str] | None = None) -> NodeWatch:
+    return NodeWatch(
+        home, told.append, addresses=lambda: ADDRESSES, leaving=lambda: leaving or set()
+    )
+
+
+def test_a_node_that_cuts_off_settings_is_named_with_its_reason(home: Storage) -> None:
+    told: list[str] = []
+    nodes = watch(home, told)
+    for setting in range(3):
+        fault = nodes.cut_off(f"t{setting}", setting, BROKEN)
+        nodes.reported("other", "good")
+    assert (fault.node_id, fault.others_train) == ("bad", True)
+    reason = "3 settings were cut off on it while other nodes train: RuntimeError: launch failure"
+    assert told == [f"node 10.0.0.8 gets no more trials of this command: {reason}"]
+    assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "failing", reason)}
+    nodes.unfit(Fault("unfit", "its node is put aside: so it is", "10.0.0.8", "bad"))
+    assert nodes_aside(home)["bad"].reason == reason, "its own workers only follow"
+    nodes.begin()
+    assert nodes_aside(home) == {}, "the next command tries it again"
+
+
+def test_the_node_of_a_worker_that_died_is_the_one_from_which_its_trial_reported(
+    home: Storage,
+) -> None:
+    nodes = watch(home, [])
+    died = Fault("death", "its worker died", "10.0.0.7")
+    assert nodes.cut_off("new", 0, died).node_id == "", "two nodes have that address"
+    nodes.reported("known", "twin")
+    assert nodes.cut_off("known", 1, died).node_id == "twin"
+    assert nodes.cut_off("lone", 2, replace(died, node="10.0.0.8")).node_id == "bad"
+    assert nodes.cut_off("unknown", 3, replace(died, node="")).node_id == ""
+
+
+def test_an_unfit_node_is_noted_until_it_passes_its_proof(home: Storage) -> None:
+    told: list[str] = []
+    nodes = watch(home, told)
+    nodes.unfit(Fault("unfit", "its node is put aside: no GPU", "10.0.0.8", "bad"))
+    assert nodes_aside(home)["bad"].state == "unfit"
+    assert not told, "the message of its trial says it"
+    nodes.is_fit("bad")
+    assert nodes_aside(home) == {}
+
+
+def test_a_node_that_is_taken_away_is_noted(home: Storage) -> None:
+    told: list[str] = []
+    nodes = watch(home, told, leaving={"bad", "gone already"})
+    nodes.look()
+    nodes.look()
+    assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "leaving", "it is being taken away")}
+    assert len(told) == 1
+
+
+def test_without_storage_no_node_is_put_aside_and_nothing_breaks(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError("storage: away")
+
+    told: list[str] = []
+    nodes = watch(home, told, leaving={"bad"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Storage, "write_json", refuse)
+        nodes.look()
+    assert not told
+    assert nodes_aside(home) == {}
+
+
+def test_a_damaged_note_puts_no_node_aside(home: Storage) -> None:
+    home.write_json(NODES, {"nodes": {"bad": {"address": 1}}})
+    assert nodes_aside(home) == {}
+
+
+def keeper(home: Storage, monkeypatch: pytest.MonkeyPatch, node: str) -> TimedKeeper:
+    """A keeper that looks whenever it is asked."""
+    monkeypatch.setattr("gan_tune.searching.on_ray.keeping.LOOKS", {True: -1.0, False: -1.0})
+    return TimedKeeper(home, "0000", node)
+
+
+def test_a_trial_on_a_node_that_leaves_is_stored_first(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = (keeper(home, monkeypatch, node) for node in ("bad", "good"))
+    assert not here.is_due()
+    NodesAside(home).put("bad", NodeAside("10.0.0.8", "leaving", "it is being taken away"))
+    assert here.is_due()
+    assert not there.is_due()
+    with pytest.raises(NodeLeaves):
+        here.keep(lambda: b"state")
+    assert TrialFolders(home)["0000"].checkpoint() == b"state"
+    home.write_json(STOP, {})
+    with pytest.raises(StopAsked):
+        there.keep(lambda: b"state")
+
+
+def test_a_trial_on_a_failing_node_trains_on(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one that shows that the node is well."""
+    NodesAside(home).put("bad", NodeAside("10.0.0.8", "failing", "so it is"))
+    assert not keeper(home, monkeypatch, "bad").is_due()
