@@ -21,6 +21,7 @@ from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.crowning import crown_champion
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.on_ray.elastic import ClusterSize
+from gan_tune.searching.rules.champion import contenders
 from gan_tune.searching.rules.faults import Fault
 from gan_tune.searching.rules.stopping import Asha, NoStopping, StoppingRule
 from gan_tune.searching.study.leaderboard import leaderboard
@@ -208,6 +209,31 @@ def test_the_first_at_a_rung_wait_until_they_can_be_judged(tmp_path: Path) -> No
     settings = worker.study.settings()
     assert [s.steps for s in settings] == [20, 20, 40, 40, *[100] * 5]
     assert [s.outcome for s in settings] == [*["pruned"] * 4, *["completed"] * 5]
+
+
+def test_if_the_last_of_the_best_collapse_the_best_of_the_pruned_becomes_champion(
+    tmp_path: Path,
+) -> None:
+    def collapsing(job: Job, step: int) -> Result:
+        found = falling(job, step)
+        ends = step == STEPS[-1] and job.kind == "search"
+        return replace(found, outcome="collapsed") if ends else found
+
+    budget = {"trials": 9, "steps": 100, "evaluations": 5}
+    worker = halving(tmp_path, budget=budget, confirm={"top": 1, "seeds": 2})
+    worker.run(collapsing)
+    outcomes = [s.outcome for s in worker.study.settings()]
+    assert set(outcomes) == {"pruned", "collapsed"}
+    best = max(number for number, outcome in enumerate(outcomes) if outcome == "pruned")
+    winner = worker.conductor.standings()[0]
+    assert (winner.setting, winner.seeds) == (best, 2)
+    found = contenders(
+        worker.conductor.standings(),
+        worker.study.settings(),
+        worker.space.objective,
+        replicated=False,
+    )
+    assert found[0].setting == best
 
 
 def test_a_worker_is_told_where_to_store_its_state(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_settings_that_time_cut_off_count_like_those_that_ran_to_their_end() -> 
     assert candidates(settings[1:2], top=2, mode="min") == [1]
 
 
+def test_if_no_setting_counts_the_best_of_those_that_were_pruned_may_stand_in() -> None:
+    settings = [
+        Setting(0, "pruned", 9.0, 20), Setting(1, "collapsed", 1.0, 100),
+        Setting(2, "pruned", 3.0, 20), Setting(3, "pruned", None, 20),
+        Setting(4, "diverged", 2.0, 20),
+    ]  # fmt: skip
+    assert candidates(settings, top=1, mode="min") == []
+    assert candidates(settings, top=1, mode="min", pruned=True) == [2, 0]
+    ended = [*settings, Setting(5, "completed", 8.0, 100)]
+    assert candidates(ended, top=1, mode="min", pruned=True) == [5, 0]
+
+
 def test_with_replicates_a_mean_of_fewer_is_placed_by_how_bad_it_may_be() -> None:
     """Setting 3 may be worse than its mean by 0.41 × 2.35 × √(1/2 − 1/3) = 0.39, 2 by 0.78."""
     settings = [

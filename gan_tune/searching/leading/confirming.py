@@ -154,7 +154,10 @@ class ConfirmationPlanner:
     # ---------------------------------------------------------------- candidates and lengths
 
     def _best(self, searched: Set[int]) -> list[int]:
-        """The best settings of the search that are not ``searched`` now, and the first setting."""
+        """The best settings of the search that are not ``searched`` now, and the first setting.
+
+        Pruned ones stand in only when nothing is searched any more.
+        """
         space = self._study.space
         if not space.confirm.top:
             return []
@@ -164,6 +167,7 @@ class ConfirmationPlanner:
             top=space.confirm.top,
             mode=space.objective.mode,
             replicated=space.search.seeds > 1,
+            pruned=not searched,
         )
 
     def _with_known(self, top: Sequence[int]) -> list[int]:

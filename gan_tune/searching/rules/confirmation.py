@@ -60,16 +60,26 @@ def candidates(
     top: int,
     mode: Literal["min", "max"],
     replicated: bool = False,
+    pruned: bool = False,
 ) -> list[int]:
     """The ``top`` best of the :func:`ranked` settings, and the first setting, to compare with.
 
     The first setting is there even if it was stopped early, but not if it went wrong. If no setting
-    counts, nothing is confirmed.
+    counts, nothing is confirmed; or, with ``pruned``, the best of those that were stopped early: a
+    setting that was better than they and then collapsed leaves no champion otherwise.
     """
     chosen = ranked(settings, mode=mode, replicated=replicated)[:top]
+    if pruned and not chosen:
+        stopped = [
+            s for s in settings if s.outcome == "pruned" and None not in (s.value, *s.values)
+        ]
+        cost = Objective(mode=mode).cost
+        chosen = [s.number for s in sorted(stopped, key=lambda s: cost(s.value or 0.0))][:top]
     for setting in settings if chosen and FIRST_SETTING not in chosen else ():
-        stopped = setting.outcome == "pruned" and setting.value is not None
-        if setting.number == FIRST_SETTING and (stopped or _counts(setting, replicated=replicated)):
+        only_stopped = setting.outcome == "pruned" and setting.value is not None
+        if setting.number == FIRST_SETTING and (
+            only_stopped or _counts(setting, replicated=replicated)
+        ):
             chosen.append(FIRST_SETTING)
     return chosen
 
