@@ -27,7 +27,7 @@ ORDERLY = 15.0
 """Seconds from the signal to the end of the process; on a busy machine as the start took."""
 
 AT_ONCE = 3.0
-"""Seconds from the second signal to the end of the process."""
+"""Seconds from the second signal to the end; on a busy machine a quarter of what the start took."""
 
 
 class Moment(NamedTuple):
@@ -154,6 +154,6 @@ def test_a_second_signal_ends_it_at_once(moment: str, commands: dict[str, Comman
     command.watch.join(timeout=300)
     assert command.took is not None, command.printed
     assert command.process.returncode == ExitCode.INTERRUPTED, command.printed
-    assert command.took < AT_ONCE
+    assert command.took < max(AT_ONCE, command.before / 4)
     assert "Traceback" not in command.printed
     assert command.left == [], "nothing of Ray outlives it"
