@@ -252,6 +252,7 @@ def test_a_node_that_lacks_something_gets_no_trial(nodes: Nodes, tmp_path: Path)
     assert out.splitlines() == ["asked 1 True", "placed True", "no other False"], err
 
 
+@pytest.mark.ci
 def test_a_local_ray_is_quiet_and_holds_what_it_can(tmp_path: Path) -> None:
     no_token = {"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": None}
     lines, err = _join(tmp_path, "local", {"cpu": 0.5}, {"cpu": 3}, **no_token)
@@ -283,6 +284,7 @@ print(json.dumps([len(ours), [ip.removeprefix("::ffff:") for ip in found]]))
 """
 
 
+@pytest.mark.ci
 def test_a_local_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
     out, err = _run(LISTEN, tmp_path, str(tmp_path), RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=None)
     assert out, err
@@ -292,6 +294,7 @@ def test_a_local_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
     assert {address for address in addresses if not ip_address(address).is_loopback} == set()
 
 
+@pytest.mark.ci
 def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(
     nodes: Nodes, tmp_path: Path
 ) -> None:
@@ -309,6 +312,7 @@ def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(
     assert "waiting for the cluster to grow" in err
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "token",
     [
@@ -332,6 +336,7 @@ def _large_folder(folder: Path) -> dict[str, str]:
     return {"RAY_max_grpc_message_size": str(4 * 2**20)}
 
 
+@pytest.mark.ci
 def test_a_working_folder_too_large_to_travel(nodes: Nodes, tmp_path: Path) -> None:
     lines, err = _join(tmp_path, nodes.address, **_large_folder(tmp_path))
     assert lines[0].startswith("ClusterError working folder: at most 4.00MiB of it can travel")

@@ -149,6 +149,7 @@ def test_an_earlier_record_can_be_learnt_from(earlier: Unpacked) -> None:
     assert list(learnt.experience.portfolios) == ["mlp"]
 
 
+@pytest.mark.ci
 def test_an_interrupted_search_goes_on_and_repeats_nothing(earlier: Unpacked) -> None:
     """It comes to what the same search came to that was not interrupted, champion and all."""
     before, was = earlier.contents("interrupted"), earlier.result("interrupted")
