@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence, Set
+from functools import partial
 from typing import NamedTuple
 
 from gan_tune.errors import StorageError
@@ -161,14 +162,14 @@ class ConfirmationPlanner:
         space = self._study.space
         if not space.confirm.top:
             return []
-        settled = [s for s in self._study.settings() if s.number not in searched]
-        return candidates(
-            settled,
+        choose = partial(
+            candidates,
             top=space.confirm.top,
             mode=space.objective.mode,
             replicated=space.search.seeds > 1,
-            pruned=not searched,
         )
+        chosen = choose(self._study.counting(without=searched))
+        return chosen if chosen or searched else choose(self._study.settings(), pruned=True)
 
     def _with_known(self, top: Sequence[int]) -> list[int]:
         return [*top, *(known for known in self._confirmation.known() if known not in top)]

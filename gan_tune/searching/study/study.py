@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -106,11 +106,11 @@ class Study:
 
     def count(self) -> int:
         """How many settings there are, including those that wait to be handed out."""
-        return len(self._settings())
+        return self._numbering.count
 
     def waiting(self) -> int:
         """How many decided settings wait to be handed out."""
-        return len(self._settings(TrialState.WAITING))
+        return self._numbering.waiting
 
     # ---------------------------------------------------------------- asking
 
@@ -120,16 +120,18 @@ class Study:
             while True:
                 proposal = self.proposed()
                 self._study.sampler = self._sampler(proposal)
-                if not self.waiting():
-                    _enqueue_around_priors(self._study, self.space, proposal)
+                if not self.waiting() and _enqueued_around_priors(
+                    self._study, self.space, proposal
+                ):
+                    self._numbering.has_changed()
                 trial = self._study.ask()
-                self._numbering.has_changed()
+                self._numbering.handed_out(trial)
                 job = self._decided(trial)
                 new = self._tried.note(trial.params) or is_fork(self._numbering.trial(job.setting))
                 if new or (another := self._tried.another(job.setting)) is None:
                     return job
                 _replace(self._study, trial, None if self.waiting() else another)
-                self._numbering.has_changed()
+                self._numbering.has_changed(repeated=True)
 
     def is_exhausted(self) -> bool:
         """Whether every distinct setting of the space has been handed out."""
@@ -282,13 +284,16 @@ class Study:
 
     def _tell_arguments(self, outcome: Outcome, values: list[float]) -> TellArguments:
         reads_constraints = SAMPLERS[self.space.search.sampler.name].reads_constraints
-        every = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        completed: list[list[float]] = []
+        if not reads_constraints:
+            every = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            completed = [trial.values for trial in every]
         return tell_arguments(
             outcome,
             values,
             self.space.objectives,
             reads_constraints=reads_constraints,
-            completed=[] if reads_constraints else [trial.values for trial in every],
+            completed=completed,
         )
 
     def retry(self, setting: int) -> None:
@@ -301,6 +306,13 @@ class Study:
     def settings(self) -> list[Setting]:
         """Every setting handed out, in order."""
         return self._numbering.settings()
+
+    def counting(self, without: Set[int] = frozenset()) -> list[Setting]:
+        """The settings that may be confirmed: completed or not ended; and the first one.
+
+        ``without`` are the numbers of those that are left out.
+        """
+        return self._numbering.counting(without)
 
     def reports(self) -> Iterator[ReportedValue]:
         """All reports, step by step, to rebuild a stopping rule."""
@@ -318,12 +330,13 @@ class Study:
         return own_study(self._study)
 
 
-def _enqueue_around_priors(study: optuna.Study, space: SearchSpace, proposal: int) -> None:
-    """Let the next setting have values around the priors, if it is its turn."""
+def _enqueued_around_priors(study: optuna.Study, space: SearchSpace, proposal: int) -> bool:
+    """Let the next setting have values around the priors, if it is its turn; whether it is."""
     search_seed = space.search.seed
     values = around_priors(space.dimensions(), search_seed=search_seed, proposal=proposal)
     if values:
         study.enqueue_trial(values, user_attrs={ORIGIN: AROUND_PRIOR})
+    return bool(values)
 
 
 def _replace(study: optuna.Study, trial: Trial, another: dict[str, Any] | None) -> None:
