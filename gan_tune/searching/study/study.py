@@ -274,27 +274,14 @@ class Study:
         if frozen.state.is_finished():
             return
         trial = stored_trial(self._study, frozen)
-        arguments = self._tell_arguments(outcome, [v for v in (value, *further) if v is not None])
+        values = [v for v in (value, *further) if v is not None]
+        arguments = _tell_arguments(self._study, self.space, outcome, values)
         with quiet_optuna(), self._synced_once():
             trial.set_user_attr(OUTCOME, outcome)
             if arguments.health is not None and HEALTH not in frozen.constraints:
                 # Optuna refuses this afterwards, so it comes first. A kill may follow it.
                 trial.set_constraint(HEALTH, arguments.health)
             self._study.tell(trial, arguments.values, state=arguments.state, skip_if_finished=True)
-
-    def _tell_arguments(self, outcome: Outcome, values: list[float]) -> TellArguments:
-        reads_constraints = SAMPLERS[self.space.search.sampler.name].reads_constraints
-        completed: list[list[float]] = []
-        if not reads_constraints:
-            every = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            completed = [trial.values for trial in every]
-        return tell_arguments(
-            outcome,
-            values,
-            self.space.objectives,
-            reads_constraints=reads_constraints,
-            completed=completed,
-        )
 
     def retry(self, setting: int) -> None:
         """Let a setting that has ended be trained again, as one that was handed out."""
@@ -328,6 +315,23 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """The study of this search's own settings, for Optuna's own plots."""
         return own_study(self._study)
+
+
+def _tell_arguments(
+    study: optuna.Study, space: SearchSpace, outcome: Outcome, values: list[float]
+) -> TellArguments:
+    reads_constraints = SAMPLERS[space.search.sampler.name].reads_constraints
+    completed: list[list[float]] = []
+    if not reads_constraints:
+        every = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        completed = [trial.values for trial in every]
+    return tell_arguments(
+        outcome,
+        values,
+        space.objectives,
+        reads_constraints=reads_constraints,
+        completed=completed,
+    )
 
 
 def _enqueued_around_priors(study: optuna.Study, space: SearchSpace, proposal: int) -> bool:
