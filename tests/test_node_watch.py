@@ -97,7 +97,7 @@ def test_an_unfit_node_is_noted_until_it_passes_its_proof(home: Storage) -> None
     told: list[str] = []
     nodes = watch(home, told)
     nodes.unfit(Fault("unfit", "its node is put aside: no GPU", "10.0.0.8", "bad"))
-    assert nodes_aside(home)["bad"].state == "unfit"
+    assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "unfit", "no GPU")}
     assert not told, "the message of its trial says it"
     nodes.is_fit("bad")
     assert nodes_aside(home) == {}

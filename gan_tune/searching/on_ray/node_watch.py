@@ -11,6 +11,7 @@ import ray
 
 from gan_tune.cluster.ray_internals import draining_nodes
 from gan_tune.errors import StorageError
+from gan_tune.searching.on_ray.proof import ASIDE
 from gan_tune.searching.rules.failing_nodes import FailingNodes
 from gan_tune.searching.rules.faults import Fault
 from gan_tune.storage.nodes_aside import NodeAside, NodesAside
@@ -65,7 +66,8 @@ class NodeWatch:
 
     def unfit(self, fault: Fault) -> None:
         """A worker has failed its proof, which its trial's message says."""
-        self._put(fault.node_id, NodeAside(fault.node, "unfit", fault.text), told=True)
+        reason = fault.text.removeprefix(ASIDE)
+        self._put(fault.node_id, NodeAside(fault.node, "unfit", reason), told=True)
 
     def is_fit(self, node: str) -> None:
         """A worker that had failed its proof has passed it."""

@@ -23,6 +23,7 @@ from gan_tune.version import __version__
 from gan_tune.words.wording import in_one_line
 
 __all__ = [
+    "ASIDE",
     "Expected",
     "leave_for_workers",
     "versions",
@@ -30,6 +31,10 @@ __all__ = [
     "why_storage_unfit",
     "why_unfit",
 ]
+
+
+ASIDE = "its node is put aside: "
+"""How the message of a trial begins whose worker has failed its proof."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def why_unfit(search: Storage, expected: Expected, device: Callable[[], str]) ->
         reason = str(error)
     if reason is None:
         return None
-    return Fault("unfit", f"its node is put aside: {reason}", node, node_id)
+    return Fault("unfit", f"{ASIDE}{reason}", node, node_id)
 
 
 def _why_aside(search: Storage, node_id: str) -> str | None:
