@@ -172,7 +172,7 @@ def gan_tune_on(*words: str, **environment: str | None) -> subprocess.CompletedP
         env=environment_of(Path.cwd(), PYTHONPATH=path, **environment),
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,  # a cluster that starts is waited for three minutes
     )
 
 
