@@ -483,6 +483,14 @@ def test_who_was_killed_for_memory_is_tried_again_alone(tmp_path: Path) -> None:
     assert str(ending.error).startswith("out of memory, also when it ran alone: take a smaller")
 
 
+def lose(worker: Worker, fault: Fault, *, times: int) -> None:
+    """Begin the next job, and cut it off, so many times."""
+    for _ in range(times):
+        job = worker.conductor.next_job()
+        assert isinstance(job, Job)
+        worker.conductor.lost(job.name, fault)
+
+
 def test_who_may_find_another_node_lets_three_others_begin_first(tmp_path: Path) -> None:
     worker = Worker(tmp_path, slots=1, budget={"trials": 9, "steps": 100, "evaluations": 5})
     conductor = worker.conductor
@@ -506,10 +514,7 @@ def test_who_may_find_another_node_goes_on_at_once_if_there_is_nothing_else(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
-    for _ in range(4):
-        job = worker.conductor.next_job()
-        assert isinstance(job, Job)
-        worker.conductor.lost(job.name, Fault("exception", "no", "", "a", others_train=True))
+    lose(worker, Fault("exception", "no", "", "a", others_train=True), times=4)
     assert worker.log.ended["0000"].outcome == "failed"
 
 
@@ -517,10 +522,7 @@ def test_who_makes_no_progress_is_put_aside_and_goes_on_in_the_next_command(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
-    for _ in range(4):
-        job = worker.conductor.next_job()
-        assert isinstance(job, Job)
-        worker.conductor.lost(job.name, Fault("machine", "OSError: no space left", "10.0.0.7"))
+    lose(worker, Fault("machine", "OSError: no space left", "10.0.0.7"), times=4)
     assert worker.conductor.next_job() is Next.DONE
     reason = "OSError: no space left (node 10.0.0.7)"
     assert worker.conductor.lost_trials.aside == {"0000": reason}
