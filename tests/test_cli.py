@@ -861,7 +861,7 @@ def test_best_of_a_search(run: Run, searched: Searched) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert lines(ran.out)[0] == "model digits/1, the champion"
     assert "generator_optimizer" in ran.out
-    assert "mean of 1 fresh seeds" in ran.out
+    assert "mean of 1 fresh seed\n" in ran.out
 
 
 def test_best_as_json_is_nothing_but_json(run: Run, searched: Searched) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gan_tune.record.tags import Tag
-from gan_tune.words.readable import number
+from gan_tune.words.readable import number, plural
 
 if TYPE_CHECKING:
     from gan_tune.model.folder import Exports
@@ -53,7 +53,7 @@ def _figures(generator: Generator) -> Iterator[str]:
     tags = generator.tags
     if Tag.VALUE in tags and Tag.OBJECTIVE in tags:
         seeds = int(tags.get(Tag.CONFIRMED_SEEDS, 0))
-        how = f"mean of {seeds} fresh seeds" if seeds else "not confirmed"
+        how = f"mean of {plural(seeds, 'fresh seed')}" if seeds else "not confirmed"
         name = f"{tags[Tag.OBJECTIVE]} ({tags[Tag.MODE]}), selection split, {how}"
         yield f"| {name} | {number(float(tags[Tag.VALUE]))} |"
     for key in sorted(key for key in tags if key.startswith(f"{Tag.PREFIX}test.")):

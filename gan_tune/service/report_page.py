@@ -27,7 +27,7 @@ from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.storage.trial_name import setting_name
 from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
-from gan_tune.words.readable import clock, counted, number, short_form
+from gan_tune.words.readable import clock, counted, number, plural, short_form
 
 TEMPLATE, PLOTS_TEMPLATE = "report.html.jinja", "plots.html.jinja"
 BEST_SHOWN, ROWS_SHOWN, MOST_ROWS = 3, 10, 500
@@ -124,6 +124,7 @@ def _template(name: str) -> jinja2.Template:
     )
     environment.filters |= {
         "number": number,
+        "plural": plural,
         "short": short_form,
         "extent": _extent,
         "reason": reason,

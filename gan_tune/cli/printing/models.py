@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gan_tune.words.readable import number
+from gan_tune.words.readable import number, plural
 from gan_tune.words.tables import table
 from gan_tune.words.terminal import console, print_line, say
 
@@ -43,7 +43,7 @@ def _best_lines(found: Best) -> list[str]:
     if found.search is not None:
         lines.append(f"found by search {found.search}, trial {found.trial}")
     spread = "" if found.spread is None else f" ± {number(found.spread)}"
-    how = f"mean of {found.seeds} fresh seeds" if found.seeds else "not confirmed"
+    how = f"mean of {plural(found.seeds, 'fresh seed')}" if found.seeds else "not confirmed"
     lines.append(f"{found.metric} ({found.mode}): {number(found.value)}{spread}, {how}")
     if found.first_mean is not None:
         lines.append(f"the first setting: {number(found.first_mean)}")
