@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from gan_tune.errors import GanTuneError, TrackingError
-from gan_tune.record.sqlite_store import FILES, sqlite_path
+from gan_tune.record.sqlite_store import FILES
+from gan_tune.record.tracking_uri import sqlite_path
 from gan_tune.words.wording import masked
 
 __all__ = ["ROOT", "ArtifactRoots", "check_origin"]

@@ -1,8 +1,7 @@
-"""The MLflow store of the record: finds it, checks that it answers, and searches it."""
+"""The MLflow store of the record: checks that it answers, and searches it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,21 +9,19 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.entities import PagedList
 
-from gan_tune.errors import TrackingError
 from gan_tune.record.mlflow_client import answering, client, reason_of, within
 from gan_tune.record.sqlite_store import (
     CREATION_SECONDS,
     artifact_location,
     open_sqlite,
-    sqlite_path,
 )
+from gan_tune.record.tracking_uri import locate
 
 __all__ = [
     "answering",
     "artifact_location",
     "client",
     "connect",
-    "locate",
     "pages",
     "quoted",
     "reason_of",
@@ -36,32 +33,6 @@ PATIENCE = 10.0
 """Seconds within which a server must answer."""
 
 _Found = TypeVar("_Found")
-
-
-def locate(uri: str | None = None) -> str:
-    """The URI of the tracking store. Nothing is asked or created.
-
-    It is ``uri``, else the environment's ``MLFLOW_TRACKING_URI``, else `mlflow.db` in the working
-    folder. SQLite paths are returned as absolute paths.
-
-    Raises:
-        TrackingError: it is none.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    if uri.startswith("sqlite:"):
-        _, mark, options = uri.partition("?")
-        return f"sqlite:///{sqlite_path(uri)}{mark}{options}"
-    if "://" not in uri and not uri.startswith("databricks"):
-        raise TrackingError(
-            f"{uri!r} is no tracking URI: a file is written sqlite:///{uri}, "
-            "a server http://HOST:PORT"
-        )
-    if uri.startswith("file:"):
-        raise TrackingError(
-            f"{uri!r} cannot be used: MLflow has given up stores of plain files; "
-            "write sqlite:///FILE.db"
-        )
-    return uri
 
 
 def connect(uri: str | None = None, *, create: bool = True) -> str:

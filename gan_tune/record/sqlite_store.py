@@ -14,8 +14,9 @@ from gan_tune.atomic_file import replace_file
 from gan_tune.errors import TrackingError
 from gan_tune.record.mlflow_client import client, reason_of, within
 from gan_tune.record.mlflow_internals import ARTIFACT_COLUMNS
+from gan_tune.record.tracking_uri import sqlite_path
 
-__all__ = ["artifact_location", "open_sqlite", "sqlite_path"]
+__all__ = ["artifact_location", "open_sqlite"]
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for another program that writes to a store."""
@@ -25,18 +26,6 @@ CREATION_SECONDS = 60.0
 
 FILES = "mlruns"
 """The folder of the experiments' files, beside the store."""
-
-
-def sqlite_path(uri: str) -> Path:
-    """The absolute path of a SQLite store.
-
-    Raises:
-        TrackingError: the URI names no file.
-    """
-    path = uri.partition("?")[0].removeprefix("sqlite:///")
-    if not uri.startswith("sqlite:///") or path in ("", ":memory:"):
-        raise TrackingError(f"{uri!r} is no tracking URI: a file is written sqlite:///FILE.db")
-    return Path(path).expanduser().absolute()
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:

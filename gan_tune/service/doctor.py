@@ -111,8 +111,8 @@ def _of_nodes(home: Storage | None, word: str, address: str | None) -> list[Chec
 
 
 def _of_mlflow(tracking_uri: str | None) -> Check:
-    from gan_tune.record.mlflow_store import connect, locate
-    from gan_tune.record.sqlite_store import sqlite_path
+    from gan_tune.record.mlflow_store import connect
+    from gan_tune.record.tracking_uri import locate, sqlite_path
     from gan_tune.registry.rights import try_rights
 
     shown = masked(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or "this folder")

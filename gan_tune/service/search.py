@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import Fault, GanTuneError, SpaceError
+from gan_tune.record.tracking_uri import locate
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.earlier_searches import (
     WarmStart,
@@ -88,9 +88,7 @@ def search(
     Raises:
         GanTuneError: input is invalid, or the storage, MLflow or the cluster cannot be used.
     """
-    # Ray and MLflow take seconds to import.
-    from gan_tune.cluster.connection import check_address
-    from gan_tune.record.mlflow_store import locate
+    from gan_tune.cluster.connection import check_address  # imports Ray
     from gan_tune.storage.lease import hold
     from gan_tune.storage.storage import open_storage
     from gan_tune.storage.trial_folder import TrialFolders
@@ -104,7 +102,7 @@ def search(
         space, name, fresh = beginning.space, beginning.name, False
     else:
         space = _given_space(space, data, minutes, gpu)
-    watcher.stage("checking MLflow, Ray's address and the storage")
+    watcher.stage("checking Ray's address and the storage")
     check_address(address)
     uri = locate(tracking_uri)
     wanted, sources = name or space.name, sorted(set(warm_start))
@@ -149,18 +147,19 @@ def _given_space(
 def _earlier(
     sources: Sequence[str], space: SearchSpace, uri: str, *, begun: bool, offline: bool
 ) -> list[RecordedSearch]:
-    """The searches of a warm start; MLflow's store is made if it is a local one that is missing.
+    """The searches of a warm start, once MLflow has been found to answer.
 
-    The study of a search that has begun already holds their trials.
+    The study of a search that has begun holds their trials. A store in a file is made, and looked
+    at, while Ray starts.
     """
-    from gan_tune.record.mlflow_store import connect
-
     if begun:
         return []
     if sources and offline:
         raise GanTuneError("--offline: must come without --warm-start, which reads MLflow")
-    if not offline:
-        connect(uri, create=not sources)
+    if not offline and (sources or not uri.startswith("sqlite:")):
+        from gan_tune.record.mlflow_store import connect
+
+        connect(uri, create=False)
     return read_searches(sources, space, uri)
 
 
@@ -206,23 +205,22 @@ def _run(
     *,
     begun: bool,
 ) -> SearchResult:
-    from gan_tune.registry.rights import check_rights
     from gan_tune.service.running.command import SearchCommand
     from gan_tune.service.running.ctrl_c import heeded
 
-    with heeded() as signals, ThreadPoolExecutor(1) as beside:  # the data are loaded meanwhile
-        rights: Future[None] | None = None
+    def ask_mlflow() -> None:
+        """Check the store and the user's rights; a local one that is missing is made."""
+        from gan_tune.record.mlflow_store import connect
+        from gan_tune.registry.rights import check_rights
+
         if not (begun or context.offline):
+            connect(context.uri)
             names = context.names
-            rights = beside.submit(
-                check_rights, context.uri, experiment=names.experiment, model=names.model
-            )
+            check_rights(context.uri, experiment=names.experiment, model=names.model)
+
+    with heeded() as signals:
         record = SearchCommand(context).run(
-            warm,
-            address,
-            max_concurrent,
-            signals=signals,
-            check_rights=rights.result if rights else lambda: None,
+            warm, address, max_concurrent, signals=signals, ask_mlflow=ask_mlflow
         )
         result = record.settle(context.watcher.stage).result
     assert result is not None, "the command has stored it"

@@ -138,7 +138,7 @@ def _own_entry(home: Storage, name: str) -> SearchEntry:
 
 def _recorded_place(entry: SearchEntry) -> str | None:
     """The store to which a search was recorded last; None if it cannot be used from here."""
-    from gan_tune.record.sqlite_store import sqlite_path
+    from gan_tune.record.tracking_uri import sqlite_path
 
     uri = entry.uri
     if os.environ.get("MLFLOW_TRACKING_URI") or not uri or ":***@" in uri:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gan_tune.cluster import connection as cluster
 from gan_tune.cluster.hardware import nodes_by
@@ -28,12 +30,14 @@ from gan_tune.service.running.metric_versions import changed_metrics
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.running.planning import counted_trials, settle_plan
 from gan_tune.service.running.precision import note_precision
-from gan_tune.service.running.recording import SearchRecord, entry_of
 from gan_tune.service.running.resources import settle_resources
 from gan_tune.service.running.retrying import take_up
 from gan_tune.service.running.study_place import study_of_search
 from gan_tune.storage.trial_folder import TrialFolders
 from gan_tune.words.readable import plural
+
+if TYPE_CHECKING:
+    from gan_tune.service.running.recording import SearchRecord
 
 TRAINABLE = "gan_tune.searching.on_ray.trainable"
 """What each worker of a Ray started here imports first: all that trials need."""
@@ -52,7 +56,7 @@ class SearchCommand:
         max_concurrent: int | None,
         *,
         signals: Signals,
-        check_rights: Callable[[], object],
+        ask_mlflow: Callable[[], object],
     ) -> SearchRecord:
         """Run the trials that are left, and conclude the search: its result is stored then.
 
@@ -63,16 +67,19 @@ class SearchCommand:
             address: of a Ray cluster; None or empty: RAY_ADDRESS, else Ray is started here.
             max_concurrent: largest number of trials at a time; None: as many as the cluster allows.
             signals: heeded.
-            check_rights: raises an error if MLflow would refuse the record of a new search.
+            ask_mlflow: raises an error if MLflow would refuse the record of a new search.
         """
         context = self._context
         _ = context.judge  # first, since data or a metric may be refused
-        check_rights()
         begun = bool(TrialFolders(context.home).names())
-        starts = first_settings(context, warm)
-        study = study_of_search(context.space, context.home, context.names.search, warm, starts)
+        study = self._study(warm) if begun else None  # before Ray: the space may have changed
         with ExitStack() as stack:
-            stack.enter_context(self._ray(address, signals))
+            with ThreadPoolExecutor(1) as beside:  # both take seconds, and Ray mostly waits
+                asked = beside.submit(ask_mlflow)
+                stack.enter_context(self._ray(address, signals))
+                asked.result()
+            if study is None:
+                study = self._study(warm)
             shared = self._shared()
             slots = cluster.slots(shared.resources, max_concurrent, without=shared.without)
             settle_plan(context, slots)
@@ -87,6 +94,11 @@ class SearchCommand:
 
             record.end(Conclusion(context, conductor).conclude())
         return record
+
+    def _study(self, warm: WarmStart) -> Study:
+        context = self._context
+        starts = first_settings(context, warm)
+        return study_of_search(context.space, context.home, context.names.search, warm, starts)
 
     @contextmanager
     def _ray(self, address: str | None, signals: Signals) -> Iterator[None]:
@@ -116,6 +128,9 @@ class SearchCommand:
         )
 
     def _record(self, warm: WarmStart, *, begun: bool) -> SearchRecord:
+        # Imported here because it imports MLflow, which has been imported beside Ray's start.
+        from gan_tune.service.running.recording import SearchRecord, entry_of
+
         context = self._context
         uri = None if context.offline else context.uri
         return SearchRecord(context.home, entry_of(context, warm.searches, begun=begun), uri)
