@@ -177,6 +177,8 @@ class Proxy:
         """One connection: request for request, each with a connection to the server of its own."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, EOFError):
             while not self.is_down and (head := await _head(reader)):
+                if b"expect: 100-continue" in head.lower():  # else a client waits a second
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await _body(reader, head)
                 if self.is_down:
                     break
@@ -195,7 +197,7 @@ class Proxy:
     async def _ask(self, head: bytes, body: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.target)
         lines = [line for line in head.split(b"\r\n") if line]
-        kept = [line for line in lines if not line.lower().startswith(b"connection:")]
+        kept = [line for line in lines if not line.lower().startswith((b"connection:", b"expect:"))]
         writer.write(b"\r\n".join([*kept, b"Connection: close", b"", b""]) + body)
         await writer.drain()
         answer = await reader.read()
