@@ -106,13 +106,15 @@ def run(tree: Mapping[str, Any], place: Place, away: float) -> Run:
         seconds, log = time.monotonic() - started, driver.log
     finally:
         driver.lose()
-    print("".join(f"  {line}\n" for line in log.splitlines() if " fails since " in line), end="")
+    told = [line for line in log.splitlines() if " fails since " in line]
+    print("".join(f"  {line}\n" for line in told), end="")
+    interrupted = log.count("is tried again") - "".join(told).count("is tried again")
     trials = TrialFolders(home)
     endings = [trials[name].ending() for name in trials.names()]
     failed = sum(
         ending is None or ending.outcome in ("failed", "interrupted") for ending in endings
     )
-    return Run(code, seconds, log.count("is tried again"), failed)
+    return Run(code, seconds, interrupted, failed)
 
 
 def measure(kind: str, tree: Mapping[str, Any], seconds: float) -> bool:
