@@ -294,6 +294,34 @@ def test_a_local_ray_listens_on_loopback_alone(tmp_path: Path) -> None:
     assert {address for address in addresses if not ip_address(address).is_loopback} == set()
 
 
+SAID = """
+import logging, time, ray
+from ray._private import utils, worker
+from gan_tune.cluster.connection import connected
+
+heard = []
+
+class Hearing(logging.Handler):
+    def emit(self, record):
+        heard.append(record.getMessage())
+
+logging.getLogger("gan_tune").addHandler(Hearing())
+logging.getLogger("gan_tune").setLevel(logging.DEBUG)
+with connected("local", None, cpus=1):
+    until = time.monotonic() + 60
+    while not heard and time.monotonic() < until:  # what comes before Ray listens is lost
+        utils.publish_error_to_driver("dead", "a raylet died", worker.global_worker.gcs_client)
+        time.sleep(0.2)
+print(*set(heard))
+"""
+
+
+@pytest.mark.ci
+def test_what_ray_says_of_the_dead_is_logged_and_not_shown(tmp_path: Path) -> None:
+    out, err = _run(SAID, tmp_path, RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=None)
+    assert (out, err) == ("Ray: a raylet died\n", "")
+
+
 @pytest.mark.ci
 def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(
     nodes: Nodes, tmp_path: Path

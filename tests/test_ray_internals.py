@@ -39,6 +39,7 @@ PRIVATE = (
     [
         (ray_constants, "ENABLE_RAY_CLUSTER"),
         (worker, "_global_node"),
+        (worker, "print_to_stdstream"),
         (_ObjectCache, "total_max_objects"),
         (_ObjectCache, "increase_max"),
         (RayActorManager, "pending_actors"),

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from gan_tune.cluster.ray_internals import (
     draining_nodes,
     forget_own_token,
+    off_the_screen,
     start_on_loopback,
     started_here,
 )
@@ -90,6 +91,7 @@ def connected(
         return
     address = _resolved(address)
     with ExitStack() as ending:
+        ending.enter_context(off_the_screen())
         if address == "local":
             folder = ending.enter_context(ray_folder())
             ending.callback(ray.shutdown)

@@ -7,9 +7,10 @@ Checked with Ray 2.50.0 and 2.60.0.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ __all__ = [
     "hear_of_losses",
     "keep_workers",
     "may_begin",
+    "off_the_screen",
     "start_on_loopback",
     "started_here",
     "token_headers",
@@ -44,6 +46,8 @@ __all__ = [
 
 PACKAGING_LOGGER = "ray._private.runtime_env.packaging"
 """The logger of what Ray says of folders that travel with a job."""
+
+logger = logging.getLogger("gan_tune")
 
 TOKEN = "RAY_AUTH_TOKEN"
 MODE = "RAY_AUTH_MODE"
@@ -117,6 +121,28 @@ def _preloading(module: str) -> Iterator[None]:
         os.environ.pop(PRELOADED, None)
         if named is not None:
             os.environ[PRELOADED] = named
+
+
+@contextmanager
+def off_the_screen() -> Iterator[None]:
+    """Keep off stdout what Ray says of nodes and workers that died, in the block.
+
+    Ray (2.60) prints it whatever `log_to_driver` says, twenty lines of a raylet's state among it,
+    into the table of a search or between its JSON lines. gan-tune says in a line of its own what
+    became of the trials. Ray's words are logged for debugging.
+    """
+    prints = getattr(worker, "print_to_stdstream", None)
+    if prints is not None:
+        worker.print_to_stdstream = _log_ray
+    try:
+        yield
+    finally:
+        if prints is not None:
+            worker.print_to_stdstream = prints
+
+
+def _log_ray(data: Mapping[str, Any], *args: Any, **options: Any) -> None:
+    logger.debug("Ray: %s", "\n".join(map(str, data.get("lines", ()))))
 
 
 def started_here() -> bool:
