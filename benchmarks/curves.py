@@ -205,13 +205,15 @@ class Forest:
     diverged diverges as that one did.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> None:
+    def __init__(
+        self, dimensions: Sequence[Dimension], curves: Sequence[Curve], *, trees: int = TREES
+    ) -> None:
         self._nearest = Nearest(dimensions, curves)
         sound = [curve for curve in curves if curve.outcome == "completed"]
         values = np.log([[v for v in curve.values if v is not None] for curve in sound])
         variety = [[v or 0.0 for v in curve.variety] for curve in sound]
         features = self._nearest.features(curve.params for curve in sound)
-        self._trees = ExtraTreesRegressor(TREES, random_state=0)
+        self._trees = ExtraTreesRegressor(trees, random_state=0)
         self._trees.fit(features, np.hstack([values, variety]))
 
     def curve(self, setting: Setting) -> Curve:
@@ -226,7 +228,8 @@ class Forest:
         )
 
 
-SURROGATES: Mapping[str, Callable[[Sequence[Dimension], Sequence[Curve]], Surrogate]] = {
+Build = Callable[[Sequence[Dimension], Sequence[Curve]], Surrogate]
+SURROGATES: Mapping[str, Build] = {
     "nearest": Nearest,
     "forest": Forest,
 }
@@ -360,11 +363,11 @@ class Fidelity:
     agreed: float
 
 
-def fidelity(name: str, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> Fidelity:
-    """Cross-validate a surrogate by its name in :data:`SURROGATES`."""
+def fidelity(build: Build, dimensions: Sequence[Dimension], curves: Sequence[Curve]) -> Fidelity:
+    """Cross-validate a surrogate; ``build`` is as in :data:`SURROGATES`."""
     told: list[tuple[Curve, Curve]] = []
     for known, held in KFold(FOLDS, shuffle=True, random_state=0).split(np.arange(len(curves))):
-        surrogate = SURROGATES[name](dimensions, [curves[i] for i in known])
+        surrogate = build(dimensions, [curves[i] for i in known])
         told += [(surrogate.curve(curves[i].params), curves[i]) for i in held]
     agreed = [mine.outcome == true.outcome for mine, true in told]
     logs = np.log([(mine.best, true.best) for mine, true in told])

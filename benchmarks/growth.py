@@ -17,6 +17,7 @@ import psutil
 from optuna.samplers import BaseSampler, RandomSampler
 
 from gan_tune.parts.all_parts import catalogue
+from gan_tune.record.spool import DatasetInfo, SearchEntry
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
@@ -65,6 +66,21 @@ def space(trials: int, scheduler: str) -> SearchSpace:
         },
     }
     return SearchSpace.load(tree, catalogue())
+
+
+def entry(search: str) -> SearchEntry:
+    """What MLflow is told of such a search."""
+    return SearchEntry(
+        search=search,
+        experiment=search,
+        metric="energy_distance",
+        mode="min",
+        code_version="1",
+        space_text=f"name: {search}\n",
+        params={},
+        tags={},
+        dataset=DatasetInfo("ring", "0", "ring", {"train": 500}),
+    )
 
 
 @dataclass

@@ -45,13 +45,11 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
-from benchmarks.growth import space
+from benchmarks.growth import entry, space
 from gan_tune import service
 from gan_tune.data.by_name import load_dataset
-from gan_tune.record.delivery import Delivery
 from gan_tune.record.mlflow_store import connect
-from gan_tune.record.projection import Projection
-from gan_tune.record.spool import DatasetInfo, SearchEnding, SearchEntry, Spool
+from gan_tune.record.spool import SearchEnding
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
@@ -60,6 +58,7 @@ from gan_tune.searching.rules.stopping import NoStopping
 from gan_tune.searching.study.reading import OUTCOME
 from gan_tune.searching.study.study import Study
 from gan_tune.service.running.note import SearchNote
+from gan_tune.service.running.recording import SearchRecord
 from gan_tune.service.running.study_place import study_of_search
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import JOURNAL, SEARCH_NOTE
@@ -84,26 +83,6 @@ class RandomStudy(Study):
 
     def _sampler(self, proposal: int) -> BaseSampler:
         return RandomSampler(seed=proposal)
-
-
-class Recorder:
-    """Passes a trial's news to the delivery, as the search's record does; to none without one."""
-
-    def __init__(self, delivery: Delivery | None) -> None:
-        self._delivery = delivery
-
-    def trial_started(self, job: Job, *, resumed: bool) -> None:
-        self._has_news(job, runs=True)
-
-    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        self._has_news(job, runs=True)
-
-    def trial_ended(self, job: Job, ending: Ending) -> None:
-        self._has_news(job, runs=ending.paused)
-
-    def _has_news(self, job: Job, *, runs: bool) -> None:
-        if self._delivery is not None:
-            self._delivery.has_news(job.name, runs=runs)
 
 
 def drawn_pictures() -> list[bytes]:
@@ -135,11 +114,12 @@ def lead(folder: Path, trials: int, reports: int, uri: str | None) -> float:
     checked, home = begun_search(folder, trials, reports)
     study = study_of_search(checked, home, "many")
     study.__class__ = RandomStudy
-    delivery = _delivery(home, uri) if uri else None
+    record = SearchRecord(home, entry("many"), uri)
+    record.begin()
     folders, drawn = TrialFolders(home), drawn_pictures()
     resumed = resume_search(study, folders, NoStopping())
     conductor = Conductor(
-        study, home, NoStopping(), resumed, observers=[Recorder(delivery)], slots=32, limit=32
+        study, home, NoStopping(), resumed, observers=[record], slots=32, limit=32
     )
     began, workers, made = time.process_time(), 0.0, 0
     running: deque[tuple[Job, int]] = deque()
@@ -157,11 +137,9 @@ def lead(folder: Path, trials: int, reports: int, uri: str | None) -> float:
         made += 1
         if not conductor.reported(job.name, result):
             running.append((job, done + 1))
-    if delivery is not None:
-        delivery.end(SearchEnding("completed", time.time_ns() // 10**6))
-        left = delivery.wait(600)
-        delivery.close()
-        assert not left, left
+    record.end(SearchEnding("completed", time.time_ns() // 10**6))
+    left = record.settle(lambda text: None, seconds=600).waiting
+    assert uri is None or not left, left
     return (time.process_time() - began - workers) / max(1, made)
 
 
@@ -244,24 +222,6 @@ def begun_search(folder: Path, trials: int, reports: int) -> tuple[SearchSpace, 
     note = SearchNote("energy_distance", "min", trials, None, started_ms=time.time_ns() // 10**6)
     home.write_json(SEARCH_NOTE, vars(note))
     return service.load_space(tree), home
-
-
-def _delivery(home: Storage, uri: str) -> Delivery:
-    entry = SearchEntry(
-        search="many",
-        experiment="many",
-        metric="energy_distance",
-        mode="min",
-        code_version="1",
-        space_text="name: many\n",
-        params={},
-        tags={},
-        dataset=DatasetInfo("ring", "0", "ring", {"train": 500}),
-    )
-    Spool(home).write_entry(entry)
-    delivery = Delivery(Projection(uri, home, entry), uri=uri)
-    delivery.start([], live=True)
-    return delivery
 
 
 def timed(folder: Path, *words: str) -> None:

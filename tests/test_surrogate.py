@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.samplers import BaseSampler
 
-from benchmarks import curves, record_curves
+from benchmarks import curves, record_curves, recorded_tasks
 from benchmarks import surrogate as benchmark
 from benchmarks.curves import (
     SURROGATES,
@@ -33,6 +35,7 @@ from benchmarks.surrogate import (
     simulate,
     steps_to,
 )
+from gan_tune.space import SearchSpace
 
 SPACE = load_space()
 RECORDED = [curve for curve in read_curves()[1] if curve.replicate == 0]
@@ -175,6 +178,48 @@ def test_a_forest_passes_through_what_it_was_fitted_to() -> None:
     "name", [pytest.param(n, marks=pytest.mark.ci if n == "forest" else ()) for n in SURROGATES]
 )
 def test_surrogates_foretell_better_than_chance(name: str) -> None:
-    found = fidelity(name, SPACE.dimensions(), RECORDED)
+    found = fidelity(SURROGATES[name], SPACE.dimensions(), RECORDED)
     assert found.rank > 0.2
     assert found.agreed > 0.8
+
+
+# ---------------------------------------------------------------- recorded tasks
+
+
+def test_recorded_tasks_are_searched_with_experience_of_other_things() -> None:
+    space, starts = recorded_tasks.task_space("digits"), recorded_tasks.experience_for("digits")
+    assert [start.origin for start in starts] == [f"experience {i}" for i in range(1, 9)]
+    forest = Forest(space.dimensions(), recorded_tasks.curves_of("digits"))
+    source = partial(recorded_tasks.task_space, "digits")
+    plan = Plan(4.0 * space.steps, workers=1, starts=starts, space=source)
+    runs = [recorded_tasks.four_sides(forest, plan, seed) for seed in (0, 1)]
+    task, rank, *ratios, best_with, best_without, _, _ = recorded_tasks.steps_row(
+        "digits", 0.8, runs, plan.budget
+    )
+    assert (task, rank, len(ratios)) == ("digits", "0.80", 2)
+    assert float(best_with) < float(best_without), "its first trials are known to be good"
+
+
+def test_a_forest_sampler_proposes_settings_of_the_space_near_good_ones(tmp_path: Path) -> None:
+    space = recorded_tasks.task_space("digits")
+    forest = Forest(space.dimensions(), recorded_tasks.curves_of("digits"))
+    proposed = []
+
+    def sampler(space: SearchSpace, proposal: int) -> BaseSampler:
+        proposed.append(proposal)
+        return recorded_tasks.forest_sampler(space, proposal, local=0.5)
+
+    plan = Plan(
+        budget=14.0 * space.steps,
+        workers=1,
+        trials=14,
+        overrides=("search.scheduler=none",),
+        space=partial(recorded_tasks.task_space, "digits"),
+        sampler=sampler,
+    )
+    events, ended = benchmark.gan_tune_search(forest, plan, 0)
+    assert sorted(set(proposed)) == list(range(14))
+    bests = [curve.best for _, curve in ended]
+    assert len(bests) == 14
+    assert min(bests[11:]) < np.median(bests[:10])
+    assert best_by(events, inf) == min(bests)
