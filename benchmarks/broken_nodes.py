@@ -240,7 +240,8 @@ def grow(folder: Path, count: int) -> None:
     name = f"grow-{count}"
     with nodes(count) as cluster:
         watcher = Growing(cluster, 15.0)
-        result = _search(space(name, 40), folder, watcher)
+        # Each trial outlasts the others' start, so that all that can train do so at one moment.
+        result = _search(space(name, 2 * JOINED, steps=6 * STEPS), folder, watcher)
     first, every = watcher.used(count + 1), watcher.used(count + JOINED)
     print(
         f"{name}: {result.outcomes}; after the last of {JOINED} nodes was started the first one "

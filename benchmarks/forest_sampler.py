@@ -32,8 +32,8 @@ Setting = Mapping[str, Any]
 
 STARTUP = 10
 """Ended trials before the forest is asked."""
-TREES = 64
-CANDIDATES = 400
+TREES = 32
+CANDIDATES = 200
 BEST = 5
 """Settings whose neighbours are candidates."""
 CAPPED = 0.9
