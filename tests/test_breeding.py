@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,22 @@ def test_who_diverges_is_replaced(tmp_path: Path) -> None:
     assert farm.study.settings()[3].outcome == "diverged"
     (fork,) = (fork for fork, replaced in farm.study.forks().values() if replaced == 3)
     assert fork.step <= 20
+    assert outcomes(farm.study).count("completed") == SIZE
+
+
+def test_who_is_stopped_by_its_user_is_replaced(tmp_path: Path) -> None:
+    farm = Farm(tmp_path)
+    reported = farm.conductor.reported
+
+    def stopping(name: str, result: Result) -> bool:
+        """As where `gan-tune stop NAME 0002` has named it."""
+        named = name == "0002" and result.step == 30
+        return reported(name, replace(result, outcome="pruned") if named else result)
+
+    farm.conductor.reported = stopping  # type: ignore[method-assign]
+    farm.run()
+    assert farm.study.settings()[2].outcome == "pruned"
+    assert [replaced for _, replaced in farm.study.forks().values()].count(2) == 1
     assert outcomes(farm.study).count("completed") == SIZE
 
 

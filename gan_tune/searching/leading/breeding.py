@@ -115,9 +115,12 @@ class Breeder:
         return "interrupted" if gives_way else None
 
     def ends(self, setting: int, step: int, outcome: Outcome) -> None:
-        """Note how a trial ends. A fork replaces it if it diverged, collapsed or failed."""
+        """Note how a trial ends. Unless it completed, a fork replaces it if none has done so yet.
+
+        A pruned one was replaced by its verdict, except if `gan-tune stop` pruned it.
+        """
         self._note_end(setting, outcome)
-        if outcome not in ("completed", "pruned") and not self.is_replaced(setting):
+        if outcome != "completed" and not self.is_replaced(setting):
             self._replace(setting, step)
         self._clear()
 
