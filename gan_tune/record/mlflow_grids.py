@@ -27,8 +27,8 @@ GRIDS = "samples"
 
 FOLDER = "images"
 
-THUMBNAIL_EFFORT = 2
-"""WebP's effort, at most 6. It takes under half the time of 4, the default; files grow little."""
+THUMBNAIL_EFFORT = 0
+"""WebP's effort, at most 6: under half the time of 4, the default, for files a tenth larger."""
 
 
 class Grid(NamedTuple):

@@ -83,6 +83,8 @@ class TrialRun:
             Tag.KIND: state.kind,
             Tag.CODE_VERSION: place.code_version,
         }
+        if state.steps:  # each report has a grid; one request less
+            tags[HAS_IMAGES] = "True"
         first = folder.report(state.steps[0]) if state.steps else None
         run = client.create_run(
             place.experiment_id,
