@@ -229,6 +229,15 @@ BAD = {
     "bad set": (["show", "digits", "--set", "trial.los=hinge"], "did you mean 'loss'?"),
     "set without value": (["train", "digits", "--set", "budget.steps"], "must be PATH=VALUE"),
     "unknown setting": (["train", "digits", "--setting", "los=hinge"], "did you mean 'loss'?"),
+    "no such device": (["train", "digits", "--device", "foo"], "--device foo: "),
+    "no such device for auto": (
+        ["train", "digits", "--device", "foo", "--set", "trial.precision=auto"],
+        "--device foo: ",
+    ),
+    "a device that hands nothing back": (
+        ["train", "digits", "--device", "meta", "--set", "trial.precision=auto"],
+        "--device meta: ",
+    ),
     "setting without value": (["train", "digits", "--setting", "loss"], "must be NAME=VALUE"),
     "setting off the range": (["train", "digits", "--setting", "ema=0.5"], "must be one of 0.0"),
     "setting in vain": (

@@ -90,6 +90,13 @@ def test_the_node_is_named() -> None:
         (TimeoutError(), "machine"),
         (StorageError("storage: cannot write /x: disk full"), "machine"),
         (DeviceError("no cuda here"), "machine"),
+        (
+            torch.AcceleratorError("CUDA error: unspecified launch failure\nFor debugging"),
+            "machine",
+        ),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), "machine"),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), "exception"),
+        (torch.AcceleratorError("CUDA error: an illegal memory access"), "exception"),
         (MemoryError(), "memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you"), "memory"),

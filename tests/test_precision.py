@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gan_tune
 from gan_tune import service
+from gan_tune.cluster import hardware as hardware_of_nodes
+from gan_tune.cluster import ray_internals
 from gan_tune.config.trial import ADDED
-from gan_tune.errors import SpaceError
+from gan_tune.errors import DeviceError, SpaceError
 from gan_tune.gan import device, precision
 from gan_tune.gan.building import build_game
 from gan_tune.gan.game import Game
@@ -28,10 +32,10 @@ from gan_tune.gan.input_gradients import by_autograd
 from gan_tune.gan.penalties import r1
 from gan_tune.parts.all_parts import dataset_of
 from gan_tune.searching.on_ray.tuning import _placement
-from gan_tune.service.running.precision import in_own_precision
-from gan_tune.space import Resources
+from gan_tune.service.running.precision import in_own_precision, settle_precision
+from gan_tune.space import Resources, SearchSpace
 from gan_tune.storage.places import PRECISION_NOTE
-from gan_tune.storage.storage import open_storage
+from gan_tune.storage.storage import Storage, open_storage
 
 BFLOAT16 = {"precision": "bfloat16"}
 ESTIMATE = {"name": "random_directions", "directions": 2}
@@ -39,6 +43,7 @@ PICTURES = {
     "generator": {"name": "dcgan", "latent": 8, "width": 4, "norm": "batch"},
     "discriminator": {"name": "dcgan", "width": 4},
 }
+service_train = import_module("gan_tune.service.train")  # not the function of that name
 PRODUCTS = ("mm", "addmm", "bmm", "convolution", "convolution_backward")
 
 
@@ -226,6 +231,93 @@ def test_a_search_that_may_estimate_gradients_is_in_float32(
     assert in_own_precision(space(**POINTS, precision="auto"), home).precision == "float32"
 
 
+# ---------------------------------------------------------------- where the trials run
+
+
+class Nodes:
+    """A cluster in place of Ray's: which of its nodes have bfloat16 on the device of a trial."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.having: list[str] = []
+        self.lacking: list[str] = []
+        self.here: bool | None = None
+        self.notes: list[str] = []
+        monkeypatch.setattr(ray_internals, "started_here", lambda: self.here is not None)
+        monkeypatch.setattr(hardware_of_nodes, "nodes_by", self.nodes_by)
+        monkeypatch.setattr(hardware_of_nodes, "at_once", self.at_once)
+
+    def nodes_by(self, able: Callable[[], bool], resources: Resources) -> Any:
+        return dict.fromkeys(self.lacking, "10.0.0.1"), dict.fromkeys(self.having, "10.0.0.2")
+
+    def at_once(self, question: Callable[..., Any], *given: Any, **how: Any) -> list[Any]:
+        return [question(*given)]
+
+    def settle(self, home: Storage, asked: SearchSpace) -> tuple[str, Any]:
+        """A new command's precision, and which nodes it leaves out."""
+        watcher = SimpleNamespace(note=self.notes.append)
+        begun = in_own_precision(asked, home)
+        context: Any = SimpleNamespace(space=begun.on_gpus(0), home=home, watcher=watcher)
+        return context.space.precision, (settle_precision(context), context.space.precision)
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    return Nodes(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("having", "lacking", "chosen", "without"),
+    [
+        (["a"], [], "bfloat16", []),
+        (["a"], ["b"], "bfloat16", ["b"]),
+        (["a"], ["b", "c"], "float32", []),
+        ([], ["b"], "float32", []),
+    ],
+)
+def test_auto_is_decided_by_the_nodes_and_not_by_the_driver(
+    having: list[str],
+    lacking: list[str],
+    chosen: str,
+    without: list[str],
+    nodes: Nodes,
+    hardware: dict[str, bool],
+    tmp_path: Path,
+) -> None:
+    """A driver without a GPU starts trials on GPUs, and the other way round."""
+    for place, hardware["bfloat16"] in enumerate((False, True)):
+        nodes.having, nodes.lacking = having, lacking
+        home = open_storage(tmp_path).below(str(place))
+        _, ((left_out, emulates), precision) = nodes.settle(home, space(precision="auto"))
+        assert precision == chosen
+        assert (sorted(left_out), emulates) == (without, chosen == "float32")
+        nodes.having, nodes.lacking = lacking, having  # another cluster, later
+        _, (_, later) = nodes.settle(home, space(precision="auto"))
+        assert later == chosen, "the first command has decided it"
+
+
+def test_auto_follows_the_device_that_trials_get_here(
+    nodes: Nodes, hardware: dict[str, bool], tmp_path: Path
+) -> None:
+    """Its GPU had it, but the trials get none: their share was measured as 0."""
+    nodes.here, home = True, open_storage(tmp_path)
+    asked = space(precision="auto").in_precision("bfloat16").on_gpus(0)
+    hardware["bfloat16"] = False
+    context: Any = SimpleNamespace(space=asked, home=home, watcher=SimpleNamespace(note=print))
+    assert settle_precision(context) == ((), True)
+    assert context.space.precision == "float32"
+
+
+@pytest.mark.parametrize("here", [True, None])
+def test_bfloat16_that_every_node_emulates_is_said_with_its_cost(
+    here: bool | None, nodes: Nodes, hardware: dict[str, bool], tmp_path: Path
+) -> None:
+    nodes.here, nodes.lacking, hardware["bfloat16"] = here, ["b"], False
+    _, (settled, precision) = nodes.settle(open_storage(tmp_path), space(**BFLOAT16))
+    assert (settled, precision) == (((), True), "bfloat16")
+    (note,) = nodes.notes
+    assert "bfloat16 is emulated on this cpu: a matrix product takes " in note
+
+
 def test_earlier_trials_of_another_precision_do_not_fit(hardware: dict[str, bool]) -> None:
     rounded = space(precision="auto").in_precision("bfloat16")
     values = rounded.start_assignments()[0]
@@ -287,3 +379,15 @@ def test_a_search_records_its_precision(tmp_path: Path, hardware: dict[str, bool
     home = tmp_path / "runs" / "tiny"
     assert json.loads((home / PRECISION_NOTE).read_text()) == {"precision": "bfloat16"}
     assert {run.data.params["precision"] for run in runs_of(uri)} == {"bfloat16"}
+
+
+def test_a_device_that_dies_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*args: Any, **options: Any) -> Iterator[Any]:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors")
+        yield
+
+    monkeypatch.setattr(service_train, "train_reports", dies)
+    with pytest.raises(DeviceError) as caught:
+        list(service.train(trial_tree()))
+    rule = "failed in training: CUDA error: unspecified launch failure"
+    assert str(caught.value) == f"--device cpu: {rule}"

@@ -41,6 +41,8 @@ def cost(milliseconds: float, gpu_memory: float = 0) -> TrialCost:
         ([Room(16, 1, 80 * GIB)], 1, 60, 1),  # twice as much does not fit, once does
         ([Room(16, 1, 80 * GIB), Room(8, 1, 10 * GIB)], 1, 1, 0.25),  # the smallest GPU
         ([Room(16, 1, 0)], 1, 0, 0.0625),  # a GPU that does not tell its memory
+        ([Room(12, 8, 80 * GIB)], 1, 1, 1),  # two on a GPU would leave two GPUs idle
+        ([Room(16, 1, 8 * GIB)], 1, 7.9, 0),  # not one fits, with CUDA's own memory
         ([Room(1, 4, 80 * GIB)], 1, 1, 1),
         ([Room(2, 1, 80 * GIB)], 4, 1, 0),  # too few cores for a trial
         ([], 1, 1, 0),

@@ -68,12 +68,13 @@ def trial_device(*, gpu: bool) -> str:
 
 
 def check_device(device: str) -> None:
-    """Check that tensors can be made on a device.
+    """Check that a device computes, and hands back what it has computed.
 
     Raises:
-        RuntimeError, AssertionError: they cannot; torch without CUDA raises the latter.
+        RuntimeError, AssertionError, NotImplementedError: it does not; torch without CUDA raises
+            the second, the device `meta` the first.
     """
-    torch.empty(0, device=device)
+    torch.ones(1, device=device).sum().item()
 
 
 # ------------------------------------------------------------------ memory

@@ -12,7 +12,7 @@ from gan_tune.errors import Fault, SpaceError
 from gan_tune.gan.device import accelerator, accelerators, total_memory, trial_device
 from gan_tune.searching.leading.foresight import Course, Pace
 from gan_tune.service.foreseeing import foresee_settings, too_few
-from gan_tune.service.gpu_share import Room, share_of
+from gan_tune.service.gpu_share import CONTEXT_BYTES, Room, share_of
 from gan_tune.service.space_and_setting import first_setting
 from gan_tune.service.trial_cost import TrialCost, measure
 from gan_tune.space import SearchSpace
@@ -142,9 +142,9 @@ def check_gpu_share(space: SearchSpace, needed: int) -> None:
     """
     share, there = space.resources.gpus, total_memory()
     together = max(1, int(1 / share))
-    if together * needed <= there:
+    if together * (needed + CONTEXT_BYTES) <= there:
         return
-    fitting = there // needed
+    fitting = there // (needed + CONTEXT_BYTES)
     rule = (
         f"{together} trials would share a GPU of {gibibytes(there)}, and the first setting takes "
         f"{gibibytes(needed)}: must be at least {math.ceil(1000 / fitting) / 1000:g}"

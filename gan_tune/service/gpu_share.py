@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gan_tune.service.trial_cost import TrialCost
 from gan_tune.words.readable import gibibytes
 
-__all__ = ["Room", "Share", "share_of"]
+__all__ = ["CONTEXT_BYTES", "Room", "Share", "share_of"]
 
 HEADROOM = 2
 """How many times the memory of the first setting a trial may take: others may be larger."""
@@ -58,6 +58,9 @@ def share_of(rooms: Sequence[Room], cpu: float, on_gpu: TrialCost, on_cpu: Trial
         )
     needed = HEADROOM * on_gpu.gpu_memory_bytes + CONTEXT_BYTES
     smallest = min(room.memory_bytes for room in rooms)
+    if smallest and on_gpu.gpu_memory_bytes + CONTEXT_BYTES > smallest:
+        taken = gibibytes(on_gpu.gpu_memory_bytes)
+        return Share(0, f"the first setting takes {taken} of a GPU of {gibibytes(smallest)}")
     together = max(1, min(by_cores, smallest // needed)) if smallest else by_cores
     limit = "the cores" if together == by_cores else f"its memory of {gibibytes(smallest)}"
     return Share(
@@ -69,5 +72,11 @@ def share_of(rooms: Sequence[Room], cpu: float, on_gpu: TrialCost, on_cpu: Trial
 
 
 def _by_cores(room: Room, cpu: float) -> int:
-    """How many trials on each GPU occupy every core; 0 if there are too few cores for one."""
-    return math.ceil(int(room.cores / cpu + 1e-9) / room.gpus)
+    """How many trials on each GPU occupy every core, or as many as leave no GPU idle.
+
+    0 if there are too few cores for one trial. Ray fills one GPU before the next.
+    """
+    trials = int(room.cores / cpu + 1e-9)
+    most = math.ceil(trials / room.gpus)
+    fills_all = most == 0 or math.ceil(trials / most) == min(trials, room.gpus)
+    return most if fills_all else max(1, trials // room.gpus)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_tune.config import TrialConfig
 from gan_tune.config.import_path import check_named
 from gan_tune.errors import CheckpointError, DeviceError, OutputError, StorageError
@@ -18,7 +20,7 @@ from gan_tune.parts.all_parts import catalogue, dataset_of, judge_of
 from gan_tune.samples import pictures
 from gan_tune.storage.places import look_in
 from gan_tune.storage.trial_folder import TrialFolder
-from gan_tune.words.wording import in_one_line
+from gan_tune.words.wording import first_line, in_one_line
 
 logger = logging.getLogger("gan_tune")
 
@@ -34,12 +36,9 @@ def train(
     Raises:
         ConfigError: the config cannot be trained; lists all faults.
         DataError: its data are missing.
-        DeviceError: torch finds no such device.
+        DeviceError: torch finds no such device, or (while it trains) the device fails.
     """
-    try:
-        check_device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
+    _check(device)
     if not isinstance(config, TrialConfig):
         config = TrialConfig.from_tree(config, catalogue())
     config = in_own_precision(config, device=device)
@@ -47,7 +46,24 @@ def train(
         logger.warning(warning)
     dataset = dataset_of(config.data)
     judge = judge_of(dataset, "selection", extra=config.wanted_metrics)
-    return train_reports(config, dataset, judge, resume_from=resume_from, device=device)
+    reports = train_reports(config, dataset, judge, resume_from=resume_from, device=device)
+    return _from(device, reports)
+
+
+def _check(device: str) -> None:
+    try:
+        check_device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
+
+
+def _from(device: str, reports: Iterator[Report]) -> Iterator[Report]:
+    """The reports; what the device itself raises is said in one line."""
+    try:
+        yield from reports
+    except torch.AcceleratorError as error:
+        # Its further lines are advice on debugging kernels.
+        raise DeviceError(f"--device {device}: failed in training: {first_line(error)}") from None
 
 
 def in_own_precision(config: TrialConfig, *, device: str = "cpu") -> TrialConfig:
@@ -55,9 +71,11 @@ def in_own_precision(config: TrialConfig, *, device: str = "cpu") -> TrialConfig
 
     Raises:
         DataError: its data are missing.
+        DeviceError: torch finds no such device.
     """
     if config.precision != "auto":
         return config
+    _check(device)
     return resolved(config, dataset_of(config.data).kind, device)
 
 

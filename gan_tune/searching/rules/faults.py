@@ -52,6 +52,19 @@ ALIKE = 3
 
 SMALLER = "take a smaller batch or network, or give a trial more room: resources.cpu, resources.gpu"
 
+DEAD_DEVICE = (
+    "uncorrectable ecc",
+    "unspecified launch failure",
+    "hardware stack error",
+    "devices are busy or unavailable",
+    "no cuda-capable device",
+    "no cuda gpus are available",
+    "gpu is lost",
+    "driver shutting down",
+)
+"""What CUDA says of a device that failed. An illegal address is not among it: it may be the
+setting's own code, which a fresh worker shows."""
+
 NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
 
 
@@ -95,7 +108,7 @@ def fault_of(error: BaseException) -> Fault:
         return Fault("memory", text)
     if isinstance(error, StorageError | DeviceError):
         return Fault("machine", str(error).splitlines()[0])
-    if is_outage(error):
+    if is_outage(error) or any(sign in text.lower() for sign in DEAD_DEVICE):
         return Fault("machine", text)
     return Fault("exception", text)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gan_tune.cluster import connection as cluster
-from gan_tune.cluster.hardware import nodes_by
 from gan_tune.cluster.ray_internals import started_here
 from gan_tune.errors import OutageError
-from gan_tune.gan.device import has_bfloat16
 from gan_tune.searching.leading.breeding import Breeder
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.resuming import resume_search
@@ -29,7 +27,7 @@ from gan_tune.service.running.judging import keep_judge
 from gan_tune.service.running.metric_versions import changed_metrics
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.running.planning import counted_trials, settle_plan
-from gan_tune.service.running.precision import note_precision
+from gan_tune.service.running.precision import settle_precision
 from gan_tune.service.running.resources import settle_resources
 from gan_tune.service.running.retrying import take_up
 from gan_tune.service.running.study_place import study_of_search
@@ -115,9 +113,8 @@ class SearchCommand:
         """What all trials share; what depends on the cluster is decided here, once a search."""
         context = self._context
         settle_resources(context)
-        note_precision(context)
+        without, emulates = settle_precision(context)
         keep_judge(context.dataset, context.judge.extractor, context.home)
-        without, emulates = self._left_out()
         return Shared(
             context.dataset,
             context.judge,
@@ -206,27 +203,6 @@ class SearchCommand:
             slots=slots,
             limit=slots if fixed else max_concurrent,
         )
-
-    def _left_out(self) -> tuple[Collection[str], bool]:
-        """The ids of nodes that get no trials, since they would emulate the search's precision, and
-        whether workers may emulate it.
-
-        Where every node would, none is left out, with a warning.
-        """
-        context = self._context
-        if context.space.precision != "bfloat16":
-            return (), True
-        resources = context.space.resources
-        device = "cuda" if resources.gpus else "cpu"
-        lacking, having = nodes_by(partial(has_bfloat16, device), resources)
-        if not having:  # a Ray of this machine alone asks no node
-            if lacking:
-                context.watcher.note("precision: bfloat16 is emulated on every node (use float32)")
-            return (), True
-        if lacking:
-            addresses = ", ".join(sorted(lacking.values()))
-            context.watcher.note(f"precision: left out, as without bfloat16: {addresses}")
-        return lacking, False
 
     def _scheduler(self, study: Study) -> tuple[StoppingRule, Breeder | None]:
         """The stopping rule, and the breeder if the scheduler is a population."""

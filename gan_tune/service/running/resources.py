@@ -12,6 +12,7 @@ from gan_tune.errors import ClusterError
 from gan_tune.gan.device import accelerators, total_memory, trial_device
 from gan_tune.service.gpu_share import Room, Share, share_of
 from gan_tune.service.running.context import SearchContext
+from gan_tune.service.running.precision import is_auto
 from gan_tune.service.space_and_setting import first_setting
 from gan_tune.service.trial_cost import TrialCost, measure_here
 from gan_tune.space.space_file import MOST_CORES
@@ -92,7 +93,9 @@ def _chosen(context: SearchContext, nodes: list[GpuNode]) -> Share:
         return Share(0, "Ray counts a GPU, but PyTorch finds none there")
     smallest = min(seeing, key=lambda node: seeing[node])
     cpu = context.space.resources.cpu
-    given = (first_setting(context.space), context.dataset, context.judge, max(1, int(cpu)))
+    # Each device in the precision that it would have.
+    space = context.space.in_precision("auto") if is_auto(context) else context.space
+    given = (first_setting(space), context.dataset, context.judge, max(1, int(cpu)))
     on_gpu, on_cpu = on_gpu_node(smallest, _costs, *given, seconds=MEASURING_SECONDS)
     rooms = [Room(node.cores, node.gpus, memory) for node, memory in seeing.items()]
     return share_of(rooms, cpu, on_gpu, on_cpu)
