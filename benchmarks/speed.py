@@ -8,6 +8,8 @@ Three GANs, one thread, the sides of each in turns:
     docs-style  `docs_style/loops.py`: PyTorch's DCGAN tutorial, a data set that makes a tensor of
                 each picture (of points a `TensorDataset`)
     in memory   the same loop with all pictures made tensors beforehand
+    floor       the bare arithmetic of gan-tune's step on one batch, see `floors.py`: no loop of
+                these networks and kernels can be faster
 
 A ratio is that of the times of a step, turn by turn: median and quartiles. In bfloat16 gan-tune has
 `precision: bfloat16` and the loops have `torch.autocast`. gan-tune refuses bfloat16 for points.
@@ -25,6 +27,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.docs_style.loops import Loop, from_pictures, from_tensors
+from benchmarks.floors import bare
 from benchmarks.interleaved import Spread, Turn, in_turns, ratios, seconds_of
 from benchmarks.machine import machine
 from benchmarks.table import Asked, table
@@ -44,6 +47,7 @@ HEAD = (
     "asked",
     "",
     "ratio to the loop in memory",
+    "the floor's ratio",
 )
 
 
@@ -141,6 +145,7 @@ def _sides(case: Case, dataset: Dataset, *, steps: int, turns: int) -> dict[tupl
         tree = case.tree | {"precision": precision}
         config = checked(tree, turns=turns + 1, steps=steps)
         sides["gan-tune", precision] = turns_of(config, dataset)
+        sides["floor", precision] = bare(config, dataset)
         plain = partial(docs_style, case, dataset, steps=steps, precision=precision)
         if dataset.kind == "points":
             sides["docs-style", precision] = plain(in_memory=True)
@@ -171,6 +176,7 @@ def measure(*, quick: bool = False) -> str:
                     f"{ratio:.2f}",
                     *Asked.at_least(asked, ratio.median),
                     f"{ratios(beforehand, mine):.2f}" if beforehand else "",
+                    f"{ratios(theirs, taken['floor', precision]):.2f}",
                 ]
             )
     return table(HEAD, rows)
