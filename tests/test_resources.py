@@ -77,7 +77,9 @@ class Cluster:
         self.nodes = [GpuNode("a", "10.0.0.1", 8, 1), GpuNode("b", "10.0.0.2", 8, 1)]
         self.memories: dict[str, int | None] = {"a": 80 * GIB, "b": 9 * GIB}
         self.costs = cost(1, 1), cost(2)
+        self.shared = cost(1.5, 1)
         self.measured_on: list[str] = []
+        self.beside: list[tuple[int, float, str]] = []
         self.idle = True
 
     def ask(self, node: GpuNode, question: Callable[..., Any], *_: Any, **how: Any) -> Any:
@@ -85,6 +87,10 @@ class Cluster:
             return self.memories[node.id]
         self.measured_on.append(node.id)
         return self.costs
+
+    def ask_at_once(self, question: Callable[..., Any], *_: Any, **how: Any) -> Any:
+        self.beside.append((how["count"], how["resources"].gpu, how["node"]))
+        return [self.shared] * how["count"]
 
 
 class Screen(Watcher):
@@ -100,6 +106,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     found = Cluster()
     monkeypatch.setattr(resources, "gpu_nodes", lambda: found.nodes)
     monkeypatch.setattr(resources, "on_gpu_node", found.ask)
+    monkeypatch.setattr(resources, "at_once", found.ask_at_once)
     monkeypatch.setattr(resources, "has_idle_gpu", lambda: bool(found.nodes) and found.idle)
     return found
 
@@ -131,6 +138,19 @@ def test_a_search_keeps_the_share_with_which_it_began(cluster: Cluster, home: St
     cluster.memories["b"] = 80 * GIB
     assert settled(home) == (0.3333, ["resources.gpu: 0.3333, as this search began"])
     assert cluster.measured_on == ["b"]
+
+
+def test_a_gpu_that_is_not_faster_when_it_is_shared_is_left(
+    cluster: Cluster, home: Storage
+) -> None:
+    cluster.shared = cost(2.5, 1)
+    gpu, said = settled(home)
+    assert gpu == 0
+    assert cluster.beside == [(3, 0.3333, "b")]
+    assert said[0] == (
+        "resources.gpu: auto: 0 (with 3 trials on a GPU a step of the first setting takes 2.5 ms, "
+        "2 ms on the CPU)"
+    )
 
 
 def test_a_search_taken_up_without_a_gpu_says_so(cluster: Cluster, home: Storage) -> None:

@@ -106,19 +106,29 @@ def at_once(
     resources: Resources,
     count: int,
     seconds: float = ANSWER_SECONDS,
+    node: str = "",
 ) -> list[Answer]:
     """What ``question(*given)`` returns ``count`` times at once, each where a trial fits.
+
+    ``node`` is the id of the one where all of them run; empty: any.
 
     Raises:
         ClusterError: it fails, or does not answer within ``seconds``.
     """
 
-    @ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpus, max_retries=0)
+    # A process that has used a GPU would keep its memory: each ends with its answer.
+    @ray.remote(
+        num_cpus=resources.cpu,
+        num_gpus=resources.gpus,
+        max_retries=0,
+        max_calls=1 if resources.gpus else 0,
+    )
     def ask(*given: Any) -> Answer:
         return question(*given)
 
+    there = NodeAffinitySchedulingStrategy(node, soft=False) if node else "DEFAULT"
     shared = [ray.put(each) for each in given]
-    answers = [ask.remote(*shared) for _ in range(count)]
+    answers = [ask.options(scheduling_strategy=there).remote(*shared) for _ in range(count)]
     return [_answer(answer, "of a trial", seconds) for answer in answers]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from gan_tune.service.trial_cost import TrialCost
 from gan_tune.words.readable import gibibytes
 
-__all__ = ["CONTEXT_BYTES", "Room", "Share", "share_of"]
+__all__ = ["CONTEXT_BYTES", "Room", "Share", "kept_beside", "share_of"]
 
 HEADROOM = 2
 """How many times the memory of the first setting a trial may take: others may be larger."""
@@ -39,8 +40,8 @@ def share_of(rooms: Sequence[Room], cpu: float, on_gpu: TrialCost, on_cpu: Trial
 
     It is 1 / n for n trials on each GPU, rounded down to four digits, the finest that Ray counts
     (above 99 trials, one more may get room).
-    It is 0 if a step alone on the GPU is not faster than one alone on the CPU: a shared GPU is not
-    faster than one's own.
+    It is 0 if a step alone on the GPU is not faster than one alone on the CPU; whether it still is
+    beside the others, :func:`kept_beside` decides.
 
     Args:
         rooms: the machines with GPUs.
@@ -68,6 +69,24 @@ def share_of(rooms: Sequence[Room], cpu: float, on_gpu: TrialCost, on_cpu: Trial
         f"{together} {'trial' if together == 1 else 'trials'} on each GPU, as {limit} allow"
         f"{'s' if together < by_cores else ''}; the first setting takes "
         f"{gibibytes(on_gpu.gpu_memory_bytes)} there",
+    )
+
+
+def kept_beside(others: Sequence[TrialCost], share: Share, on_cpu: TrialCost) -> Share:
+    """The share, or 0 if a step on the GPU is not faster than one on the CPU any more.
+
+    Args:
+        others: what trials cost that had the share of one GPU at once.
+        share: above 0.
+        on_cpu: what a trial costs alone on the CPU.
+    """
+    step = median(cost.step_seconds for cost in others)
+    if step < on_cpu.step_seconds:
+        return share
+    return Share(
+        0,
+        f"with {len(others)} trials on a GPU a step of the first setting takes {1000 * step:.2g} "
+        f"ms, {1000 * on_cpu.step_seconds:.2g} ms on the CPU",
     )
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from gan_tune.cluster.hardware import GpuNode, gpu_nodes, has_idle_gpu, on_gpu_node
+from gan_tune.cluster.hardware import GpuNode, at_once, gpu_nodes, has_idle_gpu, on_gpu_node
 from gan_tune.errors import ClusterError
 from gan_tune.gan.device import accelerators, total_memory, trial_device
-from gan_tune.service.gpu_share import Room, Share, share_of
+from gan_tune.service.gpu_share import Room, Share, kept_beside, share_of
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.precision import is_auto
 from gan_tune.service.space_and_setting import first_setting
 from gan_tune.service.trial_cost import TrialCost, measure_here
+from gan_tune.space import Resources
 from gan_tune.space.space_file import MOST_CORES
 from gan_tune.storage.places import RESOURCES_NOTE, RESULT, SEARCH_NOTE
 from gan_tune.storage.stored import read_stored
@@ -98,7 +99,19 @@ def _chosen(context: SearchContext, nodes: list[GpuNode]) -> Share:
     given = (first_setting(space), context.dataset, context.judge, max(1, int(cpu)))
     on_gpu, on_cpu = on_gpu_node(smallest, _costs, *given, seconds=MEASURING_SECONDS)
     rooms = [Room(node.cores, node.gpus, memory) for node, memory in seeing.items()]
-    return share_of(rooms, cpu, on_gpu, on_cpu)
+    share = share_of(rooms, cpu, on_gpu, on_cpu)
+    together = min(int(1 / share.gpu), int(smallest.cores / cpu)) if share.gpu else 0
+    if together < 2:
+        return share
+    beside = at_once(
+        _cost_on_gpu,
+        *given,
+        resources=Resources(cpu=cpu, gpu=share.gpu),
+        count=together,
+        seconds=MEASURING_SECONDS,
+        node=smallest.id,
+    )
+    return kept_beside(beside, share, on_cpu)
 
 
 def _memory() -> int | None:
@@ -108,6 +121,11 @@ def _memory() -> int | None:
 
 def _costs(config: Any, dataset: Any, judge: Any, threads: int) -> tuple[TrialCost, TrialCost]:
     """On a node: what a trial costs on its GPU and on its CPU, each alone."""
-    device = trial_device(gpu=True)
-    on_gpu = measure_here(config, dataset, judge, threads=threads, device=device)
+    on_gpu = _cost_on_gpu(config, dataset, judge, threads)
     return on_gpu, measure_here(config, dataset, judge, threads=threads, device="cpu")
+
+
+def _cost_on_gpu(config: Any, dataset: Any, judge: Any, threads: int) -> TrialCost:
+    """On a node: what a trial costs on its GPU."""
+    device = trial_device(gpu=True)
+    return measure_here(config, dataset, judge, threads=threads, device=device)
