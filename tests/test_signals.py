@@ -20,6 +20,7 @@ import yaml
 from conftest import trial_tree
 
 from gan_tune.cli.exit_codes import ExitCode
+from gan_tune.service.running.ctrl_c import heeded
 
 pytestmark = pytest.mark.ci
 
@@ -157,3 +158,21 @@ def test_a_second_signal_ends_it_at_once(moment: str, commands: dict[str, Comman
     assert command.took < max(AT_ONCE, command.before / 4)
     assert "Traceback" not in command.printed
     assert command.left == [], "nothing of Ray outlives it"
+
+
+def test_a_signal_that_a_librarys_handler_loses_is_heeded() -> None:
+    """As Ray's handler, while Ray starts: what it raises in a callback of fork is ignored."""
+
+    def start() -> None:
+        with signals.held():
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            os.kill(os.getpid(), signal.SIGTERM)
+            until = time.monotonic() + 10
+            while not signals.heard and time.monotonic() < until:
+                time.sleep(0.01)
+
+    with heeded() as signals:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+        assert signals.asked
+        assert signals.heard == signal.SIGTERM

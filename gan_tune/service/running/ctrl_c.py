@@ -37,10 +37,12 @@ class Signals:
 
     Attributes:
         asked: whether a signal has come.
+        heard: the last signal that the process got, whoever handled it; 0: none.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self.heard = 0
         self._conductor: Conductor | None = None
         self._is_held = False
         self._leaving: threading.Timer | None = None
@@ -62,6 +64,9 @@ class Signals:
         finally:
             self._is_held = False
             self.install()
+        if self.heard and not self.asked:
+            # The library's handler got it, and what that raised was lost, as in a callback of fork.
+            self._heed(self.heard, None)
         if self.asked:
             raise KeyboardInterrupt
 
@@ -117,7 +122,7 @@ def heeded() -> Iterator[Signals]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     signals.install()
     try:
-        with _second_heard():
+        with _second_heard(signals):
             yield signals
     finally:
         signals.stay()
@@ -128,7 +133,7 @@ def heeded() -> Iterator[Signals]:
 
 
 @contextmanager
-def _second_heard() -> Iterator[None]:
+def _second_heard(signals: Signals) -> Iterator[None]:
     """Leave at once at a second signal, also while the main thread waits for a library.
 
     Python runs its handlers only when the main thread comes back to Python, which may take as long
@@ -139,7 +144,9 @@ def _second_heard() -> Iterator[None]:
         return
     hears, is_told = socket.socketpair()
     is_told.setblocking(False)
-    thread = threading.Thread(target=_listen, args=(hears,), name="gan-tune-signals", daemon=True)
+    thread = threading.Thread(
+        target=_listen, args=(hears, signals), name="gan-tune-signals", daemon=True
+    )
     before = signal.set_wakeup_fd(is_told.fileno(), warn_on_full_buffer=False)
     thread.start()
     try:
@@ -151,11 +158,13 @@ def _second_heard() -> Iterator[None]:
         hears.close()
 
 
-def _listen(hears: socket.socket) -> None:
+def _listen(hears: socket.socket, signals: Signals) -> None:
     """Count the signals, a byte each, until the other end is closed."""
     count = 0
     while number := hears.recv(1):
-        count += number[0] in SIGNALS
+        if number[0] in SIGNALS:
+            signals.heard = number[0]
+            count += 1
         if count > 1:
             _leave_at_once()
 
