@@ -47,7 +47,7 @@ def train(
     dataset = dataset_of(config.data)
     judge = judge_of(dataset, "selection", extra=config.wanted_metrics)
     reports = train_reports(config, dataset, judge, resume_from=resume_from, device=device)
-    return _from(device, reports)
+    return _naming_device(device, reports)
 
 
 def _check(device: str) -> None:
@@ -57,7 +57,7 @@ def _check(device: str) -> None:
         raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
 
 
-def _from(device: str, reports: Iterator[Report]) -> Iterator[Report]:
+def _naming_device(device: str, reports: Iterator[Report]) -> Iterator[Report]:
     """The reports; what the device itself raises is said in one line."""
     try:
         yield from reports
