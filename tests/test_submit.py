@@ -182,7 +182,9 @@ def test_a_search_is_submitted_watched_and_stopped(
 ) -> None:
     """It trains a network of the project on data of the project, and outlives its submitter."""
     on, runs = ("--address", dashboard), tmp_path / "runs"
-    command = ["submit", "space.yaml", *on, "--storage", str(runs), "--offline", "--detach"]
+    how = ["--outage-minutes", "3.0", "--experiment", "lines", "--model", "line"]
+    how += ["--register-anyway"]
+    command = ["submit", "space.yaml", *on, "--storage", str(runs), "--offline", "--detach", *how]
     begun = gan_tune_on(*command)
     assert begun.returncode == 0, begun.stderr
     assert begun.stdout.startswith("tiny is run by job ")
@@ -192,6 +194,7 @@ def test_a_search_is_submitted_watched_and_stopped(
     other = gan_tune_on(*command, "--trials", "7")
     assert other.returncode == ExitCode.REFUSED
     assert "with another command: python -m gan_tune.cli search space.yaml" in other.stderr
+    assert " ".join(how) in other.stderr  # what is asked for here is asked for there
 
     deadline = time.monotonic() + 90
     while not list(runs.glob("tiny/trials/*/reports/*.json")):

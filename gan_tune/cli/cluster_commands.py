@@ -12,6 +12,7 @@ from gan_tune.cli import options
 from gan_tune.cli.checked_space import load_checked, with_short_options
 from gan_tune.errors import ConnectionLostError
 from gan_tune.outgoing import outgoing
+from gan_tune.storage.patience import OUTAGE_MINUTES
 from gan_tune.words.terminal import busy, say
 
 __all__ = ["logs", "on_cluster", "submit"]
@@ -28,8 +29,13 @@ def submit(
     gpu: options.Gpu = None,
     seed: options.SearchSeed = None,
     max_concurrent: options.MaxConcurrent = None,
+    outage_minutes: options.OutageMinutes = OUTAGE_MINUTES,
     tracking_uri: options.ClusterUri = None,
     offline: options.Offline = False,
+    experiment: options.Experiment = None,
+    model: options.NewModel = None,
+    warm_start: options.WarmStart = None,
+    register_anyway: options.RegisterAnyway = False,
     detach: options.Detach = False,
 ) -> None:
     """Hand a search over to a Ray cluster that runs it by itself.
@@ -38,7 +44,8 @@ def submit(
     itself. Paths of the storage and of data outside the working folder are the cluster's.
 
     What the search prints is shown until it ends. Ctrl-C leaves it running, and this machine may be
-    switched off. The same command shows it again, or goes on with a search that was interrupted.
+    switched off. The same command shows it again, or goes on with a search that was interrupted. A
+    new search of the same space takes another --name.
 
     It needs the extra `cluster`, and the cluster's token as Ray takes it.
 
@@ -55,8 +62,16 @@ def submit(
         "search.seed": seed,
     }
     overrides = with_short_options(set_, short)
-    words = [word for override in overrides for word in ("--set", override)]
-    words += [] if max_concurrent is None else ["--max-concurrent", str(max_concurrent)]
+    further: list[tuple[str, object]] = [
+        *(("--set", override) for override in overrides),
+        ("--max-concurrent", max_concurrent),
+        ("--outage-minutes", None if outage_minutes == OUTAGE_MINUTES else outage_minutes),
+        ("--experiment", experiment),
+        ("--model", model),
+        *(("--warm-start", earlier) for earlier in warm_start or ()),
+    ]
+    words = [word for flag, given in further if given is not None for word in (flag, str(given))]
+    words += ["--register-anyway"] if register_anyway else []
     checked = load_checked(space, overrides, data=False)
     with busy(f"handing {space} over to {address}"):
         submitted = service.submit(
