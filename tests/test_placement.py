@@ -10,7 +10,7 @@ import torch
 
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset
-from gan_tune.data.placement import OnDevice, OnHost, resident
+from gan_tune.data.placement import SHARED_FROM, OnDevice, OnHost, resident
 from gan_tune.data.scaling import SCALES, scaling_of
 from gan_tune.model.export import ExportedGenerator
 
@@ -72,6 +72,15 @@ def test_a_mapped_file_stays_one_on_the_cpu(tmp_path: Path) -> None:
     in_file = np.load(tmp_path / "train.npy", mmap_mode="r")
     scaling = scaling_of(dataset, "none")
     assert isinstance(resident(in_file, "cpu", scaling=scaling, free=PLENTY), OnHost)
+
+
+def test_large_data_are_not_copied_on_the_cpu() -> None:
+    train = np.zeros((SHARED_FROM // 16, 4), np.float32)
+    scaling = scaling_of(Dataset("zeros", "points", train, train[:9], train[:9]), "none")
+    source = resident(train, "cpu", scaling=scaling, free=PLENTY)
+    assert isinstance(source, OnHost)
+    assert np.shares_memory(source.samples, train)
+    assert isinstance(resident(train[1:], "cpu", scaling=scaling, free=PLENTY), OnDevice)
 
 
 def test_drawing_a_batch_leaves_the_data_alone() -> None:

@@ -1,5 +1,8 @@
 """The place of the training data: on the device if they fit, else in memory or in their file.
 
+On the CPU large data stay where all trials of a node share them: in Ray's object store, which hands
+out read-only views, or in a mapped file.
+
 Batches are bit-identical in all cases.
 """
 
@@ -19,6 +22,8 @@ from gan_tune.data.scaling import Scaling
 
 __all__ = ["OnDevice", "OnHost", "Source", "resident"]
 
+SHARED_FROM = 1 << 24
+"""On the CPU, no trial has a copy of its own of data of at least so many bytes."""
 SHARE_OF_FREE_MEMORY = 1 / 8
 """Share of the free memory that one trial may fill with data, since other trials need some."""
 
@@ -76,11 +81,12 @@ def resident(
 ) -> Source:
     """Training samples uint8 [N, C, H, W] or float32 [N, D], on ``device`` if they fit.
 
-    On the CPU a mapped file stays mapped, so that all trials of a node share its pages. ``free`` is
-    the free memory of the device in bytes.
+    On the CPU a mapped file, and what has at least :data:`SHARED_FROM` bytes, stays where it is, so
+    that all trials of a node share it. ``free`` is the free memory of the device in bytes.
     """
     device = torch.device(device)
-    shared = device.type == "cpu" and is_mapped(samples)
+    is_large = is_mapped(samples) or samples.nbytes >= SHARED_FROM
+    shared = device.type == "cpu" and is_large
     if shared or samples.nbytes > SHARE_OF_FREE_MEMORY * free:
         return OnHost(samples, scaling.apply, device)
     tensor = torch.tensor(np.asarray(samples), device=device)
