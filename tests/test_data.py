@@ -25,6 +25,7 @@ from gan_tune.config import Part, signature_arguments
 from gan_tune.data import cifar, idx, mapped
 from gan_tune.data.by_name import DATASETS, check_arguments, load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset, Mixture
+from gan_tune.data.digits import rows_of_digits
 from gan_tune.data.locations import find_folder
 from gan_tune.data.picture_folder import CROPS
 from gan_tune.errors import DataError
@@ -1191,3 +1192,10 @@ def test_cifar_is_downloaded_whole_and_its_archive_is_not_kept(
     assert asked == [(cifar.URL, str(tmp_path / "cache" / "datasets"), options)]
     assert cifar.URL.startswith("https://")
     assert len(bytes.fromhex(cifar.MD5)) == 16
+
+
+def test_digits_are_read_as_scikit_learn_reads_them() -> None:
+    from sklearn.datasets import load_digits
+
+    data, target = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(rows_of_digits(), np.column_stack([data, target]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,3 +80,14 @@ def defaults() -> dict[str, Any]:
 def test_what_a_space_leaves_out_means_what_it_always_did() -> None:
     """Else a search of an older release would go on as another one: a new default is a decision."""
     assert defaults() == json.loads(DEFAULTS.read_text(encoding="utf-8"))
+
+
+def test_checking_shipped_networks_imports_nothing_that_takes_seconds() -> None:
+    """PyTorch's compiler, which meta tensors bring along, and scikit-learn."""
+    code = (
+        "import sys; from gan_tune import service\n"
+        "for name in ('digits', 'points', 'conv'): service.load_space(name, check_data=False)\n"
+        "print(sorted({'torch._dynamo', 'sklearn'} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.stdout.strip() == "[]", loaded.stdout + loaded.stderr

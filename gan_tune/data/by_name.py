@@ -21,6 +21,7 @@ from gan_tune.config.import_path import import_own
 from gan_tune.data.arrays import check_npy, check_npz, read_npy, read_npz
 from gan_tune.data.cifar import check_cifar_folder, find_cifar_folder, read_cifar_folder
 from gan_tune.data.dataset import Dataset, Kind, cut, few_samples_note, split_order
+from gan_tune.data.digits import rows_of_digits
 from gan_tune.data.found_pictures import (
     FoundPictures,
     Square,
@@ -92,11 +93,9 @@ def digits() -> Dataset:
 
     Source: Alpaydin and Kaynak, UCI Optical Recognition of Handwritten Digits, 1998.
     """
-    from sklearn.datasets import load_digits
-
-    source = load_digits()
-    pictures = np.rint(source.images * (255 / 16)).astype(np.uint8)[:, None]
-    labels = source.target.astype(np.int64)
+    rows = rows_of_digits()
+    pictures = np.rint(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    labels = rows[:, -1].astype(np.int64)
     order = np.random.RandomState(0).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     # Assigned class by class, so that each split has its share of every class, up to two samples.

@@ -18,6 +18,9 @@ __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
 
 def _initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02²), gains of batch norm from N(1, 0.02²), biases zero."""
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.is_meta:  # there PyTorch would import its compiler to draw
+        return
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

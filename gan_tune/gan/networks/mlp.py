@@ -113,7 +113,10 @@ class FourierMLPDiscriminator(nn.Module):
         super().__init__()
         inputs = math.prod(shape)
         self.frequencies: Tensor
-        self.register_buffer("frequencies", torch.randn(inputs, waves) * scale)
+        frequencies = torch.empty(inputs, waves)
+        if not frequencies.is_meta:  # there PyTorch would import its compiler, which takes a second
+            frequencies = torch.randn(inputs, waves) * scale
+        self.register_buffer("frequencies", frequencies)
         inputs += 2 * waves
         self.body = _stack(inputs, tuple(hidden), activation, norm)
         self.head = nn.Linear(([inputs, *hidden])[-1], 1)

@@ -68,14 +68,16 @@ class SearchCommand:
             ask_mlflow: raises an error if MLflow would refuse the record of a new search.
         """
         context = self._context
-        _ = context.judge  # first, since data or a metric may be refused
+        _ = context.dataset  # first, since data may be refused
         begun = bool(TrialFolders(context.home).names())
         study = self._study(warm) if begun else None  # before Ray: the space may have changed
         with ExitStack() as stack:
-            with ThreadPoolExecutor(1) as beside:  # both take seconds, and Ray mostly waits
+            with ThreadPoolExecutor(2) as beside:  # all take seconds, and Ray mostly waits
                 asked = beside.submit(ask_mlflow)
+                judged = beside.submit(lambda: context.judge)  # which may refuse a metric
                 stack.enter_context(self._ray(address, signals))
                 asked.result()
+                judged.result()
             if study is None:
                 study = self._study(warm)
             shared = self._shared()
