@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
@@ -86,7 +87,11 @@ def report_page(
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
     best = _best(home, rows, heading, damage)
     failures = _failures(home, rows, objective, damage)
-    every_picture = gallery(home, shown, metric=heading.metric, place=place, damaged=damage)
+    with ThreadPoolExecutor(1) as beside:  # while pictures are decoded, plots are drawn
+        every_picture = beside.submit(
+            gallery, home, shown, metric=heading.metric, place=place, damaged=damage
+        )
+        drawn = drawn or plots.drawn(study, metric=heading.metric, insight=insight)
     page = template.render(
         heading=heading,
         direction=objective.direction,
@@ -101,10 +106,10 @@ def report_page(
         insight=insight,
         fewest=FEWEST,
         outcomes=ENDINGS_SHOWN,
-        plots=drawn or plots.drawn(study, metric=heading.metric, insight=insight),
+        plots=drawn,
         best=best,
         failures=failures,
-        every_picture=every_picture,
+        every_picture=every_picture.result(),
         left_out=damage.trials,
         aside=nodes_aside(home).values(),
         script=plots.script(),

@@ -21,7 +21,7 @@ from gan_tune.searching.study.reading import curve, objective_of
 
 __all__ = ["MOST_DRAWN", "comparable_study", "what_is_drawn"]
 
-MOST_DRAWN = 2_000
+MOST_DRAWN = 1_000
 """Largest number of settings in a plot; a browser takes seconds for more."""
 
 BEST_DRAWN = 500
