@@ -14,7 +14,7 @@ from tiny_search import space_tree
 from gan_tune.errors import UnfitNodesError
 from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.on_ray.proof import leave_for_workers, why_unfit
-from gan_tune.searching.on_ray.unfit_workers import UNFIT_SECONDS, UnfitWorkers
+from gan_tune.searching.on_ray.unfit_workers import STARTING_SECONDS, UNFIT_SECONDS, UnfitWorkers
 from gan_tune.searching.rules.faults import Fault, ruling_on
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
@@ -102,10 +102,14 @@ def test_a_search_ends_if_no_worker_is_fit_for_a_while() -> None:
     assert unfit.error(others=False) is None
     now[0] += UNFIT_SECONDS
     assert unfit.error(others=True) is None, "another one trains"
-    assert unfit.error(others=False) is None, "from now on"
+    assert unfit.error(others=False, places=1) is None, "from now on"
     now[0] += UNFIT_SECONDS
+    assert unfit.error(others=False, places=2) is None, "another one may start"
     error = unfit.error(others=False)
     assert isinstance(error, UnfitNodesError)
+    assert isinstance(unfit.error(others=False, places=1), UnfitNodesError)
+    now[0] += STARTING_SECONDS - UNFIT_SECONDS
+    assert isinstance(unfit.error(others=False, places=2), UnfitNodesError), "it did not"
     assert error.exit_code == 1
     assert str(error).endswith("its node is put aside: cuda: no (node 10.0.0.7)")
     assert unfit.forget("a")

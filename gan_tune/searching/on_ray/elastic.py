@@ -46,6 +46,11 @@ class ClusterSize:
         self._empty_at = ""
         conductor.time.wait()
 
+    @property
+    def slots(self) -> int:
+        """How many trials the cluster had places for when it was last looked at."""
+        return max(0, self._places.slots)
+
     def placed(self) -> None:
         """A trial has a place."""
         self._conductor.time.begin()

@@ -283,9 +283,10 @@ class _StopOnRequest(_NeverRestored, Stopper):
         return False
 
     def stop_all(self) -> bool:
-        trains = self._scheduler.trains
-        empty = self._size.look(trains=trains) if self._size else None
-        if (error := self._unfit.error(others=trains) or empty) is not None:
+        trains, size = self._scheduler.trains, self._size
+        empty = size.look(trains=trains) if size else None
+        places = size.slots if size else 0
+        if (error := self._unfit.error(others=trains, places=places) or empty) is not None:
             self._proxy.halt(error)
         if not self._proxy.stop_requested():
             return self._scheduler.is_over

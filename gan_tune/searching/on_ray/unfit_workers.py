@@ -12,6 +12,8 @@ __all__ = ["UnfitWorkers"]
 
 UNFIT_SECONDS = 30.0
 """How long a search goes on while every worker that is up has failed its proof."""
+STARTING_SECONDS = 300.0
+"""The same while others may still come up: they load an image or libraries, some from far away."""
 
 
 class UnfitWorkers:
@@ -35,14 +37,19 @@ class UnfitWorkers:
         """A worker has passed its proof, or is gone; returns whether it was unfit."""
         return self._faults.pop(trial_id, None) is not None
 
-    def error(self, *, others: bool) -> UnfitNodesError | None:
-        """The error to end with if for a while no worker but these was up (``others``)."""
+    def error(self, *, others: bool, places: int = 0) -> UnfitNodesError | None:
+        """The error to end with if for a while no worker but these was up (``others``).
+
+        ``places``: of the cluster. If there are more of them than unfit workers, others may come
+        up.
+        """
         if not self._faults or others:
             self._alone_since = None
             return None
         if self._alone_since is None:
             self._alone_since = self._clock()
-        if self._clock() - self._alone_since < UNFIT_SECONDS:
+        patience = STARTING_SECONDS if places > len(self._faults) else UNFIT_SECONDS
+        if self._clock() - self._alone_since < patience:
             return None
         reasons = sorted({f"{fault.text} (node {fault.node})" for fault in self._faults.values()})
         return UnfitNodesError(

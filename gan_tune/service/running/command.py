@@ -72,12 +72,13 @@ class SearchCommand:
         begun = bool(TrialFolders(context.home).names())
         study = self._study(warm) if begun else None  # before Ray: the space may have changed
         with ExitStack() as stack:
-            with ThreadPoolExecutor(2) as beside:  # all take seconds, and Ray mostly waits
+            with ThreadPoolExecutor(1) as beside:  # both take seconds, and Ray mostly waits
                 asked = beside.submit(ask_mlflow)
-                judged = beside.submit(lambda: context.judge)  # which may refuse a metric
                 stack.enter_context(self._ray(address, signals))
                 asked.result()
-                judged.result()
+            # The judge may refuse a metric. It is made while Ray's workers import what they need,
+            # not beside Ray's start, which forks: BLAS may hang where another thread uses it then.
+            _ = context.judge
             if study is None:
                 study = self._study(warm)
             shared = self._shared()
