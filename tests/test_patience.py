@@ -21,9 +21,10 @@ from tiny_search import TRIALS, space_tree
 from benchmarks.servers import Postgres, postgres_programs
 from benchmarks.servers import postgres as running_postgres
 from gan_tune import service
-from gan_tune.errors import OutageError, SearchNotFoundError, StorageError
+from gan_tune.errors import GanTuneError, OutageError, SearchNotFoundError, StorageError
 from gan_tune.searching.study.opening import open_study
 from gan_tune.service.watcher import Watcher
+from gan_tune.storage.lease import hold
 from gan_tune.storage.patience import Outage, Patience
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -78,13 +79,18 @@ def test_it_can_be_told_to_wait_no_longer() -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_only_a_search_that_is_there_can_be_asked_to_stop(tmp_path: Path) -> None:
+def test_only_a_search_that_is_worked_on_can_be_asked_to_stop(tmp_path: Path) -> None:
     with pytest.raises(SearchNotFoundError, match="no search named 'x' in"):
         service.stop("x", tmp_path)
-    home = open_storage(tmp_path).below("x")
-    home.write("search.json", b"{}")
-    service.stop("x", tmp_path)
+    home = open_storage(tmp_path).below("x").patient(1)
+    with hold(home, "x"):  # it has no trial yet
+        service.stop("x", tmp_path)
     assert home.read("stop.json") is not None
+    home.delete("stop.json")
+    home.write("search.json", b"{}")
+    with pytest.raises(GanTuneError, match="x: no command works on it"):
+        service.stop("x", tmp_path)
+    assert home.read("stop.json") is None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from gan_tune.searching.on_ray.unfit_workers import STARTING_SECONDS, UNFIT_SECO
 from gan_tune.searching.rules.faults import Fault, ruling_on
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
+from gan_tune.storage.nodes_aside import NodeAside, NodesAside
 from gan_tune.storage.storage import open_storage
 
 
@@ -81,6 +82,17 @@ def test_an_unfit_worker_holds_its_place_until_it_passes(
     assert (told["report"], told.get("unfit"), told["done"]) == (None, None, True)
     worker.reset_config({"job": job})
     assert worker.step()["report"].step == 10
+
+
+def test_a_warm_worker_takes_no_trial_on_a_node_that_was_put_aside(tmp_path: Path) -> None:
+    study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
+    job, home = study.ask(), open_storage(tmp_path / "here")
+    worker = worker_of(tmp_path / "here", job, expected=leave_for_workers(home))
+    first = worker.step()
+    assert first["report"].step == 10
+    NodesAside(home).put(first["node_id"], NodeAside("10.0.0.8", "failing", "it cuts settings off"))
+    worker.reset_config({"job": study.ask()})
+    assert worker.step()["unfit"].text == "its node is put aside: it cuts settings off"
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="torch finds one here")

@@ -413,6 +413,45 @@ def test_a_study_that_stays_locked_ends_the_search_in_one_line_and_it_goes_on_la
 
 
 @pytest.mark.ci
+def test_the_time_is_kept_although_no_report_is_at_hand(tmp_path: Path, local_ray: None) -> None:
+    """The trials are stored and end with the search, which is finished."""
+    budget = {"minutes": 0.2, "steps": 10_000_000, "evaluations": 2}
+    tree = space_tree(name="timed", budget=budget)
+    result = service.search(tree, storage=tmp_path / "runs", offline=True)
+    assert result.finished
+    assert result.champion is None
+    assert result.seconds is not None
+    assert abs(result.seconds - 12) < 5
+    assert set(result.outcomes) == {"interrupted"}
+    trials = TrialFolders(open_storage(tmp_path / "runs" / "timed"))
+    assert all(trials[name].checkpoint() is not None for name in trials.names())
+
+
+class StoppedAt(Watcher):
+    """Has the search stopped from elsewhere at one of its stages."""
+
+    def __init__(self, stage: str, storage: Path) -> None:
+        self.at, self.storage = stage, storage
+
+    def stage(self, text: str) -> None:
+        if text.startswith(self.at):
+            service.stop("early", self.storage)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("stage", ["loading data", "timing some steps"])
+def test_a_wish_to_stop_is_heard_before_the_first_trial(
+    stage: str, tmp_path: Path, local_ray: None
+) -> None:
+    tree = space_tree(name="early", budget={"minutes": 30})
+    runs = tmp_path / "runs"
+    result = service.search(tree, storage=runs, offline=True, watcher=StoppedAt(stage, runs))
+    assert not result.finished
+    assert "completed" not in result.outcomes
+    assert not (runs / "early" / "stop.json").exists()
+
+
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["pbt", "pb2"])
 def test_a_population_is_bred_recorded_and_confirmed_by_replay(
     name: str, tmp_path: Path, local_ray: None

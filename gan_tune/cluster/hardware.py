@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gan_tune.cluster.ray_internals import started_here
-from gan_tune.errors import ClusterError
+from gan_tune.errors import ClusterError, UnfitNodesError
 from gan_tune.space import Resources
 from gan_tune.words.wording import last_line
 
@@ -148,6 +148,11 @@ def _asked(
 def _answer(answer: ray.ObjectRef[Answer], address: str, seconds: float) -> Answer:
     try:
         return ray.get(answer, timeout=seconds)
+    except GetTimeoutError:
+        raise UnfitNodesError(
+            f"node {address}: there was none, or it did not answer within {seconds:g} s; the same "
+            "command goes on"
+        ) from None
     except RayError as error:
         reason = last_line(error).strip() or type(error).__name__
         raise ClusterError(f"node {address} cannot run gan-tune: {reason}") from None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_tune.errors import GanTuneError, SearchNotFoundError
+from gan_tune.storage.lease import holder_of
 from gan_tune.storage.places import DEFAULT_STORAGE, STOP, STOPPED_TRIALS, look_in, search_names
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -28,17 +29,20 @@ def stop(name: str, storage: str | Path = DEFAULT_STORAGE, *, trials: Sequence[s
 
     Raises:
         SearchNotFoundError: no search of that name; the message lists the existing ones.
-        GanTuneError: no such trial, or one that has ended or confirms a setting.
+        GanTuneError: no command works on it; or no such trial, or one that has ended or confirms a
+            setting.
         StorageError: the storage cannot be written.
     """
     root = look_in(storage)
-    known = search_names(root)
-    if name not in known:
+    home, known = root.below(name), search_names(root)
+    is_run = name in root.names() and bool(holder_of(home, name))  # it may have no trial yet
+    if not is_run and name not in known:
         raise SearchNotFoundError(
             f"no search named {name!r} in {storage}; {there_are(name, known)}"
         )
-    home = root.below(name)
     if not trials:
+        if not is_run:
+            raise GanTuneError(f"{name}: no command works on it, so that there is none to end")
         home.write_json(STOP, {})
         return
     _check_running(home, name, trials)

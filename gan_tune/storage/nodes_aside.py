@@ -51,15 +51,6 @@ class NodesAside:
         self._home = home
         self._nodes: dict[str, NodeAside] = {}
 
-    def begin(self) -> None:
-        """Forget those of earlier commands, since a node may have been mended.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
-        self._nodes = {}
-        self._home.delete(NODES)
-
     def put(self, node: str, aside: NodeAside) -> bool:
         """Put a node aside; False if that is known. Unfit workers follow from other states.
 

@@ -20,6 +20,10 @@ Answer = TypeVar("Answer")
 Substitute = TypeVar("Substitute")
 
 
+GRACE_SECONDS = 1.0
+"""How long after the end of the time trials may still report by themselves."""
+
+
 class ConductorProxy:
     """Passes calls from Tune to the conductor, and holds a storage error back until the run ends.
 
@@ -31,7 +35,7 @@ class ConductorProxy:
         self._conductor = conductor
         self._lost: StorageError | None = None
         self._halted: GanTuneError | None = None
-        self._sign = StopSign(conductor.storage)
+        self._sign, self._asks = StopSign(conductor.storage), False
         self._stopped = StoppedTrials(conductor.storage)
 
     def next_job(self) -> Job | Next:
@@ -68,9 +72,14 @@ class ConductorProxy:
         conductor = self._conductor
         if (refused := conductor.storage.patience.refused) is not None:
             self._lost = self._lost or refused
-        asked = self.cannot_store or self._sign.is_seen()
+        asked = self.cannot_store or (not self._asks and self._sign.is_seen())
         conductor.stop_requested = conductor.stop_requested or asked
         return conductor.stop_requested
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the time of the search is used up, although no report may have told so."""
+        return self._conductor.time.left < -GRACE_SECONDS
 
     @property
     def cannot_store(self) -> bool:
@@ -83,7 +92,8 @@ class ConductorProxy:
         self._halted = self._halted or error
 
     def ask_workers_to_stop(self) -> None:
-        """Have the workers store their trials."""
+        """Have the workers store their trials. They hear of it as of `gan-tune stop`."""
+        self._asks = True
         self._answer(lambda: self._conductor.storage.write_json(STOP, {}), None)
 
     def forget_stop(self) -> None:

@@ -15,6 +15,7 @@ from gan_tune.searching.on_ray.proof import ASIDE
 from gan_tune.searching.rules.failing_nodes import FailingNodes
 from gan_tune.searching.rules.faults import Fault
 from gan_tune.storage.nodes_aside import NodeAside, NodesAside
+from gan_tune.storage.places import NODES
 from gan_tune.storage.storage import Storage
 
 __all__ = ["NodeWatch"]
@@ -45,19 +46,20 @@ class NodeWatch:
         leaving: Callable[[], set[str]] = draining_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._aside, self._note, self._clock = NodesAside(home.patient(0)), note, clock
+        self._home, self._aside = home, NodesAside(home.patient(0))
+        self._note, self._clock = note, clock
         self._addresses, self._leaving = addresses or _alive, leaving
         self._failing = FailingNodes()
         self._last: dict[str, str] = {}  # trial → the node from which it last reported
         self._looked = -LOOK_SECONDS
 
     def begin(self) -> None:
-        """Forget the nodes that an earlier command put aside.
+        """Forget the nodes that an earlier command put aside, since one may have been mended.
 
         Raises:
-            StorageError: the search's folder cannot be written.
+            StorageError: the search's folder cannot be written, also after a while.
         """
-        self._aside.begin()
+        self._home.delete(NODES)
 
     def reported(self, trial: str, node: str) -> None:
         """A trial has reported from a node."""

@@ -27,6 +27,7 @@ __all__ = [
     "Expected",
     "leave_for_workers",
     "versions",
+    "why_aside",
     "why_device_unfit",
     "why_storage_unfit",
     "why_unfit",
@@ -73,7 +74,7 @@ def why_unfit(search: Storage, expected: Expected, device: Callable[[], str]) ->
     node, node_id = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
     try:
         reason = (
-            _why_aside(search, node_id)
+            why_aside(search, node_id)
             or _of_versions(expected.versions)
             or why_storage_unfit(search.patient(0), expected.word)
             or why_device_unfit(device)
@@ -85,7 +86,7 @@ def why_unfit(search: Storage, expected: Expected, device: Callable[[], str]) ->
     return Fault("unfit", f"{ASIDE}{reason}", node, node_id)
 
 
-def _why_aside(search: Storage, node_id: str) -> str | None:
+def why_aside(search: Storage, node_id: str) -> str | None:
     """Why the driver has put this node aside; None if it has not."""
     aside = nodes_aside(search.patient(0)).get(node_id)
     return None if aside is None or aside.state == "unfit" else aside.reason

@@ -25,7 +25,7 @@ from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, TimedKeeper
 from gan_tune.searching.on_ray.losses import CutOff
-from gan_tune.searching.on_ray.proof import Expected, why_unfit
+from gan_tune.searching.on_ray.proof import Expected, why_aside, why_unfit
 from gan_tune.searching.rules.faults import Fault, fault_of
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
@@ -71,7 +71,8 @@ class GanTrainable(tune.Trainable):
         torch.set_num_threads(threads)
         self._dataset, self._judge, self._home = dataset, judge, storage
         self._trials = TrialFolders(storage)
-        self._gpu, self._emulates, self._expected = gpu, emulates, expected
+        self._gpu, self._emulates = gpu, emulates
+        self._expected = self._to_prove = expected
         self._unfit: Fault | None = None
         self._proven = -math.inf
         self._node = ray.util.get_node_ip_address()
@@ -81,12 +82,17 @@ class GanTrainable(tune.Trainable):
             self._find_device()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Set up the next trial on this worker; data and judge stay loaded."""
+        """Set up the next trial on this worker; data and judge stay loaded.
+
+        A worker whose node has been put aside meanwhile proves itself again, in vain.
+        """
         self._job: Job = new_config["job"]
         self.config = {}  # otherwise Tune sends the whole job to the driver with each report
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
         self._keeper = TimedKeeper(self._home, self._job.name, self._node_id)
+        if self._expected is None and self._to_prove and why_aside(self._home, self._node_id):
+            self._expected, self._proven = self._to_prove, -math.inf
         return True
 
     def step(self) -> dict[str, Any]:

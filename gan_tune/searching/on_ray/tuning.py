@@ -94,7 +94,6 @@ def run(
     """
     resources = shared.resources
     proxy = ConductorProxy(conductor)
-    proxy.forget_stop()
     trainable = tune.with_parameters(
         GanTrainable,
         dataset=shared.dataset,
@@ -267,7 +266,8 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
 
 
 class _StopOnRequest(_NeverRestored, Stopper):
-    """Stops the whole run once a stop was requested, and the workers have stored their trials."""
+    """Stops the whole run once a stop was requested, or the time of the search is used up, and the
+    workers have stored their trials."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ class _StopOnRequest(_NeverRestored, Stopper):
         places = size.slots if size else 0
         if (error := self._unfit.error(others=trains, places=places) or empty) is not None:
             self._proxy.halt(error)
-        if not self._proxy.stop_requested():
+        if not (self._proxy.stop_requested() or self._proxy.is_out_of_time):
             return self._scheduler.is_over
         if self._since is None:
             self._since = time.monotonic()

@@ -84,6 +84,7 @@ def settle_plan(context: SearchContext, slots: int) -> None:
 
     Raises:
         ClusterError: no node can measure a trial.
+        UnfitNodesError: none has had room for one for as long as the search waits.
     """
     home, space, watcher = context.home, context.space, context.watcher
     if space.distinct_settings < space.budget.most_trials and not _is_bred(space):
@@ -118,9 +119,10 @@ def _pace(context: SearchContext, slots: int) -> Pace | None:
     """The pace of trials that run beside each other, each on what a trial gets."""
     space, resources = context.space, context.space.resources
     count = min(slots, MOST_MEASURING)
-    threads, device = max(1, int(resources.cpu)), trial_device(gpu=resources.gpus > 0)
-    given = (timed_settings(space), context.dataset, context.judge, threads, device)
-    found = at_once(_measured, *given, resources=resources, count=count, seconds=MEASURING_SECONDS)
+    threads = max(1, int(resources.cpu))
+    given = (timed_settings(space), context.dataset, context.judge, threads, resources.gpus > 0)
+    seconds = min(MEASURING_SECONDS, 60 * context.home.patience.minutes or MEASURING_SECONDS)
+    found = at_once(_measured, *given, resources=resources, count=count, seconds=seconds)
     known = [pace for pace in found if pace is not None]
     if not known:
         return None
@@ -129,7 +131,8 @@ def _pace(context: SearchContext, slots: int) -> Pace | None:
 
 
 def _measured(settings: Sequence[Any], dataset: Any, judge: Any, *how: Any) -> Pace | None:
-    threads, device = how
+    threads, gpu = how
+    device = trial_device(gpu=gpu)
     return measure_pace(settings, dataset, judge, threads=threads, device=device)
 
 
