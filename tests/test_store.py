@@ -54,6 +54,7 @@ def test_connect_defaults_to_a_file_in_the_working_folder(
         ("gopher://there:70", "gopher://there:70"),
         ("http://me:secret@127.0.0.1:9", "http://me:***@127.0.0.1:9 does not answer"),
         ("http://127.0.0.1:9", "Connection refused); start the server"),
+        ("postgresql://me:secret@127.0.0.1:9/runs", "Connection refused); check that the database"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused_in_one_line(given: str, says: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""How the URIs of databases begin, and where these listen unless the URI says it."""
 
 _RIGHTS = re.compile(r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
 
@@ -99,6 +103,19 @@ def within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
         raise _unanswered(uri, failures[0]) from failures[0]
 
 
+def check_listens(uri: str, seconds: float) -> None:
+    """Check that a database's server takes connections: MLflow would try in silence for a minute.
+
+    Raises:
+        TrackingError: it does not, within so many seconds.
+    """
+    url = urllib.parse.urlsplit(uri)
+    usual = DATABASE_PORTS.get(url.scheme.partition("+")[0])
+    if usual and url.hostname:  # without a host it is a socket's file
+        with answering(uri), socket.create_connection((url.hostname, url.port or usual), seconds):
+            pass
+
+
 def _unanswered(uri: str, error: BaseException) -> TrackingError:
     return TrackingError(
         f"the MLflow store {masked(uri)} does not answer as it should ({reason_of(error)}); "
@@ -116,4 +133,6 @@ def _advice(uri: str, reason: str) -> str:
         return "start the server (mlflow server) or correct --tracking-uri"
     if scheme == "sqlite":
         return "another program may hold it; otherwise give another --tracking-uri"
+    if scheme.partition("+")[0] in DATABASE_PORTS:
+        return "check that the database runs, and that its name, user and password are right"
     return "write http://HOST:PORT, sqlite:///FILE.db or another URI that MLflow knows"

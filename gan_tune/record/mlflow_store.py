@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.entities import PagedList
 
-from gan_tune.record.mlflow_client import answering, client, reason_of, within
+from gan_tune.record.mlflow_client import answering, check_listens, client, reason_of, within
 from gan_tune.record.sqlite_store import (
     CREATION_SECONDS,
     artifact_location,
@@ -42,12 +42,16 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
     for reading, it is an error.
 
     Raises:
-        TrackingError: no such store, or a server does not answer within 10 seconds.
+        TrackingError: no such store, or a server does not answer within 10 seconds, a database
+            within 60.
     """
-    uri, patience = locate(uri), PATIENCE
+    uri = locate(uri)
+    is_server = uri.startswith("http")
+    # Of a database, MLflow makes the tables at first; and on a busy machine its import takes time.
+    patience = PATIENCE if is_server else CREATION_SECONDS
     if uri.startswith("sqlite:"):
-        # It is known to open: what takes time, on a busy machine, is MLflow's own import.
-        uri, patience = open_sqlite(uri, create=create), CREATION_SECONDS
+        uri = open_sqlite(uri, create=create)
+    check_listens(uri, PATIENCE)
     within(patience, uri, lambda: client(uri).search_experiments(max_results=1))
     return uri
 
