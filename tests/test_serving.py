@@ -285,6 +285,29 @@ def test_a_request_that_is_not_valid_is_told_why(body: Any, says: str) -> None:
     assert says in answer.text
 
 
+@pytest.mark.parametrize(
+    ("body", "place", "kind"),
+    [
+        ('{"truncation": 1e999}', ["body", "truncation"], "less_than_equal"),
+        ('{"truncation": NaN}', ["body", "truncation"], "less_than_equal"),
+        ('{"seed": 1e999}', ["body", "seed"], "int_type"),
+        ('{"format": "\\ud800"}', ["body", "format"], "string_unicode"),
+        ('{"\\ud800": 1}', ["body"], "string_unicode"),
+        ("NaN", ["body"], "model_attributes_type"),
+    ],
+)
+def test_what_cannot_be_encoded_is_not_echoed(body: str, place: list[str], kind: str) -> None:
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        as_json = {"Content-Type": "application/json"}
+        return await client.post("/v1/samples", content=body, headers=as_json)
+
+    answer = run(work, held(Plain()))
+    assert answer.status_code == 422
+    (fault,) = answer.json()["detail"]
+    assert set(fault) == {"loc", "msg", "type"}
+    assert (fault["loc"], fault["type"]) == (place, kind)
+
+
 def test_a_body_that_is_too_large_is_not_read() -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(200):

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from fastapi import Body, FastAPI, HTTPException, Response
+from fastapi.exceptions import RequestValidationError
 from torch import Tensor
 
 from gan_tune.samples import pictures
@@ -28,6 +29,7 @@ from gan_tune.serving.requests import (
     Problem,
     SamplesAnswer,
     SamplesRequest,
+    invalid,
     limited_request,
 )
 from gan_tune.version import __version__
@@ -75,6 +77,7 @@ def application(
         version=__version__,
         description=f"Draws samples from {champion.generator.name}.",
         lifespan=server.lifespan,
+        exception_handlers={RequestValidationError: invalid},
     )
     app.add_middleware(Guard, token=token)
     app.add_middleware(Measured, figures=server.figures)  # the last one is the outermost

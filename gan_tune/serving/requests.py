@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.responses import JSONResponse
 
-__all__ = ["ModelAnswer", "Problem", "SamplesAnswer", "SamplesRequest", "limited_request"]
+__all__ = [
+    "ModelAnswer",
+    "Problem",
+    "SamplesAnswer",
+    "SamplesRequest",
+    "invalid",
+    "limited_request",
+]
 
 
 class SamplesRequest(BaseModel):
@@ -67,3 +77,13 @@ class Problem(BaseModel):
     """What is wrong with a request."""
 
     detail: str | list[Any]
+
+
+async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """The answer to a request that breaks rules (422): place, rule and kind of each fault.
+
+    FastAPI's own answer repeats the input, too, which may be no JSON: infinity, half a character.
+    """
+    told = ("loc", "msg", "type")
+    detail = [{part: fault[part] for part in told} for fault in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
