@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -113,6 +114,15 @@ def test_orders_drawn_together_equal_those_drawn_alone(network: type[nn.Module])
         torch.testing.assert_close(drawn.samples, alone, rtol=0, atol=1e-6)
         if generator.draws:
             assert torch.equal(drawn.samples, alone)
+
+
+def test_a_model_may_have_a_name_that_no_header_can_have() -> None:
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        return await asked(client)
+
+    answer = run(work, Champion(lambda: Generator("цифры 1", 2, LATENT, Plain().eval())))
+    assert answer.json()["model"] == "цифры 1"
+    assert unquote(answer.headers["X-Model"]) == "цифры 1/2"
 
 
 # ------------------------------------------------------------------ under load

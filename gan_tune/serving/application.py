@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
 import orjson
@@ -181,7 +182,7 @@ def _has_pictures(shape: tuple[int, ...]) -> bool:
 
 async def _encoded(drawn: Drawn, seed: int, kind: str) -> Response:
     generator, samples = drawn.generator, drawn.samples
-    headers = {"X-Model": str(generator), "X-Seed": str(seed)}
+    headers = {"X-Model": quote(str(generator)), "X-Seed": str(seed)}  # headers are ASCII
     if kind == "json":
         answer = {
             "model": generator.name,
