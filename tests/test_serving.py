@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -240,6 +241,39 @@ def test_a_record_that_is_silent_for_a_while_changes_nothing() -> None:
         return (await asked(client)).status_code
 
     assert run(work, champion) == 200
+
+
+def test_a_new_champion_that_fails_to_load_is_told_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    present = Generator("x", 1, LATENT, Plain().eval())
+    loaded: list[Generator | Exception] = [
+        Generator("x", 2, LATENT, Plain().eval()),
+        *[RuntimeError("CUDA out of memory\nTried to allocate")] * 3,
+        present,
+    ]
+
+    def load() -> Generator:
+        found = loaded.pop()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    champion = Champion(load, lambda: 2, every=0.01)
+
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        served = [(await asked(client)).headers["X-Model"]]
+        while served[-1] != "x/2":
+            served.append((await asked(client)).headers["X-Model"])
+        return served
+
+    with caplog.at_level(logging.WARNING, "gan_tune"):
+        served = run(work, champion)
+    assert set(served) == {"x/1", "x/2"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "still serving x/1: RuntimeError: CUDA out of memory",
+        "serving x/2 from now on",
+    ]
 
 
 # ------------------------------------------------------------------ who may ask, for what

@@ -8,7 +8,7 @@ import asyncio
 import io
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -146,7 +146,8 @@ class _Server:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def samples(self, asked: SamplesRequest) -> Response:
         """The answer to a request."""

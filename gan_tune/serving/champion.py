@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from gan_tune.errors import GanTuneError
 from gan_tune.model.generator import Generator
+from gan_tune.words.wording import in_one_line
 
 __all__ = ["Champion"]
 
@@ -38,23 +39,28 @@ class Champion:
         self.since = datetime.now(UTC)
 
     async def watch(self) -> None:
-        """Look for a new version until cancelled. What fails is logged and tried again."""
+        """Look for a new version until cancelled. What fails is logged once and tried again."""
         if self._look is None:
             return
         complaint = ""
         while True:
             await asyncio.sleep(self._every)
             try:
-                if await asyncio.to_thread(self._look) == self.generator.version:
-                    continue
-                self.generator = await asyncio.to_thread(lambda: _ready(self._load()))
-                self.since = datetime.now(UTC)
-                logger.warning("serving %s from now on", self.generator)
+                await self._follow(self._look)
                 complaint = ""
-            except GanTuneError as error:
-                if str(error) != complaint:
-                    complaint = str(error)
+            except Exception as error:  # a new network may raise anything; the old one serves on
+                said = str(error) if isinstance(error, GanTuneError) else in_one_line(error)
+                if said != complaint:
+                    complaint = said
                     logger.warning("still serving %s: %s", self.generator, complaint)
+
+    async def _follow(self, look: Callable[[], int]) -> None:
+        """Load the present version, if it is another one."""
+        if await asyncio.to_thread(look) == self.generator.version:
+            return
+        self.generator = await asyncio.to_thread(lambda: _ready(self._load()))
+        self.since = datetime.now(UTC)
+        logger.warning("serving %s from now on", self.generator)
 
 
 def _ready(generator: Generator) -> Generator:
