@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections import deque
 from collections.abc import Sequence
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs
@@ -73,14 +74,14 @@ class Guard:
             )
             await answer(scope, receive, send)
             return
-        if not headers.get("content-length", "0").isdecimal():
-            headers["content-length"] = "0"
-        if int(headers.get("content-length", "0")) > self._largest:
-            await _too_large(scope, receive, send, self._largest)
+        body = await _body(receive, self._largest)
+        if body is None:
+            detail = f"the body must have at most {self._largest:,} bytes"
+            await JSONResponse({"detail": detail}, 413)(scope, receive, send)
             return
         linked_now = self._fits(linked) and self._token is not None
         sent = _with_cookie(send, f"{named}={self._token}") if linked_now else send
-        await self._app(scope, _limited(receive, self._largest), sent)
+        await self._app(scope, _once_more(body, receive), sent)
 
     def _fits(self, token: str) -> bool:
         if self._token is None:
@@ -98,24 +99,31 @@ def _cookie_name(host: str) -> str:
     return f"gan_tune_{port[1]}" if port else "gan_tune"
 
 
-async def _too_large(scope: Scope, receive: Receive, send: Send, largest: int) -> None:
-    detail = f"the body must have at most {largest:,} bytes"
-    await JSONResponse({"detail": detail}, 413)(scope, receive, send)
+async def _body(receive: Receive, largest: int) -> list[Message] | None:
+    """The messages of a request's body; None if it has more than ``largest`` bytes.
 
-
-def _limited(receive: Receive, largest: int) -> Receive:
-    """A body without a length is cut off, so that it is no JSON any more."""
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
+    They are counted as they come: the header `Content-Length` may be missing or wrong.
+    """
+    messages: list[Message] = []
+    seen, more = 0, True
+    while more:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > largest:
-            return {"type": "http.request", "body": b"", "more_body": False}
-        return message
+            return None
+        messages.append(message)
+        more = message.get("more_body", False)
+    return messages
 
-    return limited
+
+def _once_more(messages: Sequence[Message], receive: Receive) -> Receive:
+    """Messages that were received already, and then those that follow."""
+    waiting = deque(messages)
+
+    async def receiving() -> Message:
+        return waiting.popleft() if waiting else await receive()
+
+    return receiving
 
 
 def _with_cookie(send: Send, kept: str) -> Send:
