@@ -403,6 +403,16 @@ def test_a_port_that_is_taken(run: Run, searched: Searched) -> None:
     ]
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid", "é" * 80])
+@pytest.mark.parametrize("command", [["ui"], ["serve", "digits"]])
+def test_a_host_that_is_another_machine(
+    run: Run, searched: Searched, command: list[str], host: str
+) -> None:
+    ran = run(*command, "--host", host, "--port", 0, *searched.record)
+    assert ran.code == 2
+    assert lines(ran.err) == [f"error: --host: must be an address of this machine, but got {host}"]
+
+
 def test_what_may_succeed_later_has_an_exit_code_of_its_own(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,8 @@ from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation
 
 from gan_tune.cluster.connection import connected
-from gan_tune.errors import ClusterError, GanTuneError, OutputError
+from gan_tune.cluster.listening import listen
+from gan_tune.errors import ClusterError, GanTuneError
 from gan_tune.words.wording import last_line
 
 __all__ = ["run_on_ray"]
@@ -44,11 +44,11 @@ def run_on_ray(
     Raises:
         GanTuneError: the port is 0.
         ClusterError: no cluster answers there, it serves something already, or has no place.
-        OutputError: the port is taken.
+        OutputError: the port is taken, or the host is not this machine's.
     """
     if port == 0:
         raise GanTuneError("--port: must be given on Ray, and not 0")
-    _check_free(host, port)
+    listen(host, port).close()
     with connected(address, None, cpus=None):
         if serve.status().proxies:
             raise ClusterError("Ray Serve runs on this cluster already; `serve shutdown` ends it")
@@ -79,11 +79,3 @@ def run_on_ray(
             raise ClusterError(f"Ray Serve: {last_line(error)}") from error
         finally:
             serve.shutdown()
-
-
-def _check_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise OutputError(f"{host}:{port}: cannot be listened on: {error.strerror}") from None

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import warnings
 from typing import TYPE_CHECKING
-
-from gan_tune.errors import GanTuneError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ["check_port", "mlflow_pages"]
-
-
-def check_port(host: str, port: int) -> None:
-    """Check, before anything is started, that a server can listen there.
-
-    Raises:
-        GanTuneError: another program listens there, or there is no such address.
-    """
-    try:
-        with socket.create_server((host, port)):
-            pass
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise GanTuneError(
-            f"--port {port}: cannot listen on {host}:{port} ({reason}); give another --port"
-        ) from None
+__all__ = ["mlflow_pages"]
 
 
 def mlflow_pages(store: str) -> ASGIApp:

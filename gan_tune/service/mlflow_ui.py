@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from gan_tune.cluster.listening import listen
 from gan_tune.record import mlflow_store
 from gan_tune.record.history import find_parent, newest_parent
 from gan_tune.record.mlflow_internals import SHARED_VIEW
-from gan_tune.record.mlflow_server import check_port, mlflow_pages
+from gan_tune.record.mlflow_server import mlflow_pages
 from gan_tune.record.pages import charts_page, run_page, table_page
 from gan_tune.service.signals import until_signalled
 from gan_tune.storage.places import REPORT
@@ -87,14 +88,14 @@ def serve_ui(
         started: is told the links, by what they show.
 
     Raises:
-        GanTuneError: the port is taken.
+        OutputError: the port is taken, or the host is not this machine's.
     """
     from gan_tune.serving.guard import Guard
     from gan_tune.serving.landing import Landing
     from gan_tune.serving.running import run_server
     from gan_tune.serving.token import token_of
 
-    check_port(host, port)
+    listen(host, port).close()  # before MLflow is started, which takes seconds
     token = token_of(TOKEN)
 
     with until_signalled():

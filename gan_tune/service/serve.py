@@ -57,7 +57,7 @@ def serve(
         GanTuneError: the extra `serve` is not installed, or the model cannot be loaded.
         ModelNotFoundError: there is no such model.
         ClusterError: no cluster answers there, or it has no place.
-        OutputError: the port is taken.
+        OutputError: the port is taken, or the host is not this machine's.
         TrackingError: MLflow does not answer.
     """
     from gan_tune.record.mlflow_store import connect

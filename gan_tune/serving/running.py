@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from gan_tune.errors import OutputError
+from gan_tune.cluster.listening import listen
 
 __all__ = ["run_server"]
 
@@ -22,18 +21,10 @@ def run_server(app: ASGIApp, host: str, port: int, *, started: Callable[[str], N
     Raises:
         OutputError: the port is taken, or the host is not this machine's.
     """
-    try:
-        listening = socket.create_server((host, port), family=_family(host), backlog=1024)
-    except OSError as error:
-        raise OutputError(f"{host}:{port}: cannot be listened on: {error.strerror}") from None
-    with listening:
+    with listen(host, port) as listening:
         shown = f"[{host}]" if ":" in host else host
         started(f"http://{shown}:{listening.getsockname()[1]}")
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
         )
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
