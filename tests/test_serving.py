@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -279,7 +280,17 @@ def test_a_new_champion_that_fails_to_load_is_told_and_tried_again(
 # ------------------------------------------------------------------ who may ask, for what
 
 
-@pytest.mark.parametrize("path", ["/v1/model", "/metrics", "/docs", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/model",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/static-offline-docs/swagger-ui.css",
+        "/nothing",
+    ],
+)
 def test_strangers_get_nothing_but_the_health(path: str) -> None:
     async def work(client: httpx.AsyncClient) -> list[int]:
         answers = [await client.get(path), await client.get(path, params={"token": "wrong"})]
@@ -293,12 +304,20 @@ def test_strangers_get_nothing_but_the_health(path: str) -> None:
 
 def test_a_link_with_the_token_opens_the_page_and_what_it_loads() -> None:
     async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
-        page = await client.get("/docs", params={"token": TOKEN})
-        return [page, await client.get("/openapi.json")]
+        landing = await client.get("/docs", params={"token": TOKEN})
+        page = await client.get("/docs")
+        loaded = re.findall(r"""(?:src|href|url)(?:=|: )["']([^"']+)""", page.text)
+        return [landing, page, *[await client.get(path) for path in loaded]]
 
-    page, described = run(work, held(Plain()), shown=None)
-    assert (page.status_code, described.status_code) == (200, 200)
-    cookie = page.headers["set-cookie"]
+    landing, page, *loaded = run(work, held(Plain()), shown=None)
+    assert "location.replace(location.pathname" in landing.text, "the token leaves the address"
+    assert landing.headers["cache-control"] == "no-store"
+    assert {answer.status_code for answer in (landing, page, *loaded)} == {200}
+    assert {answer.url.host for answer in loaded} == {"here"}, "no other origin is asked"
+    kinds = {answer.headers["content-type"].partition(";")[0]: answer for answer in loaded}
+    assert {"text/css", "text/javascript", "application/json"} <= set(kinds)
+    described = kinds["application/json"]
+    cookie = landing.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     schema = described.json()["components"]["schemas"]["SamplesRequest"]["properties"]

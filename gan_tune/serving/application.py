@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from torch import Tensor
 
 from gan_tune.samples import pictures
@@ -25,6 +26,7 @@ from gan_tune.serving.champion import Champion
 from gan_tune.serving.drawing import Drawn, Order
 from gan_tune.serving.figures import Figures, Measured
 from gan_tune.serving.guard import Guard
+from gan_tune.serving.landing import Landing
 from gan_tune.serving.requests import (
     ModelAnswer,
     Problem,
@@ -73,13 +75,15 @@ def application(
         token: what clients must show; None: nothing, as for a server behind another one.
     """
     server = _Server(champion, limits)
-    app = FastAPI(
+    app = FastAPIOffline(  # the page loads nothing from elsewhere
+        redoc_url=None,
         title="gan-tune serve",
         version=__version__,
         description=f"Draws samples from {champion.generator.name}.",
         lifespan=server.lifespan,
         exception_handlers={RequestValidationError: invalid},
     )
+    app.add_middleware(Landing, path="/docs")
     app.add_middleware(Guard, token=token)
     app.add_middleware(Measured, figures=server.figures)  # the last one is the outermost
     Asked: Any = limited_request(limits.samples)
