@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
-from test_registry import Images, champion, register
+from test_registry import LATENT, Images, champion, register
 from torch import nn
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
+from gan_tune.registry import publish
 from gan_tune.registry.curation import promote, remove, rollback
 from gan_tune.registry.versions import find_version
 from gan_tune.service import compare
@@ -119,3 +124,61 @@ def test_a_version_has_a_model_card_that_a_person_may_replace(uri: str) -> None:
     client.update_model_version("digits", "1", "mine")
     register(uri, 0.5, Images(1), confirmed_seeds=3)
     assert client.get_model_version("digits", "1").description == "mine"
+
+
+@contextmanager
+def descriptions_up_to(characters: int, uri: str) -> Iterator[None]:
+    """MLflow's table with the limit that it has in PostgreSQL, and that SQLite does not keep."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as store:
+        store.execute(
+            "CREATE TRIGGER longest BEFORE UPDATE ON model_versions "
+            f"WHEN length(NEW.description) > {characters} "
+            f"BEGIN SELECT RAISE(ABORT, 'value too long ({characters})'); END"
+        )
+        yield
+        store.execute("DROP TRIGGER longest")
+
+
+def register_with_card(uri: str, folder: Path, details: dict[str, Any]) -> str:
+    """The description of the version that was registered, in a store with MLflow's limits."""
+    candidate = publish.export_champion(
+        Images(), folder, latent=LATENT, model="digits", trial=None, value=0.5, mode="min",
+        comparable="v1", details=details,
+    )  # fmt: skip
+    publish.register(uri, candidate, folder, run_id=None)
+    return str(MlflowClient(uri).get_model_version("digits", "1").description)
+
+
+@pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ({"settings": {f"optimizer.adam.{i}": 1e-4 for i in range(200)}}, " rows left out here: "),
+        ({"settings": {"hidden": list(range(5000))}}, "1 row left out here: "),
+        (
+            {"by_seed": [{"trial": "0001-1", "seed": 7, "value": 1.5, "steps": 9}] * 500},
+            " rows left out here: ",
+        ),
+        ({"faults": ["It repeats itself. " * 300]}, "… "),
+    ],
+    ids=["settings", "a long one", "seeds", "sentences"],
+)
+def test_a_long_card_is_cut_to_what_mlflows_databases_take(
+    details: dict[str, Any], says: str, uri: str, tmp_path: Path
+) -> None:
+    with descriptions_up_to(5000, uri):
+        card = register_with_card(uri, tmp_path / "model", details)
+    assert champion(uri) == 1
+    assert f"{says}`record/registration.json` in the search's folder has all of it." in card
+    assert "faults" in details or "gan-tune generate digits/1" in card
+    assert card.count("```") % 2 == 0
+
+
+def test_a_description_that_mlflow_refuses_keeps_no_champion_from_its_place(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with descriptions_up_to(100, uri):
+        assert register_with_card(uri, tmp_path / "model", {}) == "None"
+    assert champion(uri) == 1
+    (told,) = (one.getMessage() for one in caplog.records if one.name == "gan_tune")
+    assert told.startswith("MLflow refuses the description of model digits/1: ")
+    assert "\n" not in told

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from gan_tune.record.descriptions import in_table
 from gan_tune.record.pages import model_file, run_page
 from gan_tune.record.tags import Tag
+from gan_tune.storage.places import REGISTRATION
 from gan_tune.words.readable import number, plural
 
 __all__ = ["CURVE_PICTURE", "Origin", "figures_of", "model_card"]
@@ -20,6 +21,10 @@ Origin = tuple[str, str]
 PICTURE = "extra_files/champion.png"
 CURVE_PICTURE = "curve.png"
 """A model's file with the curves of its seeds."""
+
+LONGEST = 5000
+"""Characters; more than these MLflow's tables do not take, of which SQLite's alone are lenient."""
+ALL_OF_IT = f"`{REGISTRATION}` in the search's folder has all of it."
 
 
 def model_card(
@@ -32,6 +37,9 @@ def model_card(
 ) -> str:
     """What a version was trained on and how, how good it is, its limits, and how to use it.
 
+    A card of more than :data:`LONGEST` characters is cut: its tables to their first rows, and what
+    is too long all the same at its end.
+
     Args:
         name: of the model.
         version: its number.
@@ -40,16 +48,22 @@ def model_card(
             versions of gan-tune.
         origin: of the version.
     """
-    parts = [
-        *_head(name, version, tags, details, origin),
-        *_data(details),
-        *_settings(details),
-        *_figures(tags, details),
-        *_seeds(name, version, tags, details),
-        *_limits(tags, details),
-        *_usage(name, version),
-    ]
-    return "\n\n".join(parts) + "\n"
+    card, rows = "", max(len(details.get(table) or ()) for table in ("settings", "by_seed"))
+    for most in range(rows, -1, -1):
+        parts = [
+            *_head(name, version, tags, details, origin),
+            *_data(details),
+            *_settings(details, most),
+            *_figures(tags, details),
+            *_seeds(name, version, tags, details, most),
+            *_limits(tags, details),
+            *_usage(name, version),
+        ]
+        card = "\n\n".join(parts) + "\n"
+        if len(card) <= LONGEST:
+            return card
+    end = f"\n\n… {ALL_OF_IT}\n"
+    return card[: LONGEST - len(end)].rpartition("\n\n")[0] + end
 
 
 def figures_of(tags: Mapping[str, str]) -> dict[str, float]:
@@ -91,14 +105,12 @@ def _data(details: Mapping[str, Any]) -> Iterator[str]:
         yield f"`{data['name']}` ({sizes}). Digest `{data['digest']}`."
 
 
-def _settings(details: Mapping[str, Any]) -> Iterator[str]:
+def _settings(details: Mapping[str, Any], most: int) -> Iterator[str]:
     settings = details.get("settings")
     if settings:
         yield "### What the search decided"
-        yield in_table(
-            ((f"`{key}`", f"`{_text(value)}`") for key, value in settings.items()),
-            ("setting", "value"),
-        )
+        rows = [(f"`{key}`", f"`{_text(value)}`") for key, value in settings.items()]
+        yield from _first(most, rows, ("setting", "value"))
 
 
 def _figures(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str]:
@@ -119,26 +131,33 @@ def _figures(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[st
 
 
 def _seeds(
-    name: str, version: int, tags: Mapping[str, str], details: Mapping[str, Any]
+    name: str, version: int, tags: Mapping[str, str], details: Mapping[str, Any], most: int
 ) -> Iterator[str]:
     """What each seed came to, and how. Absent from requests of older versions."""
     if seeds := details.get("by_seed"):
         own = tags.get(Tag.TRIAL)
         yield "### Each seed"
-        yield in_table(
+        rows = [
             (
-                (
-                    f"`{one['trial']}`{' (this one)' if one['trial'] == own else ''}",
-                    one["seed"],
-                    f"{one['steps']:,}",
-                    number(one["value"]),
-                )
-                for one in seeds
-            ),
-            ("trial", "seed", "steps", f"best {tags.get(Tag.OBJECTIVE, 'value')}, selection split"),
-        )
+                f"`{one['trial']}`{' (this one)' if one['trial'] == own else ''}",
+                one["seed"],
+                f"{one['steps']:,}",
+                number(one["value"]),
+            )
+            for one in seeds
+        ]
+        best = f"best {tags.get(Tag.OBJECTIVE, 'value')}, selection split"
+        yield from _first(most, rows, ("trial", "seed", "steps", best))
     if details.get("has_curve"):
         yield f"![Values by step]({model_file(name, version, f'extra_files/{CURVE_PICTURE}')})"
+
+
+def _first(most: int, rows: Sequence[Sequence[object]], header: Sequence[str]) -> Iterator[str]:
+    """The first rows as a table, and how many are left out."""
+    if most:
+        yield in_table(rows[:most], header)
+    if len(rows) > most:
+        yield f"{plural(len(rows) - most, 'row')} left out here: {ALL_OF_IT}"
 
 
 def _floor(floors: Mapping[str, float], metric: str) -> str:

@@ -23,14 +23,12 @@ from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError
 from gan_tune.record.artifact_roots import check_origin
 from gan_tune.record.mlflow_client import answering, client
-from gan_tune.record.mlflow_internals import MODEL_VERSIONS, NOTE
+from gan_tune.record.mlflow_internals import MODEL_VERSIONS
 from gan_tune.record.mlflow_store import artifact_location, connect
-from gan_tune.record.note import note_tags
-from gan_tune.record.pages import model_page
 from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import Candidate
-from gan_tune.registry.card import model_card
 from gan_tune.registry.champions import note_champion
+from gan_tune.registry.describing import describe
 from gan_tune.registry.logged_models import logged_before, logged_name
 from gan_tune.registry.mlflow_model import name_run, save_model
 from gan_tune.registry.promotion import ALIAS
@@ -184,12 +182,12 @@ def register(
         if _was_removed(mlflow_client, model, run_id, tags):
             return None
         version = _register(mlflow_client, folder, model, run_id, tags)
-    _describe(mlflow_client, version, candidate)
     number, present = int(version.version), version_at(mlflow_client, model, ALIAS)
     before = None if present is None else int(present.version)
     decision = succeed(mlflow_client, version, Objective(mode=candidate.mode))
     if decision.promoted and before != number:
         note_champion(mlflow_client, model, number, before=before)
+    describe(mlflow_client, version, candidate)  # last: nothing else needs it
     return Registration(
         model, number, decision.promoted, decision.reason, f"models:/{model}/{number}"
     )
@@ -243,20 +241,6 @@ def _register(
     link = [{"name": model, "version": version.version}]
     mlflow_client.set_logged_model_tags(logged.model_id, {MODEL_VERSIONS: json.dumps(link)})
     return version
-
-
-def _describe(mlflow_client: MlflowClient, version: ModelVersion, candidate: Candidate) -> None:
-    """Give a version its model card, unless it has a description; and lead to it from its run."""
-    run = mlflow_client.get_run(version.run_id) if version.run_id else None
-    name, number = version.name, int(version.version)
-    if not version.description:
-        origin = (run.info.experiment_id, run.info.run_id) if run is not None else None
-        card = model_card(name, number, version.tags, candidate.details, origin=origin)
-        mlflow_client.update_model_version(name, str(number), card)
-    link = f"Registered as [{name}/{number}]({model_page(name, number)})."
-    if run is not None and (note := run.data.tags.get(NOTE)) and link not in note:
-        for tag, text in note_tags(run.data.tags, f"{note}\n\n{link}").items():
-            mlflow_client.set_tag(run.info.run_id, tag, text)
 
 
 def _outputs(mlflow_client: MlflowClient, run_id: str) -> set[str]:
