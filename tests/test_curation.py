@@ -16,6 +16,7 @@ from torch import nn
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.registry import publish
+from gan_tune.registry.card import model_card
 from gan_tune.registry.curation import promote, remove, rollback
 from gan_tune.registry.versions import find_version
 from gan_tune.service import compare
@@ -51,6 +52,12 @@ def test_the_champion_promoted_again_stays(three: str) -> None:
 def test_a_champion_moved_by_hand_is_followed(three: str) -> None:
     MlflowClient(three).set_registered_model_alias("digits", "champion", "3")
     assert rollback("digits", uri=three).version == 2
+
+
+@pytest.mark.parametrize("noted", ["x 1 2", "9" * 5000 + " 1 2"])
+def test_a_damaged_list_of_champions_is_read_as_far_as_it_is_one(noted: str, three: str) -> None:
+    MlflowClient(three).set_registered_model_tag("digits", "gan_tune.champions", noted)
+    assert rollback("digits", uri=three).version == 1
 
 
 def test_a_version_must_be_named(three: str) -> None:
@@ -124,6 +131,15 @@ def test_a_version_has_a_model_card_that_a_person_may_replace(uri: str) -> None:
     client.update_model_version("digits", "1", "mine")
     register(uri, 0.5, Images(1), confirmed_seeds=3)
     assert client.get_model_version("digits", "1").description == "mine"
+
+
+@pytest.mark.parametrize("tag", ["confirmed_seeds", "value", "mode", "test.recall"])
+def test_a_damaged_tag_costs_the_card_no_more_than_figures(tag: str) -> None:
+    tags = {"value": "0.5", "mode": "min", "confirmed_seeds": "3", "test.recall": "0.25"}
+    tags |= {tag: "x"}
+    text = model_card("m", 1, {f"gan_tune.{key}": value for key, value in tags.items()}, {})
+    assert ("0.5 |" in text, "0.25 |" in text) == (tag == "test.recall", tag != "test.recall")
+    assert "of one training run" not in text
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from gan_tune.errors import GanTuneError, OutputError
 from gan_tune.gan.networks import GENERATORS
 from gan_tune.model.archive import read_archive
 from gan_tune.model.export import exported
-from gan_tune.model.folder import check_folder, read_folder, write_folder
+from gan_tune.model.folder import Exports, check_folder, read_folder, write_folder
 from gan_tune.model.generator import Generator
 from gan_tune.registry.mlflow_model import REQUIREMENTS
 from gan_tune.service.folder_card import card
@@ -128,6 +128,29 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
         assert words in text
     for name in os.listdir(folder):
         assert name == "README.md" or name in text
+
+
+@pytest.mark.parametrize(
+    ("tag", "lost"),
+    [
+        ("gan_tune.confirmed_seeds", "12.35"),
+        ("gan_tune.value", "12.35"),
+        ("gan_tune.mode", "12.35"),
+        ("gan_tune.test.recall", "test.recall"),
+    ],
+)
+def test_a_damaged_tag_costs_a_figure_and_not_the_folder(tag: str, lost: str) -> None:
+    exports = Exports("2.10", None, "why not")
+    text = card(replace(TAGGED, tags=TAGS | {tag: "x"}), exports)
+    kept = ({"| 12.35 |", "| test.recall | 0.5 |"} - {f"| {lost} |", f"| {lost} | 0.5 |"}).pop()
+    assert kept in text
+    assert lost not in text
+
+
+def test_a_version_without_a_mode_has_a_card() -> None:
+    tags = {tag: value for tag, value in TAGS.items() if tag != "gan_tune.mode"}
+    text = card(replace(TAGGED, tags=tags), Exports("2.10", None, "why not"))
+    assert "| frechet_distance (-), selection split, mean of 3 fresh seeds | 12.35 |" in text
 
 
 def test_only_an_earlier_such_folder_is_replaced(folder: Path, tmp_path: Path) -> None:

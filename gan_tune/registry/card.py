@@ -10,10 +10,11 @@ from typing import Any
 from gan_tune.record.descriptions import in_table
 from gan_tune.record.pages import model_file, run_page
 from gan_tune.record.tags import Tag
+from gan_tune.registry.promotion import Measured
 from gan_tune.storage.places import REGISTRATION
 from gan_tune.words.readable import number, plural
 
-__all__ = ["CURVE_PICTURE", "Origin", "figures_of", "model_card"]
+__all__ = ["CURVE_PICTURE", "Origin", "figures_of", "model_card", "value_name"]
 
 Origin = tuple[str, str]
 """The experiment and the run from which a version comes."""
@@ -48,15 +49,16 @@ def model_card(
             versions of gan-tune.
         origin: of the version.
     """
+    measured = Measured.from_tags(name, version, tags)
     card, rows = "", max(len(details.get(table) or ()) for table in ("settings", "by_seed"))
     for most in range(rows, -1, -1):
         parts = [
             *_head(name, version, tags, details, origin),
             *_data(details),
             *_settings(details, most),
-            *_figures(tags, details),
+            *_figures(measured, tags, details),
             *_seeds(name, version, tags, details, most),
-            *_limits(tags, details),
+            *_limits(measured, tags, details),
             *_usage(name, version),
         ]
         card = "\n\n".join(parts) + "\n"
@@ -78,6 +80,14 @@ def figures_of(tags: Mapping[str, str]) -> dict[str, float]:
             with suppress(ValueError):  # others may write to the record
                 found[figure] = float(text)
     return found
+
+
+def value_name(measured: Measured, tags: Mapping[str, str]) -> str:
+    """What a version's value is: `recall (max), selection split, mean of 3 fresh seeds`."""
+    seeds = measured.confirmed_seeds
+    how = f"mean of {plural(seeds, 'fresh seed')}" if seeds else "not confirmed"
+    metric, mode = tags.get(Tag.OBJECTIVE, "objective"), tags.get(Tag.MODE, "-")
+    return f"{metric} ({mode}), selection split, {how}"
 
 
 def _head(
@@ -113,16 +123,15 @@ def _settings(details: Mapping[str, Any], most: int) -> Iterator[str]:
         yield from _first(most, rows, ("setting", "value"))
 
 
-def _figures(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str]:
+def _figures(
+    measured: Measured, tags: Mapping[str, str], details: Mapping[str, Any]
+) -> Iterator[str]:
     floors, rows = details.get("floors", {}), []
-    objective = tags.get(Tag.OBJECTIVE)
-    if Tag.VALUE in tags:
-        seeds, spread = int(tags.get(Tag.CONFIRMED_SEEDS, 0)), details.get("spread")
-        value = number(float(tags[Tag.VALUE]))
+    if measured.value is not None:
+        spread, value = details.get("spread"), number(measured.value)
         value += f" ± {number(spread)}" if spread is not None else ""
-        how = f"mean of {plural(seeds, 'fresh seed')}" if seeds else "not confirmed"
-        name = f"{objective or 'objective'} ({tags.get(Tag.MODE, '-')}), selection split, {how}"
-        rows.append((name, value, _floor(floors, objective or "")))
+        floor = _floor(floors, tags.get(Tag.OBJECTIVE, ""))
+        rows.append((value_name(measured, tags), value, floor))
     for figure, found in figures_of(tags).items():
         rows.append((figure, number(found), _floor(floors, figure.removeprefix("test."))))
     if rows:
@@ -164,7 +173,9 @@ def _floor(floors: Mapping[str, float], metric: str) -> str:
     return number(floors[metric]) if metric in floors else ""
 
 
-def _limits(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str]:
+def _limits(
+    measured: Measured, tags: Mapping[str, str], details: Mapping[str, Any]
+) -> Iterator[str]:
     yield "### Limits"
     lines = [
         "It draws what its training data are like, and nothing else; what is rare there may be "
@@ -173,7 +184,7 @@ def _limits(tags: Mapping[str, str], details: Mapping[str, Any]) -> Iterator[str
         f"comparable only with those of `{tags.get(Tag.COMPARABLE, 'the same measure')}`.",
         *details.get("faults", ()),
     ]
-    if not int(tags.get(Tag.CONFIRMED_SEEDS, 0)):
+    if measured.value is not None and not measured.confirmed_seeds:
         lines.append("Its value is of one training run, which chose it: expect a worse one.")
     yield "\n".join(f"- {line}" for line in lines)
 

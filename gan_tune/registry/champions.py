@@ -10,6 +10,8 @@ __all__ = ["earlier_champions", "note_champion"]
 
 KEPT = 100
 """So many champions are remembered."""
+LONG = 10
+"""So many digits no version has: Python reads no number of thousands of them."""
 
 
 def earlier_champions(client: MlflowClient, name: str, present: int) -> list[int]:
@@ -48,4 +50,5 @@ def note_champion(
 
 def _noted(client: MlflowClient, name: str) -> list[int]:
     tags = client.get_registered_model(name).tags
-    return [int(word) for word in tags.get(Tag.CHAMPIONS, "").split() if word.isdecimal()]
+    words = tags.get(Tag.CHAMPIONS, "").split()
+    return [int(word) for word in words if word.isdecimal() and len(word) < LONG]  # others write it

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gan_tune.record.descriptions import in_table
 from gan_tune.record.tags import Tag
-from gan_tune.words.readable import number, plural
+from gan_tune.registry.card import figures_of, value_name
+from gan_tune.registry.promotion import Measured
+from gan_tune.words.readable import number
 
 if TYPE_CHECKING:
     from gan_tune.model.folder import Exports
@@ -27,8 +30,8 @@ def _paragraphs(generator: Generator, exports: Exports) -> Iterator[str]:
     yield f"A generator: {generator.latent} standard normal latents in, {what} out."
     if search := tags.get(Tag.SEARCH):
         yield f"gan-tune found it in the search `{search}`, trial `{tags.get(Tag.TRIAL)}`."
-    if figures := "\n".join(_figures(generator)):
-        yield f"| figure | value |\n|---|---|\n{figures}"
+    if figures := list(_figures(generator)):
+        yield in_table(figures, ("figure", "value"))
     yield "## Draw"
     yield f"With torch alone ({exports.torch} wrote `generator.pt2`):"
     yield "```bash\npip install torch numpy\n" + _command("draw_with_torch.py") + "\n```"
@@ -48,16 +51,15 @@ def _paragraphs(generator: Generator, exports: Exports) -> Iterator[str]:
     yield _files(exports, table=bool(generator.columns))
 
 
-def _figures(generator: Generator) -> Iterator[str]:
-    """Rows of the table of figures."""
+def _figures(generator: Generator) -> Iterator[tuple[str, str]]:
+    """Rows of the table of figures; what a damaged tag says is left out."""
     tags = generator.tags
-    if Tag.VALUE in tags and Tag.OBJECTIVE in tags:
-        seeds = int(tags.get(Tag.CONFIRMED_SEEDS, 0))
-        how = f"mean of {plural(seeds, 'fresh seed')}" if seeds else "not confirmed"
-        name = f"{tags[Tag.OBJECTIVE]} ({tags[Tag.MODE]}), selection split, {how}"
-        yield f"| {name} | {number(float(tags[Tag.VALUE]))} |"
-    for key in sorted(key for key in tags if key.startswith(f"{Tag.PREFIX}test.")):
-        yield f"| {key.removeprefix(Tag.PREFIX)} | {number(float(tags[key]))} |"
+    measured = Measured.from_tags(generator.name, generator.version or 0, tags)
+    if measured.value is not None and Tag.OBJECTIVE in tags:
+        yield value_name(measured, tags), number(measured.value)
+    for name, value in figures_of(tags).items():
+        if name.startswith("test."):
+            yield name, number(value)
 
 
 def _command(script: str) -> str:
