@@ -142,6 +142,17 @@ def test_a_damaged_tag_costs_the_card_no_more_than_figures(tag: str) -> None:
     assert "of one training run" not in text
 
 
+def test_each_figure_stands_beside_real_data_of_its_own_split() -> None:
+    tags = {"value": "3", "mode": "min", "objective": "fd", "champion.fd": "9"}
+    tags |= {"test.fd": "4", "test.mean.fd": "5", "test.floor.fd": "2", "test.recall": "0.25"}
+    floors = {"fd": 1.0, "recall": 0.75}
+    text = model_card("m", 1, {f"gan_tune.{k}": v for k, v in tags.items()}, {"floors": floors})
+    table = text.partition("real against real |\n")[2].partition("\n\n")[0]
+    assert [line.split(" | ", 1)[1] for line in table.splitlines()[1:]] == [
+        "3 | 1 |", "9 |  |", "4 | 2 |", "2 |  |", "5 | 2 |", "0.25 |  |",
+    ]  # fmt: skip
+
+
 @contextmanager
 def descriptions_up_to(characters: int, uri: str) -> Iterator[None]:
     """MLflow's table with the limit that it has in PostgreSQL, and that SQLite does not keep."""

@@ -26,8 +26,8 @@ class Candidate:
         tags: of the version, with its value and the digest of its weights.
         files: of its folder, by their paths in it.
         details: what its card tells beside the tags: `data`, `settings`, `spread`, `by_seed`,
-            `floors`, `faults`, `has_picture`, `has_curve`; some or all are absent in requests of
-            older versions.
+            `floors` (of the selection split), `faults`, `has_picture`, `has_curve`; some or all
+            are absent in requests of older versions.
     """
 
     model: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -126,14 +127,14 @@ def _settings(details: Mapping[str, Any], most: int) -> Iterator[str]:
 def _figures(
     measured: Measured, tags: Mapping[str, str], details: Mapping[str, Any]
 ) -> Iterator[str]:
-    floors, rows = details.get("floors", {}), []
+    floors, figures, rows = details.get("floors", {}), figures_of(tags), []
     if measured.value is not None:
         spread, value = details.get("spread"), number(measured.value)
         value += f" ± {number(spread)}" if spread is not None else ""
-        floor = _floor(floors, tags.get(Tag.OBJECTIVE, ""))
-        rows.append((value_name(measured, tags), value, floor))
-    for figure, found in figures_of(tags).items():
-        rows.append((figure, number(found), _floor(floors, figure.removeprefix("test."))))
+        floor = floors.get(tags.get(Tag.OBJECTIVE))
+        rows.append((value_name(measured, tags), value, _floor(floor)))
+    for figure, found in figures.items():
+        rows.append((figure, number(found), _floor(_test_floor(figures, figure))))
     if rows:
         yield "### Figures"
         yield in_table(rows, ("figure", "value", "real against real"))
@@ -169,8 +170,14 @@ def _first(most: int, rows: Sequence[Sequence[object]], header: Sequence[str]) -
         yield f"{plural(len(rows) - most, 'row')} left out here: {ALL_OF_IT}"
 
 
-def _floor(floors: Mapping[str, float], metric: str) -> str:
-    return number(floors[metric]) if metric in floors else ""
+def _test_floor(figures: Mapping[str, float], figure: str) -> float | None:
+    """The same figure of real data, if it is one of the test split and that is known."""
+    found = re.fullmatch(r"test\.(?:mean\.|first\.|beside_first\.)?(.+)", figure)
+    return figures.get(f"test.floor.{found[1]}") if found else None
+
+
+def _floor(found: float | None) -> str:
+    return "" if found is None else number(found)
 
 
 def _limits(
