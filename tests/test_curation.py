@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
+from test_live import found as result_of
 from test_registry import LATENT, Images, champion, register
 from torch import nn
+from written_search import WrittenSearch
 
+from gan_tune import service
+from gan_tune.cli.printing.verdict import registered
 from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
+from gan_tune.record.mlflow_internals import NOTE
 from gan_tune.registry import publish
+from gan_tune.registry.candidate import keep_candidate
 from gan_tune.registry.card import model_card
 from gan_tune.registry.curation import promote, remove, rollback
 from gan_tune.registry.versions import find_version
@@ -74,6 +80,62 @@ def test_a_removed_version_is_gone_and_not_registered_again(three: str) -> None:
         find_version("digits/3", uri=three)
     with pytest.raises(GanTuneError, match="somebody has removed this generator"):
         register(three, 0.9, Images(2), run_id=run_id)
+
+
+def synced(uri: str, home: Path) -> tuple[str, service.SearchResult]:
+    """What `gan-tune sync` says of the registration, and the stored result."""
+    done = service.sync("digits", home, tracking_uri=uri)
+    assert done.waiting == ""
+    assert done.result is not None
+    return "; ".join(registered(done.result)), done.result
+
+
+@pytest.fixture
+def search(uri: str, tmp_path: Path) -> WrittenSearch:
+    """A finished search whose champion is to be registered."""
+    search = WrittenSearch(tmp_path, "digits")
+    search.trial("0000")
+    search.finish(tags={}, metrics={}, files={}, leaderboard=[])
+    candidate = publish.export_champion(
+        Images(), tmp_path / "model", latent=LATENT, model="digits", trial="0000", value=0.5,
+        mode="min", comparable="frechet_distance/digits-abc/v1",
+    )  # fmt: skip
+    keep_candidate(search.home, candidate, tmp_path / "model")
+    unregistered: dict[str, Any] = {"model": None, "model_version": None, "model_note": "not yet"}
+    search.home.write_json("result.json", result_of(**unregistered).to_json())
+    return search
+
+
+def test_a_search_says_who_leads_now(uri: str, search: WrittenSearch, tmp_path: Path) -> None:
+    first = "registered: digits/1, now the champion (the first champion of digits)"
+    assert [synced(uri, tmp_path)[0] for _ in range(2)] == [first] * 2
+    register(uri, 0.4, Images(2))
+    beaten = "version 2 stays champion: its 0.4 is not beaten by 0.5"
+    assert synced(uri, tmp_path)[0] == f"registered: digits/1, not the champion ({beaten})"
+    promote("digits/1", uri=uri)
+    again = "registered: digits/1, now the champion (version 1 is the champion already)"
+    assert synced(uri, tmp_path)[0] == again
+
+
+def test_a_search_says_that_its_version_was_removed(
+    uri: str, search: WrittenSearch, tmp_path: Path
+) -> None:
+    synced(uri, tmp_path)
+    assert not service.best("digits", tmp_path, tracking_uri=uri).removed
+    (run,) = (run for name, run in search.runs(uri).items() if name == "0000")
+    assert "Registered as [digits/1](#/models/digits/versions/1" in run.data.tags[NOTE]
+    remove("digits/1", force=True, uri=uri)
+    note = MlflowClient(uri).get_run(run.info.run_id).data.tags[NOTE]
+    assert note.endswith("\n\nRegistered as digits/1, which was removed.")
+    found = service.best("digits", tmp_path, tracking_uri=uri)
+    assert (found.model, found.version, found.removed) == ("digits", 1, True)
+    for _ in range(2):
+        told, result = synced(uri, tmp_path)
+        assert told == "not registered (its version was removed from the registry)"
+        assert (result.model, result.model_version, result.promoted) == (None, None, False)
+        assert service.best("digits", tmp_path, tracking_uri=uri).removed
+    with pytest.raises(ModelNotFoundError):
+        find_version("digits/1", uri=uri)
 
 
 def test_the_champion_is_removed_only_by_force(three: str) -> None:

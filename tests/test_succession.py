@@ -151,6 +151,15 @@ def test_what_is_decided_is_not_decided_again() -> None:
     assert store.succeed(2).reason.startswith("the champion is none now")
 
 
+def test_who_was_beaten_later_is_told_by_whom() -> None:
+    store = Registry(0.5, 0.4, 0.6)
+    assert store.succeed(1).promoted
+    assert not store.succeed(3).promoted
+    assert store.succeed(2).promoted
+    for beaten in (1, 3):
+        assert store.succeed(beaten).reason.startswith("version 2 stays champion: its 0.4 is not")
+
+
 @pytest.mark.parametrize("broken", range(1, CALLS + 1))
 def test_a_succession_that_broke_off_is_repeated(broken: int) -> None:
     store = Registry(0.5, 0.4, champion=1)

@@ -12,6 +12,7 @@ from gan_tune.errors import GanTuneError
 from gan_tune.record.mlflow_store import answering, client, connect
 from gan_tune.record.tags import Tag
 from gan_tune.registry.champions import earlier_champions, note_champion
+from gan_tune.registry.describing import unlink
 from gan_tune.registry.logged_models import logged_before
 from gan_tune.registry.promotion import ALIAS, Measured, Promotion, decide_promotion
 from gan_tune.registry.versions import all_versions, look_up, named_version, version_at
@@ -96,10 +97,12 @@ def remove(model: str, *, force: bool = False, uri: str | None = None) -> str:
                 f"{name}/{number} must not be the champion, but is: promote another version "
                 "first, or give --force"
             )
-        _note_removal(mlflow_client, mlflow_client.get_model_version(name, number))
+        version = mlflow_client.get_model_version(name, number)
+        _note_removal(mlflow_client, version)
         mlflow_client.delete_model_version(name, number)
         if not all_versions(mlflow_client, name):
             mlflow_client.delete_registered_model(name)
+        unlink(mlflow_client, version)
     return f"{name}/{number}"
 
 

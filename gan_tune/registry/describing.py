@@ -17,7 +17,7 @@ from gan_tune.record.requests import is_refusal
 from gan_tune.registry.candidate import Candidate
 from gan_tune.registry.card import model_card
 
-__all__ = ["describe"]
+__all__ = ["describe", "unlink"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -43,6 +43,23 @@ def describe(mlflow_client: MlflowClient, version: ModelVersion, candidate: Cand
         logger.warning("MLflow refuses the description of model %s: %s", place, reason_of(error))
 
 
+def unlink(mlflow_client: MlflowClient, version: ModelVersion) -> None:
+    """Say at the run of a version that is removed that it was, where the run leads to it.
+
+    Raises:
+        MlflowException, OSError: as MLflow does, where it does not answer.
+    """
+    try:
+        run = mlflow_client.get_run(version.run_id) if version.run_id else None
+        if run is not None:
+            gone = f"Registered as {version.name}/{version.version}, which was removed."
+            note = run.data.tags.get(NOTE, "").replace(_link(version), gone)
+            _note(mlflow_client, run, note)
+    except MlflowException as error:
+        if not is_refusal(error):
+            raise
+
+
 def _give_card(
     mlflow_client: MlflowClient, version: ModelVersion, candidate: Candidate, run: Run | None
 ) -> None:
@@ -55,7 +72,12 @@ def _give_card(
 def _lead_to(mlflow_client: MlflowClient, run: Run, version: ModelVersion) -> None:
     note, link = run.data.tags.get(NOTE), _link(version)
     if note and link not in note:
-        for tag, text in note_tags(run.data.tags, f"{note}\n\n{link}").items():
+        _note(mlflow_client, run, f"{note}\n\n{link}")
+
+
+def _note(mlflow_client: MlflowClient, run: Run, note: str) -> None:
+    if note != run.data.tags.get(NOTE):
+        for tag, text in note_tags(run.data.tags, note).items():
             mlflow_client.set_tag(run.info.run_id, tag, text)
 
 

@@ -39,7 +39,7 @@ def succeed(client: MlflowClient, version: ModelVersion, objective: Objective) -
     notes = {_number(other): _note_of(other) for other in all_versions(client, name)}
     present = version_at(client, name, ALIAS)
     if notes.get(number) == SETTLED:
-        return _as_it_stands(present, number)
+        return _as_it_stands(present, version, objective)
     decision = _decide(present, version, objective)
     if decision.promoted and (present is None or _number(present) != number):
         _note(client, version, CLAIMED)
@@ -91,9 +91,13 @@ def _best(
     return champion
 
 
-def _as_it_stands(present: ModelVersion | None, number: int) -> Promotion:
-    if present is not None and int(present.version) == number:
-        return Promotion(True, f"version {number} is the {ALIAS} already")
+def _as_it_stands(
+    present: ModelVersion | None, version: ModelVersion, objective: Objective
+) -> Promotion:
+    """Who leads now; the rule may say why, unless a person has decided otherwise."""
+    decision = _decide(present, version, objective)
+    if present is not None and (_number(present) == _number(version) or not decision.promoted):
+        return decision
     holder = "none" if present is None else f"version {present.version}"
     return Promotion(False, f"the {ALIAS} is {holder} now; this version was compared before")
 

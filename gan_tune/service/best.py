@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_tune.errors import SearchNotFoundError, TrackingError
+from gan_tune.errors import ModelNotFoundError, SearchNotFoundError, TrackingError
 from gan_tune.record.tags import Tag
+from gan_tune.record.tracking_uri import locate
 from gan_tune.service.registered_models import bare, find_version, model_names, models
 from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.space import check_name
 from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
-from gan_tune.words.wording import there_are
+from gan_tune.words.wording import masked, there_are
 
 if TYPE_CHECKING:
     from gan_tune.registry.versions import VersionInfo
@@ -29,6 +30,7 @@ class Best:
         trial: the trial that trained it.
         model, version: the registered model; None if none was registered.
         alias_holder: whether that version is the model's champion; None if not known.
+        removed: whether the search's version is known to be gone from the registry.
         metric, mode: the objective.
         value: mean on the selection split.
         spread: sample deviation over the seeds; None for fewer than two.
@@ -58,6 +60,7 @@ class Best:
     decided: Mapping[str, Any]
     config: Mapping[str, Any]
     lineage: Sequence[Mapping[str, Any]] = ()
+    removed: bool = False
 
 
 def best(
@@ -94,6 +97,20 @@ def _holds_alias(result: SearchResult, tracking_uri: str | None) -> bool | None:
     return holders.get(result.model or "") == result.model_version if result.model else None
 
 
+def _is_removed(result: SearchResult, tracking_uri: str | None) -> bool:
+    """Whether a search's version is no longer in the store in which it was registered."""
+    if result.model is None:
+        return result.is_removed
+    try:
+        if masked(locate(tracking_uri)) == result.tracking_uri:
+            find_version(f"{result.model}/{result.model_version}", tracking_uri=tracking_uri)
+    except ModelNotFoundError:
+        return True
+    except TrackingError:
+        return False
+    return False
+
+
 def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
     champion = result.champion
     if champion is None:
@@ -118,6 +135,7 @@ def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
         decided=rows[champion.setting].changes if champion.setting in rows else {},
         config=champion.config,
         lineage=champion.lineage,
+        removed=_is_removed(result, tracking_uri),
     )
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WITHHELD = "--register-anyway registers it"
 """What the result says of the registration of a champion that is not to be registered."""
+REMOVED = "its version was removed from the registry"
+"""What it says where a person has done that."""
 
 
 STORED_AS = {"trials": "most_trials", "importances": "mattered"}
@@ -162,6 +164,11 @@ class SearchResult:
     def is_withheld(self) -> bool:
         """Whether there is a champion that was not registered because of its faults."""
         return self.model is None and self.model_note == WITHHELD
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether there is a champion whose version was removed from the registry."""
+        return self.model is None and self.model_note == REMOVED
 
     @property
     def gain(self) -> float | None:

@@ -102,6 +102,7 @@ class Champion(Document):
     model: str | None = told("the registered model; null if none was registered")
     version: int | None = told("its version")
     alias_holder: bool | None = told("whether it is the model's champion; null if not known")
+    removed: bool = told("whether it is known to be gone from the registry")
     metric: str | None = told("the objective")
     mode: Mode | None = told("whether less or more of it is better")
     value: float | None = told("mean on the selection split")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gan_tune.service.search_result import REMOVED
 from gan_tune.words.readable import number, plural
 from gan_tune.words.tables import table
 from gan_tune.words.terminal import console, print_line, say
@@ -39,7 +40,10 @@ def _best_lines(found: Best) -> list[str]:
     lines = []
     if found.model is not None:
         holder = "the champion" if found.alias_holder else "not the champion"
-        lines.append(f"model {found.model}/{found.version}, {holder}")
+        state = "removed from the registry" if found.removed else holder
+        lines.append(f"model {found.model}/{found.version}, {state}")
+    elif found.removed:
+        lines.append(REMOVED)
     if found.search is not None:
         lines.append(f"found by search {found.search}, trial {found.trial}")
     spread = "" if found.spread is None else f" ± {number(found.spread)}"

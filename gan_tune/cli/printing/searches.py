@@ -49,8 +49,8 @@ def print_synced(found: Synced) -> None:
         print_line(out, f"search {found.name}: not in the {place} yet: {found.waiting}")
         return
     print_line(out, f"search {found.name}: {plural(found.trials, 'trial')} in the {place}")
-    if found.result is not None and found.result.model:
-        print_line(out, registered(found.result))
+    for line in registered(found.result) if found.result is not None else ():
+        print_line(out, line)
 
 
 def print_status(found: SearchStatus) -> None:

@@ -43,17 +43,17 @@ def verdict(result: SearchResult) -> Iterator[str]:
     yield from _examined(result.examination)
     if result.grid:
         yield f"samples: {result.grid}"
+    yield from registered(result)
+
+
+def registered(result: SearchResult) -> Iterator[str]:
+    """Which version the champion has become, and whether it leads; or why it is none."""
     if result.model:
-        yield registered(result)
-    elif result.is_withheld:
+        yield f"registered: {result.model}/{result.model_version}, {_promotion(result)}"
+    elif result.is_withheld or result.is_removed:
         yield f"not registered ({result.model_note})"
     elif result.model_note:
         yield f"registered: {result.model_note}"
-
-
-def registered(result: SearchResult) -> str:
-    """Which version the champion has become, and whether it leads."""
-    return f"registered: {result.model}/{result.model_version}, {_promotion(result)}"
 
 
 def _examined(found: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import kept_candidate
 from gan_tune.searching.jobs import Job
 from gan_tune.service.running.registrar import Registrar
-from gan_tune.service.search_result import SearchResult, read_result
+from gan_tune.service.search_result import REMOVED, SearchResult, read_result
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import RESULT
 from gan_tune.storage.storage import Storage
@@ -156,20 +156,8 @@ class SearchRecord:
         if result is None:
             return Settled(waiting, None)
         changes: dict[str, Any] = {"waiting": str(waiting)}
-        registered = self._registrar.registration if self._registrar else None
-        known = (result.tracking_uri, result.model, result.model_version)
-        if (
-            registered is not None
-            and result.champion is not None
-            # Else the result says already why it was promoted, or was not.
-            and known != (masked(self._uri or ""), registered.name, registered.version)
-        ):
-            changes |= {
-                "model": registered.name,
-                "model_version": registered.version,
-                "promoted": registered.promoted,
-                "model_note": registered.reason,
-            }
+        if self._registrar is not None and result.champion is not None:
+            changes |= _registered(self._registrar, result, masked(self._uri or ""))
         if self._uri is not None and self._projection and self._projection.parent_run_id:
             changes["run_id"] = self._projection.parent_run_id
             changes["tracking_uri"] = masked(self._uri)  # the file may be read by others
@@ -197,6 +185,24 @@ class SearchRecord:
     def _has_news(self, job: Job, *, runs: bool) -> None:
         if self._delivery is not None:
             self._delivery.has_news(job.name, runs=runs)
+
+
+def _registered(registrar: Registrar, result: SearchResult, uri: str) -> dict[str, Any]:
+    """How the champion stands in the registry now, where the result does not say so already."""
+    if registrar.is_removed:
+        return {"model": None, "model_version": None, "promoted": False, "model_note": REMOVED}
+    found = registrar.registration
+    if found is None:
+        return {}
+    known = (result.tracking_uri, result.model, result.model_version, result.promoted)
+    if found.promoted and known == (uri, found.name, found.version, True):
+        return {}  # it says why it was promoted, and the registry only that it leads
+    return {
+        "model": found.name,
+        "model_version": found.version,
+        "promoted": found.promoted,
+        "model_note": found.reason,
+    }
 
 
 def entry_of(context: SearchContext, warm: Sequence[str], *, begun: bool) -> SearchEntry:

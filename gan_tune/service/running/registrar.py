@@ -18,12 +18,14 @@ class Registrar:
     """Registers a search's champion when it is called. It can be called again after a failure.
 
     Attributes:
-        registration: what came of it; None before.
+        registration: what came of it; None before, and where it was removed.
+        is_removed: whether somebody has removed the champion's version from the registry.
     """
 
     def __init__(self, uri: str, home: Storage, projection: Projection) -> None:
         self._uri, self._home, self._projection = uri, home, projection
         self.registration: Registration | None = None
+        self.is_removed = False
 
     def __call__(self) -> None:
         """Register the champion.
@@ -45,3 +47,4 @@ class Registrar:
             self.registration = register(
                 self._uri, candidate, folder, run_id=trial or self._projection.parent_run_id
             )
+        self.is_removed = self.registration is None
