@@ -26,6 +26,7 @@ from gan_tune.model.archive import read_archive
 from gan_tune.model.export import exported
 from gan_tune.model.folder import Exports, check_folder, read_folder, write_folder
 from gan_tune.model.generator import Generator
+from gan_tune.model.generator_config import GeneratorConfig, config_to_json
 from gan_tune.registry.mlflow_model import REQUIREMENTS
 from gan_tune.service.folder_card import card
 
@@ -171,6 +172,35 @@ def test_a_damaged_folder_is_refused_in_one_line(name: str, folder: Path) -> Non
     with pytest.raises(GanTuneError, match="out: cannot be loaded: ") as told:
         read_folder(folder, "cpu")
     assert "\n" not in str(told.value)
+
+
+LARGE = {"generator.json": 2**20, "columns.json": 2**22, "generator.safetensors": 2**33}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", LARGE)
+def test_neither_pipes_nor_files_beyond_a_size_are_read(name: str, folder: Path) -> None:
+    place = folder / name
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    with pytest.raises(GanTuneError, match=f"out: cannot be loaded: .*{name} must be a file"):
+        read_folder(folder, "cpu")
+    place.unlink()
+    place.touch()
+    os.truncate(place, 3 * 10**12)  # takes no room
+    rule = f"{name} must have at most {LARGE[name]:,} bytes, but has 3,000,000,000,000"
+    with pytest.raises(GanTuneError, match=rule) as told:
+        read_folder(folder, "cpu")
+    assert "\n" not in str(told.value)
+
+
+def test_a_program_beyond_a_size_is_not_read(tmp_path: Path) -> None:
+    place = tmp_path / "generator.pt2"
+    (tmp_path / "generator.json").write_bytes(config_to_json(GeneratorConfig(8, (3,))))
+    place.touch()
+    os.truncate(place, 3 * 10**12)
+    with pytest.raises(GanTuneError, match=r"generator\.pt2 must have at most 8,589,934,592 bytes"):
+        read_folder(tmp_path, "cpu")
 
 
 # ------------------------------------------------------------------ where there is no gan-tune

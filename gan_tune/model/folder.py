@@ -22,7 +22,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from gan_tune.atomic_file import whole_folder
-from gan_tune.data.columns import columns_from_json, columns_to_json
+from gan_tune.data.columns import Column, columns_from_json, columns_to_json
 from gan_tune.errors import GanTuneError, OutputError
 from gan_tune.model import standalone
 from gan_tune.model.confined import read_confined
@@ -34,6 +34,13 @@ from gan_tune.model.generator_config import (
     config_from_json,
 )
 from gan_tune.model.onnx_export import check_onnx, write_onnx
+from gan_tune.model.own_files import (
+    LARGEST_COLUMNS,
+    LARGEST_CONFIG,
+    LARGEST_WEIGHTS,
+    check_file,
+    read_file,
+)
 from gan_tune.model.weights import WEIGHTS, built_from, is_own, stored_files
 from gan_tune.words.wording import in_one_line
 
@@ -113,16 +120,21 @@ def read_folder(path: Path, device: str) -> Generator:
     """The generator in a pulled folder, checked as one from the registry is.
 
     Raises:
-        GanTuneError: a file is damaged, or holds anything but a generator.
+        GanTuneError: a file is damaged, too large or no regular file, or holds anything but a
+            generator.
     """
     try:
-        config = config_from_json((path / CONFIG).read_bytes())
+        config = config_from_json(read_file(path / CONFIG, LARGEST_CONFIG))
         if is_own(config):
-            module: nn.Module = built_from(config, (path / WEIGHTS).read_bytes())
+            weights = read_file(path / WEIGHTS, LARGEST_WEIGHTS)
+            module: nn.Module = built_from(config, weights)
         else:
+            check_file(path / PT2, LARGEST_WEIGHTS)
             module = read_confined(path / PT2, config.latent)
         columns = path / COLUMNS
-        table = columns_from_json(columns.read_bytes()) if columns.is_file() else ()
+        table: tuple[Column, ...] = ()
+        if columns.exists():
+            table = columns_from_json(read_file(columns, LARGEST_COLUMNS))
     except Exception as error:  # torch raises anything
         raise GanTuneError(f"{path}: cannot be loaded: {in_one_line(error)}") from error
     return Generator(str(path), None, config.latent, module.to(device), {}, table, config)

@@ -30,6 +30,7 @@ from gan_tune.model.generator_config import (
     GeneratorConfig,
     config_from_json,
 )
+from gan_tune.model.own_files import LARGEST_COLUMNS, LARGEST_CONFIG, LARGEST_WEIGHTS
 from gan_tune.model.weights import WEIGHTS, built_from, is_own, stored_files
 from gan_tune.record.mlflow_client import quiet_mlflow, reason_of
 
@@ -49,12 +50,11 @@ COLUMNS = "columns.json"
 EXTRA_FILES = "extra_files"
 """The folder into which MLflow puts the files next to the model."""
 ARCHIVE = "data/model.pt2"
-MiB = 2**20
 LARGEST: Mapping[str, int] = {
-    f"{EXTRA_FILES}/{CONFIG}": MiB,
-    f"{EXTRA_FILES}/{COLUMNS}": 4 * MiB,
-    f"{EXTRA_FILES}/{WEIGHTS}": 8192 * MiB,
-    ARCHIVE: 8192 * MiB,
+    f"{EXTRA_FILES}/{CONFIG}": LARGEST_CONFIG,
+    f"{EXTRA_FILES}/{COLUMNS}": LARGEST_COLUMNS,
+    f"{EXTRA_FILES}/{WEIGHTS}": LARGEST_WEIGHTS,
+    ARCHIVE: LARGEST_WEIGHTS,
 }
 """The files that are read, and the size in bytes up to which they are."""
 
