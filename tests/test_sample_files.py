@@ -18,11 +18,11 @@ import pytest
 import torch
 from PIL import Image
 from pyarrow import parquet
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_tune.errors import OutputError
 from gan_tune.samples import files
-from gan_tune.samples.formats import FORMATS, Samples
+from gan_tune.samples.formats import FORMATS, Samples, folder_size
 
 PICTURES = torch.linspace(0, 1, 3 * 3 * 4 * 4).reshape(3, 3, 4, 4)
 POINTS = torch.linspace(-1, 1, 10).reshape(5, 2)
@@ -129,6 +129,36 @@ def test_sizes_are_told_and_what_does_not_fit_is_refused(tmp_path: Path) -> None
     for name in ("a.png", "a.gif"):
         with pytest.raises(OutputError, match="must hold at most 10,000 samples, but got 1,0"):
             files.planned_size(many, str(tmp_path / name))
+
+
+def smooth(count: int, channels: int, side: int) -> Tensor:
+    """Blobs with a little noise."""
+    seeded = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, channels, max(2, side // 8), max(2, side // 8), generator=seeded)
+    large = nn.functional.interpolate(coarse, (side, side), mode="bilinear")
+    return (large + 0.02 * torch.randn(large.shape, generator=seeded)).clamp(0, 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".zip", ""])
+@pytest.mark.parametrize("shape", [(1, 8), (1, 28), (3, 32), (3, 128)], ids=str)
+@pytest.mark.parametrize("count", [1, 20])
+def test_what_is_said_of_a_size_is_about_true(
+    suffix: str, shape: tuple[int, int], count: int, tmp_path: Path
+) -> None:
+    samples, path = smooth(count, *shape), tmp_path / f"out{suffix}"
+    kind = FORMATS[suffix].size if suffix else folder_size
+    write(samples, path)
+    there = [path] if suffix else list(path.iterdir())
+    size = sum(file.stat().st_size for file in there)
+    assert size / 1.7 < kind(Samples.of(samples)) < size * 1.7
+    assert files.planned_size(Samples.of(samples), str(path)).startswith("about ")
+
+
+def test_what_is_said_of_a_plots_size_is_about_true(tmp_path: Path) -> None:
+    points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    write(points, tmp_path / "out.png")
+    size = (tmp_path / "out.png").stat().st_size
+    assert size / 2 < FORMATS[".png"].size(Samples.of(points)) < size * 2
 
 
 def test_a_folder_is_replaced_only_if_it_holds_nothing_but_samples(tmp_path: Path) -> None:

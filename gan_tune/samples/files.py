@@ -8,7 +8,14 @@ from pathlib import Path
 
 from gan_tune.atomic_file import whole_file, whole_folder
 from gan_tune.errors import OutputError
-from gan_tune.samples.formats import FORMATS, Format, Samples, picture_names, single_picture
+from gan_tune.samples.formats import (
+    FORMATS,
+    Format,
+    Samples,
+    folder_size,
+    picture_names,
+    single_picture,
+)
 from gan_tune.samples.output import check_place
 from gan_tune.words.readable import file_size
 
@@ -36,7 +43,7 @@ def planned_size(samples: Samples, path: str) -> str:
             less space.
     """
     kind = _format_for(samples, path)
-    size = kind.size(samples)
+    size = kind.size(samples) if _suffix(path) else folder_size(samples)
     free = shutil.disk_usage(Path(path).absolute().parent).free
     about = "" if kind.exact else "about "
     if kind.exact and size > free:

@@ -23,7 +23,7 @@ from gan_tune.data.scaling import pixels
 from gan_tune.samples import pictures
 from gan_tune.samples.tables import write_csv, write_parquet
 
-__all__ = ["FORMATS", "Format", "Samples", "picture_names", "single_picture"]
+__all__ = ["FORMATS", "Format", "Samples", "folder_size", "picture_names", "single_picture"]
 
 NPY_HEADER = 128
 LARGEST_GRID = 10_000
@@ -137,7 +137,7 @@ def _plot(points: Tensor) -> bytes:
 
 def _write_animation(file: IO[bytes], samples: Samples) -> None:
     """`.gif`: one picture after the other, for ever."""
-    enlarge = max(1, SMALL_FRAME // samples.shape[-1])
+    enlarge = _enlarging(samples, SMALL_FRAME)
 
     def frames() -> Iterator[Any]:
         for batch in samples.batches:
@@ -179,6 +179,49 @@ def _image(picture: Tensor) -> Any:
     return Image.fromarray(channels.squeeze(-1) if channels.shape[-1] == 1 else channels)
 
 
+# ------------------------------------------------------------------ sizes, as they were measured
+
+PER_VALUE = 0.7
+"""Bytes of a value of a picture as PNG; noise takes 1, and 0.5 is for smooth pictures."""
+PER_PNG = 76
+"""Bytes of a PNG before its first value."""
+PER_ENTRY = 76
+"""Bytes of an archive for a file in it, without its name, which is there twice."""
+PLOT = 40_000
+"""Bytes of a plot, however many points it has."""
+
+
+def folder_size(samples: Samples) -> float:
+    """About how many bytes a folder of single pictures has; each row has one of its own."""
+    return samples.count * (PER_PNG + samples.shape[1]) + PER_VALUE * samples.values
+
+
+def _archive_size(samples: Samples) -> float:
+    name = next(picture_names(samples.count))
+    return folder_size(samples) + samples.count * (PER_ENTRY + 2 * len(name))
+
+
+def _sheet_size(samples: Samples) -> float:
+    if not samples.pictures:
+        return PLOT
+    return PER_VALUE * samples.values + 0.1 * _pixels(samples, pictures.CELL) + PER_PNG
+
+
+def _animation_size(samples: Samples) -> float:
+    """The larger the squares of one colour, the better a frame is packed."""
+    enlarged = _enlarging(samples, SMALL_FRAME)
+    return 0.8 * _pixels(samples, SMALL_FRAME) / math.pow(enlarged, 0.65)
+
+
+def _enlarging(samples: Samples, side: int) -> int:
+    return max(1, side // samples.shape[-1])
+
+
+def _pixels(samples: Samples, side: int) -> int:
+    """Of all pictures, where small ones are enlarged to at most ``side`` pixels."""
+    return samples.count * math.prod(samples.shape[1:]) * _enlarging(samples, side) ** 2
+
+
 # ------------------------------------------------------------------ the table
 
 
@@ -188,15 +231,13 @@ def _bytes_per_value(count: float) -> Callable[[Samples], float]:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        ".png": Format(_write_sheet, _bytes_per_value(0.5), most=LARGEST_GRID),
-        ".gif": Format(
-            _write_animation, _bytes_per_value(0.5), points=False, most=LARGEST_ANIMATION
-        ),
+        ".png": Format(_write_sheet, _sheet_size, most=LARGEST_GRID),
+        ".gif": Format(_write_animation, _animation_size, points=False, most=LARGEST_ANIMATION),
         ".npy": Format(_write_array, lambda s: NPY_HEADER + 4 * s.values, exact=True),
         ".npz": Format(_write_zipped_array, lambda s: 400 + 4 * s.values),
         ".csv": Format(write_csv, _bytes_per_value(11), pictures=False),
         ".parquet": Format(write_parquet, _bytes_per_value(4.2), pictures=False),
-        ".zip": Format(_write_zipped_pictures, _bytes_per_value(0.6), points=False),
+        ".zip": Format(_write_zipped_pictures, _archive_size, points=False),
     }
 )
 """Suffix → format. No suffix means a folder of single pictures."""
