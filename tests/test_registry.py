@@ -342,6 +342,8 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(uri: str) -> Non
     register(uri, 0.5, model="faces")
     cases = {
         "digts": "there are: digits, faces",
+        "a'b\"c": "no model named 'a\\'b\"c' in ",
+        "digits'b\"c/3": "there are: digits, faces",
         "digits@best": "model 'digits' has no alias 'best'; its versions are: 1",
         "digits/7": "model 'digits' has no version 7; its versions are: 1",
     }
@@ -430,6 +432,7 @@ def test_what_cannot_be_registered_is_refused_in_one_line(uri: str) -> None:
     cases = [
         ({"value": 0.5, "module": OneBatch()}, "OneBatch cannot be exported"),
         ({"value": float("nan")}, "must be finite: nan"),
+        ({"value": 0.5, "model": "a'b\"c"}, "must not contain both kinds of quotes: 'a\\'b\"c'"),
         ({"value": 0.5, "model": "a/b"}, "must not be empty nor contain / : @: 'a/b'"),
     ]
     for arguments, says in cases:

@@ -20,6 +20,7 @@ from gan_tune.record.tracking_uri import locate
 __all__ = [
     "answering",
     "artifact_location",
+    "can_be_quoted",
     "client",
     "connect",
     "pages",
@@ -56,8 +57,13 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
     return uri
 
 
+def can_be_quoted(text: str) -> bool:
+    """Whether MLflow's filters have a form for a string: they know no escapes."""
+    return "'" not in text or '"' not in text
+
+
 def quoted(text: str) -> str:
-    """A string, quoted for MLflow's filters."""
+    """A string, quoted for MLflow's filters, for which :func:`can_be_quoted`."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 

@@ -24,7 +24,7 @@ from gan_tune.errors import GanTuneError
 from gan_tune.record.artifact_roots import check_origin
 from gan_tune.record.mlflow_client import answering, client
 from gan_tune.record.mlflow_internals import MODEL_VERSIONS
-from gan_tune.record.mlflow_store import artifact_location, connect
+from gan_tune.record.mlflow_store import artifact_location, can_be_quoted, connect
 from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import Candidate
 from gan_tune.registry.champions import note_champion
@@ -198,6 +198,8 @@ def _check(model: str, value: float) -> None:
         raise GanTuneError(f"the value of a registered generator must be finite: {value}")
     if not model or re.search(r"[/:@]", model):
         raise GanTuneError(f"a model's name must not be empty nor contain / : @: {model!r}")
+    if not can_be_quoted(model):
+        raise GanTuneError(f"a model's name must not contain both kinds of quotes: {model!r}")
 
 
 def _contents(files: Mapping[str, FileContent]) -> dict[str, bytes]:

@@ -14,7 +14,15 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from gan_tune.errors import GanTuneError, ModelNotFoundError, TrackingError
-from gan_tune.record.mlflow_store import answering, client, connect, pages, quoted, tagged
+from gan_tune.record.mlflow_store import (
+    answering,
+    can_be_quoted,
+    client,
+    connect,
+    pages,
+    quoted,
+    tagged,
+)
 from gan_tune.record.sound_tags import VersionTags, each_sound, read_tags, warn_once
 from gan_tune.record.tags import Tag
 from gan_tune.registry.promotion import ALIAS
@@ -122,6 +130,8 @@ def version_at(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersi
 
 def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
     """All versions of a model; none if there is no such model."""
+    if not can_be_quoted(name):
+        return []  # MLflow cannot be asked for it, and `register` refuses such a name
     rule = f"name = {quoted(name)}"
     return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
 
