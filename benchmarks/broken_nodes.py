@@ -8,7 +8,10 @@ points, whose generator sleeps at each step, so that many nodes can share few co
     kills    three nodes; every ``--period`` seconds one is killed, and another takes its place.
              Random settings, nothing stopped: each trial must end as in an undisturbed search. And
              how much of a trial's training a kill costs at most
-    bad      three nodes, one of which fails at each step: after how many lost trials it is named
+    bad      three nodes, one of which is broken from the start, each time in another way: its
+             device, so that each step fails; its disk, which is full where the storage lies; its
+             mount, so that the storage is an empty folder there. After how many lost trials it is
+             named, and how all trials end. Mounts need root
     grow     a search that begins with no node, and one that begins with one; eight are added. How
              long until the first and until all of them train
     minutes  `budget.minutes` of 0.5, 1 and 2, confirmation included: how long it takes from the
@@ -20,11 +23,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,14 +196,58 @@ def _values(home: Path) -> dict[str, object]:
 # ---------------------------------------------------------------- a node that is broken
 
 
+MOUNTED = {
+    "mount": "mount -t tmpfs none {runs}",
+    "disk": "mount -t tmpfs -o size=64k none {full} && mkdir {full}/upper {full}/work && "
+    "(cat /dev/zero > {full}/filler 2>/dev/null || true) && mount -t overlay none "
+    "-o lowerdir={runs},upperdir={full}/upper,workdir={full}/work {runs}",
+}
+"""What is broken → how a node, in a mount namespace of its own, comes to see the storage's folder
+``runs`` so. An overlay over it reads what is there, and writes to ``full``."""
+
+
 def bad(folder: Path, trials: int) -> None:
-    """Of three nodes one fails at each step."""
-    with nodes(2) as cluster:
-        cluster.add_node(num_cpus=1, env_vars={BROKEN: "1"})
-        watcher = Noting()
-        result = _search(space("bad", trials), folder, watcher)
-    named = [after for after, text in watcher.notes if "gets no more trials" in text]
-    print(f"bad: {result.outcomes}; named after {named} lost trials, of {len(watcher.lost)} in all")
+    """Of three nodes one is broken, each time in another way."""
+    for kind in ("device", *MOUNTED):
+        runs, full = folder / f"bad-{kind}", folder / f"full-{kind}"
+        runs.mkdir()
+        full.mkdir()
+        with nodes(2) as cluster:
+            watcher = Noting()
+            if kind == "device":
+                cluster.add_node(num_cpus=1, env_vars={BROKEN: "1"})
+                result = _search(space("bad", trials), runs, watcher)
+            else:
+                with _node_that_mounts(cluster, MOUNTED[kind].format(runs=runs, full=full)):
+                    result = _search(space("bad", trials), runs, watcher)
+        named = [after for after, text in watcher.notes if "gets no more trials" in text]
+        print(
+            f"bad {kind}: {result.outcomes}; named after {named} lost trials, of "
+            f"{len(watcher.lost)} in all: {'; '.join(sorted(set(watcher.lost)))}",
+            flush=True,
+        )
+
+
+@contextmanager
+def _node_that_mounts(cluster: Cluster, command: str) -> Iterator[None]:
+    """A node with one CPU that has run a command in a mount namespace of its own."""
+    before = len(ray.nodes())
+    start = f"{sys.executable} -m ray.scripts.scripts start --block --num-cpus=1"
+    node = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", f"{command} && exec {start} --address={cluster.address}"],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while len(ray.nodes()) == before:
+            if node.poll() is not None:
+                sys.exit("a node with mounts of its own could not be started: it needs root")
+            time.sleep(0.1)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
 
 
 # ---------------------------------------------------------------- nodes that come late
