@@ -156,8 +156,6 @@ def test_the_table_shows_all_trials_best_first(
     assert values == sorted(values)
     outcomes = set(column(page, "tags.`gan_tune.outcome`"))
     assert outcomes <= {"completed", "pruned", "diverged", "collapsed", "failed"}
-    took = column(page, "attributes.`Duration`")
-    assert all(re.match(r"\d+(\.\d+)?(ms|s|min)", text) for text in took), took
     assert "0.0002" in column(page, "params.`generator_optimizer.lr`"), "the start's"
     screenshot(page, "mlflow_trials.png", tmp_path)
 

@@ -19,6 +19,7 @@ from ray.tune.utils.object_cache import _ObjectCache
 
 import gan_tune
 from gan_tune.cluster import ray_internals
+from gan_tune.cluster.connection import connected
 from gan_tune.cluster.ray_internals import (
     PRELOADED,
     first_with_pending_worker,
@@ -27,6 +28,7 @@ from gan_tune.cluster.ray_internals import (
     may_begin,
     start_on_loopback,
 )
+from gan_tune.errors import UnfitNodesError
 
 PRIVATE = (
     r"\bray\._private\b"
@@ -159,3 +161,17 @@ def test_the_own_token_leaves_the_mode_as_it_was(
     ray_internals.forget_own_token()
     assert os.environ.get("RAY_AUTH_MODE") == mode
     assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_a_ray_that_cannot_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that is too busy Ray raises a bare Exception; that cannot be had at will."""
+
+    def too_slow(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup.\nSee the logs.")
+
+    monkeypatch.setattr("gan_tune.cluster.connection.start_on_loopback", too_slow)
+    refused = pytest.raises(UnfitNodesError, match="Ray could not start on this machine")
+    with refused as raised, connected("local", None):
+        pytest.fail("it has not started")
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 1

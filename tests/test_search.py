@@ -421,7 +421,7 @@ def test_the_time_is_kept_although_no_report_is_at_hand(tmp_path: Path, local_ra
     assert result.finished
     assert result.champion is None
     assert result.seconds is not None
-    assert abs(result.seconds - 12) < 5
+    assert abs(result.seconds - 12) < 10  # other tests share the cores; alone it is one or two
     assert set(result.outcomes) == {"interrupted"}
     trials = TrialFolders(open_storage(tmp_path / "runs" / "timed"))
     assert all(trials[name].checkpoint() is not None for name in trials.names())

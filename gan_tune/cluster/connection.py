@@ -27,10 +27,10 @@ from gan_tune.cluster.ray_internals import (
     started_here,
 )
 from gan_tune.cluster.temporary_folder import ray_folder
-from gan_tune.errors import ClusterError, StorageError
+from gan_tune.errors import ClusterError, StorageError, UnfitNodesError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
-from gan_tune.words.wording import last_line
+from gan_tune.words.wording import first_line, last_line
 
 __all__ = [
     "ANOTHER_TOKEN",
@@ -84,6 +84,7 @@ def connected(
 
     Raises:
         ClusterError: no cluster answers there, it refuses the token, or a node cannot run gan-tune.
+        UnfitNodesError: Ray could not start here.
         StorageError: a node does not see the storage.
     """
     if ray.is_initialized():
@@ -96,7 +97,12 @@ def connected(
             folder = ending.enter_context(ray_folder())
             ending.callback(ray.shutdown)
             options = {"num_cpus": cpus, "_temp_dir": folder, **QUIET}
-            start_on_loopback(preload, include_dashboard=False, **options)
+            try:
+                start_on_loopback(preload, include_dashboard=False, **options)
+            except Exception as error:  # Ray raises no class of its own where a process is too slow
+                raise UnfitNodesError(
+                    f"Ray could not start on this machine ({first_line(error)}); try again"
+                ) from None
         else:
             ending.callback(ray.shutdown)
             _join(address)

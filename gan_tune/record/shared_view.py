@@ -103,7 +103,6 @@ def _column(kind: str, name: str) -> str:
 def _columns(best: str, searched: Iterable[str]) -> Iterable[str]:
     yield _column("metrics", best)
     yield _column("tags", Tag.OUTCOME)
-    yield _column("attributes", "Duration")
     for param in searched:
         yield _column("params", param)
     yield _column("tags", Tag.SYMPTOMS)
