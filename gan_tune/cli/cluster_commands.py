@@ -62,15 +62,14 @@ def submit(
         "search.seed": seed,
     }
     overrides = with_short_options(set_, short)
-    further: list[tuple[str, object]] = [
+    words = _words(
         *(("--set", override) for override in overrides),
         ("--max-concurrent", max_concurrent),
         ("--outage-minutes", None if outage_minutes == OUTAGE_MINUTES else outage_minutes),
         ("--experiment", experiment),
         ("--model", model),
         *(("--warm-start", earlier) for earlier in warm_start or ()),
-    ]
-    words = [word for flag, given in further if given is not None for word in (flag, str(given))]
+    )
     words += ["--register-anyway"] if register_anyway else []
     checked = load_checked(space, overrides, data=False)
     with busy(f"handing {space} over to {address}"):
@@ -90,6 +89,11 @@ def submit(
         say(_how_to_follow(submitted.search, address))
     else:
         _follow(submitted.search, submitted.job, address)
+
+
+def _words(*options: tuple[str, object]) -> list[str]:
+    """Options as words of a command; those that are None are left out."""
+    return [word for flag, given in options if given is not None for word in (flag, str(given))]
 
 
 def logs(name: options.SubmittedSearch, address: options.Dashboard) -> None:

@@ -150,8 +150,7 @@ def _answer(answer: ray.ObjectRef[Answer], address: str, seconds: float) -> Answ
         return ray.get(answer, timeout=seconds)
     except GetTimeoutError:
         raise UnfitNodesError(
-            f"node {address}: there was none, or it did not answer within {seconds:g} s; the same "
-            "command goes on"
+            f"no answer from a node {address} within {seconds:g} s; the same command tries again"
         ) from None
     except RayError as error:
         reason = last_line(error).strip() or type(error).__name__
