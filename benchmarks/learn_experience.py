@@ -2,7 +2,7 @@
 
     python benchmarks/learn_experience.py record TASK ... [--search 64] [--sobol 16] [--carried 2]
     python benchmarks/learn_experience.py leave-one-out
-    python benchmarks/learn_experience.py learn
+    python benchmarks/learn_experience.py learn [--without THINGS --out FILE]
     python benchmarks/learn_experience.py list
 
 `record` trains in this process, single-threaded and without Ray, and appends each run to
@@ -14,7 +14,8 @@ command goes on. Lengths are those of `experience/tasks.py`, shorter than the sh
 (the source's setting and the first seven of the portfolio) with the whole search without
 experience, above the floor of real samples against real ones. What it needs is trained first.
 
-`learn` writes `gan_tune/experience/shipped.json`.
+`learn` writes `gan_tune/experience/shipped.json`; or elsewhere, without what shows some things, as
+`clothes`, so that a search on them can be given experience of other things only.
 """
 
 from __future__ import annotations
@@ -99,9 +100,10 @@ def _line(recording: Recording, tried: set[str], trials: int) -> float:
     return ratio
 
 
-def learn(path: Path) -> None:
-    """Write the experience that is shipped."""
-    recordings = read_all()
+def learn(path: Path, without: str) -> None:
+    """Write the experience that is shipped, or one ``without`` the recordings of some things."""
+    every = read_all()
+    recordings = {task: r for task, r in every.items() if r.head["things"] != without}
     runs = sum(len(recording.runs) for recording in recordings.values())
     source = (
         f"benchmarks/learn_experience.py learn: {plural(runs, 'run')} of {len(recordings)} tasks "
@@ -135,6 +137,7 @@ def main() -> None:
     figure.add_argument("--trials", type=int, default=LONG, help="of the search without experience")
     learning = commands.add_parser("learn")
     learning.add_argument("--out", type=Path, default=SHIPPED)
+    learning.add_argument("--without", default="", metavar="THINGS", help="what the data show")
     commands.add_parser("list")
     options = parser.parse_args()
     match options.command:
@@ -149,7 +152,9 @@ def main() -> None:
         case "leave-one-out":
             leave_one_out(trials=options.trials)
         case "learn":
-            learn(options.out)
+            if options.without and options.out == SHIPPED:
+                parser.error("--without: must come with another --out")
+            learn(options.out, options.without)
         case _:
             show()
 
