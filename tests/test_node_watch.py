@@ -99,8 +99,10 @@ def test_an_unfit_node_is_noted_until_it_passes_its_proof(home: Storage) -> None
     nodes.unfit(Fault("unfit", "its node is put aside: no GPU", "10.0.0.8", "bad"))
     assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "unfit", "no GPU")}
     assert not told, "the message of its trial says it"
+    assert nodes.aside == {"bad"}, "it counts as no place"
     nodes.is_fit("bad")
     assert nodes_aside(home) == {}
+    assert not nodes.aside
 
 
 def test_a_node_that_is_taken_away_is_noted(home: Storage) -> None:

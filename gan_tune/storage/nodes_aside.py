@@ -51,6 +51,11 @@ class NodesAside:
         self._home = home
         self._nodes: dict[str, NodeAside] = {}
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """Their ids."""
+        return frozenset(self._nodes)
+
     def put(self, node: str, aside: NodeAside) -> bool:
         """Put a node aside; False if that is known. Unfit workers follow from other states.
 

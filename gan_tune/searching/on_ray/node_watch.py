@@ -53,6 +53,11 @@ class NodeWatch:
         self._last: dict[str, str] = {}  # trial → the node from which it last reported
         self._looked = -LOOK_SECONDS
 
+    @property
+    def aside(self) -> frozenset[str]:
+        """The ids of the nodes that are put aside."""
+        return self._aside.ids
+
     def begin(self) -> None:
         """Forget the nodes that an earlier command put aside, since one may have been mended.
 

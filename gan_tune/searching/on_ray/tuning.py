@@ -72,7 +72,7 @@ def run(
     slots: int,
     tick: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
-    count: Callable[[], Places] | None = None,
+    count: Callable[[Collection[str]], Places] | None = None,
     resized: Callable[[Places], None] = lambda places: None,
     wanted: int | None = None,
 ) -> None:
@@ -84,7 +84,8 @@ def run(
         slots: how many trials run at a time.
         tick: called about ten times a second, on this thread.
         note: told of each node that is put aside, in one line.
-        count: the places that the cluster has now; None: they stay as they are.
+        count: the places that the cluster has now without the nodes of these ids; None: they stay
+            as they are.
         resized: told of these when they change.
         wanted: how many trials may wait for a place at a time, so that an autoscaler makes it; at
             least ``slots``, by default as many.
@@ -106,11 +107,13 @@ def run(
     )
     _configure_tune(max(slots, wanted or 0))
     minutes = conductor.storage.patience.minutes
-    size = None if count is None else ClusterSize(conductor, count, resized, minutes)
     # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
     starts = min(slots, cores()) if started_here() else None
     unfit, nodes = UnfitWorkers(), NodeWatch(conductor.storage, note)
     nodes.begin()
+    size = None
+    if count is not None:
+        size = ClusterSize(conductor, lambda: count(nodes.aside), resized, minutes)
     lost = _LostTrialCallback(proxy, unfit, nodes)
     scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit, nodes)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:

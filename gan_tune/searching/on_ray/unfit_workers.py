@@ -40,15 +40,14 @@ class UnfitWorkers:
     def error(self, *, others: bool, places: int = 0) -> UnfitNodesError | None:
         """The error to end with if for a while no worker but these was up (``others``).
 
-        ``places``: of the cluster. If there are more of them than unfit workers, others may come
-        up.
+        ``places``: on the nodes that are not put aside. If there are some, others may come up.
         """
         if not self._faults or others:
             self._alone_since = None
             return None
         if self._alone_since is None:
             self._alone_since = self._clock()
-        patience = STARTING_SECONDS if places > len(self._faults) else UNFIT_SECONDS
+        patience = STARTING_SECONDS if places else UNFIT_SECONDS
         if self._clock() - self._alone_since < patience:
             return None
         reasons = sorted({f"{fault.text} (node {fault.node})" for fault in self._faults.values()})

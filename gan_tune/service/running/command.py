@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gan_tune.cluster import connection as cluster
@@ -151,7 +150,11 @@ class SearchCommand:
         resumed = study.proposed()
         conductor = self._conductor(study, record, slots, max_concurrent)
         self._write_note(study.seconds_used)
-        count = partial(cluster.fitting, shared.resources, max_concurrent, without=shared.without)
+
+        def count(aside: Collection[str]) -> cluster.Places:
+            without = {*shared.without, *aside}
+            return cluster.fitting(shared.resources, max_concurrent, without=without)
+
         watcher.begin(conductor, slots, resumed)
         try:
             with signals.asking(conductor):
