@@ -15,6 +15,7 @@ GanTuneError                base of all; the command line prints it and exits wi
 │   └── RecordError         a search's record cannot be made there, or from there
 ├── ClusterError            the Ray cluster does not answer or lacks what a trial needs
 │   ├── UnfitNodesError     no node can train a trial now; exit code 1
+│   ├── JobLostError        the cluster has lost a submitted search; exit code 1
 │   └── ConnectionLostError the cluster does not answer now, though it is there; exit code 1
 ├── NothingTrainsError      every trial of a search is cut off by the same; exit code 1
 ├── DeviceError             torch has no such device on this machine
@@ -43,6 +44,7 @@ __all__ = [
     "Fault",
     "FaultsError",
     "GanTuneError",
+    "JobLostError",
     "ModelNotFoundError",
     "NothingTrainsError",
     "OutageError",
@@ -174,6 +176,12 @@ class ClusterError(GanTuneError):
 
 class UnfitNodesError(ClusterError):
     """No node can train a trial now; the same command goes on when one can."""
+
+    exit_code = 1
+
+
+class JobLostError(ClusterError):
+    """A job ended although its command had not; the same command goes on with its search."""
 
     exit_code = 1
 

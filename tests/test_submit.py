@@ -20,7 +20,9 @@ from ray_nodes import environment_of, free_port, kill_session, start_node
 import gan_tune
 from gan_tune import service
 from gan_tune.cli import ExitCode
-from gan_tune.errors import ClusterError, GanTuneError, SpaceError
+from gan_tune.cluster import jobs
+from gan_tune.cluster.jobs import Job
+from gan_tune.errors import ClusterError, GanTuneError, JobLostError, SpaceError
 
 SPACE: dict[str, Any] = {
     "name": "tiny",
@@ -109,6 +111,25 @@ def test_what_would_not_outlive_the_job(
     assert rule in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fits", "kind", "exit_code", "end"),
+    [(True, JobLostError, 1, "its actor died; submit it again"), (False, ClusterError, 2, "died")],
+)
+def test_a_job_that_is_lost_may_be_submitted_again(
+    monkeypatch: pytest.MonkeyPatch, fits: bool, kind: type[ClusterError], exit_code: int, end: str
+) -> None:
+    lost = Job("raysubmit_1", "tiny", "", "", "FAILED", "its actor\n died", fits, None, 0)
+
+    class Lost:
+        def __init__(self, address: str) -> None:
+            self.find = self.follow = lambda *args: lost
+
+    monkeypatch.setattr(jobs, "Jobs", Lost)
+    with pytest.raises(kind, match=f"job raysubmit_1 of the cluster: .*{end}$") as caught:
+        service.follow("tiny", "http://127.0.0.1:8265", print)
+    assert caught.value.exit_code == exit_code
 
 
 def test_what_would_not_travel_is_named_with_its_place(project: Path) -> None:

@@ -67,6 +67,7 @@ class Job:
         command: what it runs, as a line of a shell.
         status: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
         message: what Ray says of the status.
+        fits: whether the cluster could begin it: what travelled with it fits there.
         exit_code: of its command; None until that has ended.
         started_ms: Unix time, in milliseconds.
     """
@@ -77,6 +78,7 @@ class Job:
     command: str
     status: str
     message: str
+    fits: bool
     exit_code: int | None
     started_ms: int
 
@@ -233,6 +235,7 @@ def _job(details: JobDetails) -> Job:
         command=details.entrypoint,
         status=str(details.status),
         message=details.message or "",
+        fits=details.error_type != "RUNTIME_ENV_SETUP_FAILURE",
         exit_code=details.driver_exit_code,
         started_ms=details.start_time or 0,
     )

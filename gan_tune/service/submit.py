@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.config.import_path import own_parts_in
-from gan_tune.errors import ClusterError, Fault, GanTuneError, SearchLockedError, SpaceError
+from gan_tune.errors import (
+    ClusterError,
+    Fault,
+    GanTuneError,
+    JobLostError,
+    SearchLockedError,
+    SpaceError,
+)
 from gan_tune.outgoing import masked
 from gan_tune.service.running.names import check_names
 from gan_tune.space import SearchSpace
@@ -155,12 +162,14 @@ def _exit_code(job: Job) -> int:
     """The exit code that a job's end stands for.
 
     Raises:
+        JobLostError: its command was lost with what ran it.
         ClusterError: its command could not be run.
     """
     if job.status in ("SUCCEEDED", "STOPPED"):
         return 0 if job.status == "SUCCEEDED" else 130
     if job.exit_code is None:
-        raise ClusterError(f"job {job.id} of the cluster: {' '.join(job.message.split())}")
+        text = f"job {job.id} of the cluster: {' '.join(job.message.split())}"
+        raise JobLostError(f"{text}; submit it again") if job.fits else ClusterError(text)
     return job.exit_code if job.exit_code in (1, 2, 130) else 1
 
 
