@@ -123,6 +123,7 @@ def test_a_trial_is_one_run_under_the_search(uri: str, search: WrittenSearch) ->
     assert steps(uri, run, "seconds.training") == steps(uri, run, "seconds.evaluation") == [10, 20]
     best = {key: value for key, value in run.data.metrics.items() if key.startswith("best.")}
     assert best == {"best.frechet_distance": 0.5, "best.coverage": 0.5}
+    assert run.data.metrics["seconds.total"] == 0.75
     assert grids(uri, run) == [10, 20]
     assert run.data.tags["mlflow.loggedImages"] == "True"
     # When it was trained, whenever it was delivered.

@@ -13,6 +13,7 @@ from typing import Any
 from gan_tune.record.mlflow_grids import GRIDS
 from gan_tune.record.mlflow_internals import PARENT_RUN
 from gan_tune.record.tags import Tag
+from gan_tune.record.trial_run import TOTAL_KEY
 
 __all__ = ["shared_view"]
 
@@ -102,6 +103,7 @@ def _column(kind: str, name: str) -> str:
 
 def _columns(best: str, searched: Iterable[str]) -> Iterable[str]:
     yield _column("metrics", best)
+    yield _column("metrics", TOTAL_KEY)
     yield _column("tags", Tag.OUTCOME)
     for param in searched:
         yield _column("params", param)

@@ -23,12 +23,15 @@ from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import OUTCOMES
 from gan_tune.words.wording import first_line
 
-__all__ = ["RunPlace", "TrialRun", "end_as_interrupted"]
+__all__ = ["TOTAL_KEY", "RunPlace", "TrialRun", "end_as_interrupted"]
 
 ENDING_TAGS = (Tag.OUTCOME, Tag.SYMPTOMS, Tag.ERROR, Tag.REPORTS)
 
 LAST_KEY = "seconds.evaluation"
 """The metric that is written last of a report: a step that has it has them all."""
+
+TOTAL_KEY = "seconds.total"
+"""What a trial that has ended took, training and evaluation together, without its waiting."""
 
 GRIDS_AT_ONCE = 16
 """So many grids are read and delivered together."""
@@ -67,6 +70,7 @@ class TrialRun:
     is_new: bool = True
     _steps: set[int] | None = field(default=None, repr=False)
     _grids: set[int] | None = field(default=None, repr=False)
+    _seconds: dict[int, float] = field(default_factory=dict, repr=False)
 
     @classmethod
     def create(
@@ -132,6 +136,7 @@ class TrialRun:
         missing = new_params(state.described.params, self.params)
         steps = [step for step in state.steps if step not in self._known_steps()]
         reports = [report for step in steps if (report := folder.report(step)) is not None]
+        self._seconds |= {report.step: report.seconds for report in reports}
         entities: list[Entity] = [*missing]
         for report in reports:
             entities += as_metrics(_figures(report), time_ms=report.timestamp_ms, step=report.step)
@@ -166,6 +171,7 @@ class TrialRun:
             self.client.set_terminated(self.run_id, status, _end_of(folder))
             self.status = status
         self._steps = self._grids = None  # frees the memory; a trial that goes on is rare
+        self._seconds = {}
         self.has_steps, self.is_new = True, False
 
     def _set(self, tag: str, value: str) -> None:
@@ -203,7 +209,15 @@ class TrialRun:
         # Where no report was finite there is no best one.
         values = state.best(place.metric)
         best = {f"best.{name}": v for name, v in values.items() if math.isfinite(v)}
-        return [*as_metrics(best, time_ms=_end_of(folder)), *as_tags(tags)]
+        took = {TOTAL_KEY: self._took(state, folder)} if state.steps else {}
+        return [*as_metrics(best | took, time_ms=_end_of(folder)), *as_tags(tags)]
+
+    def _took(self, state: TrialState, folder: TrialFolder) -> float:
+        """The seconds of all its reports; those that an earlier command wrote are read for it."""
+        unread = [step for step in state.steps if step not in self._seconds]
+        reports = [report for step in unread if (report := folder.report(step)) is not None]
+        self._seconds |= {report.step: report.seconds for report in reports}
+        return sum(self._seconds[step] for step in state.steps if step in self._seconds)
 
     def _known_steps(self) -> set[int]:
         """The steps whose figures the run has; makes one request for a run that was found."""
