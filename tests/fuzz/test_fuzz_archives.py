@@ -38,7 +38,7 @@ from gan_tune.model.operators import OPERATORS
 from gan_tune.model.weights import WEIGHTS, stored_files
 
 LONGEST = 20.0
-"""Seconds that the guard may take for one archive, however busy the machine is."""
+"""Seconds of a processor that the guard may take for one archive."""
 
 Records = Mapping[str, bytes]
 
@@ -97,7 +97,8 @@ def damaged(records: Records) -> st.SearchStrategy[bytes]:
     program = next(name for name in records if name.endswith(PROGRAM))
     texts = [name for name in records if name.endswith(".json")]
     others = [name for name in records if name not in texts]
-    odd = filter(None, ODD_TEXTS[:-2])  # a record has a name
+    # A record has a name, which ends at the first NUL.
+    odd = [text for text in ODD_TEXTS[:-2] if text.partition("\0")[0]]
     names = st.sampled_from([*records, *odd, "a/data/aotinductor/x.so", "../x", "a/b"])
 
     def with_record(name: str, content: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
@@ -144,11 +145,11 @@ def test_a_damaged_archive(
 
     def read(content: bytes) -> None:
         (folder / PT2).write_bytes(content)
-        started = time.monotonic()
+        started = time.process_time()
         try:
             read_folder(folder, "cpu")
         finally:
-            assert time.monotonic() - started < LONGEST
+            assert time.process_time() - started < LONGEST
 
     refuses_or_takes(examples, damaged(records), read)
 
