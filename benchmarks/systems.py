@@ -43,7 +43,7 @@ def line(name: str, storage: Path) -> str:
         f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
         f"{champion:.4g} ({0 if won is None else seeds[won]})",
         _which(result),
-        *(_best(result.rows, origin) for origin in ("start", "experience", "sampled")),
+        *(best_by_origin(result.rows, origin) for origin in ("start", "experience", "sampled")),
         f"{champion / first:.3f}",
         f"{floor:.3g}",
     )
@@ -57,7 +57,8 @@ def _which(result: service.SearchResult) -> str:
     return f"{origins[result.champion.setting]} ({result.champion.setting:04d})"
 
 
-def _best(rows: Sequence[Row], origin: str) -> str:
+def best_by_origin(rows: Sequence[Row], origin: str) -> str:
+    """The best value on the selection split among the settings that come from there."""
     values = [row.value for row in rows if row.origin.startswith(origin) and row.value is not None]
     return f"{min(values):.4g}" if values else "none"
 
