@@ -53,6 +53,8 @@ BROKEN = "GAN_TUNE_BROKEN_NODE"
 PAUSE = 0.02
 """Seconds that each step sleeps."""
 STEPS, REPORTS = 500, 10
+AT_RISK_SECONDS = 10.0
+"""Training that a kill may cost, as asked: as much as a trial's steps take."""
 JOINED = 8
 """Nodes that are added to a running search."""
 
@@ -165,8 +167,11 @@ class Killing(Noting):
             self.cost = max(self.cost, PAUSE * (self._reported.get(job.name, 0) - kept))
 
 
-def kills(folder: Path, trials: int, period: float) -> None:
-    """Compare a search whose nodes die with an undisturbed one, trial by trial."""
+def kills(folder: Path, trials: int, period: float) -> bool:
+    """Compare a search whose nodes die with an undisturbed one, trial by trial.
+
+    Returns whether it went as asked. So do the others.
+    """
     found = {}
     for name, every in (("undisturbed", float("inf")), ("disturbed", period)):
         with nodes(3) as cluster:
@@ -183,6 +188,11 @@ def kills(folder: Path, trials: int, period: float) -> None:
     differing = sum(found["disturbed"][n] != value for n, value in found["undisturbed"].items())
     print(f"kills: {differing} of {trials} trials ended otherwise than undisturbed")
     print(f"kills: at most {watcher.cost:.0f} s of reported training were not in the checkpoint")
+    return not differing and watcher.cost <= AT_RISK_SECONDS and _complete(result, trials)
+
+
+def _complete(result: SearchResult, trials: int) -> bool:
+    return result.outcomes.get("completed", 0) == trials
 
 
 def _values(home: Path) -> dict[str, object]:
@@ -206,8 +216,9 @@ MOUNTED = {
 ``runs`` so. An overlay over it reads what is there, and writes to ``full``."""
 
 
-def bad(folder: Path, trials: int) -> None:
+def bad(folder: Path, trials: int) -> bool:
     """Of three nodes one is broken, each time in another way."""
+    as_asked = True
     for kind in ("device", *MOUNTED):
         runs, full = folder / f"bad-{kind}", folder / f"full-{kind}"
         runs.mkdir()
@@ -226,6 +237,8 @@ def bad(folder: Path, trials: int) -> None:
             f"{len(watcher.lost)} in all: {'; '.join(sorted(set(watcher.lost)))}",
             flush=True,
         )
+        as_asked &= _complete(result, trials) and max(named, default=len(watcher.lost)) <= 3
+    return as_asked
 
 
 @contextmanager
@@ -284,7 +297,7 @@ class Growing(Noting):
             self.joined = time.time()
 
 
-def grow(folder: Path, count: int) -> None:
+def grow(folder: Path, count: int) -> bool:
     """Eight nodes join a search that began with so many."""
     name = f"grow-{count}"
     with nodes(count) as cluster:
@@ -297,13 +310,15 @@ def grow(folder: Path, count: int) -> None:
         f"trained within {first:.1f} s, all within {every:.1f} s",
         flush=True,
     )
+    return first <= 15 and every <= 40
 
 
 # ---------------------------------------------------------------- little time
 
 
-def minutes(folder: Path) -> None:
+def minutes(folder: Path) -> bool:
     """How exactly the time of a search is kept."""
+    as_asked = True
     for given in (0.5, 1.0, 2.0):
         tree = space(f"minutes-{60 * given:.0f}", None, minutes=given)
         tree["confirm"] = {"top": 2, "seeds": 1}
@@ -318,6 +333,8 @@ def minutes(folder: Path) -> None:
             f"{len(watcher.first)} trials",
             flush=True,
         )
+        as_asked &= abs(took - 60 * given) <= 5
+    return as_asked
 
 
 class Timing(Noting):
@@ -346,16 +363,16 @@ def main() -> None:
         parser.error(f"must be among {', '.join(SECTIONS)}: {', '.join(sorted(unknown))}")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder, as_asked = Path(scratch), []
         if "kills" in options.sections:
-            kills(folder, options.trials, options.period)
+            as_asked.append(kills(folder, options.trials, options.period))
         if "bad" in options.sections:
-            bad(folder, options.trials)
+            as_asked.append(bad(folder, options.trials))
         if "grow" in options.sections:
-            for count in (0, 1):
-                grow(folder, count)
+            as_asked += [grow(folder, count) for count in (0, 1)]
         if "minutes" in options.sections:
-            minutes(folder)
+            as_asked.append(minutes(folder))
+    sys.exit(not all(as_asked))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -130,13 +131,15 @@ def main() -> None:
             taken = in_turns(sides, options.turns)
         ray.shutdown()
     print(f"{machine()}, load {load:.1f} when it began\n")
-    rows = []
+    rows, as_asked = [], True
     for side, seconds in taken.items():
         beside = ratios(seconds, taken["undisturbed"])
+        as_asked &= beside.median <= ASKED
         asked = Asked.at_most(ASKED, beside.median) if side != "undisturbed" else ("", "")
         command = median(searches.commands[side][1:])
         rows.append([side, f"{median(seconds):.1f}", f"{command:.1f}", f"{beside:.3f}", *asked])
     print(table(["server", "search, s", "command, s", "ratio", "asked", ""], rows))
+    sys.exit(not as_asked)
 
 
 if __name__ == "__main__":
