@@ -21,7 +21,9 @@ def main() -> None:
         z = np.load(given.latents)
     else:
         latent = json.loads((folder / "generator.json").read_text())["latent"]
-        z = np.random.default_rng(given.seed).standard_normal((given.n, latent))
+        z = np.random.default_rng(given.seed).standard_normal((max(0, given.n), latent))
+    if len(z) < 1:
+        options.error(f"there must be at least one sample: {len(z)}")
     blocks = np.split(z.astype(np.float32), range(64, len(z), 64))
     np.save(given.out, np.concatenate([generator.run(None, {"z": b})[0] for b in blocks]))
 
