@@ -22,7 +22,13 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.parts.all_parts import catalogue
 
 # They wait for processes of their own: begun first, the others fill the time beside them.
-LONG_FILES = ("test_resuming.py", "test_search.py", "test_cluster.py", "test_earlier_commits.py")
+LONG_FILES = (
+    "test_resuming.py",
+    "test_cli.py",
+    "test_search.py",
+    "test_cluster.py",
+    "test_earlier_commits.py",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int:

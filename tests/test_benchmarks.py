@@ -71,6 +71,7 @@ def test_evaluations_share_is_of_a_full_trial(
     assert told[-1] == "digits: must be at most 10%"
 
 
+@pytest.mark.ci
 def test_slots_that_wait_for_a_slow_driver_are_idle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

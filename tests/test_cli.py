@@ -341,6 +341,7 @@ def test_init_writes_a_commented_space_file(
     assert run("init", "points.npy", "-o", "own.yaml", "--force").code == 0
 
 
+@pytest.mark.ci
 def test_a_dry_run_of_data_proposes_and_starts_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -371,6 +371,7 @@ def test_a_working_folder_too_large_to_travel(nodes: Nodes, tmp_path: Path) -> N
     assert err == ""
 
 
+@pytest.mark.ci
 def test_a_port_where_something_else_answers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         lines, err = _join(tmp_path, f"127.0.0.1:{server.getsockname()[1]}")

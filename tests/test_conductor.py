@@ -682,6 +682,7 @@ def test_a_kill_does_not_end_the_search_before_its_time(tmp_path: Path, reports:
     ]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("slots", [1, 4, 8])
 def test_the_confirmation_keeps_the_time_for_all_its_seeds(tmp_path: Path, slots: int) -> None:
     """Replicates come whole: 12 of them take two rounds on 8 slots, not one and a half."""

@@ -21,6 +21,7 @@ def _nothing_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confined, "_sound", set())
 
 
+@pytest.mark.ci
 def test_a_sound_archive_is_read_once_a_child_has_read_it(tmp_path: Path) -> None:
     module = Halves()
     archive = export(module, tmp_path / "model.pt2")

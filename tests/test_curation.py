@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,12 +29,26 @@ from gan_tune.registry.versions import find_version
 from gan_tune.service import compare
 
 
-@pytest.fixture
-def three(uri: str) -> str:
+@pytest.fixture(scope="module")
+def store_of_three(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Versions 1 (0.5), 2 (0.4), 3 (0.9): 2 is the champion."""
+    path = tmp_path_factory.mktemp("three") / "mlflow.db"
+    shutil.copy(empty_store, path)
     for seed, value in enumerate((0.5, 0.4, 0.9)):
-        register(uri, value, Images(seed))
-    assert champion(uri) == 2
+        register(f"sqlite:///{path}", value, Images(seed))
+    assert champion(f"sqlite:///{path}") == 2
+    return path
+
+
+@pytest.fixture
+def three(uri: str, store_of_three: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This test's own registry of the three versions; their files are shared."""
+    monkeypatch.setenv("GAN_TUNE_ARTIFACT_ROOT", str(store_of_three.parent))
+    with (
+        closing(sqlite3.connect(store_of_three)) as made,
+        closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as own,
+    ):
+        made.backup(own)
     return uri
 
 

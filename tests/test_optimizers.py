@@ -78,6 +78,7 @@ def test_steps_are_bit_for_bit_those_of_torch(name: str, torchs: Any) -> None:
     assert all(p.requires_grad for p in mine)
 
 
+@pytest.mark.ci
 def test_what_a_worker_does_not_need_it_does_not_import() -> None:
     """PyTorch's compiler, torchvision and the like cost seconds of each worker's start."""
     script = f"""

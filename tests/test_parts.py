@@ -82,6 +82,7 @@ def test_what_a_space_leaves_out_means_what_it_always_did() -> None:
     assert defaults() == json.loads(DEFAULTS.read_text(encoding="utf-8"))
 
 
+@pytest.mark.ci
 def test_checking_shipped_networks_imports_nothing_that_takes_seconds() -> None:
     """PyTorch's compiler, which meta tensors bring along, and scikit-learn."""
     code = (

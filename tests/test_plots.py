@@ -150,6 +150,7 @@ def test_a_surface_is_drawn_between_numbers_only(other: str, surface: bool) -> N
     assert "Objective Value" not in figure.to_json()
 
 
+@pytest.mark.ci
 def test_plotly_is_loaded_for_the_plots_only() -> None:
     script = (
         "import sys, gan_tune.service, gan_tune.searching.study.plots;"

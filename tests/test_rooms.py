@@ -55,6 +55,7 @@ LOWER = modules(
 )
 
 
+@pytest.mark.ci
 def test_the_lower_floors_import_neither_ray_nor_optuna_nor_mlflow() -> None:
     assert len(LOWER) > 30
     assert imported_by(*LOWER) <= {"torch"}
@@ -107,6 +108,7 @@ def test_every_exported_name_is_there() -> None:
 RING = {"name": "ring", "size": 500, "scale": "symmetric"}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("data", "output", "deterministic"),
     [(RING, "tanh", False), (RING, "tanh", True), ({"name": "digits"}, "sigmoid", False)],
@@ -136,6 +138,7 @@ print(report.step, *[name for name in needless if name in sys.modules])
     assert done.stdout.split() == [str(config.report_steps[0])], done.stderr
 
 
+@pytest.mark.ci
 def test_reading_a_space_of_small_networks_does_not_import_the_compiler() -> None:
     """It takes a second of a search's start; PyTorch's meta device imports it."""
     script = """

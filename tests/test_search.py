@@ -99,6 +99,7 @@ def children(finished: Finished) -> dict[str, Run]:
     return {run.data.tags["gan_tune.trial"]: run for run in runs}
 
 
+@pytest.mark.ci
 def test_every_trial_is_recorded_once_and_none_is_left_running(finished: Finished) -> None:
     runs = children(finished)
     assert {f"{number:04d}" for number in range(TRIALS)} <= runs.keys()
@@ -110,6 +111,7 @@ def test_every_trial_is_recorded_once_and_none_is_left_running(finished: Finishe
     assert outcomes == finished.result.outcomes
 
 
+@pytest.mark.ci
 def test_the_record_agrees_with_what_was_stored(finished: Finished) -> None:
     client = MlflowClient(finished.uri)
     home = open_storage(finished.folder / "runs" / "tiny")
@@ -125,6 +127,7 @@ def test_the_record_agrees_with_what_was_stored(finished: Finished) -> None:
         assert float(run.data.params["generator_optimizer.lr"]) == pytest.approx(lr, rel=1e-12)
 
 
+@pytest.mark.ci
 def test_optuna_agrees_with_the_record(finished: Finished) -> None:
     folder = finished.folder / "runs" / "tiny"
     space = service.load_space(space_tree())
@@ -137,6 +140,7 @@ def test_optuna_agrees_with_the_record(finished: Finished) -> None:
     assert study.finish_proposals() == []
 
 
+@pytest.mark.ci
 def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
     result = finished.result
     assert result.finished
@@ -152,6 +156,7 @@ def test_the_champion_is_registered_and_draws(finished: Finished) -> None:
     assert result.test["test.frechet_distance"] > result.test["test.floor.frechet_distance"]
 
 
+@pytest.mark.ci
 def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: Finished) -> None:
     (parent,) = (run for run in finished.runs() if "mlflow.parentRunId" not in run.data.tags)
     client = MlflowClient(finished.uri)
@@ -165,6 +170,7 @@ def test_the_record_of_the_search_holds_its_report_and_a_look_inside(finished: F
     assert parent.data.metrics["champion.nearest_neighbour_ratio"] > 0
 
 
+@pytest.mark.ci
 def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> None:
     folder = finished.folder / "runs" / "tiny"
     study = study_as_it_stands(folder / "study.journal")
@@ -173,6 +179,7 @@ def test_onlookers_find_the_leaderboard_of_the_result(finished: Finished) -> Non
     assert asdict(Insight(study).importances) == finished.result.mattered
 
 
+@pytest.mark.ci
 def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
     before = len(finished.runs())
     again = service.search(
@@ -183,6 +190,7 @@ def test_a_finished_search_is_not_run_again(finished: Finished) -> None:
     assert service.load_result("tiny", finished.folder / "runs") == finished.result
 
 
+@pytest.mark.ci
 def test_a_changed_space_is_refused_with_what_has_changed(finished: Finished) -> None:
     tree = space_tree(confirm={"top": 2, "seeds": 2})
     with pytest.raises(SpaceError, match="the space has changed since this search began") as raised:
@@ -200,6 +208,7 @@ class Noting(Watcher):
         self.notes.append(text)
 
 
+@pytest.mark.ci
 def test_a_warm_start_tells_the_sampler_and_nobody_else(
     finished: Finished, local_ray: None
 ) -> None:
@@ -239,6 +248,7 @@ def test_a_warm_start_tells_the_sampler_and_nobody_else(
     assert len(finished.runs()) == before
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("changes", "names", "rule"),
     [

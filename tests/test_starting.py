@@ -484,6 +484,7 @@ ARRAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("case", ARRAYS)
 def test_an_array_is_kept_for_going_on(case: str, runs: Path) -> None:
     data = ARRAYS[case]

@@ -186,6 +186,7 @@ def test_surrogates_foretell_better_than_chance(name: str) -> None:
 # ---------------------------------------------------------------- recorded tasks
 
 
+@pytest.mark.ci
 def test_recorded_tasks_are_searched_with_experience_of_other_things() -> None:
     space, starts = recorded_tasks.task_space("digits"), recorded_tasks.experience_for("digits")
     assert [start.origin for start in starts] == [f"experience {i}" for i in range(1, 9)]

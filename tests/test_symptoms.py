@@ -226,6 +226,7 @@ PROVOKED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", SYMPTOMS)
 def test_each_can_be_provoked(name: str) -> None:
     assert name in last_report(**PROVOKED[name]).symptoms
