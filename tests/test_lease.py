@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from test_patience import remount, small_disk
 from tiny_search import runs_of, space_tree
@@ -61,7 +62,8 @@ def again(home: Storage) -> Storage:
 
 def put(home: Storage, number: int = 1, **changes: object) -> None:
     """Somebody else's lease: by default of a process of this machine that has died."""
-    holder = replace(this_process(), **{"begun": 1.0} | changes)  # type: ignore[arg-type]
+    dead: dict[str, object] = {"begun": 1.0, "after_boot": -1.0}
+    holder = replace(this_process(), **dead | changes)  # type: ignore[arg-type]
     home.write_json(f"lease/{number:06d}.json", asdict(holder))
 
 
@@ -125,6 +127,24 @@ def test_it_dies_with_its_process_though_what_that_started_lives_on(home: Storag
         os.kill(child, signal.SIGKILL)
         holder.kill()
         holder.communicate()
+
+
+def test_a_clock_that_is_set_ends_no_lease(home: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel then says that the machine had booted at another time."""
+    booted = psutil.boot_time()
+    with hold(home, "digits"):
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)
+        assert psutil.boot_time() == booted + 3600
+        with pytest.raises(SearchLockedError), hold(again(home), "digits"):
+            pass
+
+
+def test_a_lease_of_an_earlier_version_is_known_by_the_time_its_process_began(
+    home: Storage,
+) -> None:
+    put(home, begun=psutil.Process().create_time(), after_boot=None)
+    with pytest.raises(SearchLockedError), hold(home, "digits"):
+        pass
 
 
 def test_it_is_left_free_and_names_nobody_then(home: Storage) -> None:

@@ -35,6 +35,8 @@ class Holder:
         begun: when the process began, seconds since 1970 by that machine's clock.
         token: random, unlike that of any other lease.
         ended: whether the command has ended and left the search free.
+        after_boot: when the process began, seconds after its machine did, which a clock that is set
+            does not change. None in leases of earlier versions.
     """
 
     process: int
@@ -46,6 +48,7 @@ class Holder:
     begun: int | float
     token: str
     ended: bool = False
+    after_boot: float | None = None
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host} ({self.user}, since {self.since})"
@@ -59,10 +62,14 @@ class Holder:
     def is_alive(self) -> bool:
         """Of a holder on this machine: whether its process lives."""
         try:
-            # Another process may have got the same id.
-            return bool(abs(psutil.Process(self.process).create_time() - self.begun) < 1)
+            process = psutil.Process(self.process)
+            if self.after_boot is None:
+                apart = process.create_time() - self.begun
+            else:
+                apart = _after_boot(process) - self.after_boot
         except psutil.Error:
             return False
+        return bool(abs(apart) < 1)  # another process may have got the same id
 
     @property
     def age(self) -> float:
@@ -83,7 +90,14 @@ def this_process() -> Holder:
         machine=_machine(),
         begun=psutil.Process().create_time(),
         token=uuid.uuid4().hex,
+        after_boot=_after_boot(psutil.Process()),
     )
+
+
+def _after_boot(process: psutil.Process) -> float:
+    """When a process began: psutil adds the time of the boot by the clock as it is now."""
+    boot = psutil.boot_time()
+    return float(process.create_time() - boot)
 
 
 def now() -> str:

@@ -111,7 +111,7 @@ class Patience:
             self._gave_up = True  # what is left to do is not waited for again
             raise OutageError(f"{error}; the same command goes on with the search") from None
         if self._since is not None:
-            seconds = time.time() - self._since
+            seconds = time.monotonic() - self._since
             self._since = None
             logger.warning("%s works again after %.0f s", self._what, seconds)
         return answer
@@ -121,13 +121,13 @@ class Patience:
         self._gave_up = self._since is not None
 
     def _is_over(self, state: RetryCallState) -> bool:
-        waited = time.time() - (self._since or time.time())
+        waited = time.monotonic() - (self._since or time.monotonic())
         return self._gave_up or waited >= 60 * self.minutes
 
     def _tell(self, state: RetryCallState) -> None:
         if self._since is not None:
             return
-        self._since = time.time()
+        self._since = time.monotonic()
         assert state.outcome is not None
         logger.warning(
             "%s fails since %s and is tried again for %g min: %s",
