@@ -23,7 +23,7 @@ from gan_tune.data.scaling import in_data_space
 from gan_tune.metrics.classifier import Classifier, architecture_for, train_on
 from gan_tune.metrics.features import build_extractor
 from gan_tune.metrics.matrix import FloatMatrix
-from gan_tune.metrics.patches import WEIGHT, PatchFeatures, fit_patches, fitted_shape
+from gan_tune.metrics.patches import ENERGY_WEIGHT, WEIGHT, PatchFeatures, fit_patches, fitted_shape
 
 __all__ = ["CANDIDATES", "TODAY", "Features", "in_unit_range"]
 
@@ -39,6 +39,12 @@ TEMPERATURE = 0.2
 """Of the similarities of a contrastive loss."""
 
 
+EARLIER = {
+    "filters", "pixels.mean", "pixels.components", "answers.mean", "answers.components",
+}  # fmt: skip
+"""What the judge had before it had energies."""
+
+
 def in_unit_range(pictures: Pictures) -> Tensor:
     """uint8 pictures → float in [0, 1]."""
     return in_data_space(torch.tensor(np.ascontiguousarray(pictures)))
@@ -50,16 +56,31 @@ def components(dataset: Dataset) -> Features:
 
 
 def patches(dataset: Dataset, weight: float = WEIGHT) -> Features:
-    """The components beside the answers of whitened patches: as gan-tune makes it."""
-    arrays = fit_patches(dataset, weight)
+    """The components beside the answers of whitened patches: as gan-tune made it before."""
+    arrays = {key: array for key, array in fit_patches(dataset, weight).items() if key in EARLIER}
     return PatchFeatures("patches", fitted_shape(dataset.shape), arrays)
+
+
+def energies(dataset: Dataset, weight: float = ENERGY_WEIGHT) -> Features:
+    """With the energies beside them: with its own weight as gan-tune makes it."""
+    arrays = fit_patches(dataset)
+    few, factor = len(arrays["energies.mean"]), np.sqrt(weight / ENERGY_WEIGHT)
+    features = PatchFeatures("energies", fitted_shape(dataset.shape), arrays)
+
+    def weighted(pictures: Tensor) -> FloatMatrix:
+        found = features(pictures)
+        found[:, -few:] *= factor
+        return found
+
+    return weighted
 
 
 def answers(dataset: Dataset) -> Features:
     """The answers of whitened patches alone."""
     both = fit_patches(dataset)
     pixels = len(both["pixels.components"])
-    features = PatchFeatures("answers", fitted_shape(dataset.shape), both)
+    earlier = {key: array for key, array in both.items() if key in EARLIER}
+    features = PatchFeatures("answers", fitted_shape(dataset.shape), earlier)
     return lambda pictures: features(pictures)[:, pixels:]
 
 
@@ -212,6 +233,9 @@ CANDIDATES: Mapping[str, Callable[[Dataset], Features]] = {
     "components and patches, 0.1": partial(patches, weight=0.1),
     "components and patches, 0.2": partial(patches, weight=0.2),
     "components and patches, 0.5": partial(patches, weight=0.5),
+    "with energies, 0.05": partial(energies, weight=0.05),
+    "with energies, 0.1": energies,
+    "with energies, 0.2": partial(energies, weight=0.2),
     "patches": answers,
     "random convolutions": random_convolutions,
     "clusters": clusters,

@@ -43,7 +43,7 @@ def features(extractor: FeatureExtractor, dataset: Dataset) -> np.ndarray:  # ty
 def test_a_new_search_keeps_what_its_patches_are_compared_with(home: Storage) -> None:
     dataset = unlabelled_digits()
     begun = own_extractor(dataset, home)
-    assert begun.identity.startswith("patches-1-")
+    assert begun.identity.startswith("patches-2-")
     keep_judge(dataset, begun, home)
     patches.FILTERS = 8  # what is trained now would differ
     kept = own_extractor(dataset, home)
@@ -65,6 +65,19 @@ def test_a_search_that_began_without_a_choice_keeps_the_components(home: Storage
     keep_judge(dataset, begun, home)
     assert home.read(JUDGE_NOTE) is None
     assert own_extractor(dataset, home).identity == begun.identity
+
+
+def test_a_search_of_an_earlier_version_keeps_its_judge_without_energies(home: Storage) -> None:
+    dataset = unlabelled_digits()
+    now = own_extractor(dataset, home)
+    assert isinstance(now, patches.PatchFeatures)
+    later = ("directions", "energies.mean", "energies.deviation")
+    arrays = {name: array for name, array in now.arrays.items() if name not in later}
+    keep_judge(dataset, patches.PatchFeatures("patches-1-a", now.shape, arrays), home)
+    kept = own_extractor(dataset, home)
+    assert kept.identity == "patches-1-a"
+    seen = features(kept, dataset)
+    assert np.array_equal(seen, features(now, dataset)[:, : seen.shape[1]])
 
 
 @pytest.mark.parametrize("name", ["digits", "ring"])
@@ -101,7 +114,7 @@ def test_grey_and_colour_pictures_of_any_size_have_features(shape: tuple[int, ..
     assert np.isfinite(list(found.values())).all()
 
 
-@pytest.mark.parametrize("spoil", ["blurred", "speckled", "one picture", "paler"])
+@pytest.mark.parametrize("spoil", ["blurred", "speckled", "one picture", "paler", "checkerboard"])
 def test_spoilt_pictures_are_farther_than_real_ones(spoil: str) -> None:
     dataset = unlabelled_digits()
     judge = build_judge(
@@ -110,11 +123,13 @@ def test_spoilt_pictures_are_farther_than_real_ones(spoil: str) -> None:
     drawn = np.random.RandomState(1).permutation(dataset.train)[: judge.count]
     real = in_data_space(torch.tensor(drawn))
     random = torch.Generator().manual_seed(0)
+    board = torch.arange(8).view(-1, 1).add(torch.arange(8)).remainder(2) - 0.5
     spoilt = {
         "blurred": torch.nn.functional.avg_pool2d(real, 3, 1, 1),
         "speckled": torch.where(torch.rand(real.shape, generator=random) < 0.05, 1.0, real),
         "one picture": real[:1].expand_as(real),
         "paler": 0.7 * real,
+        "checkerboard": (real + 0.3 * board).clamp(0, 1),
     }[spoil]
     near, far = judge(real)["frechet_distance"], judge(spoilt)["frechet_distance"]
     assert far > 3 * near

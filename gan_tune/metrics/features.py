@@ -61,7 +61,7 @@ MAX_PRINCIPAL_COMPONENTS = 64
 MAX_PRINCIPAL_PICTURES = 10_000
 MAX_PRINCIPAL_PIXELS = 2**27
 """In float64, which the decomposition copies: 1 GiB, or 2,700 pictures of 3x128x128."""
-PATCHES_NAME = "patches-1"
+PATCHES_NAME = "patches-2"
 MAX_TRAINING_STEPS = 8_000
 PROJECTED = 500
 """Pictures that are projected on principal components at a time."""
