@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset, cut
 from gan_tune.data.scaling import in_data_space
 from gan_tune.errors import StorageError
 from gan_tune.metrics import build_judge, patches
-from gan_tune.metrics.features import FeatureExtractor, build_extractor
+from gan_tune.metrics.features import FeatureExtractor, build_extractor, save_weights
 from gan_tune.service.running.judging import keep_judge, own_extractor
 from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
 from gan_tune.storage.storage import Storage, open_storage
@@ -65,6 +66,27 @@ def test_a_search_that_began_without_a_choice_keeps_the_components(home: Storage
     keep_judge(dataset, begun, home)
     assert home.read(JUDGE_NOTE) is None
     assert own_extractor(dataset, home).identity == begun.identity
+
+
+def test_it_is_stored_as_it_was_fitted(home: Storage) -> None:
+    dataset = unlabelled_digits()
+    fitted = patches.fit_patches(dataset)
+    begun = own_extractor(dataset, home)
+    keep_judge(dataset, begun, home)
+    for found in (begun, own_extractor(dataset, home)):
+        assert isinstance(found, patches.PatchFeatures)
+        assert fitted.keys() == found.arrays.keys()
+        for name, array in fitted.items():
+            np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_weights_are_stored_whatever_the_order_of_their_axes(tmp_path: Path) -> None:
+    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
+    given = {"turned": weights.T, "columns": np.asfortranarray(weights), "some": weights[:, ::2]}
+    save_weights(tmp_path / "w.safetensors", given)
+    found = load_file(tmp_path / "w.safetensors")
+    for name, array in given.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 def test_a_search_of_an_earlier_version_keeps_its_judge_without_energies(home: Storage) -> None:

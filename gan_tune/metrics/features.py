@@ -238,7 +238,7 @@ def _load_weights(path: Path) -> Weights:
 
 
 def save_weights(path: Path, weights: Weights) -> None:
-    """Write weights as safetensors, whole or not at all.
+    """Write weights as safetensors, whole or not at all, in whatever order they lie in memory.
 
     Raises:
         DataError: the folder cannot be written.
@@ -247,6 +247,7 @@ def save_weights(path: Path, weights: Weights) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(weights))
+        # It writes the memory as it lies, and so an array of another order scrambled.
+        write_whole(path, save({name: np.ascontiguousarray(w) for name, w in weights.items()}))
     except OSError as error:
         raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None

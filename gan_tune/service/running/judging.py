@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from gan_tune.data.dataset import Dataset
@@ -63,7 +64,8 @@ def keep_judge(dataset: Dataset, extractor: FeatureExtractor, home: Storage) -> 
     if isinstance(extractor, PatchFeatures):
         from safetensors.numpy import save
 
-        home.write(JUDGE_ARRAYS, save(dict(extractor.arrays)))
+        arrays = {name: np.ascontiguousarray(array) for name, array in extractor.arrays.items()}
+        home.write(JUDGE_ARRAYS, save(arrays))
         home.write_json(JUDGE_NOTE, {"features": extractor.identity, "shape": extractor.shape})
 
 
