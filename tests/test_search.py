@@ -557,7 +557,8 @@ def figures(results: list[Result]) -> list[Any]:
     return [(r.step, r.scalars, r.value, r.best, r.outcome) for r in results]
 
 
-def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
+@pytest.mark.ci
+def test_trial_b_after_a_equals_b_alone(tmp_path: Path, local_ray: None) -> None:
     """On one worker: nothing of a trial is left for the next."""
     study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
     a, b = study.ask(), study.ask()
@@ -566,8 +567,9 @@ def test_trial_b_after_a_equals_b_alone(tmp_path: Path) -> None:
     assert figures(reports_of(warm, b)) == figures(reports_of(alone, b))
 
 
+@pytest.mark.ci
 def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
-    tmp_path: Path,
+    tmp_path: Path, local_ray: None
 ) -> None:
     study = open_study(tmp_path / "study.journal", SearchSpace.load(space_tree(), catalogue()))
     job = study.ask()
@@ -587,8 +589,9 @@ def test_weights_are_stored_where_a_trial_may_pause_and_once_the_time_may_end(
         assert figures(rest) == figures(through[behind:])
 
 
+@pytest.mark.ci
 def test_a_trial_goes_on_from_between_two_reports_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_ray: None
 ) -> None:
     """Where its worker died, and where the search was asked to end."""
     monkeypatch.setattr("gan_tune.gan.training.CHECK_EVERY", 3)
