@@ -6,8 +6,10 @@ Colour patches of scikit-learn's two photographs (1,500 of 32×32, as PNG) are s
 folder alone, from the folder without experience, and by a copy of the shipped `conv` whose data
 line names the folder. Each champion is judged on the pictures that its search kept for the test: by
 the judge of unlabelled pictures, by a classifier of the patches' regions (trained on other patches,
-with labels, and unknown to the searches), and by a small network that learns in a minute to tell
-real from generated. STORAGE/pictures.png shows them side by side. What is finished there is read
+with labels, and unknown to the searches), by ImageNet's features where EfficientNet-Lite0 is
+installed (benchmarks/unlabelled_features.py), and by a small network that learns in a minute to
+tell real from generated. `far` is 0 as near as training pictures and 1 as far as the mean of all
+with a little noise. STORAGE/pictures.png shows them side by side. What is finished there is read
 and not run again.
 """
 
@@ -17,7 +19,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -29,11 +31,12 @@ from torch import nn
 import gan_tune
 from benchmarks.failing_generators import Pictures, patches, unlabelled
 from benchmarks.machine import machine
-from benchmarks.systems import best_by_origin
+from benchmarks.systems import ORIGINS, best_by_origin
 from benchmarks.table import table
-from benchmarks.unlabelled_features import in_unit_range
+from benchmarks.unlabelled_features import CANDIDATES, Features, in_unit_range
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset
+from gan_tune.metrics.farness import collapsed_samples
 from gan_tune.metrics.features import build_extractor
 from gan_tune.metrics.frechet import frechet_distance
 from gan_tune.samples.pictures import grid
@@ -43,21 +46,25 @@ from gan_tune.space.reading import read_space
 COUNT = 1_500
 ALONE, WITHOUT, COPY = "the folder alone", "without experience", "a copy of conv"
 SIDES = (ALONE, WITHOUT, COPY)
-ORIGINS = ("start", "experience", "sampled")
+FEATURES = ("judge", "labels", "ImageNet")
 SHOWN = 32
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One champion: distances above the floor, and how surely it is told from real pictures.
+    """One champion.
 
-    ``best``: the best value on the selection split of the source's setting, of those of the
-    experience, and of those that the search found itself.
+    Attributes:
+        best: the best values on the selection split, by :data:`benchmarks.systems.ORIGINS`.
+        above: by features, the distance above the floor.
+        far: the same as a share of that of the mean of all.
+        told_apart: how surely it is told from real pictures.
+        samples: some.
     """
 
     best: Sequence[str]
-    by_judge: float
-    by_labels: float
+    above: Mapping[str, float]
+    far: Mapping[str, float]
     told_apart: float
     samples: Pictures
 
@@ -135,20 +142,35 @@ def judge(folder: Path, data: Path) -> Judged:
     generator = gan_tune.load_generator("own", tracking_uri=f"sqlite:///{folder}/mlflow.db")
     samples = generator.sample(len(dataset.test) + len(dataset.train), seed=0)
     made = (255 * samples.clamp(0, 1)).round().byte().numpy()
-    above = []
-    for features in (
-        build_extractor(unlabelled(dataset), unlabelled="patches"),
-        build_extractor(others),
-    ):
-        count = len(dataset.test)
-        real, trained, fake = (
-            features(in_unit_range(part[:count])) for part in (dataset.test, dataset.train, made)
-        )
-        above.append(frechet_distance(real, fake) - frechet_distance(real, trained))
+    features: dict[str, Features] = {
+        "judge": build_extractor(unlabelled(dataset), unlabelled="patches"),
+        "labels": build_extractor(others),
+    }
+    if "ImageNet" in CANDIDATES:
+        features["ImageNet"] = CANDIDATES["ImageNet"](dataset)
+    above, far = {}, {}
+    for name, feature in features.items():
+        above[name], far[name] = distance(feature, dataset, made)
     result = gan_tune.load_result("own", storage=folder / "gan_tune_runs")
-    best = [best_by_origin(result.rows, origin) for origin in ORIGINS]
-    by_judge, by_labels = above
-    return Judged(best, by_judge, by_labels, told_apart(dataset, made), made[:SHOWN])
+    best = best_by_origin(result.rows)
+    return Judged(best, above, far, told_apart(dataset, made), made[:SHOWN])
+
+
+def distance(features: Features, dataset: Dataset, made: Pictures) -> tuple[float, float]:
+    """The Fréchet distance from the test split above the floor, and its share of the mean's."""
+    count = len(dataset.test)
+    mean = collapsed_samples(dataset, count)
+    real, *others = (
+        features(part)
+        for part in (
+            in_unit_range(dataset.test),
+            in_unit_range(dataset.train[:count]),
+            in_unit_range(made[:count]),
+            mean,
+        )
+    )
+    floor, found, farthest = (frechet_distance(real, other) for other in others)
+    return found - floor, (found - floor) / (farthest - floor)
 
 
 def main() -> None:
@@ -172,17 +194,20 @@ def main() -> None:
             one = judge(folder, data)
             found[side].append(one)
             shown.append(in_unit_range(one.samples))
-            figures = (one.by_judge, one.by_labels, one.told_apart)
-            rows.append([str(seed), side, *one.best, *(f"{figure:.4g}" for figure in figures)])
+            figures = [f"{one.above[by]:.4g}" for by in FEATURES if by in one.above]
+            figures += [f"{one.far[by]:.1%}" for by in FEATURES if by in one.far]
+            rows.append([str(seed), side, *one.best, *figures, f"{one.told_apart:.1%}"])
             print(*rows[-1], sep=" | ", flush=True)
     picture = grid(torch.cat(shown), columns=SHOWN)
     Image.fromarray(picture.numpy()).save(storage / "pictures.png")
-    head = ["seed", "side", *ORIGINS, "above the floor", "by labels", "told apart"]
+    known = [by for by in FEATURES if by in found[ALONE][0].above]
+    measures = (*(f"above, by {by}" for by in known), *(f"far, by {by}" for by in known))
+    head = ["seed", "side", *ORIGINS, *measures, "told apart"]
     print(f"{machine()}, {options.minutes:g} minutes each\n\n{table(head, rows)}\n")
     for side in (WITHOUT, COPY):
-        for what in ("by_judge", "by_labels"):
-            ours, its = ([getattr(one, what) for one in found[each]] for each in (ALONE, side))
-            print(f"{ALONE} / {side}, {what}: {median(ours) / median(its):.3f}")
+        for by in known:
+            ours, its = ([one.above[by] for one in found[each]] for each in (ALONE, side))
+            print(f"{ALONE} / {side}, by {by}: {median(ours) / median(its):.3f}")
 
 
 if __name__ == "__main__":

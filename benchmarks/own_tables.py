@@ -24,7 +24,7 @@ import numpy as np
 
 import gan_tune
 from benchmarks.machine import machine
-from benchmarks.systems import best_by_origin
+from benchmarks.systems import ORIGINS, best_by_origin
 from benchmarks.table import table
 from gan_tune.data.by_name import load_dataset
 from gan_tune.metrics.matrix import FloatMatrix
@@ -32,7 +32,6 @@ from gan_tune.metrics.tables import correlation_difference, ks_max, ks_median
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial" / "own-table.md"
 ALONE, WITHOUT, CTGAN, REAL = "the file alone", "without experience", "CTGAN", "other real rows"
-ORIGINS = ("start", "experience", "sampled")
 
 BY_CTGAN = """
 import sys, time
@@ -145,7 +144,7 @@ def of_table(name: str, storage: Path, options: argparse.Namespace) -> list[list
         TABLES[name](path)
     dataset = load_dataset("table", path=str(path))
     real, train = np.asarray(dataset.test, float), np.asarray(dataset.train, float)
-    columns = ",".join(path.read_text().split("\n", 1)[0].split(",")).replace('"', "")
+    columns = path.read_text().split("\n", 1)[0].replace('"', "")
     train_path = storage / f"{name}-train.csv"
     np.savetxt(train_path, train, delimiter=",", header=columns, comments="", fmt="%.7g")
     rows = [[name, "", REAL, *[""] * len(ORIGINS), *judged(real, train[: len(real)])]]
@@ -155,11 +154,14 @@ def of_table(name: str, storage: Path, options: argparse.Namespace) -> list[list
             given = (folder, options.minutes, seed)
             began = time.perf_counter()
             if side == CTGAN:
-                made, best = by_ctgan(options.ctgan, train_path, *given, len(real)), [""] * 3
+                made, best = (
+                    by_ctgan(options.ctgan, train_path, *given, len(real)),
+                    [""] * len(ORIGINS),
+                )
             else:
                 made = searched(path, *given, side, len(real))
                 found = gan_tune.load_result("own", storage=folder / "gan_tune_runs")
-                best = [best_by_origin(found.rows, origin) for origin in ORIGINS]
+                best = best_by_origin(found.rows)
             rows.append([name, str(seed), side, *best, *judged(real, read_rows(made))])
             print(*rows[-1], f"{time.perf_counter() - began:.0f} s", sep=" | ", flush=True)
     return rows

@@ -20,6 +20,8 @@ from gan_tune import service
 from gan_tune.searching.jobs import FIRST_SETTING
 from gan_tune.searching.study.leaderboard_row import Row
 
+ORIGINS = ("start", "experience", "sampled")
+"""Where settings come from: the source, other searches, this one."""
 SPACES = ("digits", "mlp", "sparse_autoencoder", "zeroth_order", "conv", "points")
 
 
@@ -43,7 +45,7 @@ def line(name: str, storage: Path) -> str:
         f"{first:.4g} ({seeds.get(FIRST_SETTING, 0)})",
         f"{champion:.4g} ({0 if won is None else seeds[won]})",
         _which(result),
-        *(best_by_origin(result.rows, origin) for origin in ("start", "experience", "sampled")),
+        *best_by_origin(result.rows),
         f"{champion / first:.3f}",
         f"{floor:.3g}",
     )
@@ -57,10 +59,13 @@ def _which(result: service.SearchResult) -> str:
     return f"{origins[result.champion.setting]} ({result.champion.setting:04d})"
 
 
-def best_by_origin(rows: Sequence[Row], origin: str) -> str:
-    """The best value on the selection split among the settings that come from there."""
-    values = [row.value for row in rows if row.origin.startswith(origin) and row.value is not None]
-    return f"{min(values):.4g}" if values else "none"
+def best_by_origin(rows: Sequence[Row]) -> list[str]:
+    """The best value on the selection split of the settings of each of :data:`ORIGINS`."""
+    found = []
+    for origin in ORIGINS:
+        values = [r.value for r in rows if r.origin.startswith(origin) and r.value is not None]
+        found.append(f"{min(values):.4g}" if values else "none")
+    return found
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ __all__ = [
     "PrincipalFeatures",
     "StandardisedFeatures",
     "Unlabelled",
+    "as_safetensors",
     "build_extractor",
     "has_classes",
     "save_weights",
@@ -237,17 +238,22 @@ def _load_weights(path: Path) -> Weights:
         raise DataError(f"{path}: must be a complete safetensors file: {error}") from None
 
 
+def as_safetensors(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """Weights as a file of safetensors, which writes the memory as it lies: an array whose axes lie
+    in another order must be copied first."""
+    from safetensors.numpy import save
+
+    return save({name: np.ascontiguousarray(array) for name, array in weights.items()})
+
+
 def save_weights(path: Path, weights: Weights) -> None:
-    """Write weights as safetensors, whole or not at all, in whatever order they lie in memory.
+    """Write weights as safetensors, whole or not at all.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    from safetensors.numpy import save
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # It writes the memory as it lies, and so an array of another order scrambled.
-        write_whole(path, save({name: np.ascontiguousarray(w) for name, w in weights.items()}))
+        write_whole(path, as_safetensors(weights))
     except OSError as error:
         raise DataError(f"{path.parent}: must be writable (see $GAN_TUNE_CACHE): {error}") from None

@@ -215,4 +215,4 @@ def _principal(values: Tensor, variance: float) -> dict[str, NDArray[np.float32]
     fitted = PCA(count, svd_solver="randomized", random_state=0).fit(samples)
     scale = np.sqrt(fitted.explained_variance_.sum() / variance) or 1.0
     found = {"mean": fitted.mean_, "components": fitted.components_ / scale}
-    return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
+    return {name: array.astype(np.float32) for name, array in found.items()}

@@ -106,14 +106,11 @@ def run(
         expected=leave_for_workers(conductor.storage),
     )
     _configure_tune(max(slots, wanted or 0))
-    minutes = conductor.storage.patience.minutes
     # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
     starts = min(slots, cores()) if started_here() else None
     unfit, nodes = UnfitWorkers(), NodeWatch(conductor.storage, note)
     nodes.begin()
-    size = None
-    if count is not None:
-        size = ClusterSize(conductor, lambda: count(nodes.aside), resized, minutes)
+    size = _size(conductor, nodes, count, resized)
     lost = _LostTrialCallback(proxy, unfit, nodes)
     scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit, nodes)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
@@ -139,6 +136,19 @@ def run(
         finally:
             proxy.forget_stop()
             proxy.interrupt_all()
+
+
+def _size(
+    conductor: Conductor,
+    nodes: NodeWatch,
+    count: Callable[[Collection[str]], Places] | None,
+    resized: Callable[[Places], None],
+) -> ClusterSize | None:
+    """Follows the cluster without the nodes that are put aside; None if its places stay."""
+    if count is None:
+        return None
+    minutes = conductor.storage.patience.minutes
+    return ClusterSize(conductor, lambda: count(nodes.aside), resized, minutes)
 
 
 def _placement(resources: Resources, without: Collection[str]) -> tune.PlacementGroupFactory:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
-from gan_tune.metrics.features import FeatureExtractor, build_extractor, has_classes
+from gan_tune.metrics.features import FeatureExtractor, as_safetensors, build_extractor, has_classes
 from gan_tune.metrics.patches import PatchFeatures
 from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
 from gan_tune.storage.stored import read_stored
@@ -62,10 +61,7 @@ def keep_judge(dataset: Dataset, extractor: FeatureExtractor, home: Storage) -> 
     if not _has_choice(dataset) or home.read_json(JUDGE_NOTE) is not None:
         return
     if isinstance(extractor, PatchFeatures):
-        from safetensors.numpy import save
-
-        arrays = {name: np.ascontiguousarray(array) for name, array in extractor.arrays.items()}
-        home.write(JUDGE_ARRAYS, save(arrays))
+        home.write(JUDGE_ARRAYS, as_safetensors(extractor.arrays))
         home.write_json(JUDGE_NOTE, {"features": extractor.identity, "shape": extractor.shape})
 
 
