@@ -11,6 +11,8 @@ from typing import Any
 
 # One thread a test: results do not depend on the machine, and parallel tests do not fight.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test that needs Ray starts its own: one that some other test has left may be half dead.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 import pytest
 import torch

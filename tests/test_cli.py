@@ -759,7 +759,7 @@ def test_status_while_another_process_works_on_it(run: Run, copied: Path) -> Non
 
 def test_status_after_its_process_has_died(run: Run, copied: Path) -> None:
     # Another one has got its number.
-    died = replace(this_process(), begun=1e9)
+    died = replace(this_process(), begun=1e9, after_boot=-1e9)
     (copied / "lease" / "000009.json").write_text(json.dumps(asdict(died)))
     ran = run("status", "digits", "--storage", copied.parent)
     assert lines(ran.out)[0].startswith("search digits: interrupted, 0:0")

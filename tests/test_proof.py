@@ -21,6 +21,9 @@ from gan_tune.space import SearchSpace
 from gan_tune.storage.nodes_aside import NodeAside, NodesAside
 from gan_tune.storage.storage import open_storage
 
+# A worker asks Ray which node it is on.
+pytestmark = pytest.mark.usefixtures("local_ray")
+
 
 def test_a_sound_worker_passes_and_leaves_nothing(tmp_path: Path) -> None:
     home = open_storage(tmp_path).below("search")
