@@ -270,6 +270,11 @@ def test_with_onnxruntime_alone_the_same_samples_are_drawn(tmp_path: Path) -> No
 OLDEST = "2.10"
 """The oldest torch that pyproject.toml allows."""
 
+BESIDE_THE_OLDEST = (
+    "numpy safetensors pydantic psutil lazy-loader pillow onnx onnxruntime onnxscript"
+)
+"""What else an environment with it must have, see also .ci/run."""
+
 IN_THE_OLDEST = """
 import sys
 from dataclasses import replace
@@ -289,9 +294,11 @@ def test_the_oldest_torch_is_the_one_that_is_allowed() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     assert f'"torch>={OLDEST}"' in project
     assert f"torch>={OLDEST},<3" in REQUIREMENTS
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert f'"torch=={OLDEST}.*" {BESIDE_THE_OLDEST}' in ci
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.timeout(1800)
 def test_the_oldest_torch_reads_what_the_newest_wrote_and_the_other_way_round(
     tmp_path: Path,
@@ -301,8 +308,8 @@ def test_the_oldest_torch_reads_what_the_newest_wrote_and_the_other_way_round(
     GAN_TUNE_TESTS_OLDEST_TORCH names the Python of an environment that has them already.
     """
     given = os.environ.get("GAN_TUNE_TESTS_OLDEST_TORCH")
-    packages = "numpy safetensors pydantic psutil lazy-loader pillow onnx onnxruntime onnxscript"
-    python = given or environment(tmp_path / "env", f"torch=={OLDEST}.*", *packages.split())
+    packages = (f"torch=={OLDEST}.*", *BESIDE_THE_OLDEST.split())
+    python = given or environment(tmp_path / "env", *packages)
     for case in ("mlp", "dcgan", "residual", "table"):
         generator = CASES[case]()
         newest, oldest = written(generator, tmp_path / case), tmp_path / f"{case}_oldest"
