@@ -152,12 +152,12 @@ def test_the_view_shows_the_trials_flat_and_sorted(uri: str, search: WrittenSear
     assert {run.data.tags[Tag.TRIAL] for run in found} == {"0000", "0001"}
     assert "params.`generator_optimizer.lr`" in seen["selectedColumns"]
     kinds = [chart["type"] for chart in seen["compareRunCharts"]]
-    assert kinds == ["LINE", "IMAGE", "PARALLEL"]
-    axes = seen["compareRunCharts"][-1]["selectedParams"]
+    assert kinds == ["LINE", "PARALLEL", "IMAGE"]
+    axes = seen["compareRunCharts"][1]["selectedParams"]
     assert axes
     for run in found:
         assert set(axes) <= run.data.params.keys(), "MLflow compares trials that have them all"
-    assert seen["compareRunCharts"][1]["step"] == 20
+    assert seen["compareRunCharts"][-1]["step"] == 20
 
 
 def test_a_view_of_many_dimensions_fits_into_mlflows_tag() -> None:
@@ -173,7 +173,7 @@ def test_a_view_of_many_dimensions_fits_into_mlflows_tag() -> None:
     )
     assert len(text) <= LONGEST
     state = json.loads(json.loads(text)["state"])
-    assert state["compareRunCharts"][-1]["selectedParams"] == searched[:2]
+    assert state["compareRunCharts"][1]["selectedParams"] == searched[:2]
     columns = state["selectedColumns"]
     assert f"params.`{searched[0]}`" in columns
     assert f"params.`{searched[-1]}`" not in columns

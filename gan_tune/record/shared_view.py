@@ -24,6 +24,7 @@ LONGEST = 20_000
 """Characters that MLflow takes of an experiment's tag."""
 
 SECTION = "gan-tune"
+PICTURES_SECTION = "gan-tune-samples"
 
 
 def shared_view(
@@ -82,19 +83,25 @@ def _state(
             "runsHiddenMode": "FIRST_10_RUNS",
             "compareRunCharts": list(_charts(metric, best, compared, step)),
             "compareRunSections": [
-                {
-                    "uuid": SECTION,
-                    "name": "The search",
-                    "display": True,
-                    "isReordered": False,
-                    "columns": 2,
-                    "cardHeight": 330,
-                }
+                _section(SECTION, "The search", columns=2, height=330),
+                # MLflow shows the best trial's picture last: a wide card has several in sight.
+                _section(PICTURES_SECTION, "Samples", columns=1, height=1130),
             ],
-            "isAccordionReordered": False,
+            "isAccordionReordered": True,  # else the sections are sorted by name
         },
         separators=(",", ":"),
     )
+
+
+def _section(uuid: str, name: str, *, columns: int, height: int) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "name": name,
+        "display": True,
+        "isReordered": False,
+        "columns": columns,
+        "cardHeight": height,
+    }
 
 
 def _column(kind: str, name: str) -> str:
@@ -112,8 +119,9 @@ def _columns(best: str, searched: Iterable[str]) -> Iterable[str]:
 
 
 def _charts(metric: str, best: str, compared: Sequence[str], step: int) -> Iterable[dict[str, Any]]:
-    """The objective by step, the pictures of the best trials, and the parallel coordinates."""
+    """The objective by step, the parallel coordinates, and the pictures of the best trials."""
     common = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+    samples = {**common, "metricSectionId": PICTURES_SECTION}
     yield {
         **common,
         "uuid": f"{SECTION}-curves",
@@ -135,6 +143,15 @@ def _charts(metric: str, best: str, compared: Sequence[str], step: int) -> Itera
     }
     yield {
         **common,
+        "uuid": f"{SECTION}-parallel",
+        "type": "PARALLEL",
+        "displayName": "What was searched",
+        "selectedParams": list(compared),
+        "selectedMetrics": [best],
+        "showAllRuns": True,
+    }
+    yield {
+        **samples,
         "uuid": f"{SECTION}-pictures",
         "type": "IMAGE",
         "imageKeys": [GRIDS],
@@ -142,13 +159,4 @@ def _charts(metric: str, best: str, compared: Sequence[str], step: int) -> Itera
         "step": step,
         "showRunParams": False,
         "runsCountToCompare": PICTURES,
-    }
-    yield {
-        **common,
-        "uuid": f"{SECTION}-parallel",
-        "type": "PARALLEL",
-        "displayName": "What was searched",
-        "selectedParams": list(compared),
-        "selectedMetrics": [best],
-        "showAllRuns": True,
     }
