@@ -198,12 +198,17 @@ def main() -> None:
             late, more = asyncio.run(open_loop(ask, mine / 2, options.seconds))
 
             async def changing() -> tuple[float, int]:
-                better = asyncio.create_task(asyncio.to_thread(register, uri, 0.5, 1))
-                found = await open_loop(ask, mine / 2, max(options.seconds, 15))
-                await better
+                # In a process of its own: here it would hold the clients up.
+                words = f"from benchmarks.serving import register; register({uri!r}, 0.5, 1)"
+                better = await asyncio.create_subprocess_exec(
+                    sys.executable, "-c", words, cwd=Path(__file__).parents[1]
+                )
+                found = await open_loop(ask, mine / 2, max(options.seconds, 20))
+                if await better.wait():
+                    raise SystemExit("no new champion could be registered")
                 return found
 
-            _, lost = asyncio.run(changing())
+            during, lost = asyncio.run(changing())
             version = asyncio.run(served_version(address))
         port = free_port()
         words = ["-m", "mlflow", "models", "serve", "-m", "models:/mlp/1", "--env-manager", "local"]
@@ -221,6 +226,7 @@ def main() -> None:
         ["p99 at half of that, ms", f"{late:.0f}", *Asked.at_most(100, late)],
         ["errors of gan-tune", f"{errors + more}", *Asked.at_most(0, errors + more)],
         [f"errors through a change to version {version}", f"{lost}", *Asked.at_most(0, lost)],
+        ["p99 through that change, ms", f"{during:.0f}", "", ""],
         ["errors of mlflow", f"{failed}", "", ""],
     ]
     print(table(["", "measured", "asked", ""], rows))
