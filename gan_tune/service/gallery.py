@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -84,13 +85,15 @@ def gallery(
         damaged: is told the trials whose folders cannot be read; they stand there without picture.
     """
     most = BYTES // max(1, min(SHOWN, len(rows)))
+    size = _size_that_fits(home, rows, most)
 
     def seen(row: Row) -> Card:
         try:
-            return _card(row, *_last_picture(home, row, most))
+            step, png = _last_picture(home, row)
         except StorageError as error:
             damaged(setting_name(row.setting), error)
             return _card(row, None, None)
+        return _card(row, step, None if png is None else _small(png, most, size))
 
     with ThreadPoolExecutor(4) as readers:  # files and codecs work beside each other
         cards = list(readers.map(seen, rows[:SHOWN]))
@@ -123,36 +126,56 @@ def _card(row: Row, step: int | None, picture: str | None) -> Card:
     return Card(name, row.outcome, row.value, row.steps, row.changes, step, picture)
 
 
-def _last_picture(home: Storage, row: Row, most: int) -> tuple[int | None, str | None]:
-    """The step of a setting's last picture, and the picture if it fits into so many bytes."""
+def _last_picture(home: Storage, row: Row) -> tuple[int | None, bytes | None]:
+    """The step and the PNG of a setting's last picture."""
     folder = TrialFolders(home)[setting_name(row.setting)]
     steps = folder.grid_steps()
-    if not steps:
-        return None, None
-    png = folder.grid(steps[-1])
-    return steps[-1], None if png is None else _small(png, most)
+    return (steps[-1], folder.grid(steps[-1])) if steps else (None, None)
 
 
 def _rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _small(png: bytes, most: int) -> str | None:
+def _size_that_fits(home: Storage, rows: Sequence[Row], most: int) -> int:
+    """Where in :data:`SMALLER` to begin: what the first sound picture takes.
+
+    The pictures of a search are much alike, and each size that is tried costs as much as reading
+    the picture.
+    """
+    for row in rows[:SHOWN]:
+        with suppress(StorageError, *UNREADABLE):
+            _, png = _last_picture(home, row)
+            if png is not None and len(png) > most:
+                return _shrunk(_opened(png), most)[0]
+    return 0
+
+
+def _small(png: bytes, most: int, size: int) -> str | None:
     """A picture as a data URI of at most so many bytes; None if it is damaged or will not fit."""
     try:
         if len(png) <= most:
             return embedded_png(png)
-        picture = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
+        _, jpeg = _shrunk(_opened(png), most, size)
     except UNREADABLE:
         return None
+    return None if jpeg is None else data_uri("jpeg", jpeg)
+
+
+def _opened(png: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
+
+
+def _shrunk(picture: Image.Image, most: int, size: int = 0) -> tuple[int, bytes | None]:
+    """The first of :data:`SMALLER` from ``size`` on that fits, and the JPEG; None if none does."""
     promising = math.inf  # the side for which the last attempt gives hope
-    for side, quality in SMALLER:
+    for place, (side, quality) in enumerate(SMALLER[size:], start=size):
         if side > promising:
             continue
         picture.thumbnail((side, side), Image.Resampling.BOX)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality)
         if buffer.tell() <= most:
-            return data_uri("jpeg", buffer.getvalue())
+            return place, buffer.getvalue()
         promising = 1.2 * side * math.sqrt(most / buffer.tell())
-    return None
+    return 0, None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import optuna
 from optuna.distributions import (
@@ -21,12 +21,14 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from gan_tune.searching.study.optuna_internals import uncopied
 from gan_tune.searching.study.reading import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 __all__ = [
     "BEST_SHARE",
@@ -120,6 +122,8 @@ def evaluator() -> PedAnovaImportanceEvaluator:
     PED-ANOVA, arXiv:2601.20800). So a parameter below an option that no good setting has gets no
     importance.
     """
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
 
 
@@ -168,6 +172,8 @@ class Insight:
     @cached_property
     def importances(self) -> Importances:
         """How well each parameter separates the best settings from the others."""
+        from optuna.importance import get_param_importances  # a second; few commands need it
+
         count = len(self._compared)
         shares: dict[str, float] = {}
         if count >= FEWEST:
