@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -271,6 +272,12 @@ def test_the_shipped_spaces_are_found_by_bare_name(
     assert shipped_spaces() == {}, "the wheel's own folder comes first"
 
 
+MERGE_BOMB = b"a0: &a0 {x: 1}\n" + b"".join(
+    b"a%d: &a%d {<<: [%s]}\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 9)
+)
+"""Four hundred bytes whose last mapping has nine to the eighth keys before double ones go."""
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -285,7 +292,10 @@ def test_the_shipped_spaces_are_found_by_bare_name(
         (b"a: !!python/name:os.system\n", "line 1, column 4: not valid YAML: could not determine"),
         (b"a: !mine 1\n", "line 1, column 4: not valid YAML: could not determine a constructor"),
         (b"a: *b\n", "line 1, column 4: not valid YAML: found undefined alias 'b'"),
-        (b"a: 1\n---\nb: 2\n", "line 2, column 1: not valid YAML: but found another document"),
+        (
+            b"a: 1\n---\nb: 2\n",
+            "line 2, column 1: not valid YAML: expected a single document in the stream but found",
+        ),
         (b"a: \x01\n", "not valid YAML: "),
         (b"{[1]: 2}\n", "line 1, column 2: not valid YAML: found unhashable key"),
         (b"1: 2\n", "keys must be text: 1"),
@@ -310,6 +320,19 @@ def test_the_shipped_spaces_are_found_by_bare_name(
         (b"a: 0x" + b"f" * 5000, "a: must be a whole number of at most 64 bits: '0xfff"),
         (b"a: -" + b"9" * 4000, "a: must be a whole number of at most 64 bits: '-0x"),
         (b"a: " + b"9" * 5000, "line 1, column 4: not valid YAML: cannot be read as int: '999"),
+        (
+            b"\n".join(b"a%d: 1" % i for i in range(100_001)),
+            "a mapping must have at most 1,000 keys",
+        ),
+        (b"a" * 100_000 + b": 1", "not valid YAML: "),
+        (b"? " + b"a" * 100_000 + b"\n: 1", "keys must have at most 200 characters: 'aaaa"),
+        (b"a: " + b"b" * 1_000_000, "a: must have at most 20,000 characters: 'bbbb"),
+        (b"#" * 2_000_001, "must have at most 2,000,000 characters"),
+        (MERGE_BOMB, "a mapping must have at most 1,000 keys"),
+        (
+            b"a: " + b"[" * 60 + b"]" * 60,
+            "a.0.0.0.0.0.0.0....: is nested too deeply",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_in_one_line(
@@ -321,6 +344,49 @@ def test_a_file_that_cannot_be_read_says_why_in_one_line(
     head, rest = line[: len(str(path))], line[len(str(path)) + 2 :]
     assert head == str(path)
     assert rest.startswith(fault) or fault in rest
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, device = tmp_path / "pipe.yaml", tmp_path / "zero.yaml"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        rule = "must be a regular file, not a pipe, socket or device"
+        assert faults_in(path) == [f"{path}: {rule}"]
+
+
+def test_links_that_lead_to_each_other_are_no_file(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.yaml"
+    loop.symlink_to(loop)
+    (line,) = faults_in(loop)
+    assert line == f"{loop}: cannot be read: Too many levels of symbolic links"
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"penalties": [], "penalties.a": 1}, "penalties.a"),
+        ({"penalties": [{"name": "r1", "weight": 1.0}], "penalties.9": 1}, "penalties.9"),
+        ({"loss": "hinge", "loss.h": 1}, "loss.h"),
+        ({"data.batch_size.x": 1}, "data.batch_size.x"),
+    ],
+)
+def test_a_key_with_a_dot_is_unknown_whatever_stands_before_it(
+    fields: dict[str, Any], key: str
+) -> None:
+    (line,) = faults_in(with_trial(**fields))
+    assert f"{key}: no such key in a trial" in line
+
+
+def test_long_choices_of_numbers_are_checked_in_seconds() -> None:
+    rates = {"choice": [round(1e-5 * (i + 1), 8) for i in range(1000)]}
+    tree = with_trial(
+        generator_optimizer={"name": "adam", "lr": rates},
+        discriminator_optimizer={"name": "adam", "lr": rates},
+    )
+    began = time.process_time()
+    load(tree)
+    assert time.process_time() - began < 10
 
 
 def test_every_double_key_is_reported(tmp_path: Path) -> None:

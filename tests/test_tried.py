@@ -104,6 +104,9 @@ def test_settings_are_counted_and_listed() -> None:
         assert all(made.config(one, seed=0) for one in every)
     endless = loaded(ema={"uniform": [0.5, 0.9]}, loss={"choice": ["hinge", "wasserstein"]})
     assert (endless.distinct_settings, count_settings(endless.trial, continuous=0)) == (inf, 0)
+    steps = {"uniform": [0.0, 1.0], "step": 1e-9}
+    many = loaded(penalties=[{"name": "r1", "weight": steps}] * 30, ema={"uniform": [0.5, 0.9]})
+    assert many.distinct_settings == inf, "and nothing overflows"
     huge = loaded(d_steps={"int": [1, 100]}, block={"both": {"int": [1, 10**6]}})
     assert len(list(islice(every_setting(huge.trial), 5))) == 5, "one after the other"
 

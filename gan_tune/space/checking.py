@@ -6,11 +6,12 @@ tried alone on that base. Declared incompatibilities are tried in pairs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from gan_tune.config import (
     KEYS_FOR_BOTH,
@@ -131,8 +132,10 @@ class SpaceCheck:
     ) -> Iterator[tuple[Incompatibility, dict[str, Scalar]]]:
         """Each rule that some setting breaks, once, with the values of such a setting."""
         open_rules = list(declared)
-        for tried in itertools.chain(self._singles(), self._pairs()):
-            rules = [rule for rule in open_rules if _concerns(rule, tried)]
+        concerns = functools.cache(_concerns)
+        for tried in itertools.chain(self._singles(), self._pairs(declared)):
+            dimensions = tuple(dimension for dimension, _ in tried)
+            rules = [rule for rule in open_rules if concerns(rule, dimensions)]
             values = _assignment(tried)
             if not rules or values is None:
                 continue
@@ -140,10 +143,17 @@ class SpaceCheck:
                 open_rules.remove(rule)
                 yield rule, values
 
-    def _pairs(self) -> Iterator[Tried]:
-        for one, other in itertools.combinations(self.dimensions, 2):
-            for pair in itertools.product(one.values, other.values):
-                yield ((one, pair[0]), (other, pair[1]))
+    def _pairs(self, declared: Sequence[Incompatibility]) -> Iterator[Tried]:
+        """Every two options that a rule reads; of numbers the least and the largest.
+
+        Of two ranges of one part, a rule about two parts reads at most one.
+        """
+        for pair in itertools.combinations(self.dimensions, 2):
+            fields = {dimension.field for dimension in pair} - {""}
+            if any(_concerns(rule, pair) and len(fields) >= _parts_of(rule) for rule in declared):
+                one, other = pair
+                for values in itertools.product(_extremes(one), _extremes(other)):
+                    yield ((one, values[0]), (other, values[1]))
 
     def _broken(
         self, rules: Sequence[Incompatibility], values: Mapping[str, Scalar]
@@ -184,7 +194,7 @@ class SpaceCheck:
         settle(self.root, decide)
         causes = []
         for dimension, bad in active.items():
-            if not _concerns(rule, ((dimension, bad),)):
+            if not _concerns(rule, (dimension,)):
                 continue
             others = [value for value in dimension.values if value != bad]
             good = [v for v in others if not self._broken([rule], {**values, dimension.name: v})]
@@ -264,10 +274,28 @@ def _assignment(tried: Tried) -> dict[str, Scalar] | None:
     return values
 
 
-def _concerns(rule: Incompatibility, tried: Tried) -> bool:
+def _concerns(rule: Incompatibility, dimensions: Sequence[Dimension]) -> bool:
     fields = {"", *rule.touches}
     fields |= {word for word, names in KEYS_FOR_BOTH.items() if not fields.isdisjoint(names)}
-    return all(dimension.field in fields for dimension, _ in tried)
+    return all(dimension.field in fields for dimension in dimensions)
+
+
+@functools.cache
+def _parts_of(rule: Incompatibility) -> int:
+    """How many parts of a trial a rule reads: one or two."""
+    return len({place.split(".")[0] for place in rule.fields})
+
+
+def _extremes(dimension: Dimension) -> Sequence[Scalar]:
+    """The least and the largest of many numbers, which break what any of them breaks; else all."""
+    numbers = [value for value in dimension.values if _is_number(value)]
+    if len(numbers) < len(dimension.values):
+        return dimension.values
+    return list(dict.fromkeys((min(numbers), max(numbers))))
+
+
+def _is_number(value: Scalar) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _build_once(
@@ -318,9 +346,9 @@ def _at(tree: Any, steps: Sequence[str]) -> Any:
     """The value at a path of a tree; None if there is none, because a key contains a dot."""
     for step in steps:
         if isinstance(tree, list):
-            tree = tree[int(step)]
-        elif step in tree:
-            tree = tree[step]
+            tree = dict(enumerate(tree)).get(int(step) if step.isdecimal() else -1)
+        elif isinstance(tree, Mapping):
+            tree = tree.get(step)
         else:
             return None
     return tree

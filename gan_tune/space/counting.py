@@ -30,7 +30,9 @@ def count_settings(node: Node, *, continuous: float = math.inf) -> float:
             return sum(count_settings(one.node, continuous=continuous) for one in node.options)
         case Series() | Branch():
             below = _below(node)
-            return math.prod(count_settings(part, continuous=continuous) for part in below)
+            counts = [count_settings(part, continuous=continuous) for part in below]
+            # Whole numbers that are too large for a real one cannot be multiplied with infinity.
+            return 0 if 0 in counts else math.prod(map(float, counts))
 
 
 def every_setting(node: Node) -> Iterator[Assignment]:

@@ -17,6 +17,13 @@ __all__ = ["PlainCopy"]
 MOST_VALUES = 100_000
 DEEPEST = 50
 MOST_BITS = 64
+LONGEST_KEY, LONGEST_TEXT = 200, 20_000
+"""Characters at most."""
+MOST_KEYS = 1_000
+"""Largest number of keys of a mapping: what is similar is sought for each that does not exist."""
+MANY_KEYS = f"a mapping must have at most {MOST_KEYS:,} keys"
+PLACES_SHOWN = 8
+"""Steps of a place that are named where a tree is nested too deeply."""
 
 
 @dataclass
@@ -37,7 +44,9 @@ class PlainCopy:
                 else "is nested too deeply"
             )
             if not any(fault.rule == big for fault in self.faults):
-                self.faults.append(Fault(path, big))
+                steps = path.split(".")
+                place = ".".join([*steps[:PLACES_SHOWN], *(["..."] * (len(steps) > PLACES_SHOWN))])
+                self.faults.append(Fault(place, big))
             return None
         if isinstance(value, Mapping):
             return self._mapping(value, path, depth)
@@ -47,10 +56,17 @@ class PlainCopy:
         return self._scalar(value, path)
 
     def _mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+        if len(value) > MOST_KEYS:
+            self.faults.append(Fault(path, MANY_KEYS, f"{len(value):,}"))
+            return {}
         copied = {}
         for key, inner in value.items():
             if not isinstance(key, str):
                 self.faults.append(Fault(path, "keys must be text", shown(key)))
+                continue
+            if len(key) > LONGEST_KEY:
+                rule = f"keys must have at most {LONGEST_KEY} characters"
+                self.faults.append(Fault(path, rule, shown(key)))
                 continue
             copied[key] = self.copy(inner, f"{path}.{key}" if path else key, depth + 1)
         return copied
@@ -59,7 +75,12 @@ class PlainCopy:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (str, Path)):
-            return str(value)
+            text = str(value)
+            if len(text) > LONGEST_TEXT:
+                rule = f"must have at most {LONGEST_TEXT:,} characters"
+                self.faults.append(Fault(path, rule, shown(text)))
+                return ""
+            return text
         if isinstance(value, numbers.Integral):
             whole = int(value)
             if whole.bit_length() > MOST_BITS:

@@ -219,7 +219,8 @@ class Choice(Dimension):
     def broken_rule(self, value: Any) -> str | None:
         if any(same_value(value, option) for option in self.options):
             return None
-        hint = did_you_mean(str(value), [str(option) for option in self.options])
+        words = [option for option in self.options if isinstance(option, str)]
+        hint = did_you_mean(value, words) if isinstance(value, str) else ""
         return f"must be one of {', '.join(map(as_written, self.options))}{hint}"
 
     def nearest(self, value: Scalar) -> Scalar:

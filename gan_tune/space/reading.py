@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from gan_tune.errors import Fault, SpaceError
+from gan_tune.regular_file import why_not_regular
 from gan_tune.space.plain_copy import PlainCopy
 from gan_tune.space.yaml_text import YamlFaultsError, parse, write
 from gan_tune.words.wording import did_you_mean, shown
 
 __all__ = ["SpaceText", "read_space", "shipped_folder", "shipped_spaces"]
+
+
+LARGEST = 2_000_000
+"""Characters of a space file at most."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,15 @@ def _is_file_name(name: str) -> bool:
 
 
 def _text_of(path: Path, source: str) -> str:
+    rule = why_not_regular(path)
+    if rule:
+        raise SpaceError([Fault("", rule)], source)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) <= LARGEST:
+            return text
+        rule = f"must have at most {LARGEST:,} characters"
     except UnicodeDecodeError:
         rule = "is not UTF-8 text"
     except FileNotFoundError:

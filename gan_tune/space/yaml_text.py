@@ -16,11 +16,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
 from gan_tune.errors import Fault
+from gan_tune.space.plain_copy import MANY_KEYS, MOST_KEYS
 from gan_tune.words.wording import shown
 
 __all__ = ["YamlFaultsError", "parse", "write", "write_line"]
@@ -70,7 +71,10 @@ def parse(text: str) -> Any:
         value = yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = " ".join((error.problem or error.context or "").split())
+        told = [error.problem or error.context or ""]
+        if told[0].startswith("but ") and error.context:
+            told.insert(0, error.context)
+        problem = " ".join(" ".join(told).split())
         fault = Fault(_place(mark) if mark else "", f"not valid YAML: {problem}")
         raise YamlFaultsError([fault]) from None
     except (YAMLError, ValueError) as error:
@@ -115,13 +119,16 @@ class _Resolver(VersionedResolver):
 
 
 class _Composer(Composer):
-    """Stops reading at a list that is too long."""
+    """Stops reading at a list or a mapping that is too long."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        rule = ""
         if isinstance(index, int) and index >= MOST_ENTRIES:
-            place = _place(self.parser.peek_event().start_mark)
             rule = f"a list must have at most {MOST_ENTRIES:,} entries"
-            raise YamlFaultsError([Fault(place, rule)])
+        elif isinstance(parent, MappingNode) and len(parent.value) >= MOST_KEYS:
+            rule = MANY_KEYS
+        if rule:
+            raise YamlFaultsError([Fault(_place(self.parser.peek_event().start_mark), rule)])
         return super().compose_node(parent, index)
 
 
@@ -149,6 +156,8 @@ class _Constructor(SafeConstructor):
                 self.doubled.append(Fault(place, "the key is written twice", repr(key.value)))
             seen.add(key.value)
         super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:  # each `<<` may repeat what others have repeated
+            raise YamlFaultsError([Fault(_place(node.start_mark), MANY_KEYS)])
 
     def check_mapping_key(self, *_: Any) -> bool:
         return True  # flatten_mapping has noted the double ones
