@@ -757,6 +757,21 @@ def test_status_while_another_process_works_on_it(run: Run, copied: Path) -> Non
     assert sorted(path for path in copied.rglob("*") if path.parent.name != "lease") == before
 
 
+@pytest.mark.parametrize("steps", ["60", "", [1], {}, -5, True, 1e999])
+def test_status_leaves_out_a_trial_whose_length_is_damaged(
+    steps: object, run: Run, copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = copied / "trials" / "0001" / "trial.json"
+    stored = json.loads(place.read_text())
+    stored["config"]["steps"] = steps
+    place.write_text(json.dumps(stored))
+    ran = run("status", "digits", "--storage", copied.parent)
+    assert ran.code == 0
+    assert "config.steps must be a whole number above 0: " in caplog.text
+    assert "0000" in ran.out
+    assert " 0001 " not in ran.out
+
+
 def test_status_after_its_process_has_died(run: Run, copied: Path) -> None:
     # Another one has got its number.
     died = replace(this_process(), begun=1e9, after_boot=-1e9)

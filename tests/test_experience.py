@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -263,6 +265,28 @@ def test_a_bad_file_is_refused_in_one_line(content: str | None, rule: str, tmp_p
         read_experience(path)
     assert str(raised.value).startswith(f"{path}: {rule}")
     assert "\n" not in str(raised.value)
+
+
+def test_a_pipe_is_not_waited_for_and_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    pipe, huge = tmp_path / "pipe.json", tmp_path / "huge.json"
+    os.mkfifo(pipe)
+    with pytest.raises(ExperienceError, match="must be a regular file, not a pipe"):
+        read_experience(pipe)
+    huge.touch()
+    os.truncate(huge, 10**13)
+    with pytest.raises(ExperienceError, match="must have at most 1,000,000 bytes"):
+        read_experience(huge)
+
+
+def test_a_whole_number_that_is_no_real_one_is_refused(tmp_path: Path) -> None:
+    tree = json.loads(SHIPPED.read_text())
+    setting = next(iter(tree["portfolios"].values()))[0]["setting"]
+    key = next(key for key, value in setting.items() if isinstance(value, float))
+    setting[key] = 10**400
+    path = tmp_path / "team.json"
+    path.write_text(json.dumps(tree))
+    with pytest.raises(ExperienceError, match=re.escape(f"setting.{key}")):
+        read_experience(path)
 
 
 def test_what_is_shipped_fits_the_spaces_of_its_families() -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -18,6 +18,7 @@ from gan_tune.atomic_file import write_whole
 from gan_tune.config import Flag, Number, Settings, Text, Whole
 from gan_tune.errors import ExperienceError
 from gan_tune.experience.portfolio import MOST
+from gan_tune.regular_file import why_not_regular
 from gan_tune.words.wording import faults_of, shown
 
 __all__ = [
@@ -38,7 +39,7 @@ KIND = "gan-tune experience"
 LARGEST = 1_000_000
 SHIPPED = Path(__file__).parent / "shipped.json"
 
-Plain = str | Whole | Number | Flag | None
+Plain = str | Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | Number | Flag | None
 
 
 class Task(Settings):
@@ -110,8 +111,11 @@ def read_experience(path: Path) -> Experience:
     Raises:
         ExperienceError: it cannot be read, or is of another kind or version; one line.
     """
+    if rule := why_not_regular(path):
+        raise ExperienceError(f"{path}: {rule}")
     try:
-        raw = path.read_bytes()[: LARGEST + 1]
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
     except OSError as error:
         raise ExperienceError(f"{path}: must be a file of experience: {error.strerror}") from None
     if len(raw) > LARGEST:

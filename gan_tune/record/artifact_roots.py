@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from gan_tune.errors import GanTuneError, TrackingError
 from gan_tune.record.sqlite_store import FILES
 from gan_tune.record.tracking_uri import sqlite_path
+from gan_tune.regular_file import real_path
 from gan_tune.words.wording import masked
 
 __all__ = ["ROOT", "ArtifactRoots", "check_origin"]
@@ -131,7 +132,7 @@ def _place_or_none(source: str) -> _Place | None:
             plain = url.scheme == "" and "%" in source  # MLflow takes it for an escape here, too
             if url.netloc not in ("", "localhost") or url.query or url.fragment or plain:
                 return None
-            return _Place("file", "", Path(path).resolve())
+            return _Place("file", "", real_path(path))
     except (ValueError, OSError, RuntimeError):  # no URL, no path, links in a circle
         return None
     odd = re.search(r"[%\\\s]|(?:^|/)\.\.?(?:/|$)", path)

@@ -160,7 +160,8 @@ def _show(
         entry, ending, experiment_id=experiment_id, run_id=run_id, aside=aside
     )
     log(client, run_id, as_tags(note_tags(parent.data.tags, text)))
-    steps = [row.get("steps") or 0 for row in ending.leaderboard] if ending else []
+    trained = [row.get("steps") for row in ending.leaderboard] if ending else []
+    steps = [found for found in trained if isinstance(found, int)]
     view = shared_view(
         f"{entry.search}: the best first",
         run_id,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_tune.errors import StorageError
+from gan_tune.regular_file import real_path
 from gan_tune.storage.places import CHAMPION_MODEL, REGISTRATION
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.stored import read_stored
@@ -71,7 +72,7 @@ def fetch_model(home: Storage, candidate: Candidate, folder: Path) -> None:
     for name in candidate.files:
         content = home.read(f"{CHAMPION_MODEL}/{name}")
         target = folder / name
-        if content is None or not target.resolve().is_relative_to(folder.resolve()):
+        if content is None or not real_path(target).is_relative_to(real_path(folder)):
             place = home.readable_path(f"{CHAMPION_MODEL}/{name}")
             raise StorageError(f"storage: must be a file of the champion, but is missing: {place}")
         target.parent.mkdir(parents=True, exist_ok=True)

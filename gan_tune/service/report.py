@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_tune.errors import OutputError, SearchNotFoundError
+from gan_tune.regular_file import real_path
 from gan_tune.samples.output import check_place, write_file
 from gan_tune.service.damage import Damage
 from gan_tune.service.search_result import load_result
@@ -73,4 +74,4 @@ def _seen_from(page: Path, home: Storage) -> str:
     """The search's folder, as links of a page name it."""
     if home.folder is None:
         return f"{home.uri}/"
-    return f"{os.path.relpath(home.folder, page.resolve().parent)}/"
+    return f"{os.path.relpath(home.folder, real_path(page).parent)}/"

@@ -98,8 +98,16 @@ def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
         outcome=outcome,
         value=value,
         step=max(steps, default=0),
-        steps=described.config.get("steps") if described else None,
+        steps=_steps_of(name, described.config.get("steps")) if described else None,
     )
+
+
+def _steps_of(name: str, stored: object) -> int | None:
+    """A trial's length, as its description has it."""
+    if stored is None or (type(stored) is int and stored > 0):  # true is no number
+        return stored
+    rule = "config.steps must be a whole number above 0"
+    raise StorageError(f"storage: trials/{name}/trial.json: {rule}: {stored!r:.60}")
 
 
 def _age(name: str) -> tuple[bool, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_tune.errors import StorageError
+from gan_tune.regular_file import real_path
 from gan_tune.searching.study.opening import study_as_it_stands
 from gan_tune.searching.study.reading import OptunaStudy
 from gan_tune.searching.study.segments import has_segments
@@ -70,7 +71,7 @@ def read_study(home: Storage, name: str, url: str | None = None) -> OptunaStudy:
     journal = journal_of(home, name)
     if home.folder is None and (has_segments(home) or not journal.exists()):
         return study_as_it_stands(home, name)
-    if journal.is_symlink() and not journal.resolve().is_relative_to(journal.parent.resolve()):
+    if journal.is_symlink() and not real_path(journal).is_relative_to(real_path(journal.parent)):
         raise StorageError(f"storage: the study {journal} must be no link to another folder")
     return study_as_it_stands(journal, name)
 

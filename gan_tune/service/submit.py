@@ -20,6 +20,7 @@ from gan_tune.errors import (
     SpaceError,
 )
 from gan_tune.outgoing import masked
+from gan_tune.regular_file import real_path
 from gan_tune.service.running.names import check_names
 from gan_tune.space import SearchSpace
 
@@ -239,7 +240,7 @@ def _paths_in(tree: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return real_path(path).is_relative_to(real_path(folder))
 
 
 def _is_installed(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gan_tune.data.table import READERS
 from gan_tune.errors import DataError
+from gan_tune.regular_file import real_path
 from gan_tune.space import check_name, shipped_spaces
 from gan_tune.space.space_file import LONGEST_NAME
 
@@ -78,7 +79,7 @@ def source_of(path: Path) -> Source:
 
 def name_of(path: Path) -> str:
     """A search's name from the stem of its data: other characters become `_`."""
-    resolved = path.resolve()
+    resolved = real_path(path)
     stem = resolved.name if resolved.is_dir() else resolved.name.split(".")[0]
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip("_.-").rstrip("_")
     name = name[: LONGEST_NAME - DIGEST_ROOM]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_tune.errors import StorageError
+from gan_tune.regular_file import real_path
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -73,7 +74,7 @@ def look_in(storage: str | Path) -> Storage:
     from gan_tune.storage.storage import Storage
 
     text = str(storage)
-    return Storage(text if "://" in text else Path(text).expanduser().resolve().as_uri())
+    return Storage(text if "://" in text else real_path(Path(text).expanduser()).as_uri())
 
 
 def driver_folder(home: Storage, name: str) -> Path:
@@ -91,7 +92,7 @@ def taken_names(root: Storage) -> set[str]:
 
 def _beside_a_uri(storage: Storage) -> Path:
     """A separate folder for each URI; otherwise searches of one name would share a journal."""
-    return Path(DEFAULT_STORAGE).resolve() / REMOTE / storage.label
+    return real_path(DEFAULT_STORAGE) / REMOTE / storage.label
 
 
 def search_names(root: Storage) -> list[str]:

@@ -31,6 +31,7 @@ from pyarrow import ArrowException
 
 from gan_tune.atomic_file import write_whole
 from gan_tune.errors import StorageError
+from gan_tune.regular_file import real_path
 from gan_tune.storage.conditional import ConditionalStore
 from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
 from gan_tune.words.wording import first_line, masked
@@ -347,7 +348,7 @@ def _existing_folder(text: str) -> str:
             f"storage: must be a folder or a URI (s3://bucket/folder), but got {text!r}"
         )
     try:
-        path = Path(text).expanduser().resolve()
+        path = real_path(Path(text).expanduser())
         if path.exists() and not path.is_dir():
             raise StorageError(f"storage: must be a folder, but is a file: {path}")
         path.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from gan_tune.data.arrays import check_array
 from gan_tune.data.dataset import SPLITS, Dataset
 from gan_tune.data.mapped import MAPPED_FROM
 from gan_tune.errors import DataError, StorageError
+from gan_tune.regular_file import real_path
 from gan_tune.starting.seen_data import Seen, load_data, look
 from gan_tune.starting.sources import name_of, source_of
 
@@ -66,7 +67,7 @@ class GivenPath:
 
     @property
     def place(self) -> str:
-        return str(self.path.resolve())
+        return str(real_path(self.path))
 
     def digest(self, largest: int) -> str:
         return look(self.path, largest=largest).dataset.digest
