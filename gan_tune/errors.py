@@ -107,6 +107,10 @@ class Fault:
         return any(is_secret(step) for step in self.path.split("."))
 
 
+MOST_TOLD = 100
+"""Faults that the text of an error names at most; ``faults`` holds them all."""
+
+
 class FaultsError(GanTuneError):
     """All faults of one input, raised once. ``source`` names the input (a file name)."""
 
@@ -114,7 +118,10 @@ class FaultsError(GanTuneError):
         self.faults = tuple(dict.fromkeys(faults))
         self.source = source
         prefix = f"{source}: " if source else ""
-        super().__init__("\n".join(f"{prefix}{fault}" for fault in self.faults))
+        more = len(self.faults) - MOST_TOLD
+        rest = [f"and {more:,} more"] if more > 0 else []
+        told = [*self.faults[:MOST_TOLD], *rest]
+        super().__init__("\n".join(f"{prefix}{fault}" for fault in told))
 
     def __reduce__(self) -> tuple[type[FaultsError], tuple[tuple[Fault, ...], str]]:
         return type(self), (self.faults, self.source)  # so that Ray can pickle it

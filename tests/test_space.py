@@ -378,6 +378,12 @@ def test_a_key_with_a_dot_is_unknown_whatever_stands_before_it(
     assert f"{key}: no such key in a trial" in line
 
 
+def test_of_very_many_faults_a_hundred_are_told() -> None:
+    lines = faults_in(with_trial(**{f"key{i}": 1 for i in range(900)}))
+    assert len(lines) == 101
+    assert lines[-1].endswith("and 800 more")
+
+
 def test_long_choices_of_numbers_are_checked_in_seconds() -> None:
     rates = {"choice": [round(1e-5 * (i + 1), 8) for i in range(1000)]}
     tree = with_trial(
