@@ -909,6 +909,39 @@ def test_arrays_that_cannot_be_read_are_one_line(
     assert "\n" not in str(caught.value)
 
 
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def an_endless_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [a_pipe, an_endless_device])
+@pytest.mark.parametrize("name", ["own.npy", "own.npz", "own.csv", "own.csv.gz", "own.parquet"])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_what_never_ends_is_not_read(
+    function: Callable[..., Any], name: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(DataError) as caught:
+        function("npz" if "np" in name else "table", path=str(path))
+    assert str(caught.value) == f"{path}: must be a regular file, not a pipe, socket or device"
+
+
+@pytest.mark.parametrize("name", ["own.npy", "own.npz", "own.csv"])
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_a_folder_in_place_of_a_file_is_told(
+    function: Callable[..., Any], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.mkdir()
+    with pytest.raises(DataError) as caught:
+        function("npz" if "np" in name else "table", path=str(path))
+    assert str(caught.value) == f"{path}: must be a file, not a folder"
+
+
 def test_sizes_that_an_archive_declares_are_checked_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from gan_tune.data.by_name import check_arguments, load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset
 from gan_tune.data.picture_folder import opened
 from gan_tune.errors import DataError
+from gan_tune.starting.seen_data import look
 
 SIZE = 8
 
@@ -280,6 +281,38 @@ def test_a_link_to_nowhere_is_a_broken_file(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", 30)
     (root / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert load(root).left_out[0].startswith("gone.png: ")
+
+
+NO_FILE = "must be a regular file, not a pipe, socket or device"
+
+
+def test_a_pipe_among_pictures_is_a_broken_file(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", 30)
+    os.mkfifo(root / "000a.png")
+    assert look(root, largest=SIZE).count == 30
+    dataset = load(root)
+    assert dataset.left_out == (f"000a.png: {NO_FILE}",)
+    assert said(load(root, "image_folder"), "left out: 1 name without a regular file")
+
+
+def test_pipes_alone_are_no_pictures(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    for i in range(20):
+        os.mkfifo(root / f"{i:02}.png")
+    with pytest.raises(DataError) as caught:
+        check_arguments("pictures", root=str(root), size=SIZE)
+    rule = f"{root}: must hold pictures that Pillow can open (repair or remove the others)"
+    assert str(caught.value) == f"{rule}: 2 of 20 broken: 00.png: {NO_FILE}; 01.png: {NO_FILE}"
+
+
+def test_a_pipe_among_what_is_remembered_is_not_waited_for(tmp_path: Path, cache: Path) -> None:
+    root = fill(tmp_path / "set", 30)
+    digest = load(root).digest
+    for path in (cache / "folders").iterdir():
+        path.unlink()
+        os.mkfifo(path)
+    assert load(root).digest == digest
 
 
 def test_pictures_are_looked_at_and_decoded_once(

@@ -16,6 +16,7 @@ from gan_tune.data.found_folder import FoundFolder, find_pictures
 from gan_tune.data.mapped import cached_rows
 from gan_tune.data.picture_folder import (
     CROPS,
+    SUFFIXES,
     Broken,
     PictureFolder,
     RefusedFolderError,
@@ -127,12 +128,16 @@ def _plain_notes(folder: PictureFolder) -> Iterator[str]:
     except DataError:  # all pictures are in hidden folders
         found = FoundFolder(folder.root, [], None, ())
     hidden = len(set(folder.paths) - set(found.paths))
-    more = len(set(found.paths) - set(folder.paths))
+    beyond = set(found.paths) - set(folder.paths)
+    nowhere = sum(path.suffix.lower() in SUFFIXES for path in beyond)
     if hidden:
         way = "name: pictures leaves them out"
         yield f"{hidden:,} of the pictures are hidden or thumbnails ({way})"
-    if more:
+    if more := len(beyond) - nowhere:
         yield f"left out: {more:,} pictures of rarer kinds (name: pictures reads them)"
+    if nowhere:
+        names = "name" if nowhere == 1 else "names"
+        yield f"left out: {nowhere:,} {names} without a regular file (a pipe, a link to nowhere)"
     yield from (note for note in found.left_out if hidden == 0 or "hidden" not in note)
 
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from gan_tune.data.mapped import cached_rows
 from gan_tune.errors import DataError
+from gan_tune.regular_file import why_not_regular
 
 __all__ = [
     "CROPS",
@@ -181,9 +182,11 @@ def opened(path: Path) -> Image.Image:
     Pillow goes by a file's content, whatever its name says; for PostScript it starts Ghostscript.
 
     Raises:
-        ValueError: it has more pixels than :data:`LARGEST`.
+        ValueError: it is a pipe or a device, or has more pixels than :data:`LARGEST`.
         Exception: any error of Pillow for a damaged file, or one of another format.
     """
+    if why_not := why_not_regular(path):
+        raise ValueError(why_not)
     picture = Image.open(path, formats=FORMATS)
     width, height = picture.size
     if width * height > LARGEST:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from gan_tune.errors import DataError
+from gan_tune.regular_file import why_not_regular
 from gan_tune.words.readable import gibibytes
 from gan_tune.words.wording import in_one_line
 
@@ -24,8 +25,11 @@ def reading(path: Path, what: str) -> Iterator[None]:
     """Read a file that must be ``what`` (`an .npz file`) within the block.
 
     Raises:
-        DataError: of the block, or in place of any other error in it.
+        DataError: it is a folder, or nothing that ends; of the block, or in place of any other
+            error in it.
     """
+    if why_not := "must be a file, not a folder" if _is_folder(path) else why_not_regular(path):
+        raise DataError(f"{path}: {why_not}")
     try:
         yield
     except DataError:
@@ -34,6 +38,13 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise DataError(f"{path}: must exist: no such file") from None
     except Exception as error:  # a reader may raise anything for a damaged file
         raise DataError(f"{path}: must be {what}: {in_one_line(error)}") from None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # whoever opens it says why
+        return False
 
 
 def check_room(path: Path, size: int) -> None:

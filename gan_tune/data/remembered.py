@@ -11,14 +11,18 @@ from typing import Any
 from gan_tune.atomic_file import write_whole
 from gan_tune.data.locations import cache_folder
 from gan_tune.errors import DataError
+from gan_tune.regular_file import why_not_regular
 
 __all__ = ["recall", "remember"]
 
 
 def recall(key: Iterable[object]) -> dict[str, Any] | None:
     """What was remembered for this key, which names the files' states; None for nothing."""
+    path = _place(key)
+    if why_not_regular(path):
+        return None
     try:
-        return dict(json.loads(_place(key).read_bytes()))
+        return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError):  # not there, or damaged: found once more
         return None
 
