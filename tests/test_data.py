@@ -956,6 +956,86 @@ def test_sizes_that_an_archive_declares_are_checked_before_it_is_read(
         check_arguments("npz", path=str(tmp_path / "whole.npz"))
 
 
+def header_alone(descr: str, shape: tuple[int, ...], version: int = 1) -> bytes:
+    """An array whose values take no bytes, however many its header declares."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    lengths = "<H" if version == 1 else "<I"
+    start = b"\x93NUMPY" + bytes([version, 0])
+    line = header + b" " * (-(len(start) + struct.calcsize(lengths) + len(header) + 1) % 64) + b"\n"
+    return start + struct.pack(lengths, len(line)) + line
+
+
+LAYOUTS = "must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, or float [N, D]"
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("descr", "shape", "message"),
+    [
+        ("<f4", (99_999_999_999, 0), "must have no empty dimension: float32 [99999999999, 0]"),
+        ("|u1", (300_000_000, 0, 8), "must have no empty dimension: uint8 [300000000, 0, 8]"),
+        ("<f8", (300_000_000, 0), "must have no empty dimension: float64 [300000000, 0]"),
+        ("<f4", (0, 10**12), "must have rows: float32 [0, 1000000000000]"),
+        ("|V0", (10**12, 3), f"{LAYOUTS}: |V0 [1000000000000, 3]"),
+        ("|S0", (10**12, 3), f"{LAYOUTS}: |S0 [1000000000000, 3]"),
+    ],
+)
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_what_an_array_declares_is_refused_before_it_is_copied(
+    function: Callable[..., Any],
+    descr: str,
+    shape: tuple[int, ...],
+    message: str,
+    version: int,
+    tmp_path: Path,
+) -> None:
+    content = header_alone(descr, shape, version)
+    (tmp_path / "own.npy").write_bytes(content)
+    zipped("x.npy", content)(tmp_path / "own.npz")
+    zipped("x", content)(tmp_path / "plain.npz")
+    for name, called in (("own.npy", "the array"), ("own.npz", "x"), ("plain.npz", "x")):
+        with pytest.raises(DataError) as caught:
+            function("npz", path=str(tmp_path / name))
+        assert str(caught.value) == f"{tmp_path / name}: {called} {message}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (header_alone("|V0", (10**12,)), "y must be integers: |V0"),
+        (
+            header_alone("<i8", (0, 10**12)),
+            "y must have no empty dimension: int64 [0, 1000000000000]",
+        ),
+        (
+            npy(np.array([{}])),
+            "must be an .npz file without pickled objects: y is of dtype object",
+        ),
+        (b"no array", "y must be an array in .npy form: 8 bytes"),
+    ],
+)
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_labels_are_refused_by_their_header(
+    function: Callable[..., Any], labels: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", npy(np.random.RandomState(0).rand(30, 2)))
+        archive.writestr("y.npy", labels)
+    with pytest.raises(DataError) as caught:
+        function("npz", path=str(path))
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_an_entry_beside_the_checked_one_is_not_read_in_its_place(tmp_path: Path) -> None:
+    table = np.random.RandomState(0).rand(30, 2)
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("x.npy", npy(table))
+        archive.writestr("x", HUGE)
+    dataset = load_dataset("npz", path=str(tmp_path / "own.npz"))
+    assert sum(len(dataset.split(split)) for split in SPLITS) == 30
+
+
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_an_array_is_checked_as_a_whole(
     is_mapped: bool, tmp_path: Path, request: pytest.FixtureRequest

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_tune.data.mapped import cached_rows, chunks, open_rows
+from gan_tune.data.mapped import cached_rows, chunks, in_memory, open_rows
 from gan_tune.data.reading import check_room, reading
 from gan_tune.errors import DataError
+from gan_tune.words.wording import shown
 
 __all__ = ["check_array", "check_npy", "check_npz", "read_npy", "read_npz"]
 
@@ -22,9 +23,11 @@ _LABELS = {"x": "y", **{name: f"{name}_labels" for name in _SPLITS}}
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # which differs in names of fields only
 }
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
+_DTYPE_LETTERS = 60
 _TELLING_ROWS = 20
 """It is unlikely by chance that this many rows lie within one float32 step."""
 
@@ -41,11 +44,8 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     known = [*_LABELS, *_LABELS.values()]
     with reading(path, _kind(path)):
         check_npz(path)
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in known if name in stored.files}
-        for name, array in arrays.items():
-            if not isinstance(array, np.ndarray):
-                raise DataError(f"{path}: {name} must be an array in .npy form: {len(array)} bytes")
+        with zipfile.ZipFile(path) as archive:
+            arrays = {name: _stored(archive, name) for name in known if _member(archive, name)}
         return {
             name: _labels(path, name, array)
             if name in _LABELS.values()
@@ -80,23 +80,38 @@ def check_npz(path: Path) -> None:
         check_room(path, sum(_declared(path, archive, name) for name in known))
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    """What an array is called in an archive; empty if it is not there."""
+    names = archive.NameToInfo
+    return next((entry for entry in (f"{name}.npy", name) if entry in names), "")
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    # Not by np.load, which may take another entry than the one whose header was checked.
+    with archive.open(_member(archive, name)) as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
 def _declared(path: Path, archive: zipfile.ZipFile, name: str) -> int:
-    """The bytes that an array of an archive declares to hold."""
-    if f"{name}.npy" not in archive.namelist():
-        return 0  # not in .npy form, which is told when it is read
-    stored = archive.getinfo(f"{name}.npy").file_size
-    with archive.open(f"{name}.npy") as file:
+    """The bytes that an array of an archive declares to hold; its header is checked."""
+    member = _member(archive, name)
+    stored = archive.getinfo(member).file_size
+    with archive.open(member) as file:
         if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-            return 0
+            raise DataError(f"{path}: {name} must be an array in .npy form: {stored:,} bytes")
         file.seek(0)
         read_header = _HEADERS.get(np.lib.format.read_magic(file))
         if read_header is None:
-            return stored
+            return stored  # refused when it is read
         shape, _, dtype = read_header(file)
         if dtype.hasobject:
-            return stored  # refused when it is read
-        declared = math.prod(shape) * dtype.itemsize
+            rule = f"must be {_kind(path)}"
+            raise DataError(f"{path}: {rule}: {name} is of dtype {_dtype(dtype)}")
         held = stored - file.tell()
+    check = _check_labels if name in _LABELS.values() else _check_layout
+    check(path, name, dtype, shape)
+    declared = math.prod(shape) * dtype.itemsize
     if declared > held:
         rule = f"must hold the {declared:,} bytes that its header declares"
         raise DataError(f"{path}: {name} {rule}: {held:,} bytes")
@@ -146,18 +161,18 @@ def check_npy(path: Path) -> int:
     """
     with reading(path, _kind(path)):
         source = _open(path)
-        if isinstance(source, np.memmap) and len(source):
-            _laid_out(path, "the array", source[:1], source.shape)
-        else:
+        if not isinstance(source, np.memmap):
             _lay_out(path, "the array", source)
         return len(source)
 
 
 def _open(path: Path) -> NDArray[Any]:
+    """The array of an `.npy` file, mapped or in memory; its header is checked."""
     source = open_rows(path)
     if source.ndim == 0:
-        raise DataError(f"{path}: the array must have rows: a single {source.dtype}")
-    return source
+        raise DataError(f"{path}: the array must have rows: a single {_dtype(source.dtype)}")
+    _check_layout(path, "the array", source.dtype, source.shape)
+    return in_memory(source)
 
 
 def _check_names(path: Path, names: Collection[str]) -> None:
@@ -180,9 +195,15 @@ def _kind(path: Path) -> str:
 
 
 def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
-    if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{path}: {name} must be integers: {array.dtype}")
+    _check_labels(path, name, array.dtype, array.shape)
     return array.astype(np.int64)
+
+
+def _check_labels(path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if not np.issubdtype(dtype, np.integer):
+        raise DataError(f"{path}: {name} must be integers: {_dtype(dtype)}")
+    if any(length < 1 for length in shape):
+        raise DataError(f"{path}: {name} must have no empty dimension: {_given(dtype, shape)}")
 
 
 def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -195,19 +216,40 @@ def _lay_out(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 def _laid_out(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Rows in gan-tune's layout, of an array of that ``shape``."""
-    if array.ndim and not len(array):
-        raise DataError(f"{path}: {name} must have rows: {array.dtype} {list(shape)}")
-    if array.dtype == np.uint8 and array.ndim == 3:
-        return np.ascontiguousarray(array[:, None])
-    if array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] in (1, 3):
-        return np.ascontiguousarray(array)
-    if array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] in (1, 3):
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
-    if np.issubdtype(array.dtype, np.floating) and array.ndim == 2:
+    _check_layout(path, name, array.dtype, shape)
+    if array.ndim == 2:
         return _in_float32(array)
+    if array.ndim == 3:
+        return np.ascontiguousarray(array[:, None])
+    if array.shape[1] in (1, 3):
+        return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+
+
+def _check_layout(path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Check a header: what it declares may have no bytes, and yet rows without end."""
+    if shape and shape[0] == 0:
+        raise DataError(f"{path}: {name} must have rows: {_given(dtype, shape)}")
+    if any(length < 1 for length in shape):
+        raise DataError(f"{path}: {name} must have no empty dimension: {_given(dtype, shape)}")
+    coloured = len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
+    if dtype == np.uint8 and (len(shape) == 3 or coloured):
+        return
+    if np.issubdtype(dtype, np.floating) and len(shape) == 2:
+        return
     rule = "must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, or float [N, D]"
-    hint = " (one column is x[:, None])" if array.ndim == 1 else ""
-    raise DataError(f"{path}: {name} {rule}{hint}: {array.dtype} {list(shape)}")
+    hint = " (one column is x[:, None])" if len(shape) == 1 else ""
+    raise DataError(f"{path}: {name} {rule}{hint}: {_given(dtype, shape)}")
+
+
+def _given(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    return f"{_dtype(dtype)} {shown(list(shape))}"
+
+
+def _dtype(dtype: np.dtype[Any]) -> str:
+    """A type of values, in short: one of a file may have thousands of fields."""
+    text = str(dtype)
+    return text if len(text) <= _DTYPE_LETTERS else f"{text[: _DTYPE_LETTERS - 3]}..."
 
 
 def _in_float32(array: NDArray[Any]) -> NDArray[np.float32]:
@@ -237,5 +279,5 @@ def _check_table(path: Path, name: str, parts: Iterable[NDArray[Any]]) -> None:
 
 
 def _columns(places: NDArray[np.intp]) -> str:
-    shown = [str(place) for place in places[:_NAMED_COLUMNS]]
-    return ", ".join([*shown, *["..."] * (len(places) > _NAMED_COLUMNS)])
+    named = [str(place) for place in places[:_NAMED_COLUMNS]]
+    return ", ".join([*named, *["..."] * (len(places) > _NAMED_COLUMNS)])

@@ -20,7 +20,7 @@ from gan_tune.atomic_file import whole_file
 from gan_tune.data.locations import cache_folder
 from gan_tune.errors import DataError
 
-__all__ = ["by_path", "cached_rows", "chunks", "is_mapped", "open_rows"]
+__all__ = ["by_path", "cached_rows", "chunks", "in_memory", "is_mapped", "open_rows"]
 
 MAPPED_FROM = 1 << 30
 """Arrays of at least this many bytes stay in their file."""
@@ -28,12 +28,16 @@ CHUNK_BYTES = 1 << 26
 
 
 def open_rows(path: Path) -> NDArray[Any]:
-    """The array of an `.npy` file: mapped if it is large, else read. Nothing is unpickled.
+    """The array of an `.npy` file, mapped: only its header is read. Nothing is unpickled.
 
     Raises:
         OSError, ValueError: the file is missing, damaged, or holds objects.
     """
-    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def in_memory(mapped: NDArray[Any]) -> NDArray[Any]:
+    """A mapped array as it is if it is large, else read into memory."""
     return mapped if mapped.nbytes >= MAPPED_FROM else np.array(mapped)
 
 
@@ -105,7 +109,7 @@ def cached_rows(
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as file:
                 _write(file, shape, np.dtype(dtype), rows)
-        return open_rows(path)
+        return in_memory(open_rows(path))
     except (OSError, ValueError) as error:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         rule = f"must be readable and have room for {size:,} bytes (GAN_TUNE_CACHE names another)"
