@@ -820,6 +820,57 @@ def test_a_cache_entry_is_whole_or_not_there(tmp_path: Path, cache: Path) -> Non
     assert list((cache / "arrays").iterdir()) == []
 
 
+def other_values(content: bytes) -> bytes:
+    return npy(np.load(io.BytesIO(content))[:-1])
+
+
+def another_type(content: bytes) -> bytes:
+    return npy(np.load(io.BytesIO(content)).view(np.int8))
+
+
+def another_order(content: bytes) -> bytes:
+    return npy(np.asfortranarray(np.load(io.BytesIO(content))))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content[:40],
+        lambda content: content + b"more",
+        lambda content: b"junk" * 99,
+        lambda content: CUT_OFF,
+        lambda content: header_alone("|V0", (10**12, 3)),
+        lambda content: header_alone("<f4", (10**12, 0)),
+        other_values,
+        another_type,
+        another_order,
+    ],
+    ids=[
+        *("empty", "cut off", "half a header", "too long", "junk", "bad header"),
+        *("no bytes", "no columns", "fewer rows", "another type", "another order"),
+    ],
+)
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_a_damaged_cache_entry_is_made_again(
+    is_mapped: bool,
+    damage: Callable[[bytes], bytes],
+    tmp_path: Path,
+    cache: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    if is_mapped:
+        request.getfixturevalue("all_mapped")
+    root = write_picture_folder(tmp_path / "own")
+    digest = load_dataset("image_folder", root=str(root), size=8).digest
+    (path,) = (cache / "arrays").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert load_dataset("image_folder", root=str(root), size=8).digest == digest
+    assert path.read_bytes() == whole
+
+
 def test_two_processes_fill_the_cache_at_once(tmp_path: Path, cache: Path) -> None:
     root = write_picture_folder(tmp_path / "own")
     code = (

@@ -96,7 +96,8 @@ def cached_rows(
 ) -> NDArray[Any]:
     """An array that is made once for each ``key`` and kept in the cache folder.
 
-    ``rows`` yields some rows at a time; it is called only if the array is not in the cache. If
+    ``rows`` yields some rows at a time; it is called only if the array is not in the cache, or is
+    damaged there, as after a power cut. If
     several processes make the same array at once, each writes its own file, and the last one stays.
 
     Raises:
@@ -105,15 +106,31 @@ def cached_rows(
     digest = hashlib.sha256(repr((*key, shape, np.dtype(dtype).str)).encode()).hexdigest()
     path = cache_folder() / "arrays" / f"{digest[:32]}.npy"
     try:
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                _write(file, shape, np.dtype(dtype), rows)
+        kept = _kept(path, shape, np.dtype(dtype))
+        if kept is not None:
+            return kept
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            _write(file, shape, np.dtype(dtype), rows)
         return in_memory(open_rows(path))
     except (OSError, ValueError) as error:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         rule = f"must be readable and have room for {size:,} bytes (GAN_TUNE_CACHE names another)"
         raise DataError(f"{path.parent}: {rule}: {error}") from None
+
+
+def _kept(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """The array that a file of the cache holds; None if it is not there, or not as it was made."""
+    if not path.is_file():
+        return None
+    try:
+        mapped = open_rows(path)
+        if (mapped.shape, mapped.dtype) != (shape, dtype) or not mapped.flags.c_contiguous:
+            return None
+        start = getattr(mapped, "offset", 0)
+        return in_memory(mapped) if path.stat().st_size == start + mapped.nbytes else None
+    except Exception:  # numpy may raise anything for a damaged file: it is made again
+        return None
 
 
 def _write(
