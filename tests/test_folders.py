@@ -157,6 +157,68 @@ def test_rarer_suffixes_are_read(suffix: str, tmp_path: Path) -> None:
     assert said(plain, "left out: 1 pictures of rarer kinds")
 
 
+def nested(root: Path, depth: int) -> Path:
+    """A folder at some depth."""
+    root.mkdir(parents=True, exist_ok=True)
+    for _ in range(depth):
+        root = root / "d"
+        root.mkdir()
+    return root
+
+
+@pytest.mark.parametrize("name", ["pictures", "image_folder"])
+def test_folders_nested_without_end_are_refused(name: str, tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", 30)
+    deepest = nested(root, 1_500)
+    message = f"{root / 'd'}: must have at most 100 folders within each other: it has more"
+    try:
+        for function in (check_arguments, load_dataset):
+            with pytest.raises(DataError) as caught:
+                function(name, root=str(root), size=SIZE)
+            assert str(caught.value) == message
+    finally:
+        os.removedirs(deepest)  # shutil.rmtree would call itself too often
+
+
+@pytest.mark.parametrize("name", ["pictures", "image_folder"])
+def test_as_deep_as_may_be_is_read(name: str, tmp_path: Path) -> None:
+    fill(nested(tmp_path / "set", 100), 30)
+    assert len(everything(load(tmp_path / "set", name))) == 30
+
+
+@pytest.mark.parametrize("name", ["pictures", "image_folder"])
+@pytest.mark.parametrize("target", ["/", ".", ".."])
+def test_a_link_to_what_holds_the_folder_is_not_followed(
+    target: str, name: str, tmp_path: Path
+) -> None:
+    root = fill(tmp_path / "set", 30)
+    (root / "sub").symlink_to(target)
+    dataset = load(root, name)
+    assert len(everything(dataset)) == 30
+    assert said(dataset, "left out: 1 link to folders that hold this one")
+    assert not said(dataset, "beside sub-folders")
+
+
+@pytest.mark.parametrize("name", ["pictures", "image_folder"])
+def test_a_folder_below_that_cannot_be_read_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fill(tmp_path / "set", 30)
+    closed = nested(root, 3)
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for function in (check_arguments, load_dataset):
+        with pytest.raises(DataError) as caught:
+            function(name, root=str(root), size=SIZE)
+        assert str(caught.value) == f"{closed}: must be readable: Permission denied"
+
+
 # ------------------------------------------------------------------ as before
 
 

@@ -5,7 +5,6 @@ These rules are for the data set `pictures`, and for a folder that `image_folder
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gan_tune.data.folder_walk import files_below, holds, unreadable
 from gan_tune.data.picture_folder import SUFFIXES
 from gan_tune.errors import DataError
 
@@ -53,6 +53,7 @@ class _Walk:
 
     hidden: int = 0
     links: int = 0
+    circles: int = 0
     others: Counter[str] = field(default_factory=Counter)
 
 
@@ -63,17 +64,17 @@ def find_pictures(root: Path) -> FoundFolder:
     each. Otherwise the pictures have no labels.
 
     Raises:
-        DataError: the folder is missing, unreadable, or holds no picture.
+        DataError: the folder is missing, unreadable, too deep, or holds no picture.
     """
     walk = _Walk()
     try:
         if not root.is_dir():
             raise DataError(f"{root}: must be a folder of pictures: no such folder")
-        inside = [path for path in sorted(root.iterdir()) if not _is_hidden(path, walk)]
+        inside = list(_first_level(root, walk))
         loose = [path for path in inside if not path.is_dir() and _is_picture(path, walk)]
         found = {path: list(_below(path, walk)) for path in inside if path.is_dir()}
     except OSError as error:
-        raise DataError(f"{root}: must be readable: {error.strerror}") from None
+        raise unreadable(root, error) from None
     classes = {path.name: sorted(paths) for path, paths in found.items() if paths}
     if not loose and not classes:
         rule = f"must hold pictures ({' '.join(SUFFIXES)})"
@@ -87,10 +88,24 @@ def find_pictures(root: Path) -> FoundFolder:
     return FoundFolder(root, paths, labels, (), left_out)
 
 
+def _first_level(root: Path, walk: _Walk) -> Iterator[Path]:
+    for path in sorted(root.iterdir()):
+        if _is_hidden(path, walk):
+            continue
+        if holds(path, root):
+            walk.circles += 1
+        else:
+            yield path
+
+
 def _is_hidden(path: Path, walk: _Walk) -> bool:
-    hidden = path.name.startswith(".") or path.name.lower() in SYSTEM_NAMES
+    hidden = _has_hidden_name(path)
     walk.hidden += hidden
     return hidden
+
+
+def _has_hidden_name(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in SYSTEM_NAMES
 
 
 def _is_picture(path: Path, walk: _Walk) -> bool:
@@ -103,16 +118,15 @@ def _is_picture(path: Path, walk: _Walk) -> bool:
 
 def _below(folder: Path, walk: _Walk) -> Iterator[Path]:
     """The pictures at every depth. Links to folders are not followed: they may form a circle."""
-    with os.scandir(folder) as entries:
-        inside = sorted(Path(entry.path) for entry in entries)
-    for path in inside:
+
+    def enters(path: Path) -> bool:
+        return not (path.is_symlink() or _has_hidden_name(path))
+
+    for path in files_below(folder, enters=enters):
         if _is_hidden(path, walk):
             continue
         if path.is_dir():
-            if path.is_symlink():
-                walk.links += 1
-            else:
-                yield from _below(path, walk)
+            walk.links += 1
         elif _is_picture(path, walk):
             yield path
 
@@ -139,6 +153,9 @@ def _left_out(walk: _Walk) -> Iterator[str]:
     if walk.links:
         links = "link" if walk.links == 1 else "links"
         yield f"left out: {walk.links:,} {links} to folders below the first level"
+    if walk.circles:
+        links = "link" if walk.circles == 1 else "links"
+        yield f"left out: {walk.circles:,} {links} to folders that hold this one"
     if walk.hidden:
         what = "file or folder" if walk.hidden == 1 else "files and folders"
         yield f"left out: {walk.hidden:,} {what} of the system (hidden, thumbnails)"

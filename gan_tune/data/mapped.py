@@ -97,8 +97,8 @@ def cached_rows(
     """An array that is made once for each ``key`` and kept in the cache folder.
 
     ``rows`` yields some rows at a time; it is called only if the array is not in the cache, or is
-    damaged there, as after a power cut. If
-    several processes make the same array at once, each writes its own file, and the last one stays.
+    damaged there, as after a power cut. If several processes make the same array at once, each
+    writes its own file, and the last one stays.
 
     Raises:
         DataError: the cache folder cannot be written.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from gan_tune.data.folder_walk import files_below, holds, unreadable
 from gan_tune.data.mapped import cached_rows
 from gan_tune.errors import DataError
 from gan_tune.regular_file import why_not_regular
@@ -81,7 +82,7 @@ def list_pictures(root: Path) -> PictureFolder:
     """Find the pictures. If two or more sub-folders have pictures, each is a class.
 
     Raises:
-        DataError: the folder is missing, empty or unreadable.
+        DataError: the folder is missing, empty, unreadable or too deep.
         RefusedFolderError: it has pictures both in itself and in sub-folders.
     """
     try:
@@ -89,9 +90,10 @@ def list_pictures(root: Path) -> PictureFolder:
             raise DataError(f"{root}: must be a folder of pictures: no such folder")
         inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
         loose = [path for path in inside if _is_picture(path)]
-        found = {path: _pictures_below(path) for path in inside if path.is_dir()}
+        folders = [path for path in inside if path.is_dir() and not holds(path, root)]
+        found = {path: _pictures_below(path) for path in folders}
     except OSError as error:
-        raise DataError(f"{root}: must be readable: {error.strerror}") from None
+        raise unreadable(root, error) from None
     classes = [paths for paths in found.values() if paths]
     if loose and classes:
         rule = "must hold pictures or sub-folders of pictures, not both"
@@ -256,7 +258,8 @@ def check_unchanged(root: Path, paths: Sequence[Path], before: Sequence[FileStat
 
 
 def _pictures_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if _is_picture(path))
+    below = files_below(folder, enters=lambda path: not path.is_symlink())
+    return sorted(path for path in below if _is_picture(path))
 
 
 def _is_picture(path: Path) -> bool:
