@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zlib
@@ -366,6 +367,71 @@ def test_pipes_alone_are_no_pictures(tmp_path: Path) -> None:
         check_arguments("pictures", root=str(root), size=SIZE)
     rule = f"{root}: must hold pictures that Pillow can open (repair or remove the others)"
     assert str(caught.value) == f"{rule}: 2 of 20 broken: 00.png: {NO_FILE}; 01.png: {NO_FILE}"
+
+
+def damaged(**changed: object) -> Callable[[dict[str, Any]], str]:
+    return lambda stored: json.dumps({**stored, **changed})
+
+
+DAMAGED: dict[str, Callable[[dict[str, Any]], str]] = {
+    "empty": lambda stored: "",
+    "no object": lambda stored: "[[1, 2]]",
+    "pairs that are no keys": lambda stored: "[[[1], 2]]",
+    "null": lambda stored: "null",
+    "without keys": lambda stored: "{}",
+    "nested": lambda stored: '{"a":' * 100_000,
+    "another key": damaged(more=1),
+    "a key less": lambda stored: json.dumps({"broken": stored["broken"]}),
+    "broken: none": damaged(broken=None),
+    "broken: a place": damaged(broken=[3]),
+    "broken: no reason": damaged(broken=[[29, None]]),
+    "broken: no place": damaged(broken=[["29", "why"]]),
+    "broken: beyond the files": damaged(broken=[[30, "why"]]),
+    "broken: before the files": damaged(broken=[[-1, "why"]]),
+    "broken: twice": damaged(broken=[[29, "why"], [29, "why"]], opaque=28),
+    "broken: more than there are": damaged(broken=[[28, "why"], [29, "why"]]),
+    "ground: a word": damaged(ground="abc"),
+    "ground: two levels": damaged(ground=[1, 2]),
+    "ground: nested": damaged(ground=[[1], 2, 3]),
+    "ground: too light": damaged(ground=[1, 2, 256]),
+    "pads: a word": damaged(pads="no"),
+    "grounds: a word": damaged(grounds="many"),
+    "opaque: a fraction": damaged(opaque=29.0),
+    "not_square: true": damaged(not_square=True),
+    "need_pad: too many": damaged(need_pad=31),
+    "need_crop: below 0": damaged(need_crop=-1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=list(DAMAGED))
+def test_what_is_remembered_is_found_again_where_its_file_is_damaged(
+    damage: Callable[[dict[str, Any]], str], tmp_path: Path, cache: Path
+) -> None:
+    root = fill(tmp_path / "set", 29)
+    (root / "bad.png").write_text("no picture")
+    first = load(root)
+    (path,) = (cache / "folders").iterdir()
+    whole = path.read_text()
+    path.write_text(damage(json.loads(whole)))
+    again = load(root)
+    assert (again.digest, again.notes, again.left_out) == (
+        first.digest,
+        first.notes,
+        first.left_out,
+    )
+    assert path.read_text() == whole
+
+
+@pytest.mark.parametrize("content", ["[[1, 2]]", "{}", '{"a":1}', '{"a":' * 100_000])
+def test_a_refusal_is_found_again_where_its_file_is_damaged(
+    content: str, tmp_path: Path, cache: Path
+) -> None:
+    root = fill(tmp_path / "set", 29)
+    (root / "bad.png").write_text("no picture")
+    first = load(root, "image_folder")
+    for path in (cache / "folders").iterdir():
+        path.write_text(content)
+    assert load(root, "image_folder").left_out == first.left_out
 
 
 def test_a_pipe_among_what_is_remembered_is_not_waited_for(tmp_path: Path, cache: Path) -> None:

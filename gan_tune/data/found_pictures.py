@@ -106,7 +106,8 @@ def read_plainly(root: Path, *, size: int, channels: int, crop: str) -> FoundPic
     try:
         folder = list_pictures(root)
         key = ("refused", root.resolve(), states(root, folder.paths))
-        if recall(key):  # or all pictures would be decoded each time, up to the broken ones
+        # Or all pictures would be decoded each time, up to the broken ones.
+        if (recall(key) or {}).keys() == {"refused"}:
             return read_found(root, size=size, channels=channels, crop=crop)
     except RefusedFolderError:
         return read_found(root, size=size, channels=channels, crop=crop)

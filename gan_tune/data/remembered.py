@@ -17,14 +17,18 @@ __all__ = ["recall", "remember"]
 
 
 def recall(key: Iterable[object]) -> dict[str, Any] | None:
-    """What was remembered for this key, which names the files' states; None for nothing."""
+    """What was remembered for this key, which names the files' states; None for nothing.
+
+    Whoever asks checks the values, as the file may be damaged.
+    """
     path = _place(key)
     if why_not_regular(path):
         return None
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):  # not there, or damaged: found once more
+        finding = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):  # not there, or damaged: found once more
         return None
+    return finding if isinstance(finding, dict) else None
 
 
 def remember(key: Iterable[object], finding: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,47 @@ def survey(folder: FoundFolder) -> Survey:
         DataError: the cache folder cannot be written.
     """
     key = ("survey", folder.root.resolve(), states(folder.root, folder.paths))
-    return _survey(recall(key) or remember(key, asdict(_looked_at(folder))))
+    stored = recall(key)
+    if stored is None or not _is_survey(stored, len(folder.paths)):
+        stored = remember(key, asdict(_looked_at(folder)))
+    return _survey(stored)
 
 
 def _survey(stored: dict[str, Any]) -> Survey:
-    broken = tuple((int(place), str(why)) for place, why in stored["broken"])
+    broken = tuple((place, why) for place, why in stored["broken"])
     red, green, blue = stored["ground"]
     return Survey(**{**stored, "broken": broken, "ground": (red, green, blue)})
+
+
+def _is_survey(stored: dict[str, Any], count: int) -> bool:
+    """Whether plain values are a survey of ``count`` pictures: their file may be damaged."""
+    names = {one.name for one in fields(Survey)}
+    if stored.keys() != names or type(stored["pads"]) is not bool:
+        return False
+    if not _are_broken(stored["broken"], count) or not _is_colour(stored["ground"]):
+        return False
+    figures = [stored[name] for name in sorted(names - {"broken", "ground", "pads"})]
+    if not all(_is_whole(figure, count) for figure in figures):
+        return False
+    seen: int = stored["transparent"] + stored["opaque"]
+    return seen + len(stored["broken"]) == count
+
+
+def _are_broken(stored: Any, count: int) -> bool:
+    if not isinstance(stored, list):
+        return False
+    pairs = [one for one in stored if isinstance(one, list) and len(one) == 2]
+    places = {place for place, _ in pairs if _is_whole(place, count - 1)}
+    return len(places) == len(stored) and all(isinstance(why, str) for _, why in pairs)
+
+
+def _is_colour(stored: Any) -> bool:
+    levels = stored if isinstance(stored, list) else []
+    return len(levels) == 3 and all(_is_whole(level, 255) for level in levels)
+
+
+def _is_whole(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most  # not true or false
 
 
 def _looked_at(folder: FoundFolder) -> Survey:
