@@ -220,6 +220,78 @@ def test_damaged_tables_are_one_line(name: str, text: str, message: str, tmp_pat
     assert "\n" not in str(caught.value)
 
 
+def wide_text(columns: int, rows: int = 3) -> str:
+    names = ",".join(f"c{i}" for i in range(columns))
+    return "\n".join([names, *[",".join(["1"] * columns)] * rows, ""])
+
+
+@pytest.mark.parametrize("quoted", ["", '"a\nb",', "\n\n"], ids=["plain", "in lines", "below"])
+@pytest.mark.parametrize("name", ["own.csv", "own.csv.gz"])
+def test_a_text_of_very_many_columns_is_refused_before_it_is_read(
+    name: str, quoted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "read_csv", lambda *args, **_: pytest.fail("read"))
+    path, content = tmp_path / name, (quoted + wide_text(200_000)).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    with pytest.raises(DataError) as caught:
+        load(str(path))
+    columns = "200,001" if "," in quoted else "200,000"
+    assert str(caught.value) == f"{path}: must be a file of at most 10,000 columns: {columns}"
+
+
+def test_a_parquet_file_of_very_many_columns_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(pa.table({f"c{i}": [1] for i in range(10_001)}), tmp_path / "own.parquet")
+    monkeypatch.setattr(parquet, "read_table", lambda *args, **_: pytest.fail("read"))
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: must be a file of at most 10,000 columns: 10,001"
+
+
+def test_a_line_of_names_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(",".join(["n" * 5_000] * 1_000) + "\n1\n")
+    with pytest.raises(DataError) as caught:
+        load(str(path))
+    rule = "must begin with a line of column names, of at most 4,194,304 bytes"
+    assert str(caught.value) == f"{path}: {rule}: it is longer"
+
+
+def test_some_columns_of_a_wide_table_are_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(wide_text(10_000, 39) + ",".join("2" * 10_000) + "\n")
+    assert [column.name for column in load(str(path), columns=["c7", "c9999"]).columns] == [
+        "c7",
+        "c9999",
+    ]
+    with pytest.raises(DataError) as caught:
+        load(str(path))
+    rule = "must have at most 1,000 columns (columns: [...] chooses)"
+    assert str(caught.value) == f"{path}: {rule}: 10,000"
+
+
+def test_a_packed_text_is_read_in_one_block_however_small_its_file(tmp_path: Path) -> None:
+    """A line longer than a megabyte, and a fraction far below whole numbers."""
+    rows = ["1,2"] * 400_000 + [" " * 3_000_000 + "3,2.5"]
+    (tmp_path / "own.csv").write_text("\n".join(["a,b", *rows, ""]))
+    (tmp_path / "own.csv.gz").write_bytes(gzip.compress((tmp_path / "own.csv").read_bytes()))
+    packed = load(str(tmp_path / "own.csv.gz"))
+    assert [column.type for column in packed.columns] == ["int64", "double"]
+    np.testing.assert_array_equal(packed.train, load(str(tmp_path / "own.csv")).train)
+
+
+def test_a_line_longer_than_a_block_is_told_in_plain_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "LARGEST_BLOCK", 1 << 16)
+    path = tmp_path / "own.csv"
+    path.write_text("a,b\n" + "1,2\n" * 99 + "1" * 300_000 + ",2\n" + "1,2\n" * 99)
+    with pytest.raises(DataError) as caught:
+        load(str(path))
+    assert str(caught.value) == f"{path}: must have lines of at most 65,536 bytes: one has more"
+
+
 def test_a_table_that_is_missing_or_named_wrongly(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must exist"):
         load(str(tmp_path / "none.csv"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv as plain_csv
 import gzip
+import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +16,9 @@ from numpy.typing import NDArray
 
 from gan_tune.data.columns import TYPES, Column
 from gan_tune.data.reading import check_room, free_memory, reading
+from gan_tune.data.short_text import listed, short
 from gan_tune.errors import DataError
-from gan_tune.words.wording import must_be_one_of
+from gan_tune.words.wording import did_you_mean, shown
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,14 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "Table", "check_table", "read_table", "rounding_notes"]
 
 MAX_COLUMNS = 1_000
+MAX_COLUMNS_OF_FILE = 10_000
+"""Of these, some may be chosen. Arrow takes 80 microseconds and 8 KB for each, if it is empty."""
+LARGEST_HEADER = 1 << 22
+"""Bytes of the line of column names."""
 NAMED_COLUMNS = 8
 NAMED_CHOICE = 30
+NAMED_FAULT_LETTERS = 150
 DELIMITERS = ",;\t|"
 LARGEST_BLOCK = 1 << 30
-EXPANSION = 20
-"""A compressed text is hardly ever more times as long as its file."""
-MOST_EXPANSION = 1032
-"""Nor can gzip make it more times as long."""
 VALUE_BYTES = 8
 EXACT_IN_FLOAT32 = 1 << 24
 
@@ -40,46 +45,67 @@ Table = tuple[tuple[Column, ...], NDArray[np.float32]]
 def _read_csv(path: Path) -> pyarrow.Table:
     from pyarrow import csv
 
-    check_room(path, _unpacked_size(path))
-    header = _header_of(path)
+    size = _unpacked_size(path)
+    check_room(path, size)
+    delimiter = _delimiter_of(path)
     # Arrow infers a column's type from one block. With a single block it sees all values.
-    size = path.stat().st_size * (EXPANSION if path.suffix.lower() == ".gz" else 1)
     block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
-    return csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(block_size=block),
-        parse_options=csv.ParseOptions(delimiter=_delimiter(header)),
-    )
+    try:
+        return csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(block_size=block),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+        )
+    except ValueError as error:
+        if "straddl" not in str(error):
+            raise
+        rule = f"must have lines of at most {block:,} bytes"
+        raise DataError(f"{path}: {rule}: one has more") from None
 
 
 def _unpacked_size(path: Path) -> int:
     """The size of a text, at least as far as it fits into memory."""
-    size, free = path.stat().st_size, free_memory()
-    if path.suffix.lower() != ".gz" or MOST_EXPANSION * size <= free:
-        return size
-    unpacked = 0
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size
+    unpacked, free = 0, free_memory()
     with gzip.open(path) as file:
         while unpacked <= free and (chunk := file.read(1 << 20)):
             unpacked += len(chunk)
     return unpacked
 
 
-def _header_of(path: Path) -> str:
+def _delimiter_of(path: Path) -> str:
+    """The separator that the first line has most often: a comma if none is there.
+
+    Raises:
+        DataError: that line is too long, or has too many columns.
+    """
     import pyarrow
 
     with pyarrow.input_stream(str(path)) as stream:  # decompresses .gz and the like
-        return bytes(stream.read(1 << 16)).decode("utf-8", "replace").partition("\n")[0]
+        content = bytes(stream.read(LARGEST_HEADER))
+    text = content.decode("utf-8", "replace").lstrip("\r\n")  # Arrow passes over empty lines
+    delimiter = max(DELIMITERS, key=text[: 1 << 16].partition("\n")[0].count)
+    lines = io.StringIO(text, newline="")
+    header = next(plain_csv.reader(lines, delimiter=delimiter), [])
+    _check_width(path, len(header))
+    if len(content) == LARGEST_HEADER and lines.tell() == len(text):
+        rule = f"must begin with a line of column names, of at most {LARGEST_HEADER:,} bytes"
+        raise DataError(f"{path}: {rule}: it is longer")
+    return delimiter
 
 
-def _delimiter(header: str) -> str:
-    """The separator that the header has most often: a comma if none is there."""
-    return max(DELIMITERS, key=header.count)
+def _check_width(path: Path, columns: int) -> None:
+    if columns > MAX_COLUMNS_OF_FILE:
+        rule = f"must be a file of at most {MAX_COLUMNS_OF_FILE:,} columns"
+        raise DataError(f"{path}: {rule}: {columns:,}")
 
 
 def _read_parquet(path: Path) -> pyarrow.Table:
     from pyarrow import parquet
 
     declared = parquet.read_metadata(path)
+    _check_width(path, declared.num_columns)
     groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
     values = declared.num_rows * declared.num_columns * VALUE_BYTES
     check_room(path, max(values, sum(group.total_byte_size for group in groups)))
@@ -123,13 +149,13 @@ def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
     table = _arrow_table(path)
     _check_names(path, table.column_names)
     chosen = _chosen(path, table, columns)
+    if len(chosen) > MAX_COLUMNS:
+        rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
+        raise DataError(f"{path}: {rule}: {len(chosen):,}")
     faults = {name: fault for name in chosen if (fault := _fault(table, name, given=bool(columns)))}
     if faults:
         others = [name for name in table.column_names if not _fault(table, name, given=False)]
         raise DataError(_refusal(path, faults, others))
-    if len(chosen) > MAX_COLUMNS:
-        rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
-        raise DataError(f"{path}: {rule}: {len(chosen):,}")
     found = tuple(Column(name, str(table.schema.field(name).type)) for name in chosen)
     values = np.stack([_numbers(table, name) for name in chosen], axis=1)
     return found, _in_float32(path, chosen, values)
@@ -147,12 +173,12 @@ def _arrow_table(path: Path) -> pyarrow.Table:
 def _check_names(path: Path, names: Sequence[str]) -> None:
     if not names:
         raise DataError(f"{path}: must have columns: none found")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if all(_is_number(name) for name in names):
         rule = "must begin with a line of column names"
-        raise DataError(f"{path}: {rule}: {_listed(names, NAMED_COLUMNS)}")
+        raise DataError(f"{path}: {rule}: {listed(names, NAMED_COLUMNS)}")
     if twice:
-        raise DataError(f"{path}: each column must have its own name: {_listed(twice, 8)} repeat")
+        raise DataError(f"{path}: each column must have its own name: {listed(twice, 8)} repeat")
 
 
 def _is_number(text: str) -> bool:
@@ -167,11 +193,13 @@ def _chosen(path: Path, table: pyarrow.Table, columns: Sequence[str] | None) -> 
     names: Sequence[str] = table.column_names
     if columns is None:
         return names
+    known = set(names)
     for name in columns:
-        if name not in names:
-            raise DataError(f"{path}: {must_be_one_of('column', name, names[:100])}: {name!r}")
+        if name not in known:
+            rule = f"column must be one of {listed(names, NAMED_CHOICE)}{did_you_mean(name, names)}"
+            raise DataError(f"{path}: {rule}: {shown(name)}")
     if len(set(columns)) != len(columns) or not columns:
-        raise DataError(f"{path}: columns must be names, each once: {list(columns)}")
+        raise DataError(f"{path}: columns must be names, each once: {shown(list(columns))}")
     return columns
 
 
@@ -186,7 +214,7 @@ def _fault(table: pyarrow.Table, name: str, *, given: bool) -> str | None:
         return "is a date or time"
     if str(kind) not in TYPES:
         is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
-        return "is text" if is_text else f"is of type {kind}"
+        return "is text" if is_text else f"is of type {short(kind)}"
     numbers = _numbers(table, name)
     missing = int(np.count_nonzero(~np.isfinite(numbers)))
     if missing:
@@ -208,18 +236,13 @@ def _numbers(table: pyarrow.Table, name: str) -> NDArray[np.float64]:
 
 
 def _refusal(path: Path, faults: Mapping[str, str], others: Sequence[str]) -> str:
-    named = [f"{name} {fault}" for name, fault in faults.items()]
+    named = [f"{short(name)} {fault}" for name, fault in faults.items()]
     rule = "columns must be of finite numbers, and no identifiers"
     if others:
-        way = f"columns: [{_listed(others, NAMED_CHOICE)}] takes the others"
+        way = f"columns: [{listed(others, NAMED_CHOICE)}] takes the others"
     else:
         way = "no other column is left"
-    return f"{path}: {rule} ({way}): {_listed(named, NAMED_COLUMNS)}"
-
-
-def _listed(names: Sequence[str], count: int) -> str:
-    more = [f"and {len(names) - count:,} more"] if len(names) > count else []
-    return ", ".join([*names[:count], *more])
+    return f"{path}: {rule} ({way}): {listed(named, NAMED_COLUMNS, NAMED_FAULT_LETTERS)}"
 
 
 def _in_float32(
@@ -231,16 +254,16 @@ def _in_float32(
         table = values.astype(np.float32)
     beyond = [n for n, column in zip(names, table.T, strict=True) if not np.isfinite(column).all()]
     if beyond:
-        raise DataError(f"{path}: must be finite in float32: {_listed(beyond, NAMED_COLUMNS)}")
+        raise DataError(f"{path}: must be finite in float32: {listed(beyond, NAMED_COLUMNS)}")
     varied: NDArray[np.bool_] = values.min(0) < values.max(0)
     if not varied.any():
         rule = "must have a column that varies"
-        raise DataError(f"{path}: {rule}: {_listed(names, NAMED_COLUMNS)} constant")
+        raise DataError(f"{path}: {rule}: {listed(names, NAMED_COLUMNS)} constant")
     lost: NDArray[np.bool_] = varied & (table.min(0) == table.max(0))
     flat = [name for name, is_flat in zip(names, lost, strict=True) if is_flat]
     if flat:
         rule = "must vary in float32, too (subtract the mean)"
-        raise DataError(f"{path}: {rule}: {_listed(flat, NAMED_COLUMNS)}")
+        raise DataError(f"{path}: {rule}: {listed(flat, NAMED_COLUMNS)}")
     return table
 
 
@@ -252,4 +275,4 @@ def rounding_notes(columns: Sequence[Column], values: NDArray[np.float32]) -> tu
     ]
     if not far:
         return ()
-    return (f"whole numbers above {EXACT_IN_FLOAT32:,} keep 7 digits: {_listed(far, 8)}",)
+    return (f"whole numbers above {EXACT_IN_FLOAT32:,} keep 7 digits: {listed(far, 8)}",)
