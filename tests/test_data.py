@@ -1078,6 +1078,67 @@ def test_labels_are_refused_by_their_header(
     assert str(caught.value) == f"{path}: {message}"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("own.npy", b"junk" * 99, "ValueError: the magic string is not correct; "),
+        ("own.npy", b"", "ValueError: EOF: reading magic string, expected 8 bytes got 0"),
+        ("own.npy", npy(np.array([{}])), "ValueError: Array can't be memory-mapped: Python "),
+        (
+            "own.npy",
+            header_alone("<f4", (1, 2)).replace(b"1, 2),", b"1+1,2)"),
+            "ValueError: malformed node or string on line 1: <ast.BinOp>",
+        ),
+    ],
+    ids=["junk", "empty", "objects", "a sum"],
+)
+def test_what_numpy_says_is_told_without_its_advice_and_addresses(
+    name: str, content: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        load_dataset("npz", path=str(path))
+    said = str(caught.value)
+    assert said.startswith(f"{path}: must be an .npy file without pickled objects: {message}")
+    assert "pickle=" not in said
+    assert "0x" not in said
+    assert len(said) < len(str(path)) + 300
+
+
+def test_lines_are_short_however_much_a_file_or_an_argument_holds(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(20_000):
+            archive.writestr(f"a{i}.npy", b"")
+    with pytest.raises(DataError) as caught:
+        load_dataset("npz", path=str(path))
+    rule = "must hold an array named x (to be split) or train (with selection and test or not)"
+    named = "a0, a1, a2, a3, a4, a5, a6, a7, and 19,992 more"
+    assert str(caught.value) == f"{path}: {rule}: {named}"
+    fields = np.zeros(30, [(f"field {i}", "f8") for i in range(200)])
+    np.savez(path, x=fields)
+    with pytest.raises(DataError) as caught:
+        load_dataset("npz", path=str(path))
+    given = f"{str(fields.dtype)[:57]}... [30]"
+    assert str(caught.value) == f"{path}: x {LAYOUTS} (one column is x[:, None]): {given}"
+    with pytest.raises(DataError) as caught:
+        load_dataset("image_folder", root=["a"] * 2_000, size=8)
+    begun = f"{['a'] * 2_000!r}"[:117]
+    assert str(caught.value) == f"data set image_folder: root: must be a valid string: {begun}..."
+
+
+def test_labels_too_large_for_whole_numbers_are_told_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    labels = np.zeros(30, np.uint64)
+    labels[7] = 2**64 - 1
+    np.savez(path, x=np.random.RandomState(0).rand(30, 2), y=labels)
+    with pytest.raises(DataError) as caught:
+        load_dataset("npz", path=str(path))
+    rule = "y must be at most 9223372036854775807: 18446744073709551615"
+    assert str(caught.value) == f"{path}: {rule}"
+
+
 def test_an_entry_beside_the_checked_one_is_not_read_in_its_place(tmp_path: Path) -> None:
     table = np.random.RandomState(0).rand(30, 2)
     with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:

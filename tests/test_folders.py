@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from gan_tune.data import found_pictures, picture_folder
 from gan_tune.data.by_name import check_arguments, load_dataset
 from gan_tune.data.dataset import SPLITS, Dataset
-from gan_tune.data.picture_folder import opened
+from gan_tune.data.picture_folder import Broken, opened
 from gan_tune.errors import DataError
 from gan_tune.starting.seen_data import look
 
@@ -356,6 +358,29 @@ def test_a_pipe_among_pictures_is_a_broken_file(tmp_path: Path) -> None:
     dataset = load(root)
     assert dataset.left_out == (f"000a.png: {NO_FILE}",)
     assert said(load(root, "image_folder"), "left out: 1 name without a regular file")
+
+
+def test_what_pillow_warns_of_is_not_printed(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", 30)
+    palette = Image.new("P", (12, 12))
+    palette.putpalette(bytes(range(30)))
+    palette.save(root / "palette.png", transparency=bytes([0, 99, 255]))
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x09\0" + b"\xff" * 20
+    Image.new("RGB", (12, 12)).save(root / "camera.jpg", exif=exif)
+    code = (
+        "import sys; from pathlib import Path; from gan_tune.starting.seen_data import look; "
+        "look(Path(sys.argv[1]), largest=8)"
+    )
+    command = [sys.executable, "-c", code, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Warning" not in done.stderr
+
+
+def test_what_pillow_says_is_told_in_short_without_addresses(tmp_path: Path) -> None:
+    error = OSError(f"no picture: <PIL.X object at 0x7f0012>, {'x' * 999}\nmore")
+    reason = Broken.by(tmp_path, error).reason
+    assert reason == f"no picture: <PIL.X>, {'x' * 999}"[:197] + "..."
+    assert Broken.by(tmp_path, ValueError()).reason == "ValueError"
 
 
 def test_pipes_alone_are_no_pictures(tmp_path: Path) -> None:

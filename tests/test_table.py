@@ -292,6 +292,66 @@ def test_a_line_longer_than_a_block_is_told_in_plain_words(
     assert str(caught.value) == f"{path}: must have lines of at most 65,536 bytes: one has more"
 
 
+LONG = "n" * 300
+
+
+def nested_type(levels: int) -> pa.DataType:
+    kind = pa.int64()
+    for _ in range(levels):
+        kind = pa.struct([("f", kind)])
+    return kind
+
+
+def deep_values(levels: int) -> pa.Array:
+    return pa.nulls(30, nested_type(levels))
+
+
+IN_SHORT: dict[str, tuple[Callable[[], pa.Table], str]] = {
+    "no names": (
+        lambda: pa.table([[1.0], [2.0]], names=["", ""]),
+        "each column must have its own name: '' repeat",
+    ),
+    "names of blanks": (
+        lambda: pa.table([[1.0], [2.0]], names=[" a", " a"]),
+        "each column must have its own name: ' a' repeat",
+    ),
+    "a long name": (
+        lambda: pa.table({LONG: ["x"] * 30, "b": np.arange(30) / 7}),
+        "columns must be of finite numbers, and no identifiers (columns: [b] takes the others): "
+        f"{'n' * 57}... is text",
+    ),
+    "a nested type": (
+        lambda: pa.table({"a": deep_values(100), "b": np.arange(30) / 7}),
+        "columns must be of finite numbers, and no identifiers (columns: [b] takes the others): "
+        f"a is of type {str(nested_type(100))[:57]}...",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), IN_SHORT.values(), ids=list(IN_SHORT))
+def test_what_a_table_names_is_said_in_short(
+    make: Callable[[], pa.Table], message: str, tmp_path: Path
+) -> None:
+    path = write(make(), tmp_path / "own.parquet")
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_columns_that_are_asked_for_are_said_in_short(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(wide_text(50, 30))
+    with pytest.raises(DataError) as caught:
+        load(str(path), columns=["c0"] * 2_000)
+    begun = str(["c0"] * 2_000)[:117]
+    assert str(caught.value) == f"{path}: columns must be names, each once: {begun}..."
+    with pytest.raises(DataError) as caught:
+        load(str(path), columns=[LONG])
+    known = ", ".join(f"c{i}" for i in range(30))
+    rule = f"column must be one of {known}, and 20 more"
+    assert str(caught.value) == f"{path}: {rule}: '{'n' * 116}..."
+
+
 def test_a_table_that_is_missing_or_named_wrongly(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must exist"):
         load(str(tmp_path / "none.csv"))

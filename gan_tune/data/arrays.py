@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gan_tune.data.mapped import cached_rows, chunks, in_memory, open_rows
 from gan_tune.data.reading import check_room, reading
+from gan_tune.data.short_text import listed, short
 from gan_tune.errors import DataError
 from gan_tune.words.wording import shown
 
@@ -27,7 +28,7 @@ _HEADERS = {
 }
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
-_DTYPE_LETTERS = 60
+_NAMED_ARRAYS = 8
 _TELLING_ROWS = 20
 """It is unlikely by chance that this many rows lie within one float32 step."""
 
@@ -107,7 +108,7 @@ def _declared(path: Path, archive: zipfile.ZipFile, name: str) -> int:
         shape, _, dtype = read_header(file)
         if dtype.hasobject:
             rule = f"must be {_kind(path)}"
-            raise DataError(f"{path}: {rule}: {name} is of dtype {_dtype(dtype)}")
+            raise DataError(f"{path}: {rule}: {name} is of dtype {short(dtype)}")
         held = stored - file.tell()
     check = _check_labels if name in _LABELS.values() else _check_layout
     check(path, name, dtype, shape)
@@ -170,24 +171,25 @@ def _open(path: Path) -> NDArray[Any]:
     """The array of an `.npy` file, mapped or in memory; its header is checked."""
     source = open_rows(path)
     if source.ndim == 0:
-        raise DataError(f"{path}: the array must have rows: a single {_dtype(source.dtype)}")
+        raise DataError(f"{path}: the array must have rows: a single {short(source.dtype)}")
     _check_layout(path, "the array", source.dtype, source.shape)
     return in_memory(source)
 
 
-def _check_names(path: Path, names: Collection[str]) -> None:
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    given = listed(names, _NAMED_ARRAYS)
     if ("x" in names) == ("train" in names):
         rule = "must hold an array named x (to be split) or train (with selection and test or not)"
-        raise DataError(f"{path}: {rule}: {', '.join(names) or 'none'}")
+        raise DataError(f"{path}: {rule}: {given or 'none'}")
     if ("selection" in names) != ("test" in names):
         alone = "selection" if "selection" in names else "test"
         raise DataError(f"{path}: selection and test must be given together: {alone} alone")
     if "x" in names and "selection" in names:
-        raise DataError(f"{path}: must hold x or splits of its own, not both: {', '.join(names)}")
+        raise DataError(f"{path}: must hold x or splits of its own, not both: {given}")
     for samples, labels in _LABELS.items():
         if labels in names and samples not in names:
             rule = f"{labels} are the labels of {samples} and must stand beside it"
-            raise DataError(f"{path}: {rule}: {', '.join(names)}")
+            raise DataError(f"{path}: {rule}: {given}")
 
 
 def _kind(path: Path) -> str:
@@ -196,12 +198,15 @@ def _kind(path: Path) -> str:
 
 def _labels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.int64]:
     _check_labels(path, name, array.dtype, array.shape)
+    largest = np.iinfo(np.int64).max
+    if np.issubdtype(array.dtype, np.unsignedinteger) and array.max() > largest:
+        raise DataError(f"{path}: {name} must be at most {largest}: {array.max()}")
     return array.astype(np.int64)
 
 
 def _check_labels(path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if not np.issubdtype(dtype, np.integer):
-        raise DataError(f"{path}: {name} must be integers: {_dtype(dtype)}")
+        raise DataError(f"{path}: {name} must be integers: {short(dtype)}")
     if any(length < 1 for length in shape):
         raise DataError(f"{path}: {name} must have no empty dimension: {_given(dtype, shape)}")
 
@@ -243,13 +248,7 @@ def _check_layout(path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int,
 
 
 def _given(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-    return f"{_dtype(dtype)} {shown(list(shape))}"
-
-
-def _dtype(dtype: np.dtype[Any]) -> str:
-    """A type of values, in short: one of a file may have thousands of fields."""
-    text = str(dtype)
-    return text if len(text) <= _DTYPE_LETTERS else f"{text[: _DTYPE_LETTERS - 3]}..."
+    return f"{short(dtype)} {shown(list(shape))}"
 
 
 def _in_float32(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ from gan_tune.data.picture_folder import Crop
 from gan_tune.data.points import gaussian, grid, ring
 from gan_tune.data.table import check_table, read_table, rounding_notes
 from gan_tune.errors import DataError
-from gan_tune.words.wording import in_one_line, must_be_one_of
+from gan_tune.words.wording import in_one_line, must_be_one_of, shown
 
 __all__ = [
     "DATASETS",
@@ -249,11 +249,11 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     builder = user_dataset(name) if ":" in name else DATASETS.get(name)
     if builder is None:
-        raise DataError(f"{must_be_one_of('data set', name, DATASETS)}: {name!r}")
+        raise DataError(f"{must_be_one_of('data set', name, DATASETS)}: {shown(name)}")
     try:
         inspect.signature(builder).bind(**args)
     except (TypeError, ValueError) as error:  # ValueError: a builtin may have no signature
-        raise DataError(f"data set {name}: {error}: {dict(args)!r}") from None
+        raise DataError(f"data set {name}: {error}: {shown(dict(args))}") from None
     if ":" in name:
         return builder, dict(args)
     known = signature_arguments(builder)
@@ -263,7 +263,7 @@ def _resolve(name: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], di
             checked[key] = known[key].check(value)
         except ValidationError as error:
             rule = error.errors()[0]["msg"].replace("Input should", "must")
-            raise DataError(f"data set {name}: {key}: {rule}: {value!r}") from None
+            raise DataError(f"data set {name}: {key}: {rule}: {shown(value)}") from None
     return builder, checked
 
 

@@ -157,7 +157,7 @@ def check_found(root: Path) -> None:
                 picture.load()
                 return
         except Exception as error:  # Pillow may raise anything for a damaged file
-            broken.append(Broken(path, str(error) or type(error).__name__))
+            broken.append(Broken.by(path, error))
     raise broken_error(root, len(folder.paths), broken)
 
 
@@ -183,7 +183,7 @@ def _decoded(
                 picture = _on_ground(source, ground).convert("L" if channels == 1 else "RGB")
             fitted = np.asarray(SQUARES[square](picture, (size, size), ground))
         except Exception as error:  # Pillow may raise anything for a damaged file
-            return Broken(path, str(error) or type(error).__name__)
+            return Broken.by(path, error)
         return fitted.reshape(size, size, channels).transpose(2, 0, 1)
 
     def rows() -> Iterator[NDArray[np.uint8]]:

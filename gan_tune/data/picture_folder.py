@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,10 @@ from PIL import Image, ImageOps
 
 from gan_tune.data.folder_walk import files_below, holds, unreadable
 from gan_tune.data.mapped import cached_rows
+from gan_tune.data.short_text import TOLD_LETTERS, short, without_addresses
 from gan_tune.errors import DataError
 from gan_tune.regular_file import why_not_regular
+from gan_tune.words.wording import first_line
 
 __all__ = [
     "CROPS",
@@ -44,6 +47,11 @@ LARGEST = 89_478_485
 """Pixels of a picture. Beyond these Pillow warns; a file of some KB can promise far more."""
 DECODED_AT_ONCE = 256
 NAMED_FAULTS = 3
+
+# On odd EXIF data, palettes and sizes: for nobody who trains. Not by `catch_warnings` around each
+# picture: that is of the whole process, and pictures are opened in several threads at once.
+for _kind in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_kind, module=r"PIL\.")
 
 T = TypeVar("T")
 FileState = tuple[str, int, int]
@@ -72,6 +80,12 @@ class Broken(NamedTuple):
 
     path: Path
     reason: str
+
+    @classmethod
+    def by(cls, path: Path, error: Exception) -> Broken:
+        """A file of which Pillow said this."""
+        text = without_addresses(first_line(error)) or type(error).__name__
+        return cls(path, short(text, TOLD_LETTERS))
 
 
 class RefusedFolderError(DataError):
@@ -174,7 +188,7 @@ def _decode(path: Path, size: int, channels: int, crop: str) -> NDArray[np.uint8
             picture = _on_white(source).convert("L" if channels == 1 else "RGB")
         fitted = np.asarray(CROPS[crop](picture, (size, size)))
     except Exception as error:  # Pillow may raise anything for a damaged file
-        return Broken(path, str(error) or type(error).__name__)
+        return Broken.by(path, error)
     return fitted.reshape(size, size, channels).transpose(2, 0, 1)
 
 

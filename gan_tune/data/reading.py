@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
+from gan_tune.data.short_text import told
 from gan_tune.errors import DataError
 from gan_tune.regular_file import why_not_regular
 from gan_tune.words.readable import gibibytes
-from gan_tune.words.wording import in_one_line
 
 __all__ = ["check_room", "free_memory", "reading"]
 
@@ -37,7 +37,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: must exist: no such file") from None
     except Exception as error:  # a reader may raise anything for a damaged file
-        raise DataError(f"{path}: must be {what}: {in_one_line(error)}") from None
+        raise DataError(f"{path}: must be {what}: {told(error)}") from None
 
 
 def _is_folder(path: Path) -> bool:

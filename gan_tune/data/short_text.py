@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gan_tune.words.wording import in_one_line
 
-__all__ = ["listed", "short", "told"]
+__all__ = ["TOLD_LETTERS", "listed", "short", "told", "without_addresses"]
 
 LETTERS = 60
 TOLD_LETTERS = 200
@@ -30,4 +30,9 @@ def listed(names: Sequence[object], count: int, most: int = LETTERS) -> str:
 
 def told(error: BaseException) -> str:
     """What a library says of a damaged file, in short, without places in memory."""
-    return short(_ADDRESS.sub("", in_one_line(error)), TOLD_LETTERS)
+    return short(without_addresses(in_one_line(error)), TOLD_LETTERS)
+
+
+def without_addresses(text: str) -> str:
+    """A text in which no object is named by its place in memory."""
+    return _ADDRESS.sub("", text)

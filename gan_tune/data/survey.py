@@ -152,7 +152,7 @@ def _look(path: Path) -> Seen | Broken:
         ratio = max(picture.size) / min(picture.size)
         picture.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX)
     except Exception as error:  # Pillow may raise anything for a damaged file
-        return Broken(path, str(error) or type(error).__name__)
+        return Broken.by(path, error)
     pixels = np.asarray(picture)
     colours, alpha = pixels[..., :3].astype(np.float64), pixels[..., 3:] / 255
     if not transparent or alpha.min() == 1:

@@ -106,6 +106,7 @@ def _read_parquet(path: Path) -> pyarrow.Table:
 
     declared = parquet.read_metadata(path)
     _check_width(path, declared.num_columns)
+    _check_names(path, declared.schema.to_arrow_schema().names)  # Arrow may not read them twice
     groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
     values = declared.num_rows * declared.num_columns * VALUE_BYTES
     check_room(path, max(values, sum(group.total_byte_size for group in groups)))
