@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,14 @@ Table = tuple[tuple[Column, ...], NDArray[np.float32]]
 """The columns, and their values float32 [N, D]."""
 
 
-def _read_csv(path: Path) -> pyarrow.Table:
+class _Found(NamedTuple):
+    """The columns of a file, and a table that has the values of at least those of numbers."""
+
+    schema: pyarrow.Schema
+    table: pyarrow.Table
+
+
+def _read_csv(path: Path) -> _Found:
     from pyarrow import csv
 
     size = _unpacked_size(path)
@@ -51,7 +58,7 @@ def _read_csv(path: Path) -> pyarrow.Table:
     # Arrow infers a column's type from one block. With a single block it sees all values.
     block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
     try:
-        return csv.read_csv(
+        table = csv.read_csv(
             path,
             read_options=csv.ReadOptions(block_size=block),
             parse_options=csv.ParseOptions(delimiter=delimiter),
@@ -61,6 +68,7 @@ def _read_csv(path: Path) -> pyarrow.Table:
             raise
         rule = f"must have lines of at most {block:,} bytes"
         raise DataError(f"{path}: {rule}: one has more") from None
+    return _Found(table.schema, table)
 
 
 def _unpacked_size(path: Path) -> int:
@@ -101,19 +109,22 @@ def _check_width(path: Path, columns: int) -> None:
         raise DataError(f"{path}: {rule}: {columns:,}")
 
 
-def _read_parquet(path: Path) -> pyarrow.Table:
+def _read_parquet(path: Path) -> _Found:
     from pyarrow import parquet
 
-    declared = parquet.read_metadata(path)
-    _check_width(path, declared.num_columns)
-    _check_names(path, declared.schema.to_arrow_schema().names)  # Arrow may not read them twice
-    groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
-    values = declared.num_rows * declared.num_columns * VALUE_BYTES
-    check_room(path, max(values, sum(group.total_byte_size for group in groups)))
-    return parquet.read_table(path)
+    with parquet.ParquetFile(path) as file:
+        declared = file.metadata
+        _check_width(path, declared.num_columns)
+        _check_names(path, file.schema_arrow.names)  # Arrow does not read two of one name
+        groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
+        values = declared.num_rows * declared.num_columns * VALUE_BYTES
+        check_room(path, max(values, sum(group.total_byte_size for group in groups)))
+        # Of others only the type is told. A small file may hold one text a million times.
+        numbers = [field.name for field in file.schema_arrow if str(field.type) in TYPES]
+        return _Found(file.schema_arrow, file.read(columns=numbers))
 
 
-READERS: Mapping[str, Callable[[Path], pyarrow.Table]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Path], _Found]] = MappingProxyType(
     {".csv": _read_csv, ".tsv": _read_csv, ".gz": _read_csv, ".parquet": _read_parquet}
 )
 """Suffix → function that reads such a file; `.gz` is a compressed CSV file."""
@@ -147,28 +158,29 @@ def read_table(path: Path, columns: Sequence[str] | None) -> Table:
 
 
 def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
-    table = _arrow_table(path)
-    _check_names(path, table.column_names)
-    chosen = _chosen(path, table, columns)
+    found = _found(path)
+    names: Sequence[str] = found.schema.names
+    _check_names(path, names)
+    chosen = _chosen(path, names, columns)
     if len(chosen) > MAX_COLUMNS:
         rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
         raise DataError(f"{path}: {rule}: {len(chosen):,}")
-    faults = {name: fault for name in chosen if (fault := _fault(table, name, given=bool(columns)))}
+    faults = {name: fault for name in chosen if (fault := _fault(found, name, given=bool(columns)))}
     if faults:
-        others = [name for name in table.column_names if not _fault(table, name, given=False)]
+        others = [name for name in names if not _fault(found, name, given=False)]
         raise DataError(_refusal(path, faults, others))
-    found = tuple(Column(name, str(table.schema.field(name).type)) for name in chosen)
-    values = np.stack([_numbers(table, name) for name in chosen], axis=1)
-    return found, _in_float32(path, chosen, values)
+    learnt = tuple(Column(name, str(found.schema.field(name).type)) for name in chosen)
+    values = np.stack([_numbers(found, name) for name in chosen], axis=1)
+    return learnt, _in_float32(path, chosen, values)
 
 
-def _arrow_table(path: Path) -> pyarrow.Table:
+def _found(path: Path) -> _Found:
     before = path.stat()
-    table = READERS[path.suffix.lower()](path)
+    found = READERS[path.suffix.lower()](path)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(f"{path}: must not change while it is read: read it again once it is whole")
-    return table
+    return found
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -190,8 +202,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _chosen(path: Path, table: pyarrow.Table, columns: Sequence[str] | None) -> Sequence[str]:
-    names: Sequence[str] = table.column_names
+def _chosen(path: Path, names: Sequence[str], columns: Sequence[str] | None) -> Sequence[str]:
     if columns is None:
         return names
     known = set(names)
@@ -204,11 +215,11 @@ def _chosen(path: Path, table: pyarrow.Table, columns: Sequence[str] | None) -> 
     return columns
 
 
-def _fault(table: pyarrow.Table, name: str, *, given: bool) -> str | None:
+def _fault(found: _Found, name: str, *, given: bool) -> str | None:
     """Why a column cannot be learnt, or None. One that is ``given`` by name is no identifier."""
     import pyarrow.types as types
 
-    kind = table.schema.field(name).type
+    kind = found.schema.field(name).type
     if types.is_null(kind):
         return "is empty"
     if types.is_temporal(kind):
@@ -216,7 +227,7 @@ def _fault(table: pyarrow.Table, name: str, *, given: bool) -> str | None:
     if str(kind) not in TYPES:
         is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
         return "is text" if is_text else f"is of type {short(kind)}"
-    numbers = _numbers(table, name)
+    numbers = _numbers(found, name)
     missing = int(np.count_nonzero(~np.isfinite(numbers)))
     if missing:
         return f"has {missing:,} missing or infinite values"
@@ -225,11 +236,11 @@ def _fault(table: pyarrow.Table, name: str, *, given: bool) -> str | None:
     return None
 
 
-def _numbers(table: pyarrow.Table, name: str) -> NDArray[np.float64]:
+def _numbers(found: _Found, name: str) -> NDArray[np.float64]:
     """The values of a column of numbers, NaN where one is missing."""
     import pyarrow
 
-    column = table.column(name)
+    column = found.table.column(name)
     if column.type != pyarrow.float64():
         column = column.cast(pyarrow.float64(), safe=False)
     numbers: NDArray[np.float64] = column.to_numpy()
