@@ -441,6 +441,18 @@ def test_damaged_idx_files_are_named(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_idx_pictures_without_pixels_are_refused_however_many(
+    function: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = write_idx_folder(tmp_path / "own")
+    path = folder / "train-images-idx3-ubyte"
+    path.write_bytes(struct.pack(">4I", 0x803, 2**32 - 1, 0, 28))
+    with pytest.raises(DataError) as caught:
+        function("mnist", root=str(folder))
+    assert str(caught.value) == f"{path}: must have no empty dimension: [4294967295, 0, 28]"
+
+
 def test_gzip_damaged_in_the_middle(tmp_path: Path) -> None:
     path = write_idx_folder(tmp_path, suffix=".gz") / "t10k-images-idx3-ubyte.gz"
     content = bytearray(path.read_bytes())

@@ -197,6 +197,8 @@ def _parse_header(path: Path, header: bytes, dimensions: int) -> tuple[tuple[int
     wanted = UNSIGNED_BYTE << 8 | dimensions
     if magic != wanted:
         raise _damaged(path, f"must start with the IDX number 0x{wanted:08x}", f"0x{magic:08x}")
+    if 0 in shape:  # no values, and yet four thousand million rows
+        raise _damaged(path, "must have no empty dimension", shape)
     return tuple(shape), size
 
 
