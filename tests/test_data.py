@@ -855,13 +855,21 @@ def another_order(content: bytes) -> bytes:
         lambda content: CUT_OFF,
         lambda content: header_alone("|V0", (10**12, 3)),
         lambda content: header_alone("<f4", (10**12, 0)),
+        lambda content: header_alone("<f4", (2**62, 4)) + bytes(999),
         other_values,
         another_type,
         another_order,
     ],
     ids=[
         *("empty", "cut off", "half a header", "too long", "junk", "bad header"),
-        *("no bytes", "no columns", "fewer rows", "another type", "another order"),
+        *(
+            "no bytes",
+            "no columns",
+            "beyond 64 bits",
+            "fewer rows",
+            "another type",
+            "another order",
+        ),
     ],
 )
 @pytest.mark.parametrize("is_mapped", [False, True])
@@ -967,7 +975,7 @@ def test_arrays_that_cannot_be_read_are_one_line(
     name: str, write: Callable[[Path], None], tmp_path: Path
 ) -> None:
     write(tmp_path / name)
-    with pytest.raises(DataError, match=rf"{name}: .*must (be an|hold)") as caught:
+    with pytest.raises(DataError, match=rf"{name}: .*must (be|hold)") as caught:
         load_dataset("npz", path=str(tmp_path / name))
     assert "\n" not in str(caught.value)
 
@@ -1074,7 +1082,7 @@ def test_what_an_array_declares_is_refused_before_it_is_copied(
             npy(np.array([{}])),
             "must be an .npz file without pickled objects: y is of dtype object",
         ),
-        (b"no array", "y must be an array in .npy form: 8 bytes"),
+        (b"no array", "y must be in .npy form: 8 bytes of another"),
     ],
 )
 @pytest.mark.parametrize("function", [check_arguments, load_dataset])
@@ -1090,32 +1098,42 @@ def test_labels_are_refused_by_their_header(
     assert str(caught.value) == f"{path}: {message}"
 
 
+PLAIN = "must be an .npy file without pickled objects"
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("content", "message"),
     [
-        ("own.npy", b"junk" * 99, "ValueError: the magic string is not correct; "),
-        ("own.npy", b"", "ValueError: EOF: reading magic string, expected 8 bytes got 0"),
-        ("own.npy", npy(np.array([{}])), "ValueError: Array can't be memory-mapped: Python "),
+        (b"junk" * 99, "the array must be in .npy form: 396 bytes of another"),
+        (b"", "the array must be in .npy form: 0 bytes of another"),
+        (npy(np.array([{}])), f"{PLAIN}: the array is of dtype object"),
+        (b"\x93NUMPY\x09\x01" + bytes(90), f"{PLAIN}: ValueError: its version is 9.1"),
+        (header_alone("<f4", (-3, -5)), f"{PLAIN}: ValueError: it has a length below 0"),
         (
-            "own.npy",
+            header_alone("<f4", (3, 5)),
+            "the array must hold the 60 bytes that its header declares: 0 bytes",
+        ),
+        (
+            header_alone("<f4", (2**32 + 1, 2**32)),  # of which numpy's product is 2^34
+            "the array must hold the 73,786,976,312,018,075,648 bytes that its header declares: "
+            "0 bytes",
+        ),
+        (
             header_alone("<f4", (1, 2)).replace(b"1, 2),", b"1+1,2)"),
-            "ValueError: malformed node or string on line 1: <ast.BinOp>",
+            f"{PLAIN}: ValueError: malformed node or string on line 1: <ast.BinOp>",
         ),
     ],
-    ids=["junk", "empty", "objects", "a sum"],
+    ids=["junk", "empty", "objects", "a version", "below 0", "cut off", "beyond 64 bits", "a sum"],
 )
-def test_what_numpy_says_is_told_without_its_advice_and_addresses(
-    name: str, content: bytes, message: str, tmp_path: Path
+@pytest.mark.parametrize("function", [check_arguments, load_dataset])
+def test_a_damaged_header_is_told_without_numpys_advice_and_addresses(
+    function: Callable[..., Any], content: bytes, message: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / name
+    path = tmp_path / "own.npy"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        load_dataset("npz", path=str(path))
-    said = str(caught.value)
-    assert said.startswith(f"{path}: must be an .npy file without pickled objects: {message}")
-    assert "pickle=" not in said
-    assert "0x" not in said
-    assert len(said) < len(str(path)) + 300
+        function("npz", path=str(path))
+    assert str(caught.value) == f"{path}: {message}"
 
 
 def test_lines_are_short_however_much_a_file_or_an_argument_holds(tmp_path: Path) -> None:

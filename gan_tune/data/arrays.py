@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_tune.data.mapped import cached_rows, chunks, in_memory, open_rows
+from gan_tune.data.npy_header import npy_header
 from gan_tune.data.reading import check_room, reading
 from gan_tune.data.short_text import listed, short
 from gan_tune.errors import DataError
@@ -21,11 +21,6 @@ __all__ = ["check_array", "check_npy", "check_npz", "read_npy", "read_npz"]
 
 _SPLITS = ("train", "selection", "test")
 _LABELS = {"x": "y", **{name: f"{name}_labels" for name in _SPLITS}}
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-    (3, 0): np.lib.format.read_array_header_2_0,  # which differs in names of fields only
-}
 _ROWS_AT_ONCE = 4096
 _NAMED_COLUMNS = 5
 _NAMED_ARRAYS = 8
@@ -97,26 +92,25 @@ def _stored(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 def _declared(path: Path, archive: zipfile.ZipFile, name: str) -> int:
     """The bytes that an array of an archive declares to hold; its header is checked."""
     member = _member(archive, name)
-    stored = archive.getinfo(member).file_size
     with archive.open(member) as file:
-        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-            raise DataError(f"{path}: {name} must be an array in .npy form: {stored:,} bytes")
-        file.seek(0)
-        read_header = _HEADERS.get(np.lib.format.read_magic(file))
-        if read_header is None:
-            return stored  # refused when it is read
-        shape, _, dtype = read_header(file)
-        if dtype.hasobject:
-            rule = f"must be {_kind(path)}"
-            raise DataError(f"{path}: {rule}: {name} is of dtype {short(dtype)}")
-        held = stored - file.tell()
+        return _check_header(path, name, file, archive.getinfo(member).file_size)
+
+
+def _check_header(path: Path, name: str, file: IO[bytes], stored: int) -> int:
+    """The bytes that an array of so many stored bytes declares to hold."""
+    if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+        raise DataError(f"{path}: {name} must be in .npy form: {stored:,} bytes of another")
+    file.seek(0)
+    header = npy_header(file)
+    if header.dtype.hasobject:
+        raise DataError(f"{path}: must be {_kind(path)}: {name} is of dtype {short(header.dtype)}")
     check = _check_labels if name in _LABELS.values() else _check_layout
-    check(path, name, dtype, shape)
-    declared = math.prod(shape) * dtype.itemsize
-    if declared > held:
-        rule = f"must hold the {declared:,} bytes that its header declares"
+    check(path, name, header.dtype, header.shape)
+    held = stored - header.start
+    if header.declared > held:
+        rule = f"must hold the {header.declared:,} bytes that its header declares"
         raise DataError(f"{path}: {name} {rule}: {held:,} bytes")
-    return declared
+    return header.declared
 
 
 def read_npy(path: Path, order: NDArray[np.int64]) -> NDArray[Any]:
@@ -169,11 +163,9 @@ def check_npy(path: Path) -> int:
 
 def _open(path: Path) -> NDArray[Any]:
     """The array of an `.npy` file, mapped or in memory; its header is checked."""
-    source = open_rows(path)
-    if source.ndim == 0:
-        raise DataError(f"{path}: the array must have rows: a single {short(source.dtype)}")
-    _check_layout(path, "the array", source.dtype, source.shape)
-    return in_memory(source)
+    with path.open("rb") as file:
+        _check_header(path, "the array", file, path.stat().st_size)
+    return in_memory(open_rows(path))
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -233,7 +225,9 @@ def _laid_out(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]
 
 def _check_layout(path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Check a header: what it declares may have no bytes, and yet rows without end."""
-    if shape and shape[0] == 0:
+    if not shape:
+        raise DataError(f"{path}: {name} must have rows: a single {short(dtype)}")
+    if shape[0] == 0:
         raise DataError(f"{path}: {name} must have rows: {_given(dtype, shape)}")
     if any(length < 1 for length in shape):
         raise DataError(f"{path}: {name} must have no empty dimension: {_given(dtype, shape)}")

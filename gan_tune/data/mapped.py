@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gan_tune.atomic_file import whole_file
 from gan_tune.data.locations import cache_folder
+from gan_tune.data.npy_header import npy_header
 from gan_tune.errors import DataError
 
 __all__ = ["by_path", "cached_rows", "chunks", "in_memory", "is_mapped", "open_rows"]
@@ -32,7 +33,12 @@ def open_rows(path: Path) -> NDArray[Any]:
 
     Raises:
         OSError, ValueError: the file is missing, damaged, or holds objects.
+        Exception: whatever else numpy raises for a damaged header.
     """
+    with path.open("rb") as file:
+        header = npy_header(file)
+    if header.declared > path.stat().st_size - header.start:  # beyond its end, a read kills
+        raise ValueError(f"must hold the {header.declared:,} bytes that its header declares")
     return np.lib.format.open_memmap(path, mode="r")
 
 
