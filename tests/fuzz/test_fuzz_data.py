@@ -132,6 +132,52 @@ def test_a_damaged_picture(examples: int, tmp_path: Path, monkeypatch: pytest.Mo
     refuses_or_takes(examples // 4, st.one_of(damaged), read_damaged)
 
 
+@lanes
+@pytest.mark.filterwarnings("error")
+def test_a_header_of_any_type_and_shape(examples: int, tmp_path: Path) -> None:
+    """Most declare far more rows than the file has bytes, or rows that take no bytes."""
+    types = st.sampled_from(["<f4", ">f8", "|u1", "<i8", "<u8", "|V0", "|S0", "<U0", "|b1", "<f2"])
+    lengths = st.sampled_from([-1, 0, 1, 3, 24, 300_000_000, 10**12, 2**63, 2**70])
+    shapes = st.lists(lengths, max_size=5).map(tuple)
+
+    def read_declared(one: tuple[str, tuple[int, ...], str]) -> None:
+        descr, shape, name = one
+        header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+        content = b"\x93NUMPY\x01\0" + struct.pack("<H", 246) + header.ljust(245) + b"\n"
+        content += bytes(96)
+        (tmp_path / "x.npy").write_bytes(content)
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+            archive.writestr("x.npy", content if name == "x" else npy(POINTS))
+            archive.writestr("y.npy", content if name == "y" else npy(np.arange(24)))
+        loaded("npz")(tmp_path / ("x.npy" if name == "npy" else "x.npz"))
+
+    names = st.sampled_from(["npy", "x", "y"])
+    refuses_or_takes(examples, st.tuples(types, shapes, names), read_declared)
+
+
+@lanes
+def test_a_damaged_file_of_the_cache(
+    examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, root = tmp_path / "cache", tmp_path / "photos"
+    monkeypatch.setenv("GAN_TUNE_CACHE", str(cache))
+    root.mkdir()
+    for i in range(20):
+        (root / f"{i:02}.png").write_bytes(picture("png"))
+    (root / "99.png").write_bytes(b"")
+    by_name.load_dataset("image_folder", root=str(root), size=8)
+    whole = {path: path.read_bytes() for path in sorted(cache.rglob("*.*"))}
+    damaged = [st.tuples(st.just(path), contents(content)) for path, content in whole.items()]
+
+    def read_damaged(one: tuple[Path, bytes]) -> None:
+        path, content = one
+        path.write_bytes(content)
+        by_name.load_dataset("image_folder", root=str(root), size=8)
+        path.write_bytes(whole[path])
+
+    refuses_or_takes(examples // 2, st.one_of(damaged), read_damaged)
+
+
 def test_no_file_declares_more_than_there_is_memory_for(tmp_path: Path) -> None:
     """The sizes are compared before anything is read: a header of 24 bytes asks for 64 GiB."""
     path = tmp_path / "x-ubyte"
