@@ -470,6 +470,10 @@ def test_columns_go_through_json() -> None:
         with pytest.raises(ValueError):  # noqa: PT011 - any reason will do
             columns_from_json(content)
     assert json.loads(columns_to_json(())) == []
+    with pytest.raises(ValueError, match=r"^must be a list of columns: it is nested too deeply$"):
+        columns_from_json(b"[" * 100_000)
+    with pytest.raises(ValueError, match=r": 't{116}\.\.\.$"):
+        Column("a", "t" * 9_999)
 
 
 # ------------------------------------------------------------------ judged

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from gan_tune.words.wording import shown
+
 __all__ = ["TYPES", "Column", "columns_from_json", "columns_to_json"]
 
 TYPES = (
@@ -25,7 +27,7 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:
-            raise ValueError(f"type must be one of {', '.join(TYPES)}: {self.type!r}")
+            raise ValueError(f"type must be one of {', '.join(TYPES)}: {shown(self.type)}")
 
     @property
     def whole(self) -> bool:
@@ -44,7 +46,10 @@ def columns_from_json(content: bytes) -> tuple[Column, ...]:
     Raises:
         ValueError: the file holds anything else.
     """
-    entries = json.loads(content)
+    try:
+        entries = json.loads(content)
+    except RecursionError:
+        raise ValueError("must be a list of columns: it is nested too deeply") from None
     if not isinstance(entries, list):
         raise ValueError(f"must be a list of columns: {type(entries).__name__}")
     columns = []
