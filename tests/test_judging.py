@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from benchmarks.failing_generators import patches as colour_patches
 from gan_tune.data.by_name import load_dataset
 from gan_tune.data.dataset import Dataset, cut
 from gan_tune.data.scaling import in_data_space
-from gan_tune.errors import StorageError
+from gan_tune.errors import DataError, StorageError
 from gan_tune.metrics import build_judge, patches
-from gan_tune.metrics.features import FeatureExtractor, build_extractor, save_weights
+from gan_tune.metrics.features import (
+    FeatureExtractor,
+    as_safetensors,
+    build_extractor,
+    save_weights,
+)
 from gan_tune.service.running.judging import keep_judge, own_extractor
 from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
 from gan_tune.storage.storage import Storage, open_storage
@@ -64,6 +70,21 @@ def test_a_new_search_keeps_what_its_patches_are_compared_with(home: Storage) ->
         StorageError, match=r"judge\.safetensors: must hold the arrays of the search"
     ):
         own_extractor(dataset, home)
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 3, 3), (5, 1, 0, 0), (5, 0, 3, 3), (5,)])
+def test_arrays_without_entries_are_refused(shape: tuple[int, ...], home: Storage) -> None:
+    dataset = unlabelled_digits()
+    begun = own_extractor(dataset, home)
+    keep_judge(dataset, begun, home)
+    damaged = dict(begun.arrays) | {"filters": np.zeros(shape, np.float32)}  # type: ignore[attr-defined]
+    home.write(JUDGE_ARRAYS, as_safetensors(damaged))
+    with pytest.raises(StorageError, match="must hold the arrays of the search: "):
+        own_extractor(dataset, home)
+    (cached,) = Path(os.environ["GAN_TUNE_CACHE"], "patches").iterdir()
+    save_weights(cached, damaged)
+    with pytest.raises(DataError, match="must hold what was fitted to these pictures"):
+        build_extractor(dataset, unlabelled="patches")
 
 
 def test_a_search_that_began_without_a_choice_keeps_the_components(home: Storage) -> None:

@@ -129,6 +129,17 @@ def test_it_dies_with_its_process_though_what_that_started_lives_on(home: Storag
         holder.communicate()
 
 
+@pytest.mark.parametrize("number", [-1, -(2**31), 2**62])
+def test_a_number_that_no_process_has_is_that_of_a_dead_one(home: Storage, number: int) -> None:
+    put(home, process=number)
+    assert holder_of(home, "digits") == ""
+
+
+def test_a_lease_that_is_nested_too_deeply_is_none(home: Storage) -> None:
+    home.write("lease/000001.json", b"[" * 99_999)
+    assert holder_of(home, "digits") == ""
+
+
 def test_a_clock_that_is_set_ends_no_lease(home: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel then says that the machine had booted at another time."""
     booted = psutil.boot_time()

@@ -20,7 +20,7 @@ from test_scaling import COLUMNS, by_column, column_of
 from test_weights import own_generator
 
 from gan_tune.data.columns import Column
-from gan_tune.errors import GanTuneError, OutputError
+from gan_tune.errors import DataError, GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.gan.networks import GENERATORS
 from gan_tune.model.archive import read_archive
 from gan_tune.model.export import exported
@@ -28,7 +28,10 @@ from gan_tune.model.folder import Exports, check_folder, read_folder, write_fold
 from gan_tune.model.generator import Generator
 from gan_tune.model.generator_config import GeneratorConfig, config_to_json
 from gan_tune.registry.mlflow_model import REQUIREMENTS
+from gan_tune.samples.output import check_place, write_file
 from gan_tune.service.folder_card import card
+from gan_tune.service.generator_source import find_generator
+from gan_tune.starting.sources import source_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -172,6 +175,26 @@ def test_a_damaged_folder_is_refused_in_one_line(name: str, folder: Path) -> Non
     with pytest.raises(GanTuneError, match="out: cannot be loaded: ") as told:
         read_folder(folder, "cpu")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("shape", [[1, -1, 8], [0], [1, 8, 0]])
+def test_a_shape_without_a_side_is_refused(shape: list[int], folder: Path) -> None:
+    stored = json.loads((folder / "generator.json").read_text()) | {"shape": shape}
+    (folder / "generator.json").write_text(json.dumps(stored))
+    with pytest.raises(GanTuneError, match="must be at least 1"):
+        read_folder(folder, "cpu")
+
+
+def test_a_name_that_is_too_long_is_no_file(tmp_path: Path) -> None:
+    long = "x" * 300
+    check_folder(tmp_path / long, force=False)  # writing it says why it cannot be
+    check_place(tmp_path / f"{long}.png")
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        write_file(tmp_path / f"{long}.png", b"", force=False)
+    with pytest.raises(ModelNotFoundError, match="must be the folder of a trial"):
+        find_generator(f"./{long}")
+    with pytest.raises(DataError, match="must exist: no such folder or file"):
+        source_of(tmp_path / long)
 
 
 LARGE = {"generator.json": 2**20, "columns.json": 2**22, "generator.safetensors": 2**33}

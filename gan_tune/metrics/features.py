@@ -212,14 +212,20 @@ def _cached_features(dataset: Dataset) -> ClassifierFeatures:
 
 def _patch_features(dataset: Dataset) -> PatchFeatures:
     identity, arrays = _made_once(PATCHES_NAME, "patches", dataset, partial(fit_patches, dataset))
-    return PatchFeatures(identity, fitted_shape(dataset.shape), arrays)
+    features = PatchFeatures(identity, fitted_shape(dataset.shape), arrays)
+    try:
+        features.check()
+    except ValueError as error:
+        rule = "must hold what was fitted to these pictures; delete it, and it is made again"
+        raise DataError(f"{_place_of(PATCHES_NAME, 'patches', dataset)}: {rule}: {error}") from None
+    return features
 
 
 def _made_once(
     name: str, folder: str, dataset: Dataset, make: Callable[[], Weights]
 ) -> tuple[str, Weights]:
     """Identity and weights of an extractor, which is made unless it is in the cache's folder."""
-    path = cache_folder() / folder / f"{name}-{dataset.digest}.safetensors"
+    path = _place_of(name, folder, dataset)
     if not path.is_file():
         save_weights(path, make())
     weights = _load_weights(path)
@@ -228,13 +234,17 @@ def _made_once(
     return f"{name}-{dataset.digest[:8]}-{content.hexdigest()[:8]}", weights
 
 
+def _place_of(name: str, folder: str, dataset: Dataset) -> Path:
+    return cache_folder() / folder / f"{name}-{dataset.digest}.safetensors"
+
+
 def _load_weights(path: Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: must be a complete safetensors file: {error}") from None
 
 

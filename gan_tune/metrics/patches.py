@@ -27,6 +27,7 @@ from gan_tune.data.dataset import Dataset
 from gan_tune.data.scaling import in_data_space
 from gan_tune.metrics.inputs import choose
 from gan_tune.metrics.matrix import FloatMatrix
+from gan_tune.words.wording import in_one_line
 
 __all__ = ["PatchFeatures", "fit_patches", "fitted_shape"]
 
@@ -75,6 +76,17 @@ class PatchFeatures:
     identity: str
     shape: tuple[int, ...]
     arrays: Mapping[str, NDArray[np.float32]] = field(repr=False)
+
+    def check(self) -> None:
+        """Check that the arrays fit each other and the shape, as only their use shows.
+
+        Raises:
+            ValueError: they do not.
+        """
+        try:
+            self(torch.zeros(1, *self.shape))
+        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(in_one_line(error)) from None
 
     def __call__(self, samples: Tensor) -> FloatMatrix:
         chunks = samples.detach().float().split(CHUNK)

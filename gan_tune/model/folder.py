@@ -15,6 +15,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from os.path import exists, isdir  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 
 import torch
@@ -74,11 +75,11 @@ def check_folder(path: Path, *, force: bool) -> None:
     Raises:
         OutputError: no such parent folder, or something is there that may not be replaced.
     """
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise OutputError(f"{path}: its folder {path.parent} must exist")
-    if not path.exists():
+    if not exists(path):
         return
-    if not path.is_dir():
+    if not isdir(path):
         raise OutputError(f"{path}: is a file already")
     names = [entry.name for entry in path.iterdir()]
     if others := sorted(set(names) - set(FILES)):

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -104,7 +104,7 @@ class _Stored(BaseModel):
 
     format: int
     latent: int = Field(ge=1, le=LARGEST_LATENT)
-    shape: list[int] = Field(min_length=1, max_length=3)
+    shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1, max_length=3)
     network: _StoredNetwork | None
     scaling: str | None
     sha256: str | None = None

@@ -147,7 +147,7 @@ class _Wanted(NamedTuple):
 def _parse(model: str, alias: str, version: int | None) -> _Wanted:
     """Parse the user's text; its parts have priority over ``alias`` and ``version``."""
     text = model.removeprefix("models:/").strip("/")
-    if match := re.fullmatch(r"([^/@]+)/(\d+)", text):
+    if match := re.fullmatch(r"([^/@]+)/([0-9]{1,9})", text):
         return _Wanted(match[1], alias, int(match[2]))
     if match := re.fullmatch(r"([^/@]+)@([\w-]+)", text):
         return _Wanted(match[1], match[2], None)

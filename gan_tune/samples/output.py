@@ -5,6 +5,7 @@ It needs no torch, so that a page or a schema is written without it.
 
 from __future__ import annotations
 
+from os.path import exists, isdir  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 
 from gan_tune.atomic_file import write_whole
@@ -32,12 +33,12 @@ def check_place(path: Path, *, force: bool = False, folder: bool = False) -> Non
     Raises:
         OutputError: no such parent folder, or something is there already.
     """
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise OutputError(f"{path}: its folder {path.parent} must exist")
-    if not path.exists():
+    if not exists(path):
         return
-    if path.is_dir() != folder:
-        raise OutputError(f"{path}: is {'a folder' if path.is_dir() else 'a file'} already")
+    if isdir(path) != folder:
+        raise OutputError(f"{path}: is {'a folder' if isdir(path) else 'a file'} already")
     if folder:
         _check_folder(path, force=force)
     elif not force:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from os.path import isdir, isfile  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def find_generator(
     try:
         return load_generator(source, tracking_uri=tracking_uri, device=device)
     except ModelNotFoundError:
-        if Path(source).is_dir() and bare(source) not in model_names(tracking_uri):
+        if isdir(source) and bare(source) not in model_names(tracking_uri):
             raise ModelNotFoundError(
                 f"no model named {source!r}; for the folder write ./{source}"
             ) from None
@@ -61,7 +62,7 @@ def find_generator(
 
 def _is_path(source: str) -> bool:
     """Whether it is a path: it has a slash, but is no `NAME/3` and no `models:/NAME`."""
-    version = re.fullmatch(r"[^/.][^/]*/\d+", source) and not Path(source).is_dir()
+    version = re.fullmatch(r"[^/.][^/]*/[0-9]{1,9}", source) and not isdir(source)
     return "/" in source and not version and not source.startswith("models:/")
 
 
@@ -84,9 +85,9 @@ def _of_folder(path: Path, device: str, own: Collection[str]) -> Generator:
     from gan_tune.model.folder import CONFIG, read_folder
     from gan_tune.storage.trial_folder import TrialFolder
 
-    if (path / CONFIG).is_file():
+    if isfile(path / CONFIG):
         return read_folder(path, device)
-    if not path.is_dir():
+    if not isdir(path):
         raise ModelNotFoundError(f"{path}: must be the folder of a trial or of gan-tune pull")
     return generator_of_trial(TrialFolder(look_in(path)), str(path), device, own)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
+from os.path import isdir, isfile  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def keep_trial(config: TrialConfig, folder: Path) -> None:
         OutputError: the folder is not empty.
         StorageError: it cannot be written.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if isfile(folder) or (isdir(folder) and any(folder.iterdir())):
         raise OutputError(
             f"{folder}: must be a new or empty folder; a trial in it goes on with --resume {folder}"
         )

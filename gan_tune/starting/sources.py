@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from os.path import exists, isdir  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def find_data(given: str) -> Path | None:
         return None
     path = Path(given).expanduser()
     try:
-        return path if given and path.exists() else None
+        return path if given and exists(path) else None
     except (OSError, ValueError):  # too long for a path, or it has a null byte
         return None
 
@@ -65,9 +66,9 @@ def source_of(path: Path) -> Source:
     Raises:
         DataError: there is nothing, or nothing reads files of that suffix.
     """
-    if path.is_dir():
+    if isdir(path):
         return FOLDER
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"{path}: must exist: no such folder or file")
     for suffix, source in SOURCES.items():
         if path.name.lower().endswith(suffix):
@@ -80,7 +81,7 @@ def source_of(path: Path) -> Source:
 def name_of(path: Path) -> str:
     """A search's name from the stem of its data: other characters become `_`."""
     resolved = real_path(path)
-    stem = resolved.name if resolved.is_dir() else resolved.name.split(".")[0]
+    stem = resolved.name if isdir(resolved) else resolved.name.split(".")[0]
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip("_.-").rstrip("_")
     name = name[: LONGEST_NAME - DIGEST_ROOM]
     return name if check_name(name) is None else "data"

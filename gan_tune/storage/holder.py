@@ -67,7 +67,7 @@ class Holder:
                 apart = process.create_time() - self.begun
             else:
                 apart = _after_boot(process) - self.after_boot
-        except psutil.Error:
+        except (psutil.Error, ValueError, OverflowError):  # no process can have that number
             return False
         return bool(abs(apart) < 1)  # another process may have got the same id
 
@@ -109,7 +109,7 @@ def holder_in(content: bytes | None) -> Holder | None:
     """The holder that a lease's file names; None if it is absent or was torn as it was created."""
     try:
         return as_stored(Holder, json.loads(content or b""), "a lease")
-    except (ValueError, StorageError):
+    except (ValueError, RecursionError, StorageError):
         return None
 
 

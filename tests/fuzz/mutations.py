@@ -39,15 +39,19 @@ VALUES = st.recursive(SCALARS, _ranges, max_leaves=12)
 
 @st.composite
 def trees(draw: st.DrawFn, tree: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
-    """The tree after one to four changes: a value replaced, moved, dropped, or a key renamed."""
+    """The tree after one to four changes: a value replaced, moved or dropped, a key renamed, or
+    one that looks like a path beside it."""
     changed = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, 4))):
         here, key = draw(st.sampled_from(_places(changed)))
-        how = draw(st.sampled_from(["replace", "number", "drop", "rename", "copy"]))
+        how = draw(st.sampled_from(["replace", "number", "drop", "rename", "copy", "dot"]))
         if how == "drop":
             del here[key]
         elif how == "rename" and isinstance(here, dict):
             here[draw(st.one_of(st.sampled_from(words), st.text(), SCALARS))] = here.pop(key)
+        elif how == "dot" and isinstance(here, dict):
+            below = draw(st.sampled_from(["a", "0", "9", "", "x.y", str(here[key])[:3]]))
+            here[f"{key}.{below}"] = draw(SCALARS)
         elif how == "copy":
             other, at = draw(st.sampled_from(_places(changed)))
             here[key] = copy.deepcopy(other[at])

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from gan_tune.data.dataset import Dataset
 from gan_tune.errors import StorageError
 from gan_tune.metrics.features import FeatureExtractor, as_safetensors, build_extractor, has_classes
@@ -18,7 +16,7 @@ from gan_tune.metrics.patches import PatchFeatures
 from gan_tune.storage.places import JUDGE_ARRAYS, JUDGE_NOTE, SEARCH_NOTE
 from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
-from gan_tune.words.wording import in_one_line
+from gan_tune.words.wording import first_line
 
 if TYPE_CHECKING:
     from gan_tune.storage.storage import Storage
@@ -78,8 +76,8 @@ def _kept(note: JudgeNote, dataset: Dataset, home: Storage) -> PatchFeatures:
         raise StorageError(f"storage: {place} must fit the pictures {dataset.shape}: {note.shape}")
     try:
         features = PatchFeatures(note.features, note.shape, load(home.read(JUDGE_ARRAYS) or b""))
-        features(torch.zeros(1, *note.shape))  # only their use shows whether the arrays fit
-    except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        features.check()
+    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
         rule, place = "must hold the arrays of the search", home.readable_path(JUDGE_ARRAYS)
-        raise StorageError(f"storage: {place}: {rule}: {in_one_line(error)}") from None
+        raise StorageError(f"storage: {place}: {rule}: {first_line(error)}") from None
     return features
