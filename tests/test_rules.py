@@ -380,3 +380,43 @@ def test_what_the_generator_costs_is_an_objective_where_it_varies(
     for objective in (costs, [costs, DISTANCE]):
         with pytest.raises(SpaceError, match=r"^objective: does not go with trial: no range"):
             searched(ranges, objective=objective)
+
+
+TWO_LOSSES = [{"label": "a", "loss": "hinge"}, {"label": "b", "loss": "relativistic"}]
+
+
+@pytest.mark.parametrize(
+    "ranged",
+    [
+        {"choice": TWO_LOSSES, **discriminator(norm={"choice": ["none", "batch"]})},
+        {
+            "loss": {"choice": ["hinge", "relativistic"]},
+            "discriminator": {
+                "name": "user_networks:NumberedDiscriminator",
+                "normed": {"choice": [0, 1, 2]},
+            },
+        },
+        {
+            "loss": "relativistic",
+            "discriminator": {
+                "name": "user_networks:NumberedDiscriminator",
+                "normed": {"choice": [0, 3]},
+                "twice": {"choice": [False, True]},
+            },
+        },
+    ],
+    ids=["a choice of several fields", "the middle of numbers", "two arguments of one part"],
+)
+def test_a_clash_is_found_wherever_it_lies_in_a_space(ranged: Changes) -> None:
+    trial = trial_tree(**ranged)
+    trial = {k: v for k, v in trial.items() if k not in ("steps", "evaluations", "seed")}
+    if "choice" in ranged:
+        del trial["loss"]
+    tree = {
+        "name": "clash",
+        "objective": {"metric": "frechet_distance", "mode": "min"},
+        "budget": {"trials": 2, "steps": 20},
+        "trial": trial,
+    }
+    with pytest.raises(SpaceError, match="compared in pairs"):
+        SearchSpace.load(tree, catalogue())

@@ -248,6 +248,13 @@ class Discriminator(nn.Module):
         return logits
 
 
+class NumberedDiscriminator(Discriminator):
+    """With batch norm if its number is 1, or if it is 3 and ``twice`` is set, too."""
+
+    def __init__(self, shape: tuple[int, ...], normed: int = 0, twice: bool = False) -> None:
+        super().__init__(shape, "batch" if normed == 1 or (normed == 3 and twice) else "none")
+
+
 class Dropping(Discriminator):
     """Takes only some of the real numbers that its signature allows."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan_tune.errors import DataError
+from gan_tune.regular_file import real_path
 
 __all__ = ["MAX_DEPTH", "files_below", "holds", "unreadable"]
 
@@ -38,7 +39,9 @@ def files_below(folder: Path, *, enters: Callable[[Path], bool]) -> Iterator[Pat
 
 def holds(path: Path, root: Path) -> bool:
     """Whether a link leads to ``root`` or to a folder above it: following it would never end."""
-    return path.is_symlink() and root.resolve().is_relative_to(path.resolve())
+    if not (path.is_symlink() and path.is_dir()):  # a link that leads to itself is no folder
+        return False
+    return real_path(root).is_relative_to(real_path(path))
 
 
 def unreadable(root: Path, error: OSError) -> DataError:

@@ -104,7 +104,7 @@ def list_pictures(root: Path) -> PictureFolder:
             raise DataError(f"{root}: must be a folder of pictures: no such folder")
         inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
         loose = [path for path in inside if _is_picture(path)]
-        folders = [path for path in inside if path.is_dir() and not holds(path, root)]
+        folders = [path for path in inside if _is_open(path) and not holds(path, root)]
         found = {path: _pictures_below(path) for path in folders}
     except OSError as error:
         raise unreadable(root, error) from None
@@ -272,8 +272,13 @@ def check_unchanged(root: Path, paths: Sequence[Path], before: Sequence[FileStat
 
 
 def _pictures_below(folder: Path) -> list[Path]:
-    below = files_below(folder, enters=lambda path: not path.is_symlink())
+    below = files_below(folder, enters=lambda path: not path.is_symlink() and _is_open(path))
     return sorted(path for path in below if _is_picture(path))
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether it is a folder that can be read; others, such as `lost+found`, are passed over."""
+    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def _is_picture(path: Path) -> bool:

@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r" (object )?at 0x[0-9a-fA-F]+")
 def short(text: object, most: int = LETTERS) -> str:
     """A text with at most so many letters; quoted where it would not be seen as a name."""
     plain = str(text)
-    if plain.strip() != plain or not plain:
+    if not plain or plain.strip() != plain or not plain.isprintable():
         plain = repr(plain)
     return plain if len(plain) <= most else f"{plain[: most - 3]}..."
 

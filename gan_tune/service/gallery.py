@@ -31,6 +31,8 @@ __all__ = ["gallery"]
 TEMPLATE = "gallery.html.jinja"
 SHOWN = 2_000
 """Pictures in the page at most."""
+TRIED = 8
+"""Settings of which one is expected to have a sound picture."""
 BYTES = 7_000_000
 """Bytes of them at most; as text they take a third more."""
 SMALLER = ((192, 75), (160, 60), (128, 50), (112, 45), (96, 45), (80, 40), (64, 35), (48, 30))
@@ -143,11 +145,11 @@ def _size_that_fits(home: Storage, rows: Sequence[Row], most: int) -> int:
     The pictures of a search are much alike, and each size that is tried costs as much as reading
     the picture.
     """
-    for row in rows[:SHOWN]:
+    for row in rows[:TRIED]:
         with suppress(StorageError, *UNREADABLE):
             _, png = _last_picture(home, row)
-            if png is not None and len(png) > most:
-                return _shrunk(_opened(png), most)[0]
+            if png is not None:
+                return _shrunk(_opened(png), most)[0] if len(png) > most else 0
     return 0
 
 

@@ -35,6 +35,8 @@ __all__ = ["SpaceCheck"]
 
 Tried = tuple[tuple[Dimension, Scalar], ...]
 
+MANY_OPTIONS = 32
+
 
 @dataclass
 class SpaceCheck:
@@ -131,9 +133,11 @@ class SpaceCheck:
         self, declared: Sequence[Incompatibility]
     ) -> Iterator[tuple[Incompatibility, dict[str, Scalar]]]:
         """Each rule that some setting breaks, once, with the values of such a setting."""
-        open_rules = list(declared)
+        # Nothing can be said of a part that is broken anyway, and each try takes a millisecond.
+        broken = self.draft({}).broken
+        open_rules = [rule for rule in declared if rule.touches.isdisjoint(broken)]
         concerns = functools.cache(_concerns)
-        for tried in itertools.chain(self._singles(), self._pairs(declared)):
+        for tried in itertools.chain(self._singles(), self._pairs(open_rules)):
             dimensions = tuple(dimension for dimension, _ in tried)
             rules = [rule for rule in open_rules if concerns(rule, dimensions)]
             values = _assignment(tried)
@@ -144,13 +148,9 @@ class SpaceCheck:
                 yield rule, values
 
     def _pairs(self, declared: Sequence[Incompatibility]) -> Iterator[Tried]:
-        """Every two options that a rule reads; of numbers the least and the largest.
-
-        Of two ranges of one part, a rule about two parts reads at most one.
-        """
+        """Every two options that a rule reads; of many numbers the least and the largest."""
         for pair in itertools.combinations(self.dimensions, 2):
-            fields = {dimension.field for dimension in pair} - {""}
-            if any(_concerns(rule, pair) and len(fields) >= _parts_of(rule) for rule in declared):
+            if any(_concerns(rule, pair) for rule in declared):
                 one, other = pair
                 for values in itertools.product(_extremes(one), _extremes(other)):
                     yield ((one, values[0]), (other, values[1]))
@@ -280,14 +280,10 @@ def _concerns(rule: Incompatibility, dimensions: Sequence[Dimension]) -> bool:
     return all(dimension.field in fields for dimension in dimensions)
 
 
-@functools.cache
-def _parts_of(rule: Incompatibility) -> int:
-    """How many parts of a trial a rule reads: one or two."""
-    return len({place.split(".")[0] for place in rule.fields})
-
-
 def _extremes(dimension: Dimension) -> Sequence[Scalar]:
-    """The least and the largest of many numbers, which break what any of them breaks; else all."""
+    """Of many numbers the least and the largest: each pair of a long choice would take long."""
+    if len(dimension.values) <= MANY_OPTIONS:
+        return dimension.values
     numbers = [value for value in dimension.values if _is_number(value)]
     if len(numbers) < len(dimension.values):
         return dimension.values

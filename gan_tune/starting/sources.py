@@ -54,10 +54,7 @@ def find_data(given: str) -> Path | None:
     if given.endswith(SPACE_SUFFIXES) or given in shipped_spaces():
         return None
     path = Path(given).expanduser()
-    try:
-        return path if given and exists(path) else None
-    except (OSError, ValueError):  # too long for a path, or it has a null byte
-        return None
+    return path if given and exists(path) else None
 
 
 def source_of(path: Path) -> Source:
