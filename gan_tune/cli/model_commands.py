@@ -55,7 +55,7 @@ def generate(
       gan-tune generate digits -n 64 --seed 1 --out samples.png
       gan-tune generate digits/2 -n 100000 --out samples.npy
       gan-tune generate digits -n 120 --interpolate 6 --out walk.gif
-      gan-tune generate gan_tune_runs/digits/trials/0003-0 --out samples.png
+      gan-tune generate gan_tune_runs/digits/trials/0003 --out samples.png
     """
     with printing.drawing() as watcher:
         drawn_from = service.generate(
