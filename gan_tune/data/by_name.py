@@ -220,6 +220,7 @@ def table(*, path: str, columns: tuple[str, ...] | None = None) -> Dataset:
     numbers (or true and false), and none may be an identifier, unless it is named. A fixed
     permutation splits the rows 80 / 10 / 10. Generated tables have the same names and types of
     columns. `scale` is `by_column` unless given. The table must fit into memory.
+    At most 1,000 columns are learnt, of a file of at most 50,000.
     """
     file = Path(path)
     found, values = read_table(file, columns)
