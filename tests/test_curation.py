@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
+from ray_nodes import free_port
 from test_live import found as result_of
 from test_registry import LATENT, Images, champion, register
 from torch import nn
 from written_search import WrittenSearch
 
-from gan_tune import service
+from gan_tune import cli, service
 from gan_tune.cli.printing.verdict import registered
 from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.record.mlflow_internals import NOTE
@@ -286,3 +288,63 @@ def test_a_description_that_mlflow_refuses_keeps_no_champion_from_its_place(
     (told,) = (one.getMessage() for one in caplog.records if one.name == "gan_tune")
     assert told.startswith("MLflow refuses the description of model digits/1: ")
     assert "\n" not in told
+
+
+# ------------------------------------------------------------------ the commands
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process: its exit code, and what it prints."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-tune", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_the_commands_move_the_champion_and_say_so(three: str, command: Command) -> None:
+    record = ("--tracking-uri", three)
+    code, out, _ = command("promote", "digits/3", *record)
+    assert (code, champion(three)) == (0, 3)
+    assert out.startswith("version 3 of digits is the champion now, in place of version 2\n")
+    code, out, _ = command("rollback", "digits", *record)
+    assert (code, champion(three)) == (0, 2)
+    assert out.startswith("version 2 of digits is the champion now, in place of version 3\n")
+    code, _, err = command("promote", "digits/9", *record)
+    assert (code, err) == (2, "error: model 'digits' has no version 9; its versions are: 1, 2, 3\n")
+
+
+def test_the_commands_compare_and_remove(three: str, command: Command, tmp_path: Path) -> None:
+    record, out_file = ("--tracking-uri", three), tmp_path / "both.png"
+    code, out, _ = command("compare", "digits/1", "digits/2", "--out", out_file, *record)
+    assert code == 0
+    assert {"0.5", "0.4", str(out_file)} <= set(out.split())
+    with Image.open(out_file) as both:
+        assert both.width > both.height
+    code, _, err = command("rm", "digits/2", *record)
+    assert code == 2
+    assert err.startswith("error: digits/2 must not be the champion, but is: ")
+    told = "removed digits/1; the run that trained it stays in MLflow\n"
+    assert command("rm", "digits/1", *record)[:2] == (0, told)
+    with pytest.raises(ModelNotFoundError):
+        find_version("digits/1", uri=three)
+
+
+def test_sync_refuses_a_server_that_is_not_there_and_says_what_it_did(
+    uri: str, search: WrittenSearch, tmp_path: Path, command: Command
+) -> None:
+    words = ("sync", "digits", "--storage", tmp_path, "--tracking-uri")
+    code, _, err = command(*words, f"http://127.0.0.1:{free_port()}")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("error: ")
+    assert err.endswith("--tracking-uri\n")
+    code, out, _ = command(*words, uri)
+    assert code == 0
+    assert "registered: digits/1, now the champion" in out
