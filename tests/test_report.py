@@ -140,6 +140,23 @@ def test_the_best_and_typical_failures_are_shown_with_their_last_grids(tmp_path:
     assert "the worst that ran its full length" in page.text
 
 
+def test_a_bad_setting_that_is_confirmed_for_comparison_is_not_among_the_best(
+    tmp_path: Path,
+) -> None:
+    study = random_study()
+    for i, value in enumerate((4.0, 1.0, 6.0, 3.0)):
+        add(study, "completed", {10: value})
+        kept(tmp_path, i, 10)
+    first, *others = leaderboard(study, [])
+    worst = others.pop()
+    assert worst.setting == 2
+    heading = Heading(name="toy", state="interrupted", metric=METRIC, seconds=1.0)
+    page = Page(report_page(Storage(str(tmp_path)), study, [first, worst, *others], heading))
+    shown = [base64.b64decode(str(i["src"]).partition("base64,")[2]) for i in page.all("img")]
+    assert shown[:3] == [grid_of(setting, 10) for setting in (1, 3, 0)]
+    assert "number 4 of the leaderboard" in page.text
+
+
 def test_a_setting_without_a_picture_says_so(tmp_path: Path) -> None:
     study = random_study()
     add(study, "diverged", {})

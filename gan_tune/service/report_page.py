@@ -85,7 +85,7 @@ def report_page(
     template = _template(TEMPLATE)
     damage = damage or Damage()
     shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
-    best = _best(home, rows, heading, damage)
+    best = _best(home, rows, heading, objective, damage)
     failures = _failures(home, rows, objective, damage)
     with ThreadPoolExecutor(1) as beside:  # while pictures are decoded, plots are drawn
         every_picture = beside.submit(
@@ -153,18 +153,25 @@ def _extent(extent: Any) -> str:
 # ---------------------------------------------------------------- sample grids
 
 
-def _best(home: Storage, rows: Sequence[Row], heading: Heading, damage: Damage) -> list[Exhibit]:
-    """The champion's grid, and the last grids of the best settings."""
+def _best(
+    home: Storage, rows: Sequence[Row], heading: Heading, objective: Objective, damage: Damage
+) -> list[Exhibit]:
+    """The champion's grid, and the last grids of the settings with the best values."""
     found = []
     champion = heading.result.champion if heading.result else None
     if champion is not None:
         decided = {row.setting: row.changes for row in rows}[champion.setting]
         text = f"trial {champion.trial}, its best weights"
         found.append(Exhibit("champion", text, decided, embedded_png(home.read(CHAMPION_PICTURE))))
-    sound = [row for row in rows if is_healthy(row.outcome) and row.value is not None]
+    sound = [
+        (objective.cost(row.value), place, row)
+        for place, row in enumerate(rows, start=1)
+        if is_healthy(row.outcome) and row.value is not None
+    ]
+    # The first setting may stand above better ones, since it is confirmed in any case.
+    best = sorted(sound, key=lambda one: one[:2])[:BEST_SHOWN]
     return found + [
-        _exhibit(home, row, f"number {place} of the leaderboard", damage)
-        for place, row in enumerate(sound[:BEST_SHOWN], start=1)
+        _exhibit(home, row, f"number {place} of the leaderboard", damage) for _, place, row in best
     ]
 
 
