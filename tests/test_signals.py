@@ -57,6 +57,10 @@ TWICE: Mapping[str, Moment] = {
 }
 
 
+PLACES = threading.Semaphore(3)
+"""So many searches at a time: of more, each waits mostly for the others."""
+
+
 class Command:
     """A search on a terminal of its own, to which a signal is sent at its moment.
 
@@ -79,19 +83,30 @@ class Command:
             "trial": trial | {"collapse": "none"},
         }
         (folder / "x.yaml").write_text(yaml.safe_dump(space))
-        self._moment = moment
-        self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gan_tune.cli", "search", "x.yaml", "--json"],
-            cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
-        os.close(theirs)
+        self._folder, self._moment = folder, moment
         self.printed, self.before = "", 0.0
         self.took: float | None = None
         self.left: list[psutil.Process] = []
-        self.watch = threading.Thread(target=self._watch, daemon=True)
+        self.watch = threading.Thread(target=self._run, daemon=True)
         self.watch.start()
+
+    def _run(self) -> None:
+        with PLACES:
+            self._begin()
+            try:
+                self._watch()
+            finally:
+                self.process.kill()
+                self.process.wait()
+
+    def _begin(self) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gan_tune.cli", "search", "x.yaml", "--json"],
+            cwd=self._folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        os.close(theirs)
 
     def _watch(self) -> None:
         started = time.monotonic()
@@ -128,14 +143,13 @@ class Command:
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Command]]:
-    """A search for each moment, all at once: most of their time they start."""
+    """A search for each moment, some at once: most of their time they start."""
     folder = tmp_path_factory.mktemp("searches")
     moments = {**MOMENTS, **{f"{name}, twice": moment for name, moment in TWICE.items()}}
     begun = {name: Command(folder / name, moment) for name, moment in moments.items()}
     yield begun
     for command in begun.values():
-        command.process.kill()
-        command.process.wait()
+        command.watch.join()
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
