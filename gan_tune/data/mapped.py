@@ -28,7 +28,7 @@ MAPPED_FROM = 1 << 30
 CHUNK_BYTES = 1 << 26
 
 
-def open_rows(path: Path) -> NDArray[Any]:
+def open_rows(path: Path) -> np.memmap[Any, np.dtype[Any]]:
     """The array of an `.npy` file, mapped: only its header is read. Nothing is unpickled.
 
     Raises:
@@ -133,10 +133,10 @@ def _kept(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[A
         mapped = open_rows(path)
         if (mapped.shape, mapped.dtype) != (shape, dtype) or not mapped.flags.c_contiguous:
             return None
-        start = getattr(mapped, "offset", 0)
-        return in_memory(mapped) if path.stat().st_size == start + mapped.nbytes else None
+        whole = path.stat().st_size == mapped.offset + mapped.nbytes
     except Exception:  # numpy may raise anything for a damaged file: it is made again
         return None
+    return in_memory(mapped) if whole else None
 
 
 def _write(
