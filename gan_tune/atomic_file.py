@@ -15,10 +15,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-__all__ = ["replace_file", "whole_file", "whole_folder", "write_whole", "write_whole_files"]
+__all__ = [
+    "create_whole",
+    "replace_file",
+    "whole_file",
+    "whole_folder",
+    "write_whole",
+    "write_whole_files",
+]
 
 _CANNOT_SYNC_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
 """What a file system answers that syncs no folders, or for a folder that may not be listed."""
+
+_CANNOT_LINK = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What a file system answers that knows no second name of a file (FAT)."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -32,6 +42,59 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with whole_file(path) as file:
         file.write(content)
+
+
+def create_whole(path: Path, content: bytes) -> bool:
+    """Write a file that does not exist, whole or not at all; False if there is one.
+
+    Of all that try at once, one succeeds. Where the file system has hard links, nobody finds the
+    file half-written; elsewhere a look at the wrong moment, or a kill, finds a torn one. Otherwise
+    as :func:`write_whole`.
+
+    Raises:
+        OSError: as the system gives it; there is no file.
+    """
+    if os.path.lexists(path):
+        return False
+    partial = _partial(path)
+    try:
+        _write_new(partial, content)
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        return _create_in_place(path, content)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def _create_in_place(path: Path, content: bytes) -> bool:
+    """:func:`create_whole` where a file has but one name."""
+    try:
+        _write_new(path, content)
+    except FileExistsError:
+        return False
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return True
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _partial(path: Path) -> Path:
+    """A hidden name beside a file's or folder's own, which nobody else takes."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
 
 
 def write_whole_files(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -65,7 +128,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _moved_into_place(path: Path) -> Iterator[IO[bytes]]:
     """:func:`whole_file`, except that the folder is not synced."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    partial = _partial(path)
     try:
         with partial.open("xb") as file:
             yield file
@@ -113,7 +176,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: as the system gives it; the target is unchanged.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    partial = _partial(path)
     replaced = path.with_name(f"{partial.name}.old")
     try:
         partial.mkdir()

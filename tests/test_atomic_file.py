@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gan_tune.atomic_file import replace_file, whole_file, write_whole, write_whole_files
+from gan_tune.atomic_file import (
+    create_whole,
+    replace_file,
+    whole_file,
+    write_whole,
+    write_whole_files,
+)
 from gan_tune.data import mapped
 from gan_tune.errors import DataError
 from gan_tune.gan import checkpoint
@@ -88,7 +95,7 @@ def test_a_kill_at_any_stage_tears_nothing(
 def _synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The system calls that matter for a power cut, as they are made."""
     calls: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, replace, link = os.fsync, os.replace, os.link
 
     def noted_fsync(descriptor: int) -> None:
         target = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -99,7 +106,12 @@ def _synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(f"to {Path(target).name}")
         replace(source, target)
 
+    def noted_link(source: Path, target: Path) -> None:
+        calls.append(f"linked as {Path(target).name}")
+        link(source, target)
+
     monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "link", noted_link)
     monkeypatch.setattr(os, "replace", noted_replace)
     return calls
 
@@ -114,7 +126,44 @@ def test_the_content_is_on_the_disk_before_the_name_is(
     calls.clear()
     replace_file(tmp_path / "begun", tmp_path / "b")
     assert calls == ["3 bytes", "to b", "folder"]
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    calls.clear()
+    assert create_whole(tmp_path / "c", b"1234")
+    assert calls == ["4 bytes", "linked as c", "folder"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+
+
+def test_a_file_that_is_created_is_never_seen_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "file", set()
+    fsync = os.fsync
+
+    def looked_before(descriptor: int) -> None:
+        seen.add(path.exists())
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", looked_before)
+        assert create_whole(path, NEW)
+    assert seen == {False, True}, "before its name is on the disk, and after"
+    assert path.read_bytes() == NEW
+    assert not create_whole(path, OLD)
+    assert path.read_bytes() == NEW
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_is_created_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "as FAT answers")
+
+    monkeypatch.setattr(os, "link", refused)
+    with ThreadPoolExecutor(10) as pool:
+        made = list(pool.map(lambda n: create_whole(tmp_path / "file", b"%d" % n), range(10)))
+    assert made.count(True) == 1
+    assert (tmp_path / "file").read_bytes() == b"%d" % made.index(True)
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -198,6 +198,28 @@ def test_of_twenty_at_once_one_gets_it(home: Storage, before: str, short: None) 
     assert not any("\n" in text for text in refused)
 
 
+def test_a_lease_that_gives_way_between_two_looks_is_not_missed(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(home, 7)
+    read = Storage.read
+
+    def taken_first(self: Storage, path: str) -> bytes | None:
+        if path == "lease/000007.json" and read(self, path) is not None:
+            put(home, 8, **{key: getattr(this_process(), key) for key in ("begun", "after_boot")})
+            home.delete(path)
+        return read(self, path)
+
+    monkeypatch.setattr(Storage, "read", taken_first)
+    assert f"process {os.getpid()} on " in holder_of(home, "digits")
+
+
+def test_a_lease_that_is_a_link_to_nothing_is_none(home: Storage, tmp_path: Path) -> None:
+    home.write("lease/none", b"")
+    (tmp_path / "digits/lease/000001.json").symlink_to("nothing")
+    assert holder_of(home, "digits") == ""
+
+
 def test_a_live_holder_elsewhere_is_found_out_by_watching(
     home: Storage, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

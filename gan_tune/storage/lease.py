@@ -44,6 +44,9 @@ LIFE = 30.0
 LOOK = 1.0
 """Seconds between two looks at another one's lease."""
 
+LOOKS = 5
+"""Looks at a lease's file that is gone each time: whoever took the next number has deleted it."""
+
 SKEW = 60.0
 """Seconds by which the clock of a holder elsewhere may be wrong before it seems dead."""
 
@@ -60,9 +63,14 @@ class _Lease(NamedTuple):
 
 
 def _latest(home: Storage) -> _Lease:
-    names = (re.fullmatch(r"(\d{1,15})\.json", name) for name in home.names(LEASES))
-    number = max((int(match[1]) for match in names if match), default=0)
-    return _Lease(number, (home.read(_at(number)) or b"") if number else b"")
+    number, content = 0, None
+    for _ in range(LOOKS):
+        names = (re.fullmatch(r"(\d{1,15})\.json", name) for name in home.names(LEASES))
+        number = max((int(match[1]) for match in names if match), default=0)
+        content = home.read(_at(number)) if number else b""
+        if content is not None:
+            break
+    return _Lease(number, content or b"")
 
 
 def _at(number: int) -> str:

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
 
-from gan_tune.atomic_file import write_whole
+from gan_tune.atomic_file import create_whole, write_whole
 from gan_tune.errors import StorageError
 from gan_tune.regular_file import real_path
 from gan_tune.storage.conditional import ConditionalStore
@@ -77,18 +77,7 @@ class _Disk:
         target = Path(path)
         self._check_inside(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file = target.open("xb", buffering=0)
-        except FileExistsError:
-            return False
-        try:
-            with file:
-                file.write(content)
-                os.fsync(file.fileno())
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
-        return True
+        return create_whole(target, content)
 
     def read(self, path: str) -> bytes:
         self._check_inside(path)
