@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from test_generator import LATENT, Dropping, Noisy, Plain
+from test_patience import small_disk
 from test_scaling import COLUMNS, by_column, column_of
 from test_weights import own_generator
 
@@ -166,6 +167,16 @@ def test_only_an_earlier_such_folder_is_replaced(folder: Path, tmp_path: Path) -
         check_folder(folder, force=True)
     with pytest.raises(OutputError, match=r"its folder .* must exist"):
         check_folder(tmp_path / "no" / "out", force=False)
+
+
+def test_a_disk_that_fills_leaves_nothing_half(tmp_path: Path) -> None:
+    for size in ("8k", "24k", "40k", "56k"):
+        with small_disk(tmp_path / "disk", size) as disk:
+            with pytest.raises(OutputError, match="out: cannot be written: No space left") as told:
+                written(TAGGED, disk / "out")
+            assert "\n" not in str(told.value)
+            assert os.listdir(disk) == []
+        (tmp_path / "disk").rmdir()
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "generator.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import socket
@@ -24,13 +25,14 @@ import torch
 import yaml
 from mlflow import MlflowClient
 from test_generator import Dropping, Noisy
+from test_patience import small_disk
 from test_weights import own_generator
 from torch import nn
 
 from gan_tune.data.columns import Column, columns_to_json
-from gan_tune.errors import DeviceError, GanTuneError, ModelNotFoundError
+from gan_tune.errors import DeviceError, GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.registry.mlflow_model import COLUMNS
-from gan_tune.registry.publish import Registration, register_champion
+from gan_tune.registry.publish import Registration, export_champion, register_champion
 from gan_tune.registry.pull import load_generator
 from gan_tune.registry.versions import find_version, list_models
 
@@ -91,6 +93,26 @@ def test_round_trip_gives_the_same_samples(uri: str, monkeypatch: pytest.MonkeyP
             assert torch.equal(generator(z), module.eval()(z))
     assert generator.latent == LATENT
     assert generator.tags["gan_tune.value"] == "0.5"
+
+
+def test_a_full_disk_is_told_when_a_champion_is_exported(tmp_path: Path) -> None:
+    """Torch's own writing would end this process as the half-written archive is freed."""
+    for size in ("8k", "24k", "40k"):
+        with small_disk(tmp_path / "disk", size) as disk:
+            with pytest.raises(OutputError, match=r"cannot be written: .*No space left") as told:
+                export_champion(
+                    Images(),
+                    disk / "model",
+                    latent=LATENT,
+                    model="digits",
+                    trial=None,
+                    value=1.0,
+                    mode="min",
+                    comparable="",
+                )
+            assert "\n" not in str(told.value)
+            gc.collect()
+        (tmp_path / "disk").rmdir()
 
 
 def test_registering_leaves_the_module_as_it_was(uri: str) -> None:

@@ -6,7 +6,9 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +30,8 @@ __all__ = [
     "draw",
     "exported",
     "generator_from_checkpoint",
+    "save_program",
+    "saved_whole",
 ]
 
 BATCH = 1_000
@@ -130,6 +134,40 @@ def exported(network: nn.Module, *, latent: int) -> torch.export.ExportedProgram
     examples = (torch.zeros(2, latent, device=device),)
     with _in_silence():
         return torch.export.export(plain, examples, dynamic_shapes=({0: torch.export.Dim.AUTO},))
+
+
+def save_program(program: torch.export.ExportedProgram, path: str | Path) -> None:
+    """Write an exported program as `torch.export.save` does, by way of memory.
+
+    Left to itself torch writes the file from C++. Where the disk is full it raises, and then fails
+    once more as it frees what it has begun, which aborts the process.
+
+    Raises:
+        OSError: the file cannot be written.
+        Exception: any error of torch if it cannot store the program.
+    """
+    _save_through_memory(torch.export.save, program, path)
+
+
+@contextlib.contextmanager
+def saved_whole() -> Iterator[None]:
+    """Have others, such as MLflow, call :func:`save_program` instead of `torch.export.save`."""
+    original = torch.export.save
+    torch.export.save = partial(_save_through_memory, original)
+    try:
+        yield
+    finally:
+        torch.export.save = original
+
+
+def _save_through_memory(
+    save: Callable[..., None], program: torch.export.ExportedProgram, path: str | Path
+) -> None:
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save(program, written)
+    Path(path).write_bytes(written.getbuffer())
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from gan_tune.data.columns import Column, columns_from_json, columns_to_json
 from gan_tune.errors import GanTuneError, OutputError
 from gan_tune.model import standalone
 from gan_tune.model.confined import read_confined
-from gan_tune.model.export import exported
+from gan_tune.model.export import exported, save_program
 from gan_tune.model.generator import Generator
 from gan_tune.model.generator_config import (
     CONFIG,
@@ -145,9 +145,7 @@ def _export(generator: Generator, folder: Path) -> Exports:
     """Write both forms of the program, and compare them with the generator."""
     try:
         program = exported(generator.module, latent=generator.latent)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.export.save(program, folder / PT2)
+        save_program(program, folder / PT2)
         _check_program(folder / PT2, generator)
     except OSError:
         raise

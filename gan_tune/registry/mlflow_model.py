@@ -23,8 +23,8 @@ from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
 from gan_tune.data.columns import Column, columns_from_json
-from gan_tune.errors import GanTuneError
-from gan_tune.model.export import ExportedGenerator
+from gan_tune.errors import GanTuneError, OutputError
+from gan_tune.model.export import ExportedGenerator, saved_whole
 from gan_tune.model.generator_config import (
     CONFIG,
     GeneratorConfig,
@@ -78,6 +78,7 @@ def save_model(
 
     Raises:
         GanTuneError: torch cannot export the module, or only for one batch size.
+        OutputError: the folder cannot be written.
     """
     from gan_tune.model.archive import read_archive
 
@@ -86,7 +87,7 @@ def save_model(
     quiet_mlflow()  # a search with --offline opens no client, which would do so
     example = np.zeros((2, latent), np.float32)  # a batch of 1 would freeze the batch dimension
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), saved_whole():
             warnings.simplefilter("ignore")
             mlflow.pytorch.save_model(
                 module,
@@ -100,6 +101,8 @@ def save_model(
                 serialization_format="pt2",
             )
             read_archive(folder / ARCHIVE)(torch.zeros(3, latent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     except Exception as error:
         raise GanTuneError(
             f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
