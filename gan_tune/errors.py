@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_tune.outgoing import HIDDEN, is_secret, outgoing
+from gan_tune.outgoing import HIDDEN, is_secret, outgoing_line
 
 __all__ = [
     "CheckpointError",
@@ -61,6 +61,10 @@ __all__ = [
 ]
 
 
+LONGEST = 4_000
+"""Characters of a line that an error has at most."""
+
+
 class GanTuneError(Exception):
     """Base class of all errors that gan-tune raises on purpose; the text says what to change.
 
@@ -72,14 +76,23 @@ class GanTuneError(Exception):
             print(error)
 
     The text has no secrets and no control characters (:mod:`gan_tune.outgoing`), so it may be
-    printed and logged. ``exit_code`` is that of the command line: 2 if the input must change, 1 if
-    the same command may succeed later.
+    printed and logged. It has a line for each of ``lines``: whatever name or argument stands in one
+    begins no other, and what is too long is left out of its middle. ``exit_code`` is that of the
+    command line: 2 if the input must change, 1 if the same command may succeed later.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, text: str = "") -> None:
-        super().__init__(outgoing(text))
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*(_shortened(outgoing_line(line)) for line in lines))
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
+
+
+def _shortened(line: str) -> str:
+    half = LONGEST // 2
+    return line if len(line) <= LONGEST else f"{line[: half - 3]} … {line[-half:]}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class FaultsError(GanTuneError):
         more = len(self.faults) - MOST_TOLD
         rest = [f"and {more:,} more"] if more > 0 else []
         told = [*self.faults[:MOST_TOLD], *rest]
-        super().__init__("\n".join(f"{prefix}{fault}" for fault in told))
+        super().__init__(*(f"{prefix}{fault}" for fault in told))
 
     def __reduce__(self) -> tuple[type[FaultsError], tuple[tuple[Fault, ...], str]]:
         return type(self), (self.faults, self.source)  # so that Ray can pickle it

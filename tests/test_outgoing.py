@@ -16,7 +16,7 @@ from rich.console import Console
 from gan_tune.cli import program
 from gan_tune.cli.documents.output import print_document
 from gan_tune.cli.documents.shapes import Document
-from gan_tune.errors import DataError, Fault, SpaceError
+from gan_tune.errors import LONGEST, DataError, Fault, SpaceError
 from gan_tune.outgoing import escaped, masked, outgoing_line
 from gan_tune.watching.plain_lines import PlainLines
 from gan_tune.words.tables import table
@@ -93,6 +93,19 @@ def test_an_error_holds_no_secret_from_the_start() -> None:
     assert str(SpaceError([fault])) == "trial.data.password: no such key in npz: ***"
     assert in_one_line(ValueError(URL)) == f"ValueError: {MASKED}"
     assert shown({"password": "SECRET"}) == "{'password': '***'}"
+
+
+def test_a_name_in_an_error_begins_no_line_and_fills_no_screen() -> None:
+    error = DataError("a\nb: no such file", "second: \tx")
+    assert str(error) == "a\\nb: no such file\nsecond: \\tx"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    space = SpaceError([Fault("x\ny", "is unknown"), Fault("z", "is unknown")], "f\n.yaml")
+    assert str(space).splitlines() == ["f\\n.yaml: x\\ny: is unknown", "f\\n.yaml: z: is unknown"]
+    assert str(DataError()) == ""
+    long = DataError(f"{'x' * 10**6}?token={'y' * 10**5} must be short")
+    assert len(str(long)) == LONGEST
+    assert str(long).endswith("?token=*** must be short")
+    assert str(pickle.loads(pickle.dumps(long))) == str(long)
 
 
 def test_logs_hold_no_secret_not_even_in_a_traceback(caplog: pytest.LogCaptureFixture) -> None:

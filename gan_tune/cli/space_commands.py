@@ -67,7 +67,7 @@ def validate(
     if as_json:
         documents.print_document(documents.checked_document(checked))
     if faults:
-        raise GanTuneError("\n".join(faults))
+        raise GanTuneError(*faults)
 
 
 def _notes(space: SearchSpace, *, data: bool) -> list[str]:

@@ -125,7 +125,7 @@ def load_data(tree: Mapping[str, Any]) -> Dataset:
     faults: list[Fault] = []
     part = catalogue().resolve("data", dict(tree), "data", faults)
     if faults or not isinstance(part, Part):
-        raise DataError("\n".join(map(str, faults)))
+        raise DataError(*map(str, faults))
     return read_anew(part)
 
 
