@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from written_search import WrittenSearch
 
-from gan_tune.errors import StorageError, TrackingError
+from gan_tune.errors import GanTuneError, StorageError, TrackingError
 from gan_tune.record.history import leaderboard
 from gan_tune.registry.versions import list_models
 from gan_tune.service.best import best
@@ -24,6 +26,7 @@ from gan_tune.storage.trial_folder import TrialFolder
 JSON: list[Any] = [
     b"", b"{", b"null!", b"[]", b"1", b'"x"', b"\xff", b"[" * 100_000, b'{"step": "x"}',
     b'{"step": {}}', b'{"a": ' + b"9" * 5000 + b"}", b'{"trial": 1}',
+    b'{"a": ["\\ud800"]}', b'{"\\uDFFF": 1}',
 ]  # fmt: skip
 
 
@@ -127,6 +130,65 @@ def test_damaged_tags_take_no_other_with_them(
     for rule in ("tag gan_tune.setting: Input", "tag gan_tune.mode: Input should be", "run "):
         assert rule in told
     assert [row.trial for row in leaderboard(uri, "good")] == ["0000"]
+
+
+def _write(uri: str, statement: str, value: str) -> None:
+    """Write into the store's database, as no client of MLflow does."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as base:
+        assert base.execute(statement, [value]).rowcount
+        base.commit()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET end_time = 'x' WHERE run_uuid = ?",
+        "UPDATE runs SET start_time = 'x' WHERE run_uuid = ?",
+        "UPDATE tags SET value = NULL WHERE run_uuid = ?",
+        "UPDATE tags SET value = x'ff00' WHERE key = 'gan_tune.mode' AND run_uuid = ?",
+    ],
+)
+def test_what_was_written_into_the_database_takes_no_other_with_it(
+    statement: str, uri: str, tmp_path: Path
+) -> None:
+    client = MlflowClient(uri)
+    tags = {"gan_tune.kind": "parent", "gan_tune.objective": "x", "gan_tune.mode": "min"}
+    run_of(client, tags | {"gan_tune.search": "good"})
+    bad = run_of(client, tags | {"gan_tune.search": "bad"})
+    _write(uri, statement, bad)
+    found = [one.name for one in searches(tmp_path / "runs", tracking_uri=uri)]
+    assert "good" in found
+    assert leaderboard(uri, "good") == []
+
+
+@pytest.mark.parametrize("column", ["start_time", "status"])
+def test_what_mlflow_itself_cannot_read_is_told_in_one_line(
+    column: str, uri: str, tmp_path: Path
+) -> None:
+    tags = {"gan_tune.kind": "parent", "gan_tune.objective": "x", "gan_tune.mode": "min"}
+    bad = run_of(MlflowClient(uri), tags | {"gan_tune.search": "bad"})
+    _write(uri, f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", bad)
+    with pytest.raises(TrackingError, match=f"{column} cannot be None") as told:
+        searches(tmp_path / "runs", tracking_uri=uri)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("version", ["x", "9" * 10, "-1"])
+def test_an_impossible_version_takes_no_other_with_it(
+    version: str, uri: str, tmp_path: Path
+) -> None:
+    client = MlflowClient(uri)
+    for name in ("good", "bad"):
+        client.create_registered_model(name, {"gan_tune.kind": "generator"})
+        client.create_model_version(name, (tmp_path / "mlruns/0").as_uri())
+        client.set_registered_model_alias(name, "champion", "1")
+    _write(uri, "UPDATE registered_model_aliases SET version = ? WHERE name = 'bad'", version)
+    _write(uri, "UPDATE model_versions SET version = ? WHERE name = 'bad'", version)
+    assert "good" in [model.name for model in list_models(uri)]
+    assert best("good", tmp_path / "runs", tracking_uri=uri).version == 1
+    with pytest.raises(GanTuneError) as told:
+        best("bad/3", tmp_path / "runs", tracking_uri=uri)
+    assert "\n" not in str(told.value)
 
 
 def test_a_model_with_damaged_tags_takes_no_other_with_it(uri: str, tmp_path: Path) -> None:

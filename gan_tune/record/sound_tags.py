@@ -81,7 +81,8 @@ def each_sound(
             sound.append((entry, read(entry)))
         except TrackingError as error:
             warn_once(f"left out: {error}")
-        except (KeyError, ValueError, OverflowError, OSError) as error:  # as for the year 300,000
+        # As for the year 300,000; and others may write into MLflow's database, too.
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             warn_once(f"left out: MLflow: {label(entry)}: {first_line(error)}")
     return sound
 

@@ -129,11 +129,12 @@ def version_at(mlflow_client: MlflowClient, name: str, alias: str) -> ModelVersi
 
 
 def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
-    """All versions of a model; none if there is no such model."""
+    """All versions of a model that have a number; none if there is no such model."""
     if not can_be_quoted(name):
         return []  # MLflow cannot be asked for it, and `register` refuses such a name
     rule = f"name = {quoted(name)}"
-    return pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
+    found = pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
+    return [version for version in found if re.fullmatch(r"[0-9]{1,9}", str(version.version))]
 
 
 class _Wanted(NamedTuple):

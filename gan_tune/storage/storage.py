@@ -247,7 +247,10 @@ class Storage:
         """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
         content = self.read(path)
         try:
-            return None if content is None else json.loads(content, parse_int=_whole)
+            tree = None if content is None else json.loads(content, parse_int=_whole)
+            if content is not None and b"\\ud" in content.lower():  # half a character has no bytes
+                json.dumps(tree, ensure_ascii=False).encode()
+            return tree
         except (ValueError, RecursionError) as error:
             raise StorageError(
                 f"storage: {self.readable_path(path)} must be JSON, but is damaged: {error}"
