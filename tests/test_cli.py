@@ -968,6 +968,22 @@ def test_generate_pictures_in_every_form(run: Run, searched: Searched, tmp_path:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_generate_a_walk_through_the_latents(run: Run, searched: Searched, tmp_path: Path) -> None:
+    words = ["-n", 24, "--seed", 4, "--interpolate", 3]
+    for out in ("walk.npy", "walk.gif"):
+        assert run("generate", "digits", *words, "--out", out, *searched.record).code == 0
+    assert run("generate", "digits", "-n", 3, "--seed", 4, "--out", "stops.npy", *searched.record)
+    walk, stops = np.load(tmp_path / "walk.npy"), np.load(tmp_path / "stops.npy")
+    np.testing.assert_allclose(walk[::8], stops, atol=1e-5)
+    steps = np.abs(walk - np.roll(walk, 1, 0)).mean(axis=(1, 2, 3))
+    assert steps.max() < np.abs(stops - np.roll(stops, 1, 0)).mean(axis=(1, 2, 3)).min()
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert (film.format, getattr(film, "n_frames", 1)) == ("GIF", 24)
+    ran = run("generate", "digits", "--interpolate", 1, "--out", "no.gif", *searched.record)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "--interpolate" in ran.err
+
+
 def test_generate_points_in_every_form(
     run: Run, searched: Searched, dots: str, tmp_path: Path
 ) -> None:

@@ -115,6 +115,25 @@ def test_a_server_that_is_gone_for_good_costs_nothing(
     assert versions(proxy.uri, name) == ["1"]
 
 
+def test_an_interrupted_search_goes_on_although_its_server_is_dead(
+    proxy: Proxy, tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 3.0)
+    options: dict[str, Any] = {"storage": tmp_path, "tracking_uri": proxy.uri}
+    tree = space_tree(name="resumed")
+    stopping = Faulty(reports=3, fault=lambda: service.stop("resumed", tmp_path))
+    assert not service.search(tree, watcher=stopping, **options).finished
+    proxy.is_down = True
+    result = service.search(tree, **options)
+    assert result.finished
+    assert result.champion is not None
+    assert "the champion's registration" in result.waiting
+    proxy.is_down = False
+    assert service.sync("resumed", tmp_path, tracking_uri=proxy.uri).waiting == ""
+    assert lacks(tmp_path, "resumed", proxy.uri) == []
+    assert versions(proxy.uri, "resumed") == ["1"]
+
+
 def test_a_search_begins_without_a_server_only_offline(
     server: Server, tmp_path: Path, local_ray: None
 ) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 from mlflow_servers import free_port
+from ray_nodes import environment_of, kill_session, start_node
+from torch import Tensor
 
 from gan_tune.errors import ClusterError, GanTuneError
 from gan_tune.record.mlflow_store import connect
@@ -20,6 +28,7 @@ from gan_tune.registry.pull import load_generator
 from gan_tune.service import serve
 
 TOKEN = "token-of-these-tests"
+SHOWN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
@@ -27,31 +36,34 @@ def uri(tmp_path: Path) -> str:
     """A store with a generator of points."""
     pytest.importorskip("ray.serve")
     made = connect(f"sqlite:///{tmp_path}/mlflow.db")
-    torch.manual_seed(0)
+    register(made, value=1.0)
+    return made
+
+
+def register(uri: str, value: float) -> None:
+    """Another generator, which becomes the champion if its value is the lowest."""
+    torch.manual_seed(round(10 * value))
     register_champion(
         torch.nn.Linear(4, 2),
         latent=4,
         model="points",
         run_id=None,
-        value=1.0,
+        value=value,
         mode="min",
         comparable="",
-        uri=made,
+        uri=uri,
     )
-    return made
 
 
-@pytest.mark.ci
-@pytest.mark.timeout(300)
-def test_two_processes_serve_one_model(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GAN_TUNE_SERVE_TOKEN", TOKEN)
+@contextmanager
+def serving(uri: str, folder: Path, *words: str, environment: dict[str, str]) -> Iterator[str]:
+    """The command `gan-tune serve` on Ray, interrupted in the end; yields where it listens."""
     port = free_port()
-    words = ["serve", "points", "--replicas", "2", "--port", str(port), "--tracking-uri", uri]
+    given = [*words, "--port", str(port), "--tracking-uri", uri]
     command = subprocess.Popen(
-        [sys.executable, "-m", "gan_tune.cli", *words],
-        cwd=tmp_path,
+        [sys.executable, "-m", "gan_tune.cli", "serve", "points", *given],
+        cwd=folder,
+        env=environment | {"GAN_TUNE_SERVE_TOKEN": TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,29 +74,75 @@ def test_two_processes_serve_one_model(
         assert line.startswith(f"serving points/1: http://127.0.0.1:{port}/docs?token={TOKEN}"), (
             line or command.communicate(timeout=10)[1]
         )
-        at, shown = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {TOKEN}"}
-        assert httpx.get(f"{at}/healthz").status_code == 200
-        assert httpx.get(f"{at}/v1/model").status_code == 401
-        assert httpx.get(f"{at}/v1/model", headers=shown).json()["version"] == 1
-
-        def ask(seed: int) -> list[list[float]]:
-            body = {"n": 3, "seed": seed}
-            answer = httpx.post(f"{at}/v1/samples", json=body, headers=shown, timeout=60)
-            assert answer.status_code == 200, answer.text
-            found: list[list[float]] = answer.json()["samples"]
-            return found
-
-        with ThreadPoolExecutor(8) as asking:
-            answers = list(asking.map(ask, range(40)))
-        generator = load_generator("points", uri=uri)
-        for seed, samples in enumerate(answers):
-            torch.testing.assert_close(torch.tensor(samples), generator.sample(3, seed=seed))
-        answer = httpx.post(f"{at}/v1/samples", json={"n": 0}, headers=shown)
-        assert answer.status_code == 422
+        yield f"http://127.0.0.1:{port}"
         command.send_signal(signal.SIGINT)
         assert command.wait(60) == 0, command.communicate()[1]
     finally:
         command.kill()
+        command.communicate()
+
+
+def ask(at: str, seed: int) -> Tensor:
+    body = {"n": 3, "seed": seed}
+    answer = httpx.post(f"{at}/v1/samples", json=body, headers=SHOWN, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return torch.tensor(answer.json()["samples"])
+
+
+def version(at: str) -> int:
+    found = httpx.get(f"{at}/v1/model", headers=SHOWN, timeout=60)
+    assert found.status_code == 200, found.text
+    return int(found.json()["version"])
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(300)
+def test_two_processes_serve_one_model_and_its_successor(uri: str, tmp_path: Path) -> None:
+    words = ["--replicas", "2"]
+    with (
+        serving(uri, tmp_path, *words, environment=dict(os.environ)) as at,
+        ThreadPoolExecutor(8) as asking,
+    ):
+        assert httpx.get(f"{at}/healthz").status_code == 200
+        assert httpx.get(f"{at}/v1/model").status_code == 401
+        assert version(at) == 1
+        generator = load_generator("points/1", uri=uri)
+        for seed, samples in enumerate(asking.map(lambda seed: ask(at, seed), range(40))):
+            torch.testing.assert_close(samples, generator.sample(3, seed=seed))
+        refused = httpx.post(f"{at}/v1/samples", json={"n": 0}, headers=SHOWN)
+        assert refused.status_code == 422
+
+        register(uri, value=0.5)
+        successor, deadline = load_generator("points/2", uri=uri), time.monotonic() + 60
+        versions: list[int] = []
+        while versions[-20:] != [2] * 20:  # each process looks for itself
+            assert time.monotonic() < deadline, versions
+            versions += asking.map(lambda _: version(at), range(4))
+            both = generator.sample(3, seed=7), successor.sample(3, seed=7)
+            for samples in asking.map(lambda _: ask(at, 7), range(4)):
+                assert any(torch.allclose(samples, each, atol=1e-6) for each in both)
+        torch.testing.assert_close(ask(at, 7), both[1])
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(300)
+def test_a_cluster_elsewhere_serves_and_stays(uri: str, tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="gt-", dir="/tmp"))  # short, since sockets lie in it
+    (folder / "empty").mkdir()
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    head = start_node(folder, "head", f"--port={port}", "--include-dashboard=false")
+    try:
+        environment = environment_of(folder)
+        for _ in range(2):  # nothing of the first one is in the second one's way
+            with serving(uri, tmp_path, "--address", address, environment=environment) as at:
+                torch.testing.assert_close(
+                    ask(at, 5), load_generator("points", uri=uri).sample(3, seed=5)
+                )
+            assert head.poll() is None
+    finally:
+        kill_session(head)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.ci

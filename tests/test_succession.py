@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +17,7 @@ from mlflow.exceptions import RESOURCE_DOES_NOT_EXIST, MlflowException
 from mlflow.store.entities import PagedList
 
 from gan_tune.config import Objective
+from gan_tune.record.mlflow_store import connect
 from gan_tune.record.tags import Tag
 from gan_tune.registry.promotion import Promotion
 from gan_tune.registry.succession import succeed
@@ -178,3 +182,52 @@ def test_a_succession_that_broke_off_is_repeated(broken: int) -> None:
         assert store.succeed(2).promoted
     assert store.champion == 2
     assert store.tags[2][Tag.SUCCESSION] == "settled"
+
+
+ENDING = """
+import sys
+from mlflow import MlflowClient
+from gan_tune.config import Objective
+from gan_tune.record.mlflow_store import connect
+from gan_tune.registry.succession import succeed
+client = MlflowClient(connect(sys.argv[1]))
+print("ready", flush=True)
+for line in sys.stdin:
+    model, number = line.split()
+    decision = succeed(client, client.get_model_version(model, number), Objective(mode="min"))
+    print(decision.promoted, decision.reason, sep="|", flush=True)
+"""
+
+
+@pytest.mark.ci
+def test_two_processes_end_together_on_a_real_registry(tmp_path: Path) -> None:
+    uri = connect(f"sqlite:///{tmp_path}/mlflow.db")
+    client, values = MlflowClient(uri), (0.5, 0.4, 0.3)
+    command = [sys.executable, "-c", ENDING, uri]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    ending = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    try:
+        assert [each.stdout.readline() for each in ending] == ["ready\n"] * 2  # type: ignore[union-attr]
+        met = 0
+        for turn in range(12):
+            model, order = f"m{turn}", ("2", "3") if turn % 2 else ("3", "2")
+            client.create_registered_model(model)
+            for value in values:
+                tags = {Tag.VALUE: repr(value), Tag.COMPARABLE: "v1"}
+                client.create_model_version(model, str(tmp_path), tags=tags)
+            client.set_registered_model_alias(model, "champion", "1")
+            for each, number in zip(ending, order, strict=True):
+                each.stdin.write(f"{model} {number}\n")  # type: ignore[union-attr]
+                each.stdin.flush()  # type: ignore[union-attr]
+            told = dict(zip(order, (each.stdout.readline() for each in ending), strict=True))  # type: ignore[union-attr]
+            assert client.get_model_version_by_alias(model, "champion").version == 3, told
+            assert told["3"].startswith("True|0.3 beats version "), told
+            # Version 2 may have led: if so, it had ended before, and version 3 knows it.
+            if told["2"].startswith("True"):
+                assert told["3"].startswith("True|0.3 beats version 2's"), told
+            met += "2's" in told["3"] or "3 stays" in told["2"]
+        assert met, "in no turn they met"
+    finally:
+        for each in ending:
+            each.kill()
+            each.communicate()
