@@ -345,6 +345,15 @@ def test_what_is_not_finite_is_recorded_as_nan(
     assert math.isnan(search.runs(uri)["0000"].data.metrics["g_loss"])
 
 
+def test_the_params_that_were_searched_come_first(uri: str, tmp_path: Path) -> None:
+    searched = {"lr": "generator_optimizer.lr", "absent": "loss.name", "ema": "ema"}
+    search = WrittenSearch(tmp_path, searched=searched)
+    search.trial("0000", params={"a": 1, "ema": 0.9, "generator_optimizer.lr": 1e-3, "z": 2})
+    assert not search.delivered(uri)
+    found = list(search.runs(uri)["0000"].data.params)
+    assert found == ["generator_optimizer.lr", "ema", "a", "z"]
+
+
 def test_params_read_as_in_a_space_file() -> None:
     values = [None, True, 1e-4, "adam", [128, 256], {"a": 1}]
     assert [param_text(value) for value in values] == [

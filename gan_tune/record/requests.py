@@ -131,9 +131,15 @@ def as_metrics(values: Mapping[str, float], *, time_ms: int, step: int = 0) -> l
     ]
 
 
-def new_params(params: Mapping[str, object], known: Container[str]) -> list[Param]:
-    """Values by name as params, without the ``known`` keys, since a param cannot change."""
-    texts = {key_of(name): param_text(value) for name, value in params.items()}
+def new_params(
+    params: Mapping[str, object], known: Container[str], *, first: Iterable[str] = ()
+) -> list[Param]:
+    """Values by name as params, without the ``known`` keys, since a param cannot change.
+
+    MLflow's pages show them in this order: the names in ``first``, then the others.
+    """
+    ordered = {name: params[name] for name in first if name in params} | dict(params)
+    texts = {key_of(name): param_text(value) for name, value in ordered.items()}
     return [Param(key, text) for key, text in texts.items() if key not in known]
 
 

@@ -133,7 +133,8 @@ class TrialRun:
         """Write the params, figures and tags that the run lacks; take back an end that was none."""
         if state.ending is None:
             self._reopen(place)
-        missing = new_params(state.described.params, self.params)
+        params, searched = state.described.params, place.searched.values()
+        missing = new_params(params, self.params, first=searched)
         steps = [step for step in state.steps if step not in self._known_steps()]
         reports = [report for step in steps if (report := folder.report(step)) is not None]
         self._seconds |= {report.step: report.seconds for report in reports}
