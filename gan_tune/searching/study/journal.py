@@ -7,6 +7,7 @@ https://optuna.readthedocs.io/en/stable/reference/generated/optuna.storages.jour
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -40,22 +41,34 @@ class Journal(JournalFileBackend):
     Lines are written without Optuna's lock. This is safe: the search's own lock excludes other
     commands, and a line from a process that only reads the search is appended whole, before or
     after them.
+
+    Optuna reads what is new before each of its answers, several times a report. Nobody else makes
+    news, so the file is not opened for that.
     """
 
     def __init__(self, path: Path, patience: Patience = NONE) -> None:
         super().__init__(str(path))
         self._path, self._patience = path, patience
         self._gathers = False
+        self._next: int | None = None
+        self._appended: list[bytes] = []
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The lines from a number on."""
         read = super().read_logs
-        yield from self._tried(lambda: list(read(log_number_from)))
+        if log_number_from == self._next:
+            logs = [json.loads(line) for line in self._appended]
+        else:
+            logs = self._tried(lambda: list(read(log_number_from)))
+        self._next, self._appended = log_number_from + len(logs), []
+        yield from logs
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines. They are synced to disk unless all are reports or they are gathered."""
         synced = not self._gathers and not all(map(is_report, logs))
-        self._tried(lambda: self._append(b"".join(map(journal_line, logs)), synced=synced))
+        lines = list(map(journal_line, logs))
+        self._tried(lambda: self._append(b"".join(lines), synced=synced))
+        self._appended += lines
 
     def _append(self, lines: bytes, *, synced: bool) -> None:
         with self._path.open("ab", buffering=0) as file:
