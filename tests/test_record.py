@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import sqlite3
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError, RecordError, SearchNotFoundError
 from gan_tune.record import mlflow_internals
 from gan_tune.record.ended_trials import ended_trials
+from gan_tune.record.frequent_switches import frequent_switches
 from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.requests import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.service.running.earlier_searches import read_searches
@@ -352,6 +354,18 @@ def test_the_params_that_were_searched_come_first(uri: str, tmp_path: Path) -> N
     assert not search.delivered(uri)
     found = list(search.runs(uri)["0000"].data.params)
     assert found == ["generator_optimizer.lr", "ema", "a", "z"]
+
+
+def test_threads_switch_as_before_when_the_last_delivery_has_ended() -> None:
+    before = sys.getswitchinterval()
+    first, second = frequent_switches(), frequent_switches()
+    for block in (first, second):
+        block.__enter__()
+        assert sys.getswitchinterval() < before / 5
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() < before / 5
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == before
 
 
 def test_params_read_as_in_a_space_file() -> None:

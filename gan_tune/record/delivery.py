@@ -8,7 +8,6 @@ command, or by `gan-tune sync`.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Literal
 from mlflow.exceptions import MlflowException
 
 from gan_tune.errors import RecordError, StorageError, TrackingError
+from gan_tune.record.frequent_switches import frequent_switches
 from gan_tune.record.mlflow_client import reason_of
 from gan_tune.record.mlflow_internals import SystemMetrics
 from gan_tune.record.outage import Outage
@@ -36,11 +36,6 @@ GATHER_SECONDS = 2.0
 
 PATIENCE = 3
 """So often a trial whose folder cannot be read, or that MLflow refuses, is tried."""
-
-SWITCH_SECONDS = 0.0005
-"""For how long this thread computes while the search waits for its turn; Python's own 0.005 s are
-spent at each of the search's calls of the system, and with thousands of trials they were most of
-its time."""
 
 Task = Literal["open", "figures", "rest", "ending", "model"]
 """What the thread does next: see :meth:`Delivery._next_task`."""
@@ -204,20 +199,18 @@ class Delivery:
 
     def _work(self) -> None:
         """The thread: work until there is nothing left to do and the search has ended."""
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            while (task := self._next_task()) is not None:
-                try:
-                    self._do(*task)
-                except Exception as error:
-                    self._note_failure(*task, error)
-                else:
-                    self._note_success(*task)
+            with frequent_switches():
+                while (task := self._next_task()) is not None:
+                    try:
+                        self._do(*task)
+                    except Exception as error:
+                        self._note_failure(*task, error)
+                    else:
+                        self._note_success(*task)
         except Exception:
             logger.exception("the record has stopped: nothing more reaches MLflow")
         finally:
-            sys.setswitchinterval(interval)
             self._system_metrics.stop()
             with self._changed:
                 self._changed.notify_all()
