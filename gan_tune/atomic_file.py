@@ -27,7 +27,10 @@ __all__ = [
 _CANNOT_SYNC_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
 """What a file system answers that syncs no folders, or for a folder that may not be listed."""
 
-_CANNOT_LINK = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_CANNOT_LINK = (
+    *(errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP),
+    *(errno.ENOSYS, errno.EMLINK, errno.EXDEV),
+)
 """What a file system answers that knows no second name of a file (FAT)."""
 
 
@@ -52,7 +55,7 @@ def create_whole(path: Path, content: bytes) -> bool:
     as :func:`write_whole`.
 
     Raises:
-        OSError: as the system gives it; there is no file.
+        OSError: as the system gives it.
     """
     if os.path.lexists(path):
         return False

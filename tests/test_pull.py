@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from gan_tune.data.columns import Column
 from gan_tune.errors import DataError, GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.gan.networks import GENERATORS
 from gan_tune.model.archive import read_archive
-from gan_tune.model.export import exported
+from gan_tune.model.export import exported, save_program, saved_whole
 from gan_tune.model.folder import Exports, check_folder, read_folder, write_folder
 from gan_tune.model.generator import Generator
 from gan_tune.model.generator_config import GeneratorConfig, config_to_json
@@ -177,6 +178,19 @@ def test_a_disk_that_fills_leaves_nothing_half(tmp_path: Path) -> None:
             assert "\n" not in str(told.value)
             assert os.listdir(disk) == []
         (tmp_path / "disk").rmdir()
+
+
+def test_a_program_is_written_by_way_of_memory_whoever_asks(tmp_path: Path) -> None:
+    program, save = exported(Plain(), latent=LATENT), torch.export.save
+    with saved_whole():
+        torch.export.save(program, str(tmp_path / "mlflows.pt2"), extra_files={"note": "x"})
+        save_program(program, tmp_path / "ours.pt2")
+        torch.export.save(program, buffer := io.BytesIO())
+    assert torch.export.save is save
+    z = torch.randn(3, LATENT)
+    buffer.seek(0)
+    for source in (tmp_path / "mlflows.pt2", tmp_path / "ours.pt2", buffer):
+        assert torch.equal(torch.export.load(source).module()(z), program.module()(z))
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "generator.json"])

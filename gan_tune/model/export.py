@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,8 @@ __all__ = [
     "save_program",
     "saved_whole",
 ]
+
+_ONE_AT_A_TIME = threading.Lock()
 
 BATCH = 1_000
 """Samples that :func:`draw` makes in one forward pass."""
@@ -151,23 +155,33 @@ def save_program(program: torch.export.ExportedProgram, path: str | Path) -> Non
 
 @contextlib.contextmanager
 def saved_whole() -> Iterator[None]:
-    """Have others, such as MLflow, call :func:`save_program` instead of `torch.export.save`."""
-    original = torch.export.save
-    torch.export.save = partial(_save_through_memory, original)
-    try:
-        yield
-    finally:
-        torch.export.save = original
+    """Have whatever calls `torch.export.save`, as MLflow does, write as :func:`save_program`.
+
+    It holds for the whole process; one thread at a time has such a block.
+    """
+    with _ONE_AT_A_TIME:
+        original = torch.export.save
+        torch.export.save = partial(_save_through_memory, original)
+        try:
+            yield
+        finally:
+            torch.export.save = original
 
 
 def _save_through_memory(
-    save: Callable[..., None], program: torch.export.ExportedProgram, path: str | Path
+    save: Callable[..., None],
+    program: torch.export.ExportedProgram,
+    target: str | os.PathLike[str] | IO[bytes],
+    **options: Any,
 ) -> None:
+    if not isinstance(target, str | os.PathLike):
+        save(program, target, **options)
+        return
     written = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        save(program, written)
-    Path(path).write_bytes(written.getbuffer())
+        save(program, written, **options)
+    Path(target).write_bytes(written.getbuffer())
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ reads no other file, and none beyond a size.
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ __all__ = [
     "read_model",
     "save_model",
 ]
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 COLUMNS = "columns.json"
 EXTRA_FILES = "extra_files"
@@ -101,9 +104,9 @@ def save_model(
                 serialization_format="pt2",
             )
             read_archive(folder / ARCHIVE)(torch.zeros(3, latent))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
         raise GanTuneError(
             f"the generator {type(module).__name__} cannot be exported: torch.export must take it "
             f"for any batch size ({reason_of(error)})"
