@@ -17,8 +17,6 @@ from benchmarks.servers import Proxy, free_port
 
 __all__ = ["Proxy", "Server", "free_port", "serving"]
 
-__all__ = ["Proxy", "Server", "free_port", "serving"]
-
 
 class Server:
     """`mlflow server` on loopback, which can be killed and started again.
