@@ -120,8 +120,16 @@ def test_what_is_no_notebook_shows_nothing_and_a_watcher_of_ones_own_is_kept(
     assert isinstance(given[2], NotebookView)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """A kernel hears Ctrl-C; these tests may have been started so that they do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_interrupt_leaves_the_kernel_alive(
-    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, heard: None
 ) -> None:
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
     conductor = FakeConductor()
