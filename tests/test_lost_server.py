@@ -120,7 +120,8 @@ def test_an_interrupted_search_goes_on_although_its_server_is_dead(
 ) -> None:
     monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 3.0)
     options: dict[str, Any] = {"storage": tmp_path, "tracking_uri": proxy.uri}
-    tree = space_tree(name="resumed")
+    # The wish to stop is looked for once a second.
+    tree = space_tree(name="resumed", budget={"trials": 12, "steps": 400, "evaluations": 4})
     stopping = Faulty(reports=3, fault=lambda: service.stop("resumed", tmp_path))
     assert not service.search(tree, watcher=stopping, **options).finished
     proxy.is_down = True

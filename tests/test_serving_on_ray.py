@@ -113,7 +113,7 @@ def test_two_processes_serve_one_model_and_its_successor(uri: str, tmp_path: Pat
         assert refused.status_code == 422
 
         register(uri, value=0.5)
-        successor, deadline = load_generator("points/2", uri=uri), time.monotonic() + 60
+        successor, deadline = load_generator("points/2", uri=uri), time.monotonic() + 150
         versions: list[int] = []
         while versions[-20:] != [2] * 20:  # each process looks for itself
             assert time.monotonic() < deadline, versions
