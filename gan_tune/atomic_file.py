@@ -61,7 +61,8 @@ def create_whole(path: Path, content: bytes) -> bool:
         return False
     partial = _partial(path)
     try:
-        _write_new(partial, content)
+        with partial.open("xb") as file:
+            _write_to_disk(file, content)
         os.link(partial, path)
     except FileExistsError:
         return False
@@ -78,21 +79,23 @@ def create_whole(path: Path, content: bytes) -> bool:
 def _create_in_place(path: Path, content: bytes) -> bool:
     """:func:`create_whole` where a file has but one name."""
     try:
-        _write_new(path, content)
+        file = path.open("xb")
     except FileExistsError:
         return False
+    try:
+        with file:
+            _write_to_disk(file, content)
     except OSError:
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # it is this process's own
         raise
     _sync_folder(path.parent)
     return True
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_to_disk(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _partial(path: Path) -> Path:
