@@ -10,12 +10,14 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,7 @@ from gan_tune.service.stored_study import read_study
 from gan_tune.storage import storage as storage_module
 from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
-from gan_tune.storage.storage import Storage, open_storage
+from gan_tune.storage.storage import HAS_HANDLES, Storage, open_storage
 
 ODD_NAMES = [
     "a b",
@@ -464,10 +466,16 @@ def test_what_is_written_has_reached_the_disk_before_it_has_its_name(
 # ---------------------------------------------------------------- links
 
 
+@pytest.mark.parametrize("handles", [True, False], ids=["handles", "paths"])
 @pytest.mark.parametrize("opened", [open_storage, look_in])
 def test_links_that_leave_the_storage_are_refused(
-    tmp_path: Path, opened: Callable[[Path], Storage]
+    tmp_path: Path,
+    opened: Callable[[Path], Storage],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    handles: bool,
 ) -> None:
+    monkeypatch.setattr("gan_tune.storage.storage.HAS_HANDLES", handles and HAS_HANDLES)
     (tmp_path / "private").mkdir()
     (tmp_path / "private/key").write_text("secret")
     root = tmp_path / "runs"
@@ -515,6 +523,53 @@ def test_a_link_that_takes_a_files_place_while_it_is_read_is_refused(tmp_path: P
     over.set()
     neighbour.join()
     assert seen - {None, b""} == {b"mine"}
+
+
+def test_what_a_link_leads_to_is_not_even_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "device").write_text("some begin to work when they are opened")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/x.json").symlink_to(tmp_path / "device")
+    home, real = Storage(str(tmp_path / "runs")), os.open
+    opened: list[int] = []
+
+    def noting(path: Any, flags: int, *rest: Any, **options: Any) -> int:
+        opened.append(flags)
+        return real(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", noting)
+    with pytest.raises(StorageError, match="must be no link"):
+        home.read("x.json")
+    assert all(flags & os.O_PATH for flags in opened)
+
+
+def test_a_folder_that_may_not_be_listed_is_written_to(tmp_path: Path) -> None:
+    """Nothing is opened to be read where something is only written or deleted."""
+    code = """
+import os, sys
+from gan_tune.storage.storage import Storage
+home = Storage(sys.argv[1])
+home.write("x", b"1")
+home.delete("x")
+if not os.getuid():
+    os.setuid(65534)  # root may list any folder
+home.write("in/x", b"1")
+home.delete("in/x")
+"""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        place.chmod(0o711)
+        (place / "in").mkdir()
+        (place / "in").chmod(0o333)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        (place / "in").chmod(0o755)
+        assert not list((place / "in").iterdir())
+    finally:
+        shutil.rmtree(place)
 
 
 def test_pipes_in_a_search_are_not_waited_for(tmp_path: Path) -> None:

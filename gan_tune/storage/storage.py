@@ -19,8 +19,8 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -46,6 +46,9 @@ HOST = "endpoint_override="
 GCS_PATIENCE = 10
 """Seconds for retries with a Google store; its client's own default is 15 minutes."""
 
+HAS_HANDLES = hasattr(os, "O_PATH") and os.path.isdir("/proc/self/fd")
+"""Whether files can be found without being opened, and the system says where they are."""
+
 
 class _Files(Protocol):
     """Reads and writes complete files by their full path. Absent files raise FileNotFoundError."""
@@ -69,49 +72,66 @@ class _Disk:
 
     def write(self, path: str, content: bytes) -> None:
         target = Path(path)
-        self._check_inside(target.parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         write_whole(target, content)
 
     def create(self, path: str, content: bytes) -> bool:
         target = Path(path)
-        self._check_inside(target.parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         return create_whole(target, content)
 
     def read(self, path: str) -> bytes:
-        self._check_inside(path)
-        # A pipe would be waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            self._check_opened(file.fileno(), path)
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        with self._inside(path) as found:
+            mode = os.stat(found).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
                 raise StorageError(f"storage: must be a file: {path}")
-            return file.read()
+            with open(found, "rb", buffering=0) as file:
+                return file.read()
 
     def names(self, path: str) -> list[str]:
-        self._check_inside(path)
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._check_opened(folder, path)
-            return os.listdir(folder)
-        finally:
-            os.close(folder)
+        with self._inside(path) as found:
+            return os.listdir(found)
 
     def delete(self, path: str) -> None:
-        self._check_inside(Path(path).parent)
-        Path(path).unlink()
+        with self._inside(os.path.dirname(path)) as folder:
+            os.unlink(f"{folder}/{os.path.basename(path)}")
 
-    def _check_opened(self, descriptor: int, path: str) -> None:
-        """Check where an opened file lies: a link may have taken its place after the first look."""
-        place = f"/proc/self/fd/{descriptor}"
-        if os.path.islink(place):  # on Linux
-            self._check_inside(os.readlink(place), named=path)
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder that does not exist."""
+        try:
+            with self._inside(str(folder)):
+                return
+        except FileNotFoundError:
+            self._check(os.path.realpath(folder), named=str(folder))
+            folder.mkdir(parents=True, exist_ok=True)
 
-    def _check_inside(self, path: str | Path, *, named: str | None = None) -> None:
-        place = os.path.realpath(path)
+    @contextmanager
+    def _inside(self, path: str) -> Iterator[str]:
+        """What exists at a path and lies inside, by a path that leads to it and nothing else.
+
+        On Linux a handle is taken, which opens nothing, and the system is asked where that lies.
+        So no link can take its place meanwhile. A look at each part of the path would also be
+        slow: after each call of the system, a thread waits for its turn among its process's.
+        """
+        if not HAS_HANDLES:
+            self._check(os.path.realpath(path), named=path)
+            yield path
+            return
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            found = f"/proc/self/fd/{handle}"
+            self._check(os.readlink(found), named=path)
+            yield found
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(handle)
+
+    def _check(self, place: str, *, named: str) -> None:
         if place != self._root and not place.startswith(f"{self._root.rstrip('/')}/"):
             raise StorageError(
-                f"storage: must be no link out of {self._root}, but is one: {named or path}; if "
+                f"storage: must be no link out of {self._root}, but is one: {named}; if "
                 "the folder that it leads to is meant, name that with --storage"
             )
 
