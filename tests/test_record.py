@@ -72,6 +72,24 @@ def test_pictures_are_stored_as_mlflow_itself_would(
     assert ours.data.tags[tag] == theirs.data.tags[tag]
 
 
+def test_a_picture_that_is_written_again_is_shown_once(
+    uri: str, search: WrittenSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that ends while a slow server stores pictures cannot know which of them arrive."""
+    search.start("0000")
+    search.report("0000", 10, at=1234)
+    search.report("0000", 20, at=2345)
+    assert not search.delivered(uri)
+    client, run = MlflowClient(uri), search.runs(uri)["0000"]
+    before = {file.path for file in client.list_artifacts(run.info.run_id, "images")}
+    monkeypatch.setattr("gan_tune.record.trial_run.recorded_grids", lambda client, run_id: set())
+    search.report("0000", 30, at=3456)
+    assert not search.delivered(uri)
+    after = {file.path for file in client.list_artifacts(run.info.run_id, "images")}
+    assert (len(before), len(after)) == (4, 6)
+    assert before < after
+
+
 def test_tags_for_mlflows_pages_are_named_as_in_mlflow() -> None:
     own = {
         mlflow_internals.PARENT_RUN: "PARENT_RUN_ID",

@@ -64,8 +64,13 @@ SYSTEM_METRICS_SECONDS = 15
 
 
 def image_name(key: str, step: int, time_ms: int) -> str:
-    """The name, without suffix, that `MlflowClient.log_image` gives a new image of a slider."""
-    return f"{key}+step+{step}+timestamp+{time_ms}+{uuid.uuid4()}"
+    """The name, without suffix, of an image of a slider, as `MlflowClient.log_image` forms it.
+
+    Its last part is random there. Here the same image has the same name each time, so that one
+    written again, since nobody knows whether its upload arrived, takes its own place.
+    """
+    name = f"{key}+step+{step}+timestamp+{time_ms}"
+    return f"{name}+{uuid.uuid5(uuid.NAMESPACE_OID, name)}"
 
 
 def image_step(key: str, name: str) -> int | None:

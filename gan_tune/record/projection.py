@@ -2,8 +2,6 @@
 
 Each call compares what MLflow has with what the folder has, and writes the difference. So a failed
 call can be repeated, a record can be completed by a later command, and made again in another store.
-MLflow causes one exception: if the server died while it wrote the two files of a picture, the
-picture may be shown twice.
 """
 
 from __future__ import annotations
