@@ -19,6 +19,7 @@ from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.leading.crowning import crown_champion
+from gan_tune.searching.leading.protocols import Observers
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.on_ray.elastic import ClusterSize
 from gan_tune.searching.rules.champion import contenders
@@ -28,7 +29,7 @@ from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.searching.study.opening import open_study
 from gan_tune.space import SearchSpace
 from gan_tune.storage.storage import Storage, open_storage
-from gan_tune.storage.trial_folder import TrialFolders
+from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_records import Ending, Result
 
 Curve = Callable[[Job, int], Result]
@@ -1072,6 +1073,30 @@ def test_a_first_setting_that_was_confirmed_alone_has_beaten_nobody(
     chosen = crown_champion(conductor, None)  # type: ignore[arg-type]
     assert chosen is not None
     assert (chosen.job.name, chosen.mean, chosen.confirmed) == champion
+
+
+def test_a_grid_is_read_only_for_an_observer_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    folder = TrialFolders(open_storage(tmp_path))["0000-0"]
+    folder.write_grid(10, b"PNG")
+    grid = TrialFolder.grid
+    monkeypatch.setattr(TrialFolder, "grid", lambda self, at: read.append(at) or grid(self, at))
+    heard: list[bytes | None] = []
+
+    class Shows(Log):
+        def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
+            heard.append(grid)
+
+    class Notes(Shows):
+        shows_grids = False
+
+    job = Worker(tmp_path / "search").study.ask()
+    Observers([Notes()]).trial_reported(job, steady(job, 10), folder)
+    assert (heard, read) == ([None], [])
+    Observers([Notes(), Shows()]).trial_reported(job, steady(job, 10), folder)
+    assert (heard, read) == ([None, None, b"PNG"], [10])
 
 
 def test_the_slots_follow_the_cluster_and_the_time_counts_from_the_first_placement(

@@ -29,6 +29,8 @@ class BoardWatcher(Watcher):
         board: the search as it stands, None before.
     """
 
+    shows_grids = False
+
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self.begun = False
         self.name: str | None = None

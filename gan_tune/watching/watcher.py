@@ -15,7 +15,12 @@ class Watcher:
     """Shows a search while it runs. This class shows nothing: override the methods you need.
 
     All calls come from the thread that called :func:`gan_tune.search`; no method may block.
+
+    Attributes:
+        shows_grids: whether it uses the grids of the reports. If not, they are not read.
     """
+
+    shows_grids = True
 
     def named(self, name: str) -> None:
         """The search's name is known."""
@@ -42,7 +47,7 @@ class Watcher:
         """A trial begins, or continues from its checkpoint."""
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        """A trial was evaluated; ``grid`` is a PNG of its samples."""
+        """A trial was evaluated; ``grid`` is a PNG of its samples, if ``shows_grids``."""
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
         """A trial has ended, or is paused."""

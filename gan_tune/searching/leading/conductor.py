@@ -195,7 +195,7 @@ class Conductor:
             if job.kind == "search":
                 self._judge(trial, result)
                 trial.undecided = self._room.is_undecided(job, before, result.step)
-            self._observers.trial_reported(job, result, self.trials[job.name].grid(result.step))
+            self._observers.trial_reported(job, result, self.trials[job.name])
         return True
 
     def _judge(self, trial: RunningTrial, result: Result) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gan_tune.searching.jobs import Job
+from gan_tune.storage.trial_folder import TrialFolder
 from gan_tune.storage.trial_records import Ending, Result
 from gan_tune.words.outcomes import Outcome
 
@@ -20,7 +21,10 @@ class Observer(Protocol):
         ...
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        """Called at each report of a running trial, with its sample grid as PNG."""
+        """Called at each report of a running trial, with its sample grid as PNG.
+
+        An observer whose ``shows_grids`` is False gets None, so that no grid is read for it.
+        """
         ...
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
@@ -39,10 +43,12 @@ class Observers:
         for observer in self._observers:
             observer.trial_started(job, resumed=resumed)
 
-    def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
-        """Notify all of a report."""
-        for observer in self._observers:
-            observer.trial_reported(job, result, grid)
+    def trial_reported(self, job: Job, result: Result, folder: TrialFolder) -> None:
+        """Notify all of a report; its grid is read from the trial's folder if any shows it."""
+        wanting = [getattr(observer, "shows_grids", True) for observer in self._observers]
+        grid = folder.grid(result.step) if any(wanting) else None
+        for observer, wants in zip(self._observers, wanting, strict=True):
+            observer.trial_reported(job, result, grid if wants else None)
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
         """Notify all of an ending."""

@@ -52,6 +52,8 @@ class SearchRecord:
         beside_others: as in :class:`Projection`.
     """
 
+    shows_grids = False  # the record reads them itself, later
+
     def __init__(
         self, home: Storage, entry: SearchEntry, uri: str | None, *, beside_others: bool = True
     ) -> None:
