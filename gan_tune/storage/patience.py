@@ -91,12 +91,31 @@ class Patience:
             StorageError: everything is refused.
         """
 
+        try:
+            answer = self._once(action)
+        except Outage as error:
+            answer = self._until_it_works(action, error)
+        if self._since is not None:
+            seconds = time.monotonic() - self._since
+            self._since = None
+            logger.warning("%s works again after %.0f s", self._what, seconds)
+        return answer
+
+    def _once(self, action: Callable[[], Answer]) -> Answer:
+        if self.refused is None:
+            self.before()
+        if self.refused is not None:
+            raise self.refused
+        return action()
+
+    def _until_it_works(self, action: Callable[[], Answer], failure: Outage) -> Answer:
+        """What ``action`` returns in the end, whose first try has failed."""
+        failures = [failure]
+
         def tried() -> Answer:
-            if self.refused is None:
-                self.before()
-            if self.refused is not None:
-                raise self.refused
-            return action()
+            if failures:
+                raise failures.pop()
+            return self._once(action)
 
         retrying = Retrying(
             retry=retry_if_exception_type(Outage),
@@ -106,15 +125,10 @@ class Patience:
             reraise=True,
         )
         try:
-            answer = retrying(tried)
+            return retrying(tried)
         except Outage as error:
             self._gave_up = True  # what is left to do is not waited for again
             raise OutageError(f"{error}; the same command goes on with the search") from None
-        if self._since is not None:
-            seconds = time.monotonic() - self._since
-            self._since = None
-            logger.warning("%s works again after %.0f s", self._what, seconds)
-        return answer
 
     def give_up(self) -> None:
         """Wait no longer for an outage that lasts now."""
