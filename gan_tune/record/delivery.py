@@ -34,6 +34,14 @@ logger = logging.getLogger("gan_tune")
 GATHER_SECONDS = 2.0
 """News of the trials are gathered for so long, since a request costs more than what it carries."""
 
+REST = 3.0
+"""Seconds of rest for each second of the processor's time that went into a trial's record.
+
+Only one thread of a process computes at a time, and the search is led by another one. With hundreds
+of slots that one would otherwise wait for this one most of the time. The longer the rest, the more
+reports of a trial are written together, which costs little more than one of them.
+"""
+
 PATIENCE = 3
 """So often a trial whose folder cannot be read, or that MLflow refuses, is tried."""
 
@@ -202,12 +210,15 @@ class Delivery:
         try:
             with frequent_switches():
                 while (task := self._next_task()) is not None:
+                    began = time.thread_time()
                     try:
                         self._do(*task)
                     except Exception as error:
                         self._note_failure(*task, error)
                     else:
                         self._note_success(*task)
+                    if task[0] in ("figures", "rest") and not self._ends:
+                        self._rest_for(REST * (time.thread_time() - began))
         except Exception:
             logger.exception("the record has stopped: nothing more reaches MLflow")
         finally:
