@@ -5,22 +5,23 @@
 
 The conductor leads a search as always: TPE proposes, Optuna's journal and the trials' folders lie
 on the disk, and the record is delivered to MLflow (SQLite) by its thread. The workers are
-simulated, each by a thread of this process: a trial makes ten reports in so many seconds, in which
-its slot sleeps, and writes them itself. A slot is busy while its worker would train; it idles while
-a report is written, and while it, or the next trial, waits for the driver. Stated is the share of
-slot time that was busy until the last setting was proposed, and the longest that a report took to
-be written and answered.
+simulated, all by one other process of this machine: a trial makes ten reports in so many seconds,
+in which its slot sleeps, and writes them itself. A slot is busy while its worker would train; it
+idles while a report is written, and while it, or the next trial, waits for the driver. Stated is
+the share of slot time that was busy until the last setting was proposed, and the longest that a
+report took to be written and answered.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import tempfile
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from queue import SimpleQueue
 
 from benchmarks.growth import REPORTS, entry, report, space
 from benchmarks.machine import machine
@@ -55,6 +56,30 @@ class Found:
     waiting: str = ""
 
 
+Asked = tuple[Job, float]
+"""A trial, and the moment of its next report."""
+
+
+def work(
+    folder: Path,
+    slots: int,
+    asked: SimpleQueue[Asked | None],
+    found: SimpleQueue[tuple[str, Result]],
+) -> None:
+    """What the workers do, until None is asked: each sleeps, and writes a report."""
+    folders = TrialFolders(open_storage(folder))
+
+    def train(job: Job, due: float) -> None:
+        time.sleep(max(0.0, due - time.monotonic()))
+        result = report(job, len(folders[job.name].report_steps()) + 1)
+        folders[job.name].write_report(result)
+        found.put((job.name, result))
+
+    with ThreadPoolExecutor(slots) as threads:
+        while (next_one := asked.get()) is not None:
+            threads.submit(train, *next_one)
+
+
 def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: str | None) -> Found:
     """Run a search; each trial takes so many seconds."""
     home = open_storage(folder)
@@ -65,39 +90,38 @@ def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: st
     resumed = resume_search(study, folders, rule)
     conductor = Conductor(study, home, rule, resumed, observers=[record], slots=slots, limit=slots)
     found, interval, is_over, began = Found(), seconds / REPORTS, False, time.monotonic()
-    trained: SimpleQueue[Future[tuple[Job, Result]]] = SimpleQueue()
+    system = multiprocessing.get_context("spawn")
+    asked: SimpleQueue[Asked | None] = system.SimpleQueue()
+    trained: SimpleQueue[tuple[str, Result]] = system.SimpleQueue()
+    workers = system.Process(target=work, args=(folder, slots, asked, trained))
+    workers.start()
+    jobs: dict[str, Job] = {}
     due: dict[str, float] = {}
 
-    def train(job: Job) -> tuple[Job, Result]:
-        """What a worker does up to its next report."""
-        time.sleep(max(0.0, due[job.name] - time.monotonic()))
-        result = report(job, len(folders[job.name].report_steps()) + 1)
-        folders[job.name].write_report(result)
-        return job, result
-
     def go_on(job: Job) -> None:
-        due[job.name] = time.monotonic() + interval
-        workers.submit(train, job).add_done_callback(trained.put)
+        jobs[job.name], due[job.name] = job, time.monotonic() + interval
+        asked.put((job, due[job.name]))
 
-    with ThreadPoolExecutor(slots) as workers:
-        while True:
-            while len(due) < slots and isinstance(job := conductor.next_job(), Job):
-                go_on(job)
-            if not is_over and study.proposed() >= checked.budget.most_trials:
-                is_over, found.seconds = True, time.monotonic() - began
-                # Of the intervals under way, what is left of each lies after this moment.
-                left = sum(min(interval, max(0.0, at - time.monotonic())) for at in due.values())
-                found.busy += len(due) * interval - left
-            if not due:
-                break
-            job, result = trained.get().result()
-            was_due = due.pop(job.name)
-            is_stopped = conductor.reported(job.name, result)
-            if not is_over:
-                found.busy += interval
-                found.longest = max(found.longest, time.monotonic() - was_due)
-            if not is_stopped:
-                go_on(job)
+    while True:
+        while len(due) < slots and isinstance(job := conductor.next_job(), Job):
+            go_on(job)
+        if not is_over and study.proposed() >= checked.budget.most_trials:
+            is_over, found.seconds = True, time.monotonic() - began
+            # Of the intervals under way, what is left of each lies after this moment.
+            left = sum(min(interval, max(0.0, at - time.monotonic())) for at in due.values())
+            found.busy += len(due) * interval - left
+        if not due:
+            break
+        name, result = trained.get()
+        was_due = due.pop(name)
+        is_stopped = conductor.reported(name, result)
+        if not is_over:
+            found.busy += interval
+            found.longest = max(found.longest, time.monotonic() - was_due)
+        if not is_stopped:
+            go_on(jobs[name])
+    asked.put(None)
+    workers.join()
     record.end(SearchEnding("completed", time.time_ns() // 10**6))
     found.waiting = str(record.settle(lambda text: None).waiting)
     return found
