@@ -10,7 +10,7 @@ import pytest
 import yaml
 from fuzzing import lanes, refuses_or_takes
 from hypothesis import strategies as st
-from mutations import ODD_TEXTS, VALUES, texts, trees
+from mutations import NUMBERS, ODD_TEXTS, VALUES, texts, trees
 
 from gan_tune.parts.all_parts import catalogue
 from gan_tune.service.optuna_stand_ins import Draws
@@ -106,6 +106,36 @@ SETS = st.lists(st.tuples(PATHS, WRITTEN).map("=".join), min_size=1, max_size=3)
 @lanes
 def test_any_overrides(examples: int) -> None:
     refuses_or_takes(examples, SETS, lambda sets: take(TREE, *sets))
+
+
+def _numbers(tree: Any, path: tuple[str, ...] = ()) -> list[str]:
+    """The paths of all numbers in a tree, as `--set` names them."""
+    if isinstance(tree, int | float):
+        return [".".join(path)]
+    if not isinstance(tree, dict | list):
+        return []
+    inside = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return [found for key, value in inside for found in _numbers(value, (*path, str(key)))]
+
+
+NUMBER_TEXTS = st.one_of(
+    NUMBERS.map(written),
+    st.from_regex(r"[+-]?[0-9_]{1,12}(\.[0-9_]{0,8})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
+    st.from_regex(r"[+-]?0[xob][0-9a-fA-F_]{1,20}", fullmatch=True),
+    st.sampled_from(
+        ["1:30", "1:30:00", "190:20:30.15", ".inf", "-.Inf", ".NaN", "1e+3", ".5", "5.", "+.5e1",
+         "\u0663", "\u00bd", "1,5", "5%", "1 000", "9" * 5_000, "1e99999", "- 1",
+         "0." + "0" * 5_000 + "1",
+         "!!int 1", "!!float 1", "~", "2026-12-02", "true", "''", "[1]", "{}", "1e-400"]
+    ),
+)  # fmt: skip
+
+
+@lanes
+def test_any_numbers(examples: int) -> None:
+    one = st.tuples(st.sampled_from(_numbers(TREE)), NUMBER_TEXTS).map("=".join)
+    sets = st.lists(one, min_size=1, max_size=2)
+    refuses_or_takes(examples, sets, lambda sets: take(TREE, *sets))
 
 
 @pytest.fixture(autouse=True, scope="module")

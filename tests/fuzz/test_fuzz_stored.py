@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from fuzzing import lanes, refused_or_taken, refuses_or_takes
 from hypothesis import strategies as st
+from mlflow import MlflowException
 from mutations import contents, stored
+from test_kept_notes import pictures
 from test_search_result import STORED
 from toy_study import CONDITIONAL, study_of
 from written_search import WrittenSearch
@@ -20,18 +22,32 @@ from written_search import WrittenSearch
 from gan_tune import service
 from gan_tune.cli import documents, printing
 from gan_tune.outgoing import outgoing
+from gan_tune.record.projection import Projection
+from gan_tune.record.requests import is_refusal
 from gan_tune.record.spool import Spool
 from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.study.leaderboard import leaderboard
 from gan_tune.service.begin_from_data import DataNote
 from gan_tune.service.damage import Damage
+from gan_tune.service.running.judging import keep_judge, own_extractor
 from gan_tune.service.running.note import SearchNote
 from gan_tune.service.running.planning import PlanNote
 from gan_tune.service.running.precision import PrecisionNote
 from gan_tune.service.running.resources import ResourcesNote
 from gan_tune.service.running.retrying import trials_put_back
 from gan_tune.service.stored_study import StudyNote, read_study
-from gan_tune.storage.places import look_in
+from gan_tune.storage.holder import this_process
+from gan_tune.storage.lease import holder_of
+from gan_tune.storage.nodes_aside import NodeAside, nodes_aside
+from gan_tune.storage.places import (
+    JUDGE_ARRAYS,
+    JUDGE_NOTE,
+    RECORD_ENDING,
+    RECORD_ENTRY,
+    SEARCH_NOTE,
+    look_in,
+)
+from gan_tune.storage.storage import Storage
 from gan_tune.storage.stored import read_stored
 from gan_tune.storage.trial_folder import TrialFolders
 
@@ -64,6 +80,8 @@ def _write(search: WrittenSearch) -> None:
         "precision.json": asdict(PrecisionNote("float32")),
         "resources.json": asdict(ResourcesNote(0.5)),
         "retry.json": ["0001"],
+        "nodes.json": {"nodes": {"n1": asdict(NodeAside("10.0.0.2", "failing", "its disk"))}},
+        "lease/000003.json": asdict(this_process()),
     }
     for name, content in notes.items():
         search.home.write_json(name, content)
@@ -110,6 +128,14 @@ def _standings(runs: Path) -> None:
     leaderboard(study, stored_standings(home, study, Damage()))
 
 
+def _work(runs: Path) -> None:
+    """What a command does that begins to work on the search, and what one says that looks on."""
+    home = look_in(runs).below(NAME)
+    for aside in nodes_aside(home).values():
+        print(outgoing(str(aside)))
+    print(outgoing(holder_of(home, NAME)))
+
+
 def _ls(runs: Path) -> None:
     found = service.searches(runs)
     printing.print_searches(found)
@@ -136,7 +162,7 @@ def _notes(runs: Path) -> None:
 
 Reader = Callable[[Path], object]
 READERS: tuple[Reader, ...] = (
-    _ls, _status, _best, _result, _trials, _standings, _spool, _notes
+    _ls, _status, _best, _result, _trials, _standings, _spool, _notes, _work
 )  # fmt: skip
 Read = Callable[[str, bytes, Reader], None]
 
@@ -192,3 +218,60 @@ def test_a_damaged_journal_is_refused(examples: int, home: Path, read: Read) -> 
     refuses_or_takes(
         examples // 4, either, lambda content: read("study.journal", content, _standings)
     )
+
+
+@lanes
+def test_a_damaged_judge(examples: int, tmp_path: Path) -> None:
+    """The features by which a search compares pictures go on as they were, or are refused."""
+    home, dataset = Storage(str(tmp_path)), pictures()
+    keep_judge(dataset, own_extractor(dataset, home), home)
+    home.write(SEARCH_NOTE, b"{}")
+    sound = {name: (tmp_path / name).read_bytes() for name in (JUDGE_NOTE, JUDGE_ARRAYS)}
+    kept = own_extractor(dataset, home).identity
+
+    def take(one: tuple[str, bytes]) -> None:
+        name, content = one
+        (tmp_path / name).write_bytes(content)
+        try:
+            assert own_extractor(dataset, home).identity
+        finally:
+            (tmp_path / name).write_bytes(sound[name])
+
+    damaged = st.one_of(
+        st.tuples(st.just(JUDGE_NOTE), stored(sound[JUDGE_NOTE])),
+        st.tuples(st.just(JUDGE_ARRAYS), contents(sound[JUDGE_ARRAYS])),
+    )
+    refuses_or_takes(examples, damaged, take)
+    assert own_extractor(dataset, home).identity == kept
+
+
+@lanes
+def test_a_record_made_from_a_damaged_spool(examples: int, tmp_path: Path, uri: str) -> None:
+    """`sync` writes what it can; what MLflow or gan-tune refuses is no other error."""
+    search = WrittenSearch(tmp_path / "runs")
+    search.trial("0000")
+    search.finish(metrics={"x": 0.5}, leaderboard=[{"setting": 0}], tags={"a": "b"})
+    assert not search.delivered(uri)
+    sound = {name: search.home.read(name) or b"" for name in (RECORD_ENTRY, RECORD_ENDING)}
+
+    def take(one: tuple[str, bytes]) -> None:
+        name, content = one
+        search.home.write(name, content)
+        try:
+            entry, ending = search.spool.entry(), search.spool.ending()
+            if entry is None:
+                return
+            projection = Projection(uri, search.home, entry)
+            projection.open(ending, goes_on=False)
+            for trial in projection.trials():
+                if projection.write_figures(trial, runs=False):
+                    projection.write_rest(trial, runs=False)
+            projection.finish(ending)
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise
+        finally:
+            search.home.write(name, sound[name])
+
+    damaged = st.one_of([st.tuples(st.just(name), stored(sound[name])) for name in sorted(sound)])
+    refuses_or_takes(max(5, examples // 20), damaged, take, shrinks=False)
