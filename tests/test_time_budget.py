@@ -45,12 +45,21 @@ def test_minutes_become_seconds() -> None:
         ([Planned(10.0, 3, 1)], SAFETY * 20.0),  # a third one in a second round
         ([Planned(10.0, 2, 1), Planned(0.0, 0, 0)], SAFETY * 10.0),
         ([Planned(10.0, 2, 0)], 0.0),  # they all run
-        ([Planned(90.0, 4, 4)], 100.0),  # never more than the share
+        ([Planned(60.0, 4, 4)], 100.0),  # never more than the share
+        ([Planned(90.0, 4, 4)], SAFETY * 90.0),  # but one replicate must end in it
+        ([Planned(90.0, 1, 1)], SAFETY * 90.0),
+        ([Planned(110.0, 4, 4)], SAFETY * 100.0),
+        ([Planned(130.0, 4, 4)], 100.0),  # it cannot; others may
     ],
 )
 def test_what_the_confirmation_needs(planned: list[Planned], needed: float) -> None:
     assert QUARTER.needed_to_confirm(planned) == needed
     assert TimeBudget(400.0, 0.0, 2).needed_to_confirm(planned) == 0.0
+
+
+def test_a_trial_that_runs_may_come_to_its_next_report_before_the_confirmation() -> None:
+    assert QUARTER.needed_to_confirm([Planned(60.0, 4, 4)], interval=7.0) == 107.0
+    assert QUARTER.needed_to_confirm([Planned(10.0, 2, 2)], interval=7.0) == SAFETY * 10.0
 
 
 def test_the_search_is_over_when_the_confirmation_needs_all_that_is_left() -> None:

@@ -75,11 +75,16 @@ class TimeBudget:
         """The time left after ``used`` seconds; infinite without a limit."""
         return self.total - used
 
-    def needed_to_confirm(self, planned: Sequence[Planned]) -> float:
-        """The time that the confirmation needs, at most its share; 0 without a limit.
+    def needed_to_confirm(self, planned: Sequence[Planned], interval: float = 0.0) -> float:
+        """The time that the confirmation needs, about its share at most; 0 without a limit.
 
         It is the whole share while no length is known. It is 0 once all replicates have begun,
         since those have their slots.
+
+        Where it needs all of its share, a trial that still runs may take an ``interval`` to its
+        next report first. And one replicate as long as the share would miss the end by a little: it
+        gets the safety of every estimate. What confirming trials may take of the slots' time
+        (:meth:`allowed_to_confirm`) does not grow with it.
         """
         if not self.is_limited or not self.share:
             return 0.0
@@ -89,7 +94,10 @@ class TimeBudget:
         if not any(each.to_begin for each in planned):
             return 0.0
         replicates = [each.seconds for each in planned for _ in range(each.missing)]
-        return min(kept, SAFETY * makespan(replicates, self.slots))
+        longest = max(each.seconds for each in planned if each.to_begin)
+        if longest <= SAFETY * kept:
+            kept = max(kept, SAFETY * min(longest, kept))
+        return min(kept + interval, SAFETY * makespan(replicates, self.slots))
 
     def allowed_to_confirm(self, first: float) -> float:
         """The slots' time that confirming trials may take together; infinite without a limit.

@@ -41,7 +41,7 @@ class Timekeeper:
         self._started = self._noted = clock()
         self._seconds_before = study.seconds_used
         self._gpus = GpuMeter(study.space, study.gpu_seconds_used, clock)
-        self._pace = 0.0
+        self._pace = self._interval = 0.0
         self._waits = False
         self._trials = 0
         self.follow(budget.slots)
@@ -76,7 +76,7 @@ class Timekeeper:
 
     def observe_pace(self, seconds: float, steps: int) -> None:
         """Note that the last report's ``steps`` took ``seconds``."""
-        self._pace = seconds / max(1, steps)
+        self._pace, self._interval = seconds / max(1, steps), seconds
 
     # ---------------------------------------------------------------- queries
 
@@ -146,4 +146,5 @@ class Timekeeper:
 
     @property
     def _needed(self) -> float:
-        return self._budget.needed_to_confirm(self._planner.planned(self.allowed_to_confirm))
+        planned = self._planner.planned(self.allowed_to_confirm)
+        return self._budget.needed_to_confirm(planned, self._interval)
