@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 
@@ -31,9 +30,10 @@ from gan_tune.service.space_and_setting import load_space
 from gan_tune.service.status_from_folder import folder_status
 from gan_tune.service.stored_study import read_study
 from gan_tune.storage import storage as storage_module
+from gan_tune.storage.disk import HAS_HANDLES
 from gan_tune.storage.lease import hold
 from gan_tune.storage.places import STUDY_NOTE, driver_folder, look_in
-from gan_tune.storage.storage import HAS_HANDLES, Storage, open_storage
+from gan_tune.storage.storage import Storage, open_storage
 
 ODD_NAMES = [
     "a b",
@@ -475,7 +475,7 @@ def test_links_that_leave_the_storage_are_refused(
     *,
     handles: bool,
 ) -> None:
-    monkeypatch.setattr("gan_tune.storage.storage.HAS_HANDLES", handles and HAS_HANDLES)
+    monkeypatch.setattr("gan_tune.storage.disk.HAS_HANDLES", handles and HAS_HANDLES)
     (tmp_path / "private").mkdir()
     (tmp_path / "private/key").write_text("secret")
     root = tmp_path / "runs"
@@ -532,16 +532,61 @@ def test_what_a_link_leads_to_is_not_even_opened(
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/x.json").symlink_to(tmp_path / "device")
     home, real = Storage(str(tmp_path / "runs")), os.open
-    opened: list[int] = []
+    opened: dict[str, int] = {}
 
-    def noting(path: Any, flags: int, *rest: Any, **options: Any) -> int:
-        opened.append(flags)
-        return real(path, flags, *rest, **options)
+    def noting(path: str, flags: int) -> int:
+        descriptor = real(path, flags)
+        opened[os.readlink(f"/proc/self/fd/{descriptor}")] = flags
+        return descriptor
 
     monkeypatch.setattr(os, "open", noting)
     with pytest.raises(StorageError, match="must be no link"):
         home.read("x.json")
-    assert all(flags & os.O_PATH for flags in opened)
+    assert opened.keys() == {str(tmp_path / "runs"), str(tmp_path / "device")}
+    assert all(flags & os.O_PATH for flags in opened.values())
+
+
+@pytest.mark.parametrize("handles", [True, False], ids=["handles", "paths"])
+def test_files_with_and_without_handles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, handles: bool
+) -> None:
+    """Not every system says where an open file lies."""
+    monkeypatch.setattr("gan_tune.storage.disk.HAS_HANDLES", handles and HAS_HANDLES)
+    home = open_storage(tmp_path / "runs").below("search")
+    assert (home.read("a/b/c"), home.names("a"), home.names()) == (None, [], [])
+    home.delete("a/b/c")
+    home.write("a/b/c", b"1")
+    assert home.create("a/new/d", b"2")
+    assert not home.create("a/new/d", b"3")
+    (tmp_path / "runs/search/link").symlink_to("a")
+    assert (home.read("link/b/c"), home.names("link"), home.names("a/new")) == (
+        b"1",
+        ["b", "new"],
+        ["d"],
+    )
+    os.mkfifo(tmp_path / "runs/search/pipe")
+    for wrong in ("pipe", "a/b"):
+        with pytest.raises(StorageError, match=rf"^storage: .*/runs/search/{wrong}"):
+            home.read(wrong)
+    with pytest.raises(StorageError, match=r"^storage: cannot delete .*Is a directory: '.*/a/b'$"):
+        home.delete("a/b")
+    with pytest.raises(StorageError, match=r"^storage: cannot write .* '.*/a/b/c'$"):
+        home.write("a/b/c/d", b"")
+    home.delete("link/b/c")
+    assert home.names("a/b") == []
+
+
+def test_a_storage_that_is_removed_meanwhile_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, real = open_storage(tmp_path / "runs"), os.readlink
+
+    def late(path: str) -> str:
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", late)
+    assert home.names() == []
 
 
 def test_a_folder_that_may_not_be_listed_is_written_to(tmp_path: Path) -> None:

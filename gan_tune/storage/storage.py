@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import stat
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -29,10 +27,10 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
 
-from gan_tune.atomic_file import create_whole, write_whole
 from gan_tune.errors import StorageError
 from gan_tune.regular_file import real_path
 from gan_tune.storage.conditional import ConditionalStore
+from gan_tune.storage.disk import Disk
 from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
 from gan_tune.words.wording import first_line, masked
 
@@ -46,9 +44,6 @@ HOST = "endpoint_override="
 GCS_PATIENCE = 10
 """Seconds for retries with a Google store; its client's own default is 15 minutes."""
 
-HAS_HANDLES = hasattr(os, "O_PATH") and os.path.isdir("/proc/self/fd")
-"""Whether files can be found without being opened, and the system says where they are."""
-
 
 class _Files(Protocol):
     """Reads and writes complete files by their full path. Absent files raise FileNotFoundError."""
@@ -58,82 +53,6 @@ class _Files(Protocol):
     def read(self, path: str) -> bytes: ...
     def names(self, path: str) -> list[str]: ...
     def delete(self, path: str) -> None: ...
-
-
-class _Disk:
-    """Folders and files below ``root``: no link is followed out of it, and nothing but files read.
-
-    Whoever hands on a folder could otherwise have private files of its reader put into a report,
-    which the reader hands back.
-    """
-
-    def __init__(self, root: str) -> None:
-        self._root = os.path.realpath(root)
-
-    def write(self, path: str, content: bytes) -> None:
-        target = Path(path)
-        self._make_folder(target.parent)
-        write_whole(target, content)
-
-    def create(self, path: str, content: bytes) -> bool:
-        target = Path(path)
-        self._make_folder(target.parent)
-        return create_whole(target, content)
-
-    def read(self, path: str) -> bytes:
-        with self._inside(path) as found:
-            mode = os.stat(found).st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
-                raise StorageError(f"storage: must be a file: {path}")
-            with open(found, "rb", buffering=0) as file:
-                return file.read()
-
-    def names(self, path: str) -> list[str]:
-        with self._inside(path) as found:
-            return os.listdir(found)
-
-    def delete(self, path: str) -> None:
-        with self._inside(os.path.dirname(path)) as folder:
-            os.unlink(f"{folder}/{os.path.basename(path)}")
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder that does not exist."""
-        try:
-            with self._inside(str(folder)):
-                return
-        except FileNotFoundError:
-            self._check(os.path.realpath(folder), named=str(folder))
-            folder.mkdir(parents=True, exist_ok=True)
-
-    @contextmanager
-    def _inside(self, path: str) -> Iterator[str]:
-        """What exists at a path and lies inside, by a path that leads to it and nothing else.
-
-        On Linux a handle is taken, which opens nothing, and the system is asked where that lies.
-        So no link can take its place meanwhile. A look at each part of the path would also be
-        slow: after each call of the system, a thread waits for its turn among its process's.
-        """
-        if not HAS_HANDLES:
-            self._check(os.path.realpath(path), named=path)
-            yield path
-            return
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            found = f"/proc/self/fd/{handle}"
-            self._check(os.readlink(found), named=path)
-            yield found
-        except OSError as error:
-            error.filename = path
-            raise
-        finally:
-            os.close(handle)
-
-    def _check(self, place: str, *, named: str) -> None:
-        if place != self._root and not place.startswith(f"{self._root.rstrip('/')}/"):
-            raise StorageError(
-                f"storage: must be no link out of {self._root}, but is one: {named}; if "
-                "the folder that it leads to is meant, name that with --storage"
-            )
 
 
 class _Store:
@@ -194,14 +113,14 @@ class Storage:
     @property
     def uri(self) -> str:
         """The root in readable form: a path, or a URI without credentials and options."""
-        if isinstance(self._files, _Disk):
+        if isinstance(self._files, Disk):
             return self._root
         return f"{self._location.partition('://')[0]}://{self._root}"
 
     @property
     def folder(self) -> Path | None:
         """The root as a local folder; None if it is remote."""
-        return Path(self._root) if isinstance(self._files, _Disk) else None
+        return Path(self._root) if isinstance(self._files, Disk) else None
 
     @property
     def label(self) -> str:
@@ -375,10 +294,10 @@ def _existing_folder(text: str) -> str:
 def _opened(location: str) -> tuple[_Files, str]:
     """The files at a location, and the path of its root in them; one connection per process."""
     if "://" not in location:
-        return _Disk(location), location
+        return Disk(location), location
     if re.match("(gs|gcs)://", location) and "retry_limit_seconds=" not in location:
         location += f"{'&' if '?' in location else '?'}retry_limit_seconds={GCS_PATIENCE}"
     files, root = pafs.FileSystem.from_uri(location)
     return (
-        _Disk(root) if isinstance(files, pafs.LocalFileSystem) else _Store(files, location)
+        Disk(root) if isinstance(files, pafs.LocalFileSystem) else _Store(files, location)
     ), root
