@@ -112,6 +112,7 @@ class Delivery:
         self._outage = Outage(uri)
         self._due = 0.0
         self._busy: str | None = None
+        self._rest_is_next = False
         self._system_metrics = SystemMetrics(uri)
         self._thread = threading.Thread(target=self._work, name="gan-tune-record", daemon=True)
 
@@ -210,15 +211,15 @@ class Delivery:
         try:
             with frequent_switches():
                 while (task := self._next_task()) is not None:
-                    began = time.thread_time()
+                    ends, began = self._ends, time.thread_time()
                     try:
                         self._do(*task)
                     except Exception as error:
                         self._note_failure(*task, error)
                     else:
                         self._note_success(*task)
-                    if task[0] in ("figures", "rest") and not self._ends:
-                        self._rest_for(REST * (time.thread_time() - began))
+                    if task[0] in ("figures", "rest") and not ends:
+                        self._rest_for(REST * (time.thread_time() - began), ends=False)
         except Exception:
             logger.exception("the record has stopped: nothing more reaches MLflow")
         finally:
@@ -227,7 +228,7 @@ class Delivery:
                 self._changed.notify_all()
 
     def _next_task(self) -> tuple[Task, str] | None:
-        """The most important task: figures come before pictures, and the search's end at last."""
+        """The next task: figures and pictures in turn, or figures first as the search ends."""
         with self._changed:
             self._busy = None
             self._changed.notify_all()
@@ -237,8 +238,10 @@ class Delivery:
                 wait = self._due - time.monotonic()
                 queues: list[tuple[Task, dict[str, None]]]
                 queues = [("figures", self._figures if wait <= 0 else {}), ("rest", self._rest)]
-                for task, queue in queues:
+                in_turn = self._rest_is_next and not self._ends
+                for task, queue in reversed(queues) if in_turn else queues:
                     if queue:
+                        self._rest_is_next = task == "figures"
                         self._busy = next(iter(queue))
                         del queue[self._busy]
                         return task, self._busy
@@ -291,14 +294,14 @@ class Delivery:
             self._add(self._figures, [trial])
         may_pass = isinstance(error, (MlflowException, OSError, TrackingError))
         if may_pass and not is_refusal(error):
-            self._rest_for(self._outage.begin(error, ends=self._ends))
+            self._rest_for(self._outage.begin(error, ends=self._ends), ends=self._ends)
             return
         self._refusals[f"{task} {trial}"] += 1
         if self._refusals[f"{task} {trial}"] < PATIENCE:
             if is_refusal(error):  # somebody may have deleted the run, or all of the record
                 self._projection.forget()
             elif isinstance(error, StorageError):
-                self._rest_for(1.0)
+                self._rest_for(1.0, ends=self._ends)
             return
         self._leave_out(task, trial, error)
 
@@ -318,9 +321,9 @@ class Delivery:
             self._rest.pop(trial, None)
             self._changed.notify_all()
 
-    def _rest_for(self, seconds: float) -> None:
-        """Wait, unless the search ends meanwhile."""
+    def _rest_for(self, seconds: float, *, ends: bool) -> None:
+        """Wait, unless the search ends meanwhile, if it did not before."""
         with self._changed:
+            self._busy = None
             self._changed.notify_all()
-            ends = self._ends
             self._changed.wait_for(lambda: self._abandoned or self._ends != ends, seconds)
