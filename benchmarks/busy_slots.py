@@ -9,7 +9,7 @@ simulated, all by one other process of this machine: a trial makes ten reports i
 in which its slot sleeps, and writes them itself. A slot is busy while its worker would train; it
 idles while a report is written, and while it, or the next trial, waits for the driver. Stated is
 the share of slot time that was busy until the last setting was proposed, and the longest that a
-report took to be written and answered.
+report took to be written and answered. The way of a job to its worker counts as busy.
 """
 
 from __future__ import annotations
@@ -60,20 +60,28 @@ Asked = tuple[Job, float]
 """A trial, and the moment of its next report."""
 
 
+Heard = tuple[str, Result | Exception]
+"""A trial's name, and its report, or why there is none."""
+
+
 def work(
     folder: Path,
     slots: int,
     asked: SimpleQueue[Asked | None],
-    found: SimpleQueue[tuple[str, Result]],
+    found: SimpleQueue[Heard],
 ) -> None:
     """What the workers do, until None is asked: each sleeps, and writes a report."""
     folders = TrialFolders(open_storage(folder))
 
     def train(job: Job, due: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
-        result = report(job, len(folders[job.name].report_steps()) + 1)
-        folders[job.name].write_report(result)
-        found.put((job.name, result))
+        try:
+            result = report(job, len(folders[job.name].report_steps()) + 1)
+            folders[job.name].write_report(result)
+        except Exception as error:
+            found.put((job.name, error))
+        else:
+            found.put((job.name, result))
 
     with ThreadPoolExecutor(slots) as threads:
         while (next_one := asked.get()) is not None:
@@ -92,7 +100,7 @@ def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: st
     found, interval, is_over, began = Found(), seconds / REPORTS, False, time.monotonic()
     system = multiprocessing.get_context("spawn")
     asked: SimpleQueue[Asked | None] = system.SimpleQueue()
-    trained: SimpleQueue[tuple[str, Result]] = system.SimpleQueue()
+    trained: SimpleQueue[Heard] = system.SimpleQueue()
     workers = system.Process(target=work, args=(folder, slots, asked, trained))
     workers.start()
     jobs: dict[str, Job] = {}
@@ -113,6 +121,8 @@ def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: st
         if not due:
             break
         name, result = trained.get()
+        if isinstance(result, Exception):
+            raise result
         was_due = due.pop(name)
         is_stopped = conductor.reported(name, result)
         if not is_over:

@@ -222,7 +222,7 @@ def test_a_damaged_journal_is_refused(examples: int, home: Path, read: Read) -> 
 
 @lanes
 def test_a_damaged_judge(examples: int, tmp_path: Path) -> None:
-    """The features by which a search compares pictures go on as they were, or are refused."""
+    """The features by which a search compares pictures are taken, or refused in words."""
     home, dataset = Storage(str(tmp_path)), pictures()
     keep_judge(dataset, own_extractor(dataset, home), home)
     home.write(SEARCH_NOTE, b"{}")
