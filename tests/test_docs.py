@@ -322,7 +322,7 @@ def test_the_data_lines_of_the_readme_are_yaml() -> None:
 
 def test_the_results_have_every_shipped_search() -> None:
     section = DOCS["docs/results.md"].partition("## The shipped searches\n")[2]
-    rows = tables(section.partition("\n- **The first trial**")[0])["space"]
+    rows = tables(section.partition("\n- **The first setting**")[0])["space"]
     assert sorted(names(rows)) == sorted(shipped_spaces())
     assert set(names(tables(README)["space"])) <= set(names(rows))
 
