@@ -87,7 +87,22 @@ def test_another_setting_is_tried_if_it_can_be_confirmed_too() -> None:
 
 
 def test_weights_are_kept_from_just_before_the_search_can_end() -> None:
-    assert QUARTER.always_store_after(now=1000.0, left=350.0) == 1000.0 + 250.0 - CLOSING_SECONDS
+    """The quarter of 400 s, with its safety, is needed at most, and a report may come before."""
+    kept = 1000.0 + 350.0 - SAFETY * 100.0 - CLOSING_SECONDS
+    assert QUARTER.always_store_after(now=1000.0, left=350.0) == kept
+    assert QUARTER.always_store_after(now=1000.0, left=350.0, interval=7.0) == kept - 7.0
+    no_confirmation = TimeBudget(400.0, 0.0, 2)
+    assert no_confirmation.always_store_after(0.0, 350.0, 7.0) == 350.0 - CLOSING_SECONDS
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_the_search_never_ends_before_the_weights_are_kept(slots: int, count: int) -> None:
+    budget, interval = TimeBudget(400.0, 0.25, slots), 7.0
+    kept = 350.0 - budget.always_store_after(0.0, 350.0, interval)
+    for seconds in range(200):
+        needed = budget.needed_to_confirm([Planned(float(seconds), count, count)], interval)
+        assert needed <= kept - CLOSING_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gan_tune.searching.leading.time_budget import SAFETY, TimeBudget, makespan
+from gan_tune.searching.leading.time_budget import SAFETY, Planned, TimeBudget, makespan
 from gan_tune.searching.rules.stopping import StoppingRule, stopping_rule
 from gan_tune.space import SearchSpace
 
@@ -130,9 +130,8 @@ def _length(budget: TimeBudget, course: Course, pace: Pace) -> int:
 
 
 def _confirming(budget: TimeBudget, course: Course, full: float) -> float:
-    """The time that the search leaves to the confirmation, as `TimeBudget.needed_to_confirm`."""
-    replicates = [full] * course.replicates
-    return min(budget.share * budget.total, SAFETY * makespan(replicates, budget.slots))
+    """The time that the search leaves to the confirmation."""
+    return budget.needed_to_confirm([Planned(full, course.replicates, course.replicates)])
 
 
 def _rounded(steps: float) -> int:

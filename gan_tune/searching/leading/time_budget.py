@@ -137,11 +137,15 @@ class TimeBudget:
         confirming = makespan([longest] * seeds, self.slots)
         return left > SAFETY * (longest + confirming)
 
-    def always_store_after(self, now: float, left: float) -> float:
-        """The time after which the search may end at any report, on the clock of ``now``."""
+    def always_store_after(self, now: float, left: float, interval: float = 0.0) -> float:
+        """The time after which the search may end at any report, on the clock of ``now``.
+
+        Then the confirmation may need all that is left (:meth:`needed_to_confirm`).
+        """
         if not self.is_limited:
             return math.inf
-        return now + left - self.share * self.whole - CLOSING_SECONDS
+        kept = SAFETY * self.share * self.whole + interval if self.share else 0.0
+        return now + left - kept - CLOSING_SECONDS
 
 
 def makespan(seconds: Iterable[float], slots: int) -> float:

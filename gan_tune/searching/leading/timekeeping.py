@@ -141,8 +141,9 @@ class Timekeeper:
         From then on the search time may end at any report. It is infinite for a confirming trial:
         one that is cut off has no value, so its weights are not needed.
         """
-        confirms = job.kind == "confirmation"
-        return math.inf if confirms else self._budget.always_store_after(time.time(), self.left)
+        if job.kind == "confirmation":
+            return math.inf
+        return self._budget.always_store_after(time.time(), self.left, self._interval)
 
     @property
     def _needed(self) -> float:
