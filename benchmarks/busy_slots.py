@@ -21,6 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from benchmarks.growth import REPORTS, entry, report, space
@@ -69,6 +70,7 @@ def work(
     slots: int,
     asked: SimpleQueue[Asked | None],
     found: SimpleQueue[Heard],
+    is_up: Event,
 ) -> None:
     """What the workers do, until None is asked: each sleeps, and writes a report."""
     folders = TrialFolders(open_storage(folder))
@@ -83,6 +85,7 @@ def work(
         else:
             found.put((job.name, result))
 
+    is_up.set()
     with ThreadPoolExecutor(slots) as threads:
         while (next_one := asked.get()) is not None:
             threads.submit(train, *next_one)
@@ -90,6 +93,13 @@ def work(
 
 def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: str | None) -> Found:
     """Run a search; each trial takes so many seconds."""
+    system = multiprocessing.get_context("spawn")
+    asked: SimpleQueue[Asked | None] = system.SimpleQueue()
+    trained: SimpleQueue[Heard] = system.SimpleQueue()
+    is_up = system.Event()
+    workers = system.Process(target=work, args=(folder, slots, asked, trained, is_up))
+    workers.start()
+    is_up.wait()
     home = open_storage(folder)
     study, folders = open_study(folder / "study.journal", checked), TrialFolders(home)
     rule = stopping_rule(checked)
@@ -98,11 +108,6 @@ def lead(checked: SearchSpace, folder: Path, slots: int, seconds: float, uri: st
     resumed = resume_search(study, folders, rule)
     conductor = Conductor(study, home, rule, resumed, observers=[record], slots=slots, limit=slots)
     found, interval, is_over, began = Found(), seconds / REPORTS, False, time.monotonic()
-    system = multiprocessing.get_context("spawn")
-    asked: SimpleQueue[Asked | None] = system.SimpleQueue()
-    trained: SimpleQueue[Heard] = system.SimpleQueue()
-    workers = system.Process(target=work, args=(folder, slots, asked, trained))
-    workers.start()
     jobs: dict[str, Job] = {}
     due: dict[str, float] = {}
 

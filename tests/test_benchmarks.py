@@ -11,7 +11,7 @@ from conftest import trial_tree
 
 from benchmarks import busy_slots, evaluation, growth, modes, systems
 from gan_tune.config import TrialConfig
-from gan_tune.searching.jobs import Job
+from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.service.trial_cost import TrialCost
 from gan_tune.storage.trial_records import Result
 
@@ -77,13 +77,13 @@ def test_slots_that_wait_for_a_slow_driver_are_idle(
 ) -> None:
     checked = growth.space(8, "none")
     quick = busy_slots.lead(checked, tmp_path / "quick", 4, 1.0, None)
-    slow_report = growth.report
+    reported = Conductor.reported
 
-    def slow(job: Job, place: int) -> Result:
+    def slow(conductor: Conductor, name: str, result: Result) -> bool:
         time.sleep(0.1)
-        return slow_report(job, place)
+        return reported(conductor, name, result)
 
-    monkeypatch.setattr(busy_slots, "report", slow)
+    monkeypatch.setattr(Conductor, "reported", slow)
     late = busy_slots.lead(checked, tmp_path / "late", 4, 1.0, None)
     share, less = (found.busy / (4 * found.seconds) for found in (quick, late))
     assert 0.0 < less < share <= 1.0
