@@ -70,6 +70,12 @@ def test_notes_are_read_as_they_were_kept(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "judge.json").read_text())["shape"] == [1, 8, 8]
     (tmp_path / "search.json").write_text("{}")
     assert own_extractor(dataset, home).identity.startswith("patches")
+    sound = home.read_json("judge.json")
+    for name in ("", "pca64-0123abcd"):
+        home.write_json("judge.json", sound | {"features": name})
+        with pytest.raises(StorageError, match="must name features of patches: "):
+            own_extractor(dataset, home)
+    home.write_json("judge.json", sound)
     home.write("judge.safetensors", save({"filters": np.zeros((1, 1, 2, 2), np.float32)}))
     with pytest.raises(StorageError, match="must hold the arrays of the search: KeyError"):
         own_extractor(dataset, home)

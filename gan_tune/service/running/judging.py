@@ -74,6 +74,8 @@ def _kept(note: JudgeNote, dataset: Dataset, home: Storage) -> PatchFeatures:
     place = home.readable_path(JUDGE_NOTE)
     if any(not 0 < own <= there for own, there in zip(note.shape, dataset.shape, strict=True)):
         raise StorageError(f"storage: {place} must fit the pictures {dataset.shape}: {note.shape}")
+    if not note.features.startswith("patches-"):  # all metrics of the search carry the name
+        raise StorageError(f"storage: {place} must name features of patches: {note.features!r:.60}")
     try:
         features = PatchFeatures(note.features, note.shape, load(home.read(JUDGE_ARRAYS) or b""))
         features.check()
