@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import venv
 from collections.abc import Callable
 from dataclasses import replace
@@ -263,17 +264,24 @@ def environment(folder: Path, *packages: str) -> Path:
     return python
 
 
-def drawn(python: Path, script: Path, *words: object) -> np.ndarray:
-    """What a script draws, in a process that has no gan-tune."""
+def drawn(python: Path, code: Path | str, *words: object, out: Path) -> torch.Tensor:
+    """What a script, or a line of code, draws in a process that has no gan-tune."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    folder = script.parent.parent
     lacks = "import importlib.util as i; raise SystemExit(i.find_spec('gan_tune') is not None)"
-    subprocess.run([python, "-c", lacks], cwd=folder, env=clean, check=True)
-    out = folder / "drawn.npy"
-    command = [python, script, "--out", out, *map(str, words)]
-    subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True)
-    samples: np.ndarray = np.load(out, allow_pickle=False)
+    subprocess.run([python, "-c", lacks], cwd=out.parent, env=clean, check=True)
+    what = ["-c", code] if isinstance(code, str) else [code]
+    command = [python, *what, *map(str, words)]
+    subprocess.run(command, cwd=out.parent, env=clean, check=True, capture_output=True)
+    if out.suffix == ".npy":
+        return torch.from_numpy(np.load(out, allow_pickle=False))
+    samples: torch.Tensor = torch.load(out)
     return samples
+
+
+def own_latents(folder: Path, program: str) -> str:
+    """The line of the card that draws from latents of one's own by this program."""
+    (line,) = (x for x in (folder / "README.md").read_text().split("\n") if f'"{program}"' in x)
+    return line
 
 
 @pytest.mark.ci
@@ -286,33 +294,46 @@ def test_with_torch_alone_the_same_samples_are_drawn_bit_for_bit(tmp_path: Path)
         others = found.name.startswith(("gan_tune", "__editable__", "numpy"))
         if not others and found.suffix != ".pth":
             (site / found.name).symlink_to(found)
-    pulled = []
+    z, out = torch.randn(64, 6), tmp_path / "samples.pt"
+    torch.save(z, tmp_path / "z.pt")
     for case in ("dcgan", "table"):
-        generator = CASES[case]()
-        script = written(generator, tmp_path / case) / "draw_with_torch.py"
-        pulled.append((generator, script))
-        seeded = drawn(python, script, "-n", 70, "--seed", 5)
-        np.testing.assert_array_equal(seeded, generator.sample(70, seed=5))
-    for found in installed.glob("numpy*"):  # which latents of one's own need
-        (site / found.name).symlink_to(found)
-    z = torch.randn(100, 6)
-    np.save(tmp_path / "z.npy", z.numpy())
-    for generator, script in pulled:
-        given = drawn(python, script, "--latents", tmp_path / "z.npy")
-        np.testing.assert_array_equal(given, torch.cat([generator(b) for b in z.split(64)]))
+        generator, folder = CASES[case](), tmp_path / case
+        seeded = drawn(python, written(generator, folder) / "draw_with_torch.py", "-n", 70, out=out)
+        assert torch.equal(seeded, generator.sample(70, seed=0))
+        line = own_latents(folder, "generator.pt2").replace(
+            "generator.pt2", f"{folder}/generator.pt2"
+        )
+        code = f"import torch; z = torch.load('z.pt'); {line}; torch.save(samples, 'samples.pt')"
+        assert torch.equal(drawn(python, code, out=out), generator(z))
 
 
 @pytest.mark.ci
 def test_with_onnxruntime_alone_the_same_samples_are_drawn(tmp_path: Path) -> None:
     python = environment(tmp_path / "env", "onnxruntime", "numpy")
-    z = torch.randn(100, 6)
+    z, out = torch.randn(100, 6), tmp_path / "samples.npy"
     np.save(tmp_path / "z.npy", z.numpy())
     for case in ("mlp", "residual"):
-        generator = CASES[case]()
-        script = written(generator, tmp_path / case) / "draw_with_onnxruntime.py"
-        given = drawn(python, script, "--latents", tmp_path / "z.npy")
-        np.testing.assert_allclose(given, generator(z), rtol=0, atol=1e-5)
-        assert drawn(python, script, "-n", 3, "--seed", 1).shape == (3, *generator.shape)
+        generator, folder = CASES[case](), tmp_path / case
+        script = written(generator, folder) / "draw_with_onnxruntime.py"
+        seeded = drawn(python, script, "-n", 70, "--seed", 1, out=out)
+        latents = np.random.default_rng(1).standard_normal((70, 6), np.float32)
+        expected = generator(torch.from_numpy(latents))
+        torch.testing.assert_close(seeded, expected, rtol=0, atol=1e-5)
+        line = own_latents(folder, "generator.onnx")
+        line = line.replace("generator.onnx", f"{folder}/generator.onnx")
+        numbers = "import onnxruntime, numpy as np; z = np.load('z.npy')"
+        given = drawn(python, f"{numbers}; {line}; np.save('samples.npy', samples)", out=out)
+        torch.testing.assert_close(given, generator(z), rtol=0, atol=1e-5)
+
+
+def test_the_scripts_are_short_and_refuse_to_draw_nothing(folder: Path) -> None:
+    for script in sorted(folder.glob("draw_with_*.py")):
+        assert len(script.read_text().split("\n")) <= 22
+        refused = subprocess.run(
+            [sys.executable, script, "-n", "0"], capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 2
+        assert refused.stderr.endswith("error: -n must be at least 1: 0\n")
 
 
 OLDEST = "2.10"

@@ -89,7 +89,7 @@ def pull(
     \b
     Example:
       gan-tune pull digits --out digits_model
-      python digits_model/draw_with_torch.py -n 64 --out samples.npy
+      python digits_model/draw_with_torch.py -n 64 --out samples.pt
     """
     with busy("exporting the generator"):
         pulled = service.pull(model, out, tracking_uri=tracking_uri, force=force)

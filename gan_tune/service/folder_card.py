@@ -34,7 +34,7 @@ def _paragraphs(generator: Generator, exports: Exports) -> Iterator[str]:
         yield in_table(figures, ("figure", "value"))
     yield "## Draw"
     yield f"With torch alone ({exports.torch} wrote `generator.pt2`):"
-    yield "```bash\npip install torch numpy\n" + _command("draw_with_torch.py") + "\n```"
+    yield "```bash\npip install torch\n" + _command("draw_with_torch.py", "pt") + "\n```"
     if exports.without_onnx:
         yield f"There is no ONNX file: {exports.without_onnx}."
     else:
@@ -42,11 +42,17 @@ def _paragraphs(generator: Generator, exports: Exports) -> Iterator[str]:
             "Without torch; on 265 latents it deviated from torch by at most "
             f"{exports.onnx_deviation:.1e}:"
         )
-        yield "```bash\npip install onnxruntime\n" + _command("draw_with_onnxruntime.py") + "\n```"
+        yield (
+            "```bash\npip install onnxruntime\n"
+            + _command("draw_with_onnxruntime.py", "npy")
+            + "\n```"
+        )
     yield (
-        "Both take `--latents z.npy`, latents of your own. On one machine and release of torch, "
-        "`draw_with_torch.py` draws what `gan-tune generate` draws for the same seed, bit for bit."
+        "On one machine and release of torch, `draw_with_torch.py` draws what `gan-tune generate` "
+        "draws for the same seed, bit for bit. For latents of your own, `z` [N, "
+        f"{generator.latent}] of float32:"
     )
+    yield "```python\n" + "\n".join(_with_own_latents(exports)) + "\n```"
     yield "## Files"
     yield _files(exports, table=bool(generator.columns))
 
@@ -62,8 +68,14 @@ def _figures(generator: Generator) -> Iterator[tuple[str, str]]:
             yield name, number(value)
 
 
-def _command(script: str) -> str:
-    return f"python {script} -n 64 --seed 0 --out samples.npy"
+def _with_own_latents(exports: Exports) -> Iterator[str]:
+    yield 'samples = torch.export.load("generator.pt2").module()(z)'
+    if not exports.without_onnx:
+        yield 'samples = onnxruntime.InferenceSession("generator.onnx").run(None, {"z": z})[0]'
+
+
+def _command(script: str, ending: str) -> str:
+    return f"python {script} -n 64 --seed 0 --out samples.{ending}"
 
 
 def _files(exports: Exports, *, table: bool) -> str:

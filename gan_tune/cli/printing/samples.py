@@ -79,4 +79,4 @@ def print_pulled(pulled: Pulled, folder: Path) -> None:
         print_line(out, f"no ONNX file: {pulled.without_onnx}")
     else:
         print_line(out, f"ONNX deviates from torch by at most {pulled.onnx_deviation:.1e}")
-    print_line(out, f"draw from it: python {folder}/draw_with_torch.py -n 64 --out samples.npy")
+    print_line(out, f"draw from it: python {folder}/draw_with_torch.py -n 64 --out samples.pt")
