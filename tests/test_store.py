@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import ViewType
 from written_search import WrittenSearch
 
 from gan_tune.errors import TrackingError
 from gan_tune.record import sqlite_store as store
 from gan_tune.record.mlflow_store import connect
+from gan_tune.registry.rights import try_rights
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +189,19 @@ def test_a_project_that_is_moved_keeps_its_record(project: WrittenSearch, tmp_pa
     images = download_artifacts(run_id=run.info.run_id, artifact_path="images", tracking_uri=uri)
     assert len(list(Path(images).iterdir())) == 4
     assert not (tmp_path / "before").exists()
+
+
+def test_an_experiment_without_runs_moves_with_its_store(
+    project: WrittenSearch, tmp_path: Path
+) -> None:
+    """`gan-tune doctor` leaves one, and so does a search that ends before its first trial."""
+    try_rights(f"sqlite:///{tmp_path}/before/mlflow.db")
+    (tmp_path / "before").rename(tmp_path / "after")
+    uri = connect(f"sqlite:///{tmp_path}/after/mlflow.db", create=False)
+    there = MlflowClient(uri).search_experiments(view_type=ViewType.ALL)
+    assert len(there) == 3
+    for experiment in there:
+        assert not experiment.artifact_location.startswith((tmp_path / "before").as_uri())
 
 
 def test_a_store_without_its_files_says_so(project: WrittenSearch, tmp_path: Path) -> None:

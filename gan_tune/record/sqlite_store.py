@@ -111,19 +111,23 @@ def _follow_move(database: sqlite3.Connection, path: Path) -> None:
     MLflow keeps the files of each experiment by an absolute path.
 
     Raises:
-        TrackingError: the files are neither at their place nor beside the store.
+        TrackingError: the files of runs are neither at their place nor beside the store.
     """
     known = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
     if not known:
         return
     here = path.parent / FILES
-    rows = database.execute("SELECT artifact_location FROM experiments").fetchall()
-    for (location,) in rows:
+    rows = database.execute(
+        "SELECT artifact_location, "
+        "EXISTS (SELECT 1 FROM runs WHERE runs.experiment_id = experiments.experiment_id) "
+        "FROM experiments"
+    ).fetchall()
+    for location, has_runs in rows:
         there, mark, name = str(location or "").rpartition(f"/{FILES}/")
         if not mark or not there.startswith("file://") or f"{there}/{FILES}" == here.as_uri():
             continue
         before = Path(there.removeprefix("file://"))
-        if (here / name).is_dir():
+        if (here / name).is_dir() or not (has_runs or before.exists()):
             _replace_prefix(database, str(location), f"{here.as_uri()}/{name}")
         elif not before.exists():
             raise TrackingError(
