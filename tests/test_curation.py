@@ -27,6 +27,7 @@ from gan_tune.registry import publish
 from gan_tune.registry.candidate import keep_candidate
 from gan_tune.registry.card import model_card
 from gan_tune.registry.curation import promote, remove, rollback
+from gan_tune.registry.promotion import ALIAS
 from gan_tune.registry.versions import find_version
 from gan_tune.service import compare
 
@@ -64,6 +65,19 @@ def test_a_worse_version_can_be_promoted_and_taken_back(three: str) -> None:
     assert (rollback("digits", uri=three).version, champion(three)) == (1, 1)
     with pytest.raises(GanTuneError, match=r"no champion before version 1 .* versions: 1, 2, 3"):
         rollback("digits", uri=three)
+
+
+def test_what_another_program_registered_is_neither_moved_nor_removed(uri: str) -> None:
+    client = MlflowClient(uri)
+    client.create_registered_model("house_prices")
+    client.create_model_version("house_prices", "file:///nowhere/at/all")
+    client.set_registered_model_alias("house_prices", ALIAS, "1")
+    for act in (promote, remove, lambda model, uri: remove(model, force=True, uri=uri)):
+        with pytest.raises(GanTuneError, match=r"house_prices/1 .* gan-tune did not save it"):
+            act("house_prices/1", uri=uri)
+    with pytest.raises(GanTuneError, match=r"house_prices/1 .* gan-tune did not save it"):
+        rollback("house_prices", uri=uri)
+    assert client.get_model_version_by_alias("house_prices", ALIAS).version == 1
 
 
 def test_the_champion_promoted_again_stays(three: str) -> None:

@@ -31,6 +31,7 @@ from torch import nn
 
 from gan_tune.data.columns import Column, columns_to_json
 from gan_tune.errors import DeviceError, GanTuneError, ModelNotFoundError, OutputError
+from gan_tune.record.tags import Tag
 from gan_tune.registry.mlflow_model import COLUMNS
 from gan_tune.registry.publish import Registration, export_champion, register_champion
 from gan_tune.registry.pull import load_generator
@@ -401,7 +402,7 @@ def test_a_pickled_model_is_not_loaded(uri: str, tmp_path: Path) -> None:
     run = client.create_run(client.create_experiment("x", (tmp_path / "x").as_uri()))
     client.create_registered_model("pickled")
     source = (tmp_path / "mlruns/pickled").as_uri()
-    client.create_model_version("pickled", source, run.info.run_id)
+    client.create_model_version("pickled", source, run.info.run_id, tags={Tag.LATENT: "6"})
     with pytest.raises(GanTuneError, match="not in torch's pt2 format"):
         load_generator("pickled/1", uri=uri)
 

@@ -15,7 +15,13 @@ from gan_tune.registry.champions import earlier_champions, note_champion
 from gan_tune.registry.describing import unlink
 from gan_tune.registry.logged_models import logged_before
 from gan_tune.registry.promotion import ALIAS, Measured, Promotion, decide_promotion
-from gan_tune.registry.versions import all_versions, look_up, named_version, version_at
+from gan_tune.registry.versions import (
+    all_versions,
+    look_up,
+    named_version,
+    own_version,
+    version_at,
+)
 
 __all__ = ["Moved", "between", "promote", "remove", "rollback"]
 
@@ -61,7 +67,7 @@ def rollback(model: str, *, uri: str | None = None) -> Moved:
         TrackingError: MLflow does not answer.
     """
     uri = connect(uri, create=False)
-    present = look_up(uri, model, ALIAS, None)
+    present = own_version(look_up(uri, model, ALIAS, None))
     mlflow_client = client(uri)
     with answering(uri):
         there = {int(version.version) for version in all_versions(mlflow_client, present.name)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from gan_tune.errors import DeviceError, GanTuneError
@@ -26,7 +25,7 @@ from gan_tune.registry.mlflow_model import (
     read_model,
 )
 from gan_tune.registry.promotion import ALIAS
-from gan_tune.registry.versions import look_up
+from gan_tune.registry.versions import look_up, own_version
 from gan_tune.words.wording import in_one_line
 
 __all__ = ["load_generator"]
@@ -57,8 +56,9 @@ def load_generator(
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(f"device {device}: {in_one_line(error)}") from None
     uri = connect(uri, create=False)
-    found = look_up(uri, model, alias, version)
+    found = own_version(look_up(uri, model, alias, version))
     label = f"{found.name}/{found.version}"
+    latent = _latent(found.tags[Tag.LATENT], label)
     with answering(uri), tempfile.TemporaryDirectory() as temporary:
         # Not `models:/NAME/3`, which MLflow looks up in the process's own store.
         mlflow_client, folder = client(uri), Path(temporary)
@@ -71,7 +71,6 @@ def load_generator(
         files.fetch([weights if own else ARCHIVE], folder, LARGEST)
         if not own:
             check_archived(folder, label)
-        latent = _latent(found.tags, label)
         module = read_model(folder, label, config, latent)
         columns = read_columns(folder, label)
     return Generator(
@@ -79,15 +78,12 @@ def load_generator(
     )
 
 
-def _latent(tags: Mapping[str, str], label: str) -> int:
+def _latent(tag: str, label: str) -> int:
     """Size of z, as the version's tag says.
 
     Raises:
-        GanTuneError: it has no such tag, or one that says something else.
+        GanTuneError: it says something else.
     """
-    tag = tags.get(Tag.LATENT)
-    if tag is None:
-        raise GanTuneError(f"model {label} has no tag {Tag.LATENT}: gan-tune did not save it")
     if not (tag.isascii() and tag.isdigit() and len(tag) < 8 and 1 <= int(tag) <= LARGEST_LATENT):
         rule = f"must be a whole number from 1 to {LARGEST_LATENT}"
         raise GanTuneError(f"model {label}: tag {Tag.LATENT} {rule}: {tag!r:.60}")

@@ -37,6 +37,7 @@ __all__ = [
     "list_models",
     "look_up",
     "named_version",
+    "own_version",
     "version_at",
 ]
 
@@ -98,7 +99,19 @@ def named_version(uri: str, model: str) -> VersionInfo:
     wanted = _parse(model, "", None)
     if wanted.version is None and not wanted.alias:
         raise GanTuneError(f"a version must be named, as {wanted.name}/3, but given is {model!r}")
-    return look_up(uri, model, wanted.alias, wanted.version)
+    return own_version(look_up(uri, model, wanted.alias, wanted.version))
+
+
+def own_version(found: VersionInfo) -> VersionInfo:
+    """The version itself, if gan-tune registered it: only such ones are read, moved and removed.
+
+    Raises:
+        GanTuneError: another program did.
+    """
+    if Tag.LATENT not in found.tags:
+        label = f"{found.name}/{found.version}"
+        raise GanTuneError(f"model {label} has no tag {Tag.LATENT}: gan-tune did not save it")
+    return found
 
 
 def look_up(uri: str, model: str, alias: str, version: int | None) -> VersionInfo:
