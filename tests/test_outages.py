@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow_servers import ADMIN, USER, Proxy, Server, guarded_serving, log_in, serving
 from torch import nn
 from written_search import WrittenSearch
@@ -260,6 +262,22 @@ def test_a_user_who_is_no_administrator_registers_a_first_champion(
     assert search.lacks(as_user.uri) == []
     assert load_generator(search.name, uri=as_user.uri).version == 1
     check_rights(as_user.uri, experiment=search.name, model=search.name)
+
+
+def test_a_model_that_another_search_makes_meanwhile_stays(
+    as_user: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = MlflowClient(as_user.uri)
+    another.create_registered_model("meanwhile")
+
+    def not_there_yet(*_: Any) -> None:
+        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
+    with monkeypatch.context() as before:
+        before.setattr(MlflowClient, "get_registered_model", not_there_yet)
+        check_rights(as_user.uri, experiment="meanwhile", model="meanwhile")
+    assert another.get_registered_model("meanwhile").name == "meanwhile"
+    another.delete_registered_model("meanwhile")
 
 
 @pytest.mark.ci
