@@ -27,6 +27,7 @@ import yaml
 from cpu_time import cpu_seconds
 from mlflow import MlflowClient
 from PIL import Image
+from written_search import WrittenSearch
 
 from gan_tune import __version__, cli, service
 from gan_tune.cli.documents import DOCUMENTS
@@ -1176,6 +1177,15 @@ def test_ui_refuses_a_search_that_is_not_there(run: Run, searched: Searched) -> 
     ran = run("ui", "nothing", *searched.record)
     assert (ran.code, len(lines(ran.err))) == (2, 1)
     assert "no search named 'nothing'" in ran.err
+
+
+def test_ui_leads_to_a_search_that_has_no_report_yet(uri: str, tmp_path: Path) -> None:
+    search = WrittenSearch(tmp_path / "runs")
+    search.trial("0000")
+    assert not search.delivered(uri)
+    pages = service.find_record(uri, search.name).pages
+    assert list(pages) == ["the search", "all trials", "charts"]
+    assert "/runs/" in pages["the search"]
 
 
 def test_ui_names_the_server_that_keeps_the_record(

@@ -38,7 +38,8 @@ class Opened(NamedTuple):
 def find_record(tracking_uri: str | None, search: str | None = None) -> Opened:
     """The record, and the pages of a search in it, by default the newest one.
 
-    The report comes first, since MLflow folds the description of a run; then all trials.
+    The report comes first, since MLflow folds the description of a run (without a report, the run);
+    then all trials.
 
     Raises:
         TrackingError: there is no record yet, or MLflow does not answer.
@@ -53,13 +54,12 @@ def find_record(tracking_uri: str | None, search: str | None = None) -> Opened:
         experiment_id, run_id = run.info.experiment_id, run.info.run_id
         has_report = any(file.path == REPORT for file in client.list_artifacts(run_id))
         has_view = f"{SHARED_VIEW}{run_id}" in client.get_experiment(experiment_id).tags
-    pages = {}
-    if has_report:
-        pages["the search"] = run_page(experiment_id, run_id, f"artifacts/{REPORT}")
+    inside = f"artifacts/{REPORT}" if has_report else ""
+    pages = {"the search": run_page(experiment_id, run_id, inside)}
     if has_view:  # records of older versions have none
         pages["all trials"] = table_page(experiment_id, run_id)
         pages["charts"] = charts_page(experiment_id, run_id)
-    return Opened(uri, pages or {"the search": run_page(experiment_id, run_id)})
+    return Opened(uri, pages)
 
 
 def links(opened: Opened, server: str) -> dict[str, str]:
