@@ -100,6 +100,7 @@ def test_a_result_of_an_older_version_loads(tmp_path: Path) -> None:
     assert result.champion is not None
     assert result.champion.lineage == ()
     assert result.mattered == {}
+    assert result.grid == str(tmp_path / "digits" / "champion.png"), "where the folder is now"
     best = service.best("digits", tmp_path)
     assert (best.trial, best.value, best.decided) == ("0002-confirm-1", 11.0, ROW["changes"])
 

@@ -272,6 +272,8 @@ class SearchResult:
                 as_stored(kind, fields[name], place)
         result = as_stored(cls, fields, place)
         champion = result.champion and replace(result.champion, home=home)
+        if home is not None and result.grid is not None:  # the folder may have been moved
+            result = replace(result, grid=home.readable_path(CHAMPION_PICTURE))
         return replace(result, champion=champion, home=home)
 
     def to_json(self) -> dict[str, Any]:
