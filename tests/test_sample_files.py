@@ -126,6 +126,9 @@ def test_sizes_are_told_and_what_does_not_fit_is_refused(tmp_path: Path) -> None
         OutputError, match=r"1,000,000,000,000 samples take .* TB, but the disk has"
     ):
         files.planned_size(many, str(tmp_path / "a.npy"))
+    for name in ("a.npz", "a.zip", "folder/"):
+        with pytest.raises(OutputError, match=r"samples take about .* TB, but the disk has"):
+            files.planned_size(many, str(tmp_path / name))
     for name in ("a.png", "a.gif"):
         with pytest.raises(OutputError, match="must hold at most 10,000 samples, but got 1,0"):
             files.planned_size(many, str(tmp_path / name))

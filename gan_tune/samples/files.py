@@ -21,6 +21,9 @@ from gan_tune.words.readable import file_size
 
 __all__ = ["check_output", "planned_size", "write_samples"]
 
+GUESS = 2.0
+"""So many times as much space as the disk has must a guessed size ask for to be refused."""
+
 
 def check_output(path: str, *, force: bool = False) -> None:
     """Check in advance that samples can be written to ``path``.
@@ -46,9 +49,9 @@ def planned_size(samples: Samples, path: str) -> str:
     size = kind.size(samples) if _suffix(path) else folder_size(samples)
     free = shutil.disk_usage(Path(path).absolute().parent).free
     about = "" if kind.exact else "about "
-    if kind.exact and size > free:
+    if size > free * (1 if kind.exact else GUESS):
         raise OutputError(
-            f"{path}: {samples.count:,} samples take {file_size(size)}, but the disk has "
+            f"{path}: {samples.count:,} samples take {about}{file_size(size)}, but the disk has "
             f"{file_size(free)}"
         )
     return about + file_size(size)
