@@ -348,6 +348,17 @@ def test_a_request_that_is_not_valid_is_told_why(body: Any, says: str) -> None:
     assert says in answer.text
 
 
+def test_an_answer_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_tune.serving.application.LARGEST_ANSWER", 10)
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await asked(client, n=n) for n in (3, 4)]
+
+    fits, refused = run(work, held(Plain()))
+    assert (fits.status_code, refused.status_code) == (200, 422)
+    assert refused.json() == {"detail": "n: must be at most 3 for samples of (3,): 4"}
+
+
 @pytest.mark.parametrize(
     ("body", "place", "kind"),
     [

@@ -6,6 +6,7 @@ FastAPI reads the routes' annotations, one of which is made for the limits given
 
 import asyncio
 import io
+import math
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -62,6 +63,8 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+LARGEST_ANSWER = 2**22
+"""Numbers of one answer: what JSON of them takes, the other requests wait for."""
 
 
 def application(
@@ -158,6 +161,10 @@ class _Server:
         assert self._batcher is not None
         if asked.format == "png" and not _has_pictures(self._champion.generator.shape):
             raise HTTPException(422, "format: png is for pictures, but the samples are points")
+        shape = self._champion.generator.shape
+        most = max(1, LARGEST_ANSWER // math.prod(shape))
+        if asked.n > most:
+            raise HTTPException(422, f"n: must be at most {most} for samples of {shape}: {asked.n}")
         seed = secrets.randbelow(2**53) if asked.seed is None else asked.seed
         try:
             drawn = await self._batcher.draw(Order(asked.n, seed, asked.truncation))
