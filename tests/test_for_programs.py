@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from test_cli import ROOT, Ran, Run, lines, process, run, space_file
 from test_live import FakeConductor, job, result
+from test_registry import Images, register
 from test_search_result import STORED
 from tiny_search import space_tree
 
@@ -220,3 +222,15 @@ def test_the_shell_completes_commands_options_spaces_and_searches(tmp_path: Path
         (tmp_path / "gan_tune_runs" / name).mkdir(parents=True)
         (tmp_path / "gan_tune_runs" / name / "search.json").write_text("{}")
     assert completed(tmp_path, "status", "d") == ["day"]
+
+
+def test_the_shell_completes_models_and_their_versions(uri: str, tmp_path: Path) -> None:
+    MlflowClient(uri).create_registered_model("another_program's")
+    for value in (1.0, 2.0):
+        register(uri, value, Images())
+    words = "rm", "--tracking-uri", uri
+    assert completed(tmp_path, *words, "") == ["digits"]
+    assert completed(tmp_path, *words, "digits/") == ["digits/1", "digits/2"]
+    for command in ("generate", "pull", "serve", "look", "promote", "rollback", "compare"):
+        assert completed(tmp_path, command, "--tracking-uri", uri, "dig") == ["digits"]
+    assert completed(tmp_path, "rm", "--tracking-uri", "sqlite:////nowhere.db", "dig") == []

@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from gan_tune.cli.completion import searches_here, spaces
+from gan_tune.cli.completion import models_here, searches_here, spaces
 from gan_tune.words.limits import MAX_SEED
 
 # ---------------------------------------------------------------- of several commands
@@ -63,7 +63,11 @@ AllFailed: TypeAlias = Annotated[
 ]
 Model: TypeAlias = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@alias or NAME/3 (a version)."),
+    typer.Argument(
+        metavar="MODEL",
+        help="NAME (its champion), NAME@alias or NAME/3 (a version).",
+        autocompletion=models_here,
+    ),
 ]
 
 # ---------------------------------------------------------------- of search
@@ -292,6 +296,7 @@ GeneratorSource: TypeAlias = Annotated[
         metavar="MODEL",
         help="NAME (its champion), NAME@alias or NAME/3 (a version); runs:/ID, a trial's run; or "
         "a folder with a slash in its name: a trial's, or one of gan-tune pull.",
+        autocompletion=models_here,
     ),
 ]
 SamplesFile: TypeAlias = Annotated[
@@ -329,16 +334,32 @@ PicturesFolder: TypeAlias = Annotated[
 ]
 NoiseSeed: TypeAlias = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")]
 Version: TypeAlias = Annotated[
-    str, typer.Argument(metavar="MODEL/VERSION", help="A version, as digits/3 or digits@ALIAS.")
+    str,
+    typer.Argument(
+        metavar="MODEL/VERSION",
+        help="A version, as digits/3 or digits@ALIAS.",
+        autocompletion=models_here,
+    ),
 ]
 ModelName: TypeAlias = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Name of a registered model.")
+    str,
+    typer.Argument(metavar="MODEL", help="Name of a registered model.", autocompletion=models_here),
 ]
 FirstModel: TypeAlias = Annotated[
-    str, typer.Argument(metavar="MODEL", help="NAME/2, NAME@alias, or NAME (its champion).")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="NAME/2, NAME@alias, or NAME (its champion).",
+        autocompletion=models_here,
+    ),
 ]
 OtherModel: TypeAlias = Annotated[
-    str, typer.Argument(metavar="OTHER", help="The one compared with it, named likewise.")
+    str,
+    typer.Argument(
+        metavar="OTHER",
+        help="The one compared with it, named likewise.",
+        autocompletion=models_here,
+    ),
 ]
 ComparedPicture: TypeAlias = Annotated[
     Path | None,
