@@ -5,6 +5,7 @@ All else about GPUs is shown on a stand-in, in test_stand_in_gpu.py.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 import torch
 from conftest import trial_config
 from test_training import VARIANTS
+from test_weights import own_generator
 from tiny_search import space_tree
 
 from gan_tune import service
@@ -25,7 +27,9 @@ from gan_tune.gan.device import accelerators, exact_convolutions, free_memory, t
 from gan_tune.gan.randomness import global_generators
 from gan_tune.gan.training import CHECK_EVERY, build_training, train
 from gan_tune.metrics import build_judge
+from gan_tune.model.generator import Generator
 from gan_tune.parts.all_parts import dataset_of
+from gan_tune.serving.drawing import Order, draw_together
 
 pytestmark = [
     pytest.mark.gpu,
@@ -190,3 +194,14 @@ def test_a_search_with_half_a_gpu_a_trial(tmp_path: Path) -> None:
     result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri)
     assert set(result.outcomes) <= {"completed", "pruned"}
     assert result.champion is not None
+
+
+def test_a_generator_draws_on_a_gpu_from_the_latents_of_a_cpu() -> None:
+    module = own_generator("dcgan")
+    here = Generator("faces", 1, 6, module, config=module.config)
+    there = Generator("faces", 1, 6, copy.deepcopy(module).to(GPU), config=module.config)
+    drawn = there.sample(70, seed=3)
+    torch.testing.assert_close(drawn.cpu(), here.sample(70, seed=3), rtol=0, atol=1e-4)
+    orders = [Order(3, 1, None), Order(5, 2, None)]
+    both = [[one.samples.cpu() for one in draw_together(each, orders)] for each in (there, here)]
+    torch.testing.assert_close(*both, rtol=0, atol=1e-4)
