@@ -79,7 +79,8 @@ def _state(
             "selectedColumns": columns,
             # The first two are always there: the checkbox and the trial's name.
             "columnOrder": ["1", _column("attributes", "Run Name"), *columns],
-            "columnWidths": {_column("attributes", "Run Name"): 140} | dict.fromkeys(columns, 105),
+            "columnWidths": {_column("attributes", "Run Name"): 140}
+            | {column: _width(column) for column in columns},
             "runsHiddenMode": "FIRST_10_RUNS",
             "compareRunCharts": list(_charts(metric, best, compared, step)),
             "compareRunSections": [
@@ -108,13 +109,18 @@ def _column(kind: str, name: str) -> str:
     return f"{kind}.`{name}`"
 
 
+def _width(column: str) -> int:
+    """Pixels: what the name takes, or some more than the values do."""
+    return max(105, min(240, 40 + 7 * len(column.partition("`")[2])))
+
+
 def _columns(best: str, searched: Iterable[str]) -> Iterable[str]:
     yield _column("metrics", best)
     yield _column("metrics", TOTAL_KEY)
     yield _column("tags", Tag.OUTCOME)
+    yield _column("tags", Tag.SYMPTOMS)
     for param in searched:
         yield _column("params", param)
-    yield _column("tags", Tag.SYMPTOMS)
     yield _column("tags", Tag.ORIGIN)
 
 
