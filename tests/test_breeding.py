@@ -14,7 +14,7 @@ from gan_tune.errors import SpaceError
 from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import FIRST_SETTING, Job
 from gan_tune.searching.leading.breeding import Breeder
-from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.conductor import Conductor, Next, follow_cluster
 from gan_tune.searching.leading.resuming import resume_search
 from gan_tune.searching.populations.population import POPULATIONS
 from gan_tune.searching.rules.stopping import NoStopping
@@ -175,6 +175,13 @@ def test_a_population_lives_on_any_number_of_slots(name: str, slots: int, tmp_pa
     if slots < SIZE:
         assert farm.most_apart <= 20, "who is behind in steps goes first"
     assert all(trial.state.is_finished() for trial in farm.study.optuna_study.trials)
+
+
+def test_a_populations_limit_follows_the_cluster(tmp_path: Path) -> None:
+    """What is decided at the last moment is not handed out in advance."""
+    conductor = Farm(tmp_path, slots=4).conductor
+    follow_cluster(conductor, 2)
+    assert (conductor.slots, conductor.limit) == (2, 2)
 
 
 def test_no_report_is_heard_twice(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gan_tune.errors import CheckpointError, UnfitNodesError
 from gan_tune.gan import checkpoint
 from gan_tune.parts.all_parts import catalogue
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.leading.conductor import Conductor, Next
+from gan_tune.searching.leading.conductor import Conductor, Next, follow_cluster
 from gan_tune.searching.leading.crowning import crown_champion
 from gan_tune.searching.leading.protocols import Observers
 from gan_tune.searching.leading.resuming import resume_search
@@ -429,6 +429,32 @@ def test_the_same_exception_of_every_setting_is_no_settings_own(tmp_path: Path) 
     assert len(again.study.finish_proposals()) == 3, "all go on when it is corrected"
     again.run(steady)
     assert [s.outcome for s in again.study.settings()] == ["completed"] * 6
+
+
+def test_a_node_that_is_gone_says_nothing_of_others(tmp_path: Path) -> None:
+    """Three of its trials are lost with it before any has reported; the search goes on."""
+    worker = Worker(tmp_path, slots=3)
+    for job in [worker.conductor.next_job() for _ in range(3)]:
+        assert isinstance(job, Job)
+        worker.conductor.lost(job.name, Fault("machine", "its node died", node_gone=True))
+    assert worker.conductor.lost_trials.same_everywhere is None
+
+
+def test_what_a_machine_says_is_the_same_with_other_files_and_numbers(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, slots=3)
+    text = "storage: cannot write /runs/x/trials/000{}/trial.json: {} bytes are left"
+    for number, job in enumerate([worker.conductor.next_job() for _ in range(3)]):
+        assert isinstance(job, Job)
+        worker.conductor.lost(job.name, Fault("machine", text.format(number, number)))
+    assert worker.conductor.lost_trials.same_everywhere == text.format(0, 0)
+
+
+def test_a_limit_stays_where_a_cluster_shrinks(tmp_path: Path) -> None:
+    """So an autoscaler sees what waits, and makes the nodes again that were taken away."""
+    conductor = Worker(tmp_path, slots=16).conductor
+    conductor.limit = 16
+    follow_cluster(conductor, 4)
+    assert (conductor.slots, conductor.limit) == (4, 16)
 
 
 def test_a_setting_that_fails_before_others_work_has_failed_at_last(tmp_path: Path) -> None:
@@ -1105,7 +1131,6 @@ def test_the_slots_follow_the_cluster_and_the_time_counts_from_the_first_placeme
     budget = {"trials": 100, "steps": 100, "evaluations": 5, "minutes": 1}
     worker = Worker(tmp_path, slots=1, budget=budget)
     conductor, slots, now, heard = worker.conductor, [0], [0.0], []
-    conductor.limit = 1
     size = ClusterSize(
         conductor, lambda: Places(slots[0], min(1, slots[0])), heard.append, 1, clock=lambda: now[0]
     )
@@ -1116,8 +1141,8 @@ def test_the_slots_follow_the_cluster_and_the_time_counts_from_the_first_placeme
     assert size.look(trains=False) is None
     slots[0], now[0] = 3, now[0] + 5
     assert size.look(trains=False) is None
-    assert (conductor.slots, conductor.limit) == (3, 3)
-    assert [isinstance(conductor.next_job(), Job) for _ in range(4)] == [True] * 3 + [False]
+    assert (conductor.slots, conductor.limit) == (3, None)
+    assert [isinstance(conductor.next_job(), Job) for _ in range(4)] == [True] * 4
     size.placed()
     worker.now += 10
     size.placed()

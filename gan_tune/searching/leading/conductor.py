@@ -305,8 +305,11 @@ class Conductor:
 
 
 def follow_cluster(conductor: Conductor, slots: int) -> None:
-    """Tell a conductor that so many trials can run at a time now, at least 1."""
-    if conductor.limit == conductor.slots:
+    """Tell a conductor that so many trials can run at a time now, at least 1.
+
+    What waits beyond them is what an autoscaler sees; a population decides at the last moment.
+    """
+    if conductor._breeder is not None:
         conductor.limit = slots
     conductor.slots = slots
     conductor.time.follow(slots)

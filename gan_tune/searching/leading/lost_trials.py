@@ -65,8 +65,10 @@ class LostTrials:
         self._faults[name].append(fault)
         self._kills[name] = self._kills.get(name, 0) + (fault.kind == "memory")
         here = sum(each.kind == "memory" for each in self._faults[name])
-        self._works = self._works or any(
-            self._trials[each].report_steps() for each in self._trials.names()
+        self._works = (
+            self._works
+            or reached > 0
+            or any(self._trials[each].report_steps() for each in self._trials.names())
         )
         self._first = {} if self._works else {**self._first, trial.job.setting: fault}
         return ruling_on(self._faults[name], kills=self._kills[name] - here, works=self._works)

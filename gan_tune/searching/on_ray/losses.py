@@ -43,7 +43,7 @@ def fault_from_ray(error: BaseException | None) -> Fault:
     if error.actor_init_failed:
         return Fault("machine", f"its worker could not start: {last_line(text)}", node)
     if NODE_DIED in text:
-        return Fault("machine", "its node died", node)
+        return Fault("machine", "its node died", node, node_gone=True)
     return Fault("death", f"its worker died: {_reason(text)}", node)
 
 

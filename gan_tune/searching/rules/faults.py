@@ -21,6 +21,7 @@ the fourth time: `failing_nodes` may find meanwhile that it is the node's.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Fault:
         node: the address of the worker's node; empty if it is not known.
         node_id: of the same; empty if it is not known.
         others_train: whether trials on other nodes have reported.
+        node_gone: whether the node died, which says nothing of other nodes and settings.
     """
 
     kind: Kind
@@ -85,6 +87,7 @@ class Fault:
     node: str = ""
     node_id: str = ""
     others_train: bool = False
+    node_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,19 @@ _LIMITS: tuple[Kind, ...] = ("exception", "memory", "death", "machine")
 def same_everywhere(last: Mapping[int, Fault]) -> str | None:
     """The fault that ends a search in which no trial has reported yet; None if there is none.
 
-    ``last`` is the last fault of each setting. Out of memory is each setting's own.
+    ``last`` is the last fault of each setting. Out of memory is each setting's own. What a machine
+    says may name a trial's files, and numbers; the rest of it is compared.
     """
-    texts = Counter(fault.text for fault in last.values() if fault.kind in SHARED)
-    text, count = next(iter(texts.most_common(1)), ("", 0))
-    return text if count >= ALIKE else None
+    shared = [fault for fault in last.values() if fault.kind in SHARED and not fault.node_gone]
+    counts = Counter(map(_cause, shared))
+    cause, count = next(iter(counts.most_common(1)), ("", 0))
+    if count < ALIKE:
+        return None
+    return next(fault.text for fault in shared if _cause(fault) == cause)
+
+
+def _cause(fault: Fault) -> str:
+    return re.sub(r"/\S+|\d+", "#", fault.text) if fault.kind == "machine" else fault.text
 
 
 SHARED: tuple[Kind, ...] = ("exception", "death", "machine")
