@@ -134,9 +134,13 @@ class TimedKeeper:
 
     def is_due(self) -> bool:
         """Whether a checkpoint is due between two reports."""
-        if self.stop.is_seen() or self._leaving.is_seen():
-            return True
-        return self.seconds_since > max(BETWEEN, self._cost / MOST)
+        return self._leaving.is_seen() or self.is_overdue(BETWEEN)
+
+    def is_overdue(self, seconds: float) -> bool:
+        """Whether the last checkpoint is older than that and than what it may cost, or the search
+        is asked to end.
+        """
+        return self.stop.is_seen() or self.seconds_since > max(seconds, self._cost / MOST)
 
     def keep(self, state: Callable[[], bytes]) -> None:
         """Store a checkpoint between two reports, if the storage works.
@@ -146,7 +150,7 @@ class TimedKeeper:
             NodeLeaves: the worker's node is being taken away.
         """
         try:
-            self._timed(self._hasty, state())
+            self._timed(self._hasty, state)
         except StorageError as error:
             self._stored = time.monotonic()
             logger.warning("no checkpoint between two reports: %s", error)
@@ -155,12 +159,12 @@ class TimedKeeper:
         if self._leaving.is_seen():
             raise NodeLeaves
 
-    def store(self, state: bytes) -> None:
+    def store(self, state: Callable[[], bytes]) -> None:
         """Store a checkpoint at a report."""
         self._timed(self._trial, state)
 
-    def _timed(self, folder: TrialFolder, state: bytes) -> None:
+    def _timed(self, folder: TrialFolder, state: Callable[[], bytes]) -> None:
         begun = time.monotonic()
-        folder.write_checkpoint(state)
+        folder.write_checkpoint(state())
         self._stored = time.monotonic()
         self._cost = self._stored - begun

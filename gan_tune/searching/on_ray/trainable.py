@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import ray
@@ -221,13 +222,13 @@ class GanTrainable(tune.Trainable):
     def _store(self, report: Report, result: Result) -> None:
         """Write picture and checkpoint before the report, so that a stored report is complete."""
         self._trial.write_grid(report.step, pictures.png(report.grid))
-        overdue = self._keeper.seconds_since > CHECKPOINT_SECONDS or self._keeper.stop.is_seen()
+        overdue = self._keeper.is_overdue(CHECKPOINT_SECONDS)
         ready = report.outcome is None and report.step in self._job.ready_steps
         may_end = time.time() >= self._job.always_store_after
         may_pause = report.step in self._job.pause_steps or may_end
         if overdue or ready or may_pause or report.outcome == "completed":
-            state = report.checkpoint()
+            state = cache(report.checkpoint)
             if ready:
-                self._trial.write_ready(report.step, state)
+                self._trial.write_ready(report.step, state())
             self._keeper.store(state)
         self._trial.write_report(result)
