@@ -22,6 +22,7 @@ from gan_tune import service
 from gan_tune.cli import ExitCode
 from gan_tune.cluster import jobs
 from gan_tune.cluster.jobs import Job
+from gan_tune.cluster.ray_internals import is_left_behind
 from gan_tune.errors import ClusterError, GanTuneError, JobLostError, SpaceError
 
 SPACE: dict[str, Any] = {
@@ -62,7 +63,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     yield folder
-    for name in ("my_parts", "my_other_parts"):  # another test has another file of that name
+    for name in (
+        "my_parts",
+        "my_other_parts",
+        "my_third_parts",
+    ):  # another test has another file of that name
         sys.modules.pop(name, None)
 
 
@@ -148,6 +153,48 @@ def test_what_would_not_travel_is_named_with_its_place(project: Path) -> None:
         assert rule in fault.rule
     with pytest.raises(ClusterError):  # a whole path elsewhere is the cluster's own
         submit("space.yaml", "trial.data.path=/on/the/cluster/points.npz")
+
+
+@pytest.mark.parametrize(
+    ("ignore", "line", "place"),
+    [
+        (".gitignore", "data/", "trial.data.path"),
+        (".gitignore", "*.npz", "trial.data.path"),
+        ("data/.rayignore", "points.*", "trial.data.path"),
+        (".gitignore", "space.yaml", ""),
+    ],
+)
+def test_what_is_ignored_does_not_travel(project: Path, ignore: str, line: str, place: str) -> None:
+    (project / ignore).write_text(f"another.npz\n{line}\n")
+    with pytest.raises(SpaceError) as caught:
+        submit("space.yaml")
+    (fault,) = caught.value.faults
+    assert fault.path == place
+    assert "is left behind, as .gitignore, .rayignore or" in fault.rule
+
+
+def test_a_network_that_is_ignored_does_not_travel(project: Path) -> None:
+    (project / "my_parts.py").rename(project / "my_third_parts.py")
+    (project / ".rayignore").write_text("my_third_parts.py\n")
+    with pytest.raises(SpaceError) as caught:
+        submit("space.yaml", "trial.generator.name=my_third_parts:Line")
+    (fault,) = caught.value.faults
+    assert (fault.path, fault.given) == ("trial", "'my_third_parts:Line'")
+    assert "is left behind" in fault.rule
+
+
+def test_a_folder_of_which_something_travels_is_not_refused(project: Path) -> None:
+    (project / ".gitignore").write_text("*.tmp\nvenv/\n")
+    (project / "data" / "a.tmp").touch()
+    (project / "venv").mkdir()
+    shutil.copy("data/points.npz", project / "venv" / "points.npz")
+    assert not is_left_behind(project / "data", project, [])
+    assert is_left_behind(project / "venv", project, [])
+    shutil.copytree("data", "mlruns")
+    with pytest.raises(SpaceError, match="is left behind"):
+        submit("space.yaml", "trial.data.path=mlruns/points.npz")
+    with pytest.raises(ClusterError):
+        submit("space.yaml")
 
 
 def test_a_network_and_a_space_that_lie_elsewhere(

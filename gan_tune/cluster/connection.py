@@ -78,14 +78,15 @@ def connected(
             default RAY_ADDRESS; without either, or for `local`, Ray is started on this machine and
             listens on loopback alone. It asks for a token that is never on disk, and keeps its
             files where no other user can enter.
-        storage: every node of a cluster must reach it; checked here. None: nothing is checked.
+        storage: every node of a cluster must reach it; checked here. Nodes that do not are named;
+            no trial can prove itself there. None: nothing is checked.
         cpus: how many CPUs a Ray started here manages; default all.
         preload: module that each worker of a Ray started here imports first; default none.
 
     Raises:
         ClusterError: no cluster answers there, it refuses the token, or a node cannot run gan-tune.
         UnfitNodesError: Ray could not start here.
-        StorageError: a node does not see the storage.
+        StorageError: no node sees the storage.
     """
     if ray.is_initialized():
         yield
@@ -309,7 +310,11 @@ def _travelling() -> dict[str, Any]:
 
 
 def _check_shared(storage: Storage) -> None:
-    """Check the storage: every node writes a file, which this process then reads."""
+    """Check the storage: every node writes a file, which this process then reads.
+
+    Raises:
+        GanTuneError: none of those that have CPUs can. Where some can, a warning names the others.
+    """
 
     @ray.remote(num_cpus=0, max_retries=0)
     def touch(storage: Storage, path: str) -> None:
@@ -322,18 +327,27 @@ def _check_shared(storage: Storage) -> None:
         ).remote(storage, path)
         for path, node in nodes.items()
     }
+    ray.wait(list(touched.values()), num_returns=len(touched), timeout=SHARED_SECONDS)
+    faults: dict[str, ClusterError | StorageError] = {}
     for path, reference in touched.items():
         where = nodes[path]["NodeManagerAddress"]
         try:
-            ray.get(reference, timeout=SHARED_SECONDS)
+            ray.get(reference, timeout=0)
         except RayError as error:
-            raise _node_failed(where, storage, error) from None
-        if storage.read(path) != b"here":
-            raise StorageError(
+            faults[path] = _node_failed(where, storage, error)
+            continue
+        if storage.read(path) == b"here":
+            storage.delete(path)
+        else:
+            faults[path] = StorageError(
                 f"storage: must be shared by all nodes (NFS or s3://...), but what node {where} "
                 f"writes to {storage.uri} is not seen here"
             )
-        storage.delete(path)
+    train = {path for path, node in nodes.items() if node["Resources"].get("CPU")}
+    if faults and train <= faults.keys():
+        raise next(iter(faults.values()))
+    for fault in faults.values():
+        logger.warning("a node is of no use to this search: %s", fault)
 
 
 def _node_failed(where: str, storage: Storage, error: RayError) -> ClusterError | StorageError:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -35,6 +36,7 @@ __all__ = [
     "first_with_pending_worker",
     "forget_own_token",
     "hear_of_losses",
+    "is_left_behind",
     "keep_workers",
     "may_begin",
     "off_the_screen",
@@ -270,3 +272,39 @@ def may_begin(scheduler_view: Any, starts: int) -> bool:
 def _controller(scheduler_view: Any) -> Any:
     """Tune's own controller behind the view of it that a scheduler gets."""
     return getattr(scheduler_view, "_tune_controller", None)
+
+
+# -------------------------------------------------------------------- what travels with a job
+
+
+def is_left_behind(path: Path, folder: Path, excludes: Sequence[str]) -> bool:
+    """Whether nothing of ``path``, a file or folder below ``folder``, travels with a job.
+
+    Args:
+        path: absolute.
+        folder: the working folder, absolute.
+        excludes: patterns of what stays, beside those of `.gitignore` and `.rayignore`.
+    """
+    from ray._private.runtime_env import packaging
+
+    git = os.environ.get(ray_constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1"
+
+    quiet = logging.Logger("packaging", logging.WARNING)
+
+    @cache
+    def rules_in(each: Path) -> Sequence[Callable[[Path], bool]]:
+        return packaging.get_excludes_from_ignore_files(each, git, quiet) if each.is_dir() else ()
+
+    always = packaging._get_excludes(folder, list(excludes))
+
+    def stays(file: Path) -> bool:
+        rules, above = [always, *rules_in(folder)], folder
+        for part in file.relative_to(folder).parts:
+            above = above / part
+            rules += rules_in(above)
+            if any(rule(above) for rule in rules):
+                return True
+        return False
+
+    files = path.rglob("*") if path.is_dir() else [path]
+    return all(stays(each) for each in files if not each.is_dir())

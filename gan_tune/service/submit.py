@@ -209,8 +209,11 @@ def _is_relative(uri: str) -> bool:
 
 def _staying(space: SearchSpace, given: str, folder: Path) -> Iterator[Fault]:
     """What the space names by path that the cluster would not find."""
-    if not space.shipped and not _is_below(Path(given), folder):
-        yield Fault("", TRAVELS, repr(given))
+    if not space.shipped:
+        if not _is_below(Path(given), folder):
+            yield Fault("", TRAVELS, repr(given))
+        elif _is_ignored(Path(given), folder):
+            yield Fault("", IGNORED, repr(given))
     named = dict(_paths_in(space.tree.get("trial", {}).get("data"), "trial.data"))
     if space.search.experience.file:
         named["search.experience"] = space.search.experience.file
@@ -223,13 +226,23 @@ def _staying(space: SearchSpace, given: str, folder: Path) -> Iterator[Fault]:
             yield Fault(place, "no such file or folder here", repr(path))
         elif not _is_below(Path(path), folder):
             yield Fault(place, TRAVELS, repr(path))
+        elif _is_ignored(Path(path), folder):
+            yield Fault(place, IGNORED, repr(path))
     for part in own_parts_in(space.tree):
         file = getattr(sys.modules.get(part.partition(":")[0]), "__file__", None)
-        if file and not _is_installed(Path(file)) and not _is_below(Path(file), folder):
+        if file is None or _is_installed(Path(file)):
+            continue
+        if not _is_below(Path(file), folder):
             yield Fault("trial", f"{TRAVELS}, but lies in {file!r}", repr(part))
+        elif _is_ignored(Path(file), folder):
+            yield Fault("trial", IGNORED, repr(part))
 
 
 TRAVELS = "must lie in the working folder, which travels to the cluster"
+IGNORED = (
+    "must travel to the cluster, but is left behind, as .gitignore, .rayignore or gan-tune's own "
+    "list (venv, mlruns, ...) says"
+)
 
 
 def _paths_in(tree: Any, place: str) -> Iterator[tuple[str, str]]:
@@ -241,6 +254,13 @@ def _paths_in(tree: Any, place: str) -> Iterator[tuple[str, str]]:
 
 def _is_below(path: Path, folder: Path) -> bool:
     return real_path(path).is_relative_to(real_path(folder))
+
+
+def _is_ignored(path: Path, folder: Path) -> bool:
+    from gan_tune.cluster.connection import NOT_SENT
+    from gan_tune.cluster.ray_internals import is_left_behind
+
+    return is_left_behind(real_path(path), real_path(folder), NOT_SENT)
 
 
 def _is_installed(path: Path) -> bool:
