@@ -11,6 +11,7 @@ from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import plural, short_form
 
 if TYPE_CHECKING:
+    from gan_tune.cluster.connection import Places
     from gan_tune.searching.jobs import Job, Setting
     from gan_tune.searching.leading.conductor import Conductor
     from gan_tune.storage.trial_records import Result
@@ -51,13 +52,13 @@ class Board:
     Attributes:
         conductor: of the search.
         running: the trials that were handed out, by name.
-        nodes: how many nodes of a cluster have room for a trial; None without a cluster.
+        places: what a cluster has room for; None without a cluster.
     """
 
     def __init__(self, conductor: Conductor, now: Callable[[], float]) -> None:
         self.conductor, self._now = conductor, now
         self.running: dict[str, ShownTrial] = {}
-        self.nodes: int | None = None
+        self.places: Places | None = None
         self._outlook: Outlook | None = None
         self._read = 0.0
         self._short: dict[int, str] = {}
@@ -82,11 +83,16 @@ class Board:
 
     def active(self) -> list[ShownTrial]:
         """The trials that hold a slot; Tune takes some more in advance, which wait for one."""
-        trials = list(self.running.values())
-        found = [t for place, t in enumerate(trials) if place < self.conductor.slots or t.step]
+        trials, slots = list(self.running.values()), self.slots
+        found = [t for place, t in enumerate(trials) if place < slots or t.step]
         for trial in found:
             trial.since = trial.since if trial.since is not None else self._now()
         return found
+
+    @property
+    def slots(self) -> int:
+        """How many trials have a place now."""
+        return self.conductor.slots if self.places is None else self.places.slots
 
     def waiting(self, interrupt: str = "Ctrl-C") -> str:
         """The message after the search was asked to end; ``interrupt`` is what does so."""

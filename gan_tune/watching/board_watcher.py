@@ -58,7 +58,7 @@ class BoardWatcher(Watcher):
     def resized(self, places: Places) -> None:
         """Note the nodes of the cluster."""
         if self.board is not None:
-            self.board.nodes = places.nodes
+            self.board.places = places
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
         """Put the trial on the board."""

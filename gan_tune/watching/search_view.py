@@ -91,10 +91,10 @@ def _header(board: Board) -> Text:
     conductor = board.conductor
     space, minutes = conductor.space, conductor.space.budget.minutes
     text = Text(board.name, style="bold")
-    where = "" if board.nodes is None else f" on {plural(board.nodes, 'node')}"
+    where = "" if board.places is None else f" on {plural(board.places.nodes, 'node')}"
     text.append(
         f"  {space.objective.metric} ({space.objective.mode}) on {_data_name(space.tree)}, "
-        f"{space.steps:,} steps a trial, {conductor.slots} at a time{where}\n",
+        f"{space.steps:,} steps a trial, {board.slots} at a time{where}\n",
         style="not bold",
     )
     left = "no time limit" if minutes is None else f"{clock(conductor.seconds_left)} left"
