@@ -190,6 +190,15 @@ def test_an_idle_gpu_is_said_and_a_used_one_is_not(cluster: Cluster, home: Stora
     assert settled(home, **on(0.5)) == (0.5, [])
 
 
+def test_hours_of_gpus_that_no_trial_gets_bound_nothing_which_is_said(
+    cluster: Cluster, home: Storage
+) -> None:
+    cluster.nodes = []
+    hours = {"budget": {"trials": 6, "steps": 100, "evaluations": 2, "gpu_hours": 3}}
+    said = ["budget.gpu_hours: bounds nothing here, since trials get no GPU"]
+    assert settled(home, **hours) == (0, said)
+
+
 def test_a_search_begun_before_keeps_the_cpu(cluster: Cluster, home: Storage) -> None:
     home.write_json(SEARCH_NOTE, {})
     assert settled(home)[0] == 0

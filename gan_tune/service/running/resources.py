@@ -49,6 +49,8 @@ def settle_resources(context: SearchContext) -> None:
     gpu = _chosen_now(context) if kept is None else kept
     context.space = context.space.on_gpus(gpu)
     context.home.write_json(RESOURCES_NOTE, asdict(ResourcesNote(gpu)))
+    if not gpu and context.space.budget.gpu_hours is not None:
+        context.watcher.note("budget.gpu_hours: bounds nothing here, since trials get no GPU")
     if kept == 0 and has_idle_gpu():
         context.watcher.note(
             "resources.gpu: 0, beside an idle GPU (--set resources.gpu=0.25 uses it)"
