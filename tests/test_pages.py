@@ -181,6 +181,10 @@ def test_the_charts_show_curves_parallel_coordinates_and_pictures(
     expect(area.locator(".js-plotly-plot .scatterlayer path.js-line").first).to_be_attached()
     expect(area.get_by_text("Parallel Coordinates")).to_be_visible()
     screenshot(page, "mlflow_charts.png", tmp_path)
+    best = area.locator("img").last  # MLflow turns the order around
+    best.scroll_into_view_if_needed()
+    expect(best).to_be_in_viewport()
+    assert best.evaluate("element => element.naturalWidth") > 100
 
 
 def test_the_model_has_a_card_and_leads_to_its_run(

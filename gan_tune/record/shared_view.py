@@ -79,8 +79,7 @@ def _state(
             "selectedColumns": columns,
             # The first two are always there: the checkbox and the trial's name.
             "columnOrder": ["1", _column("attributes", "Run Name"), *columns],
-            "columnWidths": {_column("attributes", "Run Name"): 140}
-            | {column: _width(column) for column in columns},
+            "columnWidths": {_column("attributes", "Run Name"): 140} | dict.fromkeys(columns, 105),
             "runsHiddenMode": "FIRST_10_RUNS",
             "compareRunCharts": list(_charts(metric, best, compared, step)),
             "compareRunSections": [
@@ -107,11 +106,6 @@ def _section(uuid: str, name: str, *, columns: int, height: int) -> dict[str, An
 
 def _column(kind: str, name: str) -> str:
     return f"{kind}.`{name}`"
-
-
-def _width(column: str) -> int:
-    """Pixels: what the name takes, or some more than the values do."""
-    return max(105, min(240, 40 + 7 * len(column.partition("`")[2])))
 
 
 def _columns(best: str, searched: Iterable[str]) -> Iterable[str]:
