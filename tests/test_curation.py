@@ -169,6 +169,17 @@ def test_a_search_says_that_its_version_was_removed(
         find_version("digits/1", uri=uri)
 
 
+def test_a_version_that_was_removed_after_a_move_is_told(
+    uri: str, search: WrittenSearch, tmp_path: Path
+) -> None:
+    synced(uri, tmp_path)
+    result = search.home.read_json("result.json")
+    search.home.write_json("result.json", result | {"tracking_uri": "sqlite:////gone/mlflow.db"})
+    assert not service.best("digits", tmp_path, tracking_uri=uri).removed
+    remove("digits/1", force=True, uri=uri)
+    assert service.best("digits", tmp_path, tracking_uri=uri).removed
+
+
 def test_the_champion_is_removed_only_by_force(three: str) -> None:
     with pytest.raises(GanTuneError, match="must not be the champion, but is"):
         remove("digits/2", uri=three)

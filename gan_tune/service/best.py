@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_tune.errors import ModelNotFoundError, SearchNotFoundError, TrackingError
 from gan_tune.record.tags import Tag
-from gan_tune.record.tracking_uri import locate
+from gan_tune.record.tracking_uri import locate, sqlite_path
 from gan_tune.service.registered_models import bare, find_version, model_names, models
 from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.space import check_name
@@ -102,13 +102,23 @@ def _is_removed(result: SearchResult, tracking_uri: str | None) -> bool:
     if result.model is None:
         return result.is_removed
     try:
-        if masked(locate(tracking_uri)) == result.tracking_uri:
+        if _is_store_of(result, locate(tracking_uri)):
             find_version(f"{result.model}/{result.model_version}", tracking_uri=tracking_uri)
     except ModelNotFoundError:
         return True
     except TrackingError:
         return False
     return False
+
+
+def _is_store_of(result: SearchResult, uri: str) -> bool:
+    """Whether a store is that of a search's record; a file may have been moved with its folder."""
+    known = result.tracking_uri
+    if masked(uri) == known:
+        return True
+    return (
+        all(one.startswith("sqlite:") for one in (uri, known)) and not sqlite_path(known).exists()
+    )
 
 
 def _best_of(result: SearchResult, tracking_uri: str | None) -> Best:
