@@ -189,6 +189,8 @@ def test_a_folder_of_which_something_travels_is_not_refused(project: Path) -> No
     (project / "venv").mkdir()
     shutil.copy("data/points.npz", project / "venv" / "points.npz")
     assert not is_left_behind(project / "data", project, [])
+    (project / "empty").mkdir()
+    assert not is_left_behind(project / "empty", project, [])
     assert is_left_behind(project / "venv", project, [])
     shutil.copytree("data", "mlruns")
     with pytest.raises(SpaceError, match="is left behind"):

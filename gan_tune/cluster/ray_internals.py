@@ -278,7 +278,7 @@ def _controller(scheduler_view: Any) -> Any:
 
 
 def is_left_behind(path: Path, folder: Path, excludes: Sequence[str]) -> bool:
-    """Whether nothing of ``path``, a file or folder below ``folder``, travels with a job.
+    """Whether no file of ``path``, a file or folder below ``folder``, travels with a job.
 
     Args:
         path: absolute.
@@ -288,7 +288,6 @@ def is_left_behind(path: Path, folder: Path, excludes: Sequence[str]) -> bool:
     from ray._private.runtime_env import packaging
 
     git = os.environ.get(ray_constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1"
-
     quiet = logging.Logger("packaging", logging.WARNING)
 
     @cache
@@ -306,5 +305,7 @@ def is_left_behind(path: Path, folder: Path, excludes: Sequence[str]) -> bool:
                 return True
         return False
 
-    files = path.rglob("*") if path.is_dir() else [path]
-    return all(stays(each) for each in files if not each.is_dir())
+    if not path.is_dir():
+        return stays(path)
+    files = [each for each in path.rglob("*") if not each.is_dir()]
+    return bool(files) and all(map(stays, files))
