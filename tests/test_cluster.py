@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -244,6 +245,56 @@ with connected(sys.argv[1], open_storage(sys.argv[2])):
     second = _placement(Resources(gpu=0), lacking).to_placement_group()
     print("no other", second.wait(2))
 """
+
+
+BLIND = """
+import sys
+import ray
+from gan_tune.cluster import connection
+from gan_tune.errors import StorageError
+from gan_tune.storage.storage import open_storage
+
+
+class Mounted:
+    '''A storage whose share some nodes lack.'''
+
+    def __init__(self, storage, blind):
+        self.uri, self.storage, self.blind = storage.uri, storage, blind
+
+    def write(self, path, content):
+        if ray.get_runtime_context().get_node_id() in self.blind:
+            raise StorageError("no share is mounted")
+        self.storage.write(path, content)
+
+    def read(self, path):
+        return self.storage.read(path)
+
+    def delete(self, path):
+        self.storage.delete(path)
+
+
+storage = open_storage(sys.argv[2])
+with connection.connected(sys.argv[1], storage):
+    nodes = sorted(node["NodeID"] for node in ray.nodes())
+    for blind in (nodes[:1], nodes):
+        try:
+            connection._check_shared(Mounted(storage, blind))
+            print(len(blind), "taken", storage.names())
+        except StorageError as error:
+            print(len(blind), "refused", error)
+"""
+
+
+@pytest.mark.ci
+def test_a_node_without_the_storage_is_named_and_the_search_begins_beside_it(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    out, err = _run(BLIND, tmp_path, nodes.address, str(tmp_path / "shared"))
+    taken, refused = out.splitlines() or [err, ""]
+    assert taken == "1 taken []"
+    fault = r"storage: node \S+ must be able to write \S+: no share is mounted"
+    assert re.search(f"^a node is of no use to this search: {fault}$", err, re.M)
+    assert re.fullmatch(f"2 refused {fault}", refused)
 
 
 @pytest.mark.ci
