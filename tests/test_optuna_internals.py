@@ -6,7 +6,10 @@ import importlib.metadata
 import inspect
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -222,3 +225,32 @@ def test_an_uncopied_trial_shares_what_it_holds_and_nothing_else() -> None:
     assert made.user_attrs is of_it.user_attrs
     assert made.value == of_it.value
     assert other.trials[0] == made, "deep copies can be made of it"
+
+
+ALONE = """
+import sys
+from gan_tune.searching.study.optuna_internals import ped_anova
+
+made = ped_anova()
+assert "sklearn" not in sys.modules and "optuna.importance" not in sys.modules
+import optuna
+
+study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_int("n", 0, 9), 40)
+assert made is optuna.importance.PedAnovaImportanceEvaluator is ped_anova()
+mine = made().evaluate(study)
+assert mine == optuna.importance.get_param_importances(study, evaluator=made(), normalize=False)
+forests = optuna.importance.get_param_importances(study)
+print(sorted(mine) == sorted(forests), "sklearn" in sys.modules)
+"""
+
+
+def test_importances_are_computed_without_scikit_learn_which_stays_usable() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ALONE],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True True\n", done.stderr

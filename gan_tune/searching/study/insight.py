@@ -23,7 +23,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from gan_tune.searching.study.optuna_internals import uncopied
+from gan_tune.searching.study.optuna_internals import ped_anova, uncopied
 from gan_tune.searching.study.reading import OUTCOME, curve, objective_of
 from gan_tune.words.outcomes import Outcome
 
@@ -122,9 +122,7 @@ def evaluator() -> PedAnovaImportanceEvaluator:
     PED-ANOVA, arXiv:2601.20800). So a parameter below an option that no good setting has gets no
     importance.
     """
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    return PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
+    return ped_anova()(target_quantile=BEST_SHARE)
 
 
 class Insight:
@@ -172,20 +170,14 @@ class Insight:
     @cached_property
     def importances(self) -> Importances:
         """How well each parameter separates the best settings from the others."""
-        from optuna.importance import get_param_importances  # a second; few commands need it
-
         count = len(self._compared)
         shares: dict[str, float] = {}
         if count >= FEWEST:
             known = Counter(name for trial in self._best for name in trial.params)
             params = [name for name, having in known.items() if having >= FEWEST_OF_BEST]
             with warnings.catch_warnings():
-                # Optuna warns that unnormalised importances are experimental, and that those below
-                # a rare option are inaccurate.
-                warnings.simplefilter("ignore")
-                found = get_param_importances(
-                    self.common, evaluator=evaluator(), params=params, normalize=False
-                )
+                warnings.simplefilter("ignore")  # of options that are rare
+                found = evaluator().evaluate(self.common, params=params)
             total = sum(found.values())
             shares = {name: value / total for name, value in found.items()} if total else {}
         unsound = sum(not is_sound(trial) for trial in self._study.get_trials(deepcopy=False))

@@ -8,18 +8,24 @@ Optuna 5.0.0. They are expected in all releases that `pyproject.toml` allows, `o
 from __future__ import annotations
 
 import glob
+import importlib
 import json
+import sys
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import Engine
+
+if TYPE_CHECKING:
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 __all__ = [
     "BEST_SO_FAR_TRACE",
@@ -34,6 +40,7 @@ __all__ = [
     "journal_line",
     "lock_files",
     "parallel_axes",
+    "ped_anova",
     "quiet_optuna",
     "running_copy",
     "seeing_only",
@@ -43,6 +50,33 @@ __all__ = [
     "trial_without_params",
     "uncopied",
 ]
+
+# ---------------------------------------------------------------- imports
+
+IMPORTANCE = "optuna.importance"
+
+
+def ped_anova() -> type[PedAnovaImportanceEvaluator]:
+    """Optuna's class, without importing scikit-learn, which takes two seconds of a core.
+
+    `optuna.importance` has evaluators that grow forests, too. So the file of this one is imported
+    below an empty package of that name; whoever asks for the real one afterwards gets it. (That it
+    is in `optuna.importance._ped_anova`.)
+    """
+    if IMPORTANCE not in sys.modules:
+        package = ModuleType(IMPORTANCE)
+        package.__path__ = [str(Path(optuna.__file__).with_name("importance"))]
+        sys.modules[IMPORTANCE] = package
+        try:
+            found = importlib.import_module(f"{IMPORTANCE}._ped_anova").PedAnovaImportanceEvaluator
+        except (ImportError, AttributeError):
+            pass  # another release: as everyone does
+        else:
+            return found  # type: ignore[no-any-return]
+        finally:
+            del sys.modules[IMPORTANCE]
+    return optuna.importance.PedAnovaImportanceEvaluator
+
 
 # ---------------------------------------------------------------- trials
 
