@@ -270,10 +270,12 @@ def test_a_model_that_another_search_makes_meanwhile_stays(
     another = MlflowClient(as_user.uri)
     another.create_registered_model("meanwhile")
 
-    def not_there_yet(*_: Any) -> None:
-        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
-
     with monkeypatch.context() as before:
+
+        def not_there_yet(*_: Any) -> None:
+            before.undo()
+            raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
         before.setattr(MlflowClient, "get_registered_model", not_there_yet)
         check_rights(as_user.uri, experiment="meanwhile", model="meanwhile")
     assert another.get_registered_model("meanwhile").name == "meanwhile"

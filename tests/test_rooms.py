@@ -24,6 +24,8 @@ from gan_tune.parts.all_parts import catalogue, dataset_of
 
 PACKAGE = Path(gan_tune.__file__).parent
 HEAVY = ("ray", "optuna", "mlflow")
+SCRIPTS = "draw_with_"
+"""What the scripts of a pulled folder begin with; they are no modules."""
 
 
 def modules(*folders: str) -> list[str]:
@@ -32,6 +34,8 @@ def modules(*folders: str) -> list[str]:
         path = PACKAGE / folder
         files = [path.with_suffix(".py")] if not path.is_dir() else sorted(path.rglob("*.py"))
         for file in files:
+            if file.name.startswith(SCRIPTS):
+                continue
             parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
             found.append(".".join(parts).removesuffix(".__init__"))
     return found
@@ -99,8 +103,8 @@ def test_files_and_classes_are_of_a_size_to_be_read() -> None:
 
 def test_every_exported_name_is_there() -> None:
     for file in PACKAGE.rglob("*.py"):
-        if file.name.startswith("draw_with_"):
-            continue  # a script of a pulled folder, not a module
+        if file.name.startswith(SCRIPTS):
+            continue
         dotted = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
         module = importlib.import_module(dotted.removesuffix(".__init__").removesuffix(".__main__"))
         for name in getattr(module, "__all__", ()):

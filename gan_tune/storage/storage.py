@@ -187,6 +187,8 @@ class Storage:
         content = self.read(path)
         try:
             tree = None if content is None else json.loads(content, parse_int=_whole)
+            if content is not None and tree is None:
+                raise ValueError("null stands for a file that is not there")
             if content is not None and b"\\ud" in content.lower():  # half a character has no bytes
                 json.dumps(tree, ensure_ascii=False).encode()
             return tree
