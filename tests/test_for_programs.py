@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from gan_tune import cli, errors, service
 from gan_tune.cli.documents import DOCUMENTS, EVENTS, JsonEvents
 from gan_tune.errors import GanTuneError
 from gan_tune.storage.trial_records import Ending
+from gan_tune.watching.plain_lines import PlainLines
 
 __all__ = ["run", "space_file"]
 
@@ -234,3 +236,21 @@ def test_the_shell_completes_models_and_their_versions(uri: str, tmp_path: Path)
     for command in ("generate", "pull", "serve", "look", "promote", "rollback", "compare"):
         assert completed(tmp_path, command, "--tracking-uri", uri, "dig") == ["digits"]
     assert completed(tmp_path, "rm", "--tracking-uri", "sqlite:////nowhere.db", "dig") == []
+
+
+def test_a_line_is_lost_where_the_terminal_is_closed_just_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = pty.openpty()
+    closed = open(theirs, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    monkeypatch.setattr(sys, "stdout", closed)
+    os.close(ours)
+    with pytest.raises(OSError, match="Input/output error"):
+        print("anything", flush=True)
+    JsonEvents().stage("starting Ray")
+    PlainLines(closed).note("going on")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, theirs)  # as the search does at SIGHUP
+    closed.close()
+    os.close(nowhere)
+    os.close(theirs)

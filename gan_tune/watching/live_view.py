@@ -14,6 +14,7 @@ from gan_tune.outgoing import outgoing_line
 from gan_tune.watching.board_watcher import BoardWatcher
 from gan_tune.watching.search_view import SearchView
 from gan_tune.words.readable import plural
+from gan_tune.words.terminal import terminal_may_close
 
 if TYPE_CHECKING:
     from gan_tune.searching.leading.conductor import Conductor
@@ -48,7 +49,8 @@ class LiveView(BoardWatcher):
 
     def note(self, text: str) -> None:
         """Print a note that stays on the screen."""
-        self._console.print(outgoing_line(text), highlight=False, markup=False, soft_wrap=True)
+        with terminal_may_close():
+            self._console.print(outgoing_line(text), highlight=False, markup=False, soft_wrap=True)
 
     def begin(self, conductor: Conductor, slots: int, resumed: int) -> None:
         """The trials begin, or go on after ``resumed`` of them."""
@@ -74,7 +76,8 @@ class LiveView(BoardWatcher):
         if news or self._now() - self._drawn >= REFRESH_SECONDS:
             self._ending = self.board.conductor.stop_requested
             self._drawn = self._now()
-            self._live.update(self.render(), refresh=True)
+            with terminal_may_close():
+                self._live.update(self.render(), refresh=True)
 
     def end(self) -> None:
         """The trials are through; the view goes."""

@@ -10,6 +10,7 @@ from gan_tune.outgoing import outgoing_line
 from gan_tune.watching.board_watcher import BoardWatcher
 from gan_tune.words.outcomes import is_healthy
 from gan_tune.words.readable import clock, number, plural
+from gan_tune.words.terminal import terminal_may_close
 
 if TYPE_CHECKING:
     from gan_tune.cluster.connection import Places
@@ -97,7 +98,8 @@ class PlainLines(BoardWatcher):
 
     def _say(self, text: str) -> None:
         seconds = f"{clock(self.board.conductor.seconds_used)} " if self.board else ""
-        print(outgoing_line(seconds + text), file=self._stream, flush=True)
+        with terminal_may_close():
+            print(outgoing_line(seconds + text), file=self._stream, flush=True)
 
 
 def _many(space: SearchSpace) -> str:

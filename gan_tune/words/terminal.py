@@ -6,8 +6,11 @@ it out: without secrets and control characters.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gan_tune.outgoing import outgoing, outgoing_line
@@ -16,7 +19,20 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-__all__ = ["busy", "complain", "console", "print_line", "say"]
+__all__ = ["busy", "complain", "console", "print_line", "say", "terminal_may_close"]
+
+
+@contextmanager
+def terminal_may_close() -> Iterator[None]:
+    """Let a line be lost whose terminal is closed just now: SIGHUP, which follows, says what to do.
+
+    Whatever is printed after it goes nowhere, see `service/running/ctrl_c.py`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def console() -> Console:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.outgoing import HIDDEN, is_secret, masked
+from gan_tune.words.terminal import terminal_may_close
 
 if TYPE_CHECKING:
     from gan_tune.cli.documents.shapes import Document
@@ -18,7 +19,8 @@ __all__ = ["print_document"]
 def print_document(document: Document, *, in_one_line: bool = False) -> None:
     """Print a document; JSON escapes what is not ASCII."""
     plain = _fit(document.model_dump(mode="json"))
-    print(json.dumps(plain, indent=None if in_one_line else 2), flush=True)
+    with terminal_may_close():
+        print(json.dumps(plain, indent=None if in_one_line else 2), flush=True)
 
 
 def _fit(value: Any) -> Any:
