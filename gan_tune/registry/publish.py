@@ -17,7 +17,6 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from gan_tune.config import Objective
 from gan_tune.errors import GanTuneError
@@ -33,7 +32,7 @@ from gan_tune.registry.logged_models import logged_before, logged_name
 from gan_tune.registry.mlflow_model import name_run, save_model
 from gan_tune.registry.promotion import ALIAS
 from gan_tune.registry.succession import succeed
-from gan_tune.registry.versions import GENERATOR, all_versions, version_at
+from gan_tune.registry.versions import all_versions, create_model, version_at
 
 __all__ = ["FileContent", "Registration", "export_champion", "register", "register_champion"]
 
@@ -228,7 +227,7 @@ def _register(
         logged = mlflow_client.finalize_logged_model(logged.model_id, "READY")
     if logged.model_id not in _outputs(mlflow_client, run_id):  # MLflow's SQL store takes it once
         mlflow_client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    _create_model(mlflow_client, model)
+    create_model(mlflow_client, model)
     mlflow_client.create_model_version(
         model,
         # Not `models:/ID`, which MLflow's SQL store looks up in the process's own store.
@@ -249,15 +248,6 @@ def _outputs(mlflow_client: MlflowClient, run_id: str) -> set[str]:
     """The logged models that a run is known to have made."""
     outputs = mlflow_client.get_run(run_id).outputs
     return {output.model_id for output in outputs.model_outputs} if outputs else set()
-
-
-def _create_model(mlflow_client: MlflowClient, name: str) -> None:
-    try:
-        mlflow_client.create_registered_model(name, tags={Tag.KIND: GENERATOR})
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        mlflow_client.set_registered_model_tag(name, Tag.KIND, GENERATOR)
 
 
 def _was_removed(

@@ -11,7 +11,7 @@ from gan_tune.errors import TrackingError
 from gan_tune.record.mlflow_client import answering, client, lacks_rights
 from gan_tune.record.search_run import EXPERIMENT_TAGS, open_experiment
 from gan_tune.record.tags import Tag
-from gan_tune.registry.versions import GENERATOR, all_versions
+from gan_tune.registry.versions import GENERATOR, all_versions, create_model
 from gan_tune.words.wording import masked
 
 __all__ = ["check_rights", "try_rights"]
@@ -63,15 +63,8 @@ def _touch_model(mlflow_client: MlflowClient, model: str) -> None:
         if not lacks_rights(error):
             raise
         # With basic authentication the answer is the same whether there is such a model or not.
-        try:
-            mlflow_client.create_registered_model(model, tags={Tag.KIND: GENERATOR})
-        except MlflowException as taken:
-            if taken.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            # Another user's, or made just now by another search of this one.
-            mlflow_client.set_registered_model_tag(model, Tag.KIND, GENERATOR)
-            return
-        if not all_versions(mlflow_client, model):  # no search has registered one meanwhile
+        # One that is there is another user's, or was made just now by another search of this one.
+        if create_model(mlflow_client, model) and not all_versions(mlflow_client, model):
             mlflow_client.delete_registered_model(model)
     else:
         mlflow_client.set_registered_model_tag(model, Tag.KIND, GENERATOR)

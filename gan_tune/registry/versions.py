@@ -33,6 +33,7 @@ __all__ = [
     "ModelInfo",
     "VersionInfo",
     "all_versions",
+    "create_model",
     "find_version",
     "list_models",
     "look_up",
@@ -148,6 +149,22 @@ def all_versions(mlflow_client: MlflowClient, name: str) -> list[ModelVersion]:
     rule = f"name = {quoted(name)}"
     found = pages(lambda token: mlflow_client.search_model_versions(rule, page_token=token))
     return [version for version in found if re.fullmatch(r"[0-9]{1,9}", str(version.version))]
+
+
+def create_model(mlflow_client: MlflowClient, name: str) -> bool:
+    """Make a model of gan-tune's; one that is there is named as such. Returns whether it was made.
+
+    Raises:
+        MlflowException: the user may not.
+    """
+    try:
+        mlflow_client.create_registered_model(name, tags={Tag.KIND: GENERATOR})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        mlflow_client.set_registered_model_tag(name, Tag.KIND, GENERATOR)
+        return False
+    return True
 
 
 class _Wanted(NamedTuple):

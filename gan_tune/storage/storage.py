@@ -183,7 +183,11 @@ class Storage:
             return None
 
     def read_json(self, path: str) -> Any:
-        """A JSON file's content; None if it does not exist; raises as :meth:`read`."""
+        """A JSON file's content; None if it does not exist.
+
+        Raises:
+            StorageError: as :meth:`read`; or it is no JSON, or null.
+        """
         content = self.read(path)
         try:
             tree = None if content is None else json.loads(content, parse_int=_whole)
