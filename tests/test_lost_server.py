@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow_servers import USER, Proxy, Server, guarded_serving, log_in, serving
+from mlflow.server.auth.client import AuthServiceClient
+from mlflow_servers import ADMIN, USER, Proxy, Server, guarded_serving, log_in, serving
 from tiny_search import space_tree
 from written_search import WrittenSearch
 
@@ -185,3 +186,35 @@ def test_a_user_who_is_no_administrator_searches_on_a_server_with_passwords(
         assert generator.sample(2, seed=0).shape == (2, 1, 8, 8)
         stored = (tmp_path / "runs" / "guarded" / "result.json").read_text()
         assert "password" not in stored
+
+
+def test_a_password_changed_during_a_search_is_told_and_costs_nothing(
+    tmp_path: Path,
+    local_ray: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connect(f"sqlite:///{tmp_path}/empty.db")
+    with guarded_serving(tmp_path / "server", tmp_path / "empty.db") as server:
+
+        def change_password() -> None:
+            with pytest.MonkeyPatch.context() as as_admin:
+                log_in(as_admin, ADMIN)
+                AuthServiceClient(server.uri).update_user_password(USER, "a-new-one-of-tests")
+
+        log_in(monkeypatch, USER)
+        monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 3.0)
+        options: dict[str, Any] = {"storage": tmp_path / "runs", "tracking_uri": server.uri}
+        changing = Faulty(reports=3, fault=change_password)
+        result = service.search(space_tree(name="changed"), watcher=changing, **options)
+        assert result.finished
+        assert result.champion is not None
+        assert "the champion's registration" in result.waiting
+        assert caplog.text.count("refuses; the search goes on and its record waits") == 1
+        with pytest.raises(TrackingError, match="name and password"):
+            service.sync("changed", tmp_path / "runs", tracking_uri=server.uri)
+        log_in(monkeypatch, USER, "a-new-one-of-tests")
+        monkeypatch.setattr("gan_tune.service.running.recording.LAST_SECONDS", 300.0)
+        assert service.sync("changed", tmp_path / "runs", tracking_uri=server.uri).waiting == ""
+        assert lacks(tmp_path / "runs", "changed", server.uri) == []
+        assert versions(server.uri, "changed") == ["1"]
