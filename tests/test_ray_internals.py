@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import ray
-from ray._private import ray_constants, worker
+from ray._private import ray_constants, utils, worker
 from ray.air.execution._internal import RayActorManager, TrackedActor
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
 from ray.tune.execution.tune_controller import TuneController
@@ -25,6 +26,7 @@ from gan_tune.cluster.ray_internals import (
     first_with_pending_worker,
     hear_of_losses,
     keep_workers,
+    keeping_own_handler,
     may_begin,
     start_on_loopback,
 )
@@ -42,6 +44,7 @@ PRIVATE = (
         (ray_constants, "ENABLE_RAY_CLUSTER"),
         (worker, "_global_node"),
         (worker, "print_to_stdstream"),
+        (utils, "set_sigterm_handler"),
         (_ObjectCache, "total_max_objects"),
         (_ObjectCache, "increase_max"),
         (RayActorManager, "pending_actors"),
@@ -175,3 +178,23 @@ def test_a_ray_that_cannot_start_is_told_in_one_line(monkeypatch: pytest.MonkeyP
         pytest.fail("it has not started")
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 1
+
+
+def test_rays_handler_of_sigterm_replaces_no_other() -> None:
+    def ours(*given: object) -> None: ...
+    def rays(*given: object) -> None: ...
+
+    before, install = signal.getsignal(signal.SIGTERM), utils.set_sigterm_handler
+    try:
+        for handler, kept in (
+            (ours, ours),
+            (signal.SIG_IGN, signal.SIG_IGN),
+            (signal.SIG_DFL, rays),
+        ):
+            signal.signal(signal.SIGTERM, handler)
+            with keeping_own_handler():
+                utils.set_sigterm_handler(rays)  # as ray.init does
+            assert signal.getsignal(signal.SIGTERM) == kept
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert utils.set_sigterm_handler is install

@@ -190,3 +190,29 @@ def test_a_signal_that_a_librarys_handler_loses_is_heeded() -> None:
             start()
         assert signals.asked
         assert signals.heard == signal.SIGTERM
+
+
+LOCKED = """
+import logging, os, signal, threading
+from gan_tune.service.running import ctrl_c
+
+ctrl_c.LONGEST = 1.0
+with ctrl_c.heeded():
+    # As a KeyboardInterrupt leaves it that comes after a lock is taken and before it is guarded.
+    logging._lock.acquire()
+    waits = threading.Thread(target=logging.getLogger("x").warning, args=("anything",))
+    waits.start()
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        waits.join()
+    except KeyboardInterrupt:
+        waits.join()
+"""
+
+
+def test_a_lock_that_a_signal_leaves_taken_does_not_hold_the_process() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOCKED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == ExitCode.INTERRUPTED, ended.stderr
+    assert ended.stderr == "warning: it did not end within 1 s, and leaves at once\n"

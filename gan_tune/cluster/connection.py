@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from gan_tune.cluster.ray_internals import (
     draining_nodes,
     forget_own_token,
+    keeping_own_handler,
     off_the_screen,
     start_on_loopback,
     started_here,
@@ -94,6 +95,7 @@ def connected(
     address = _resolved(address)
     with ExitStack() as ending:
         ending.enter_context(off_the_screen())
+        ending.enter_context(keeping_own_handler())
         if address == "local":
             folder = ending.enter_context(ray_folder())
             ending.callback(ray.shutdown)

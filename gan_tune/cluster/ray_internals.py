@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._private import ray_constants, state, worker
+from ray._private import ray_constants, state, utils, worker
 from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationMode,
@@ -38,6 +39,7 @@ __all__ = [
     "hear_of_losses",
     "is_left_behind",
     "keep_workers",
+    "keeping_own_handler",
     "may_begin",
     "off_the_screen",
     "start_on_loopback",
@@ -141,6 +143,29 @@ def off_the_screen() -> Iterator[None]:
     finally:
         if prints is not None:
             worker.print_to_stdstream = prints
+
+
+@contextmanager
+def keeping_own_handler() -> Iterator[None]:
+    """Let Ray install its handler of SIGTERM, in the block, only where there is no other.
+
+    It raises SystemExit wherever the main thread is then. Between taking a lock and guarding it
+    (as in logging, or in an import), the lock is never given back, and whichever thread asks for
+    it next waits for ever.
+    """
+    install = getattr(utils, "set_sigterm_handler", None)
+
+    def if_there_is_none(handler: Any) -> None:
+        if install is not None and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            install(handler)
+
+    if install is not None:
+        utils.set_sigterm_handler = if_there_is_none
+    try:
+        yield
+    finally:
+        if install is not None:
+            utils.set_sigterm_handler = install
 
 
 def _log_ray(data: Mapping[str, Any], *args: Any, **options: Any) -> None:

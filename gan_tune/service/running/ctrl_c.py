@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Signals", "heeded"]
 
-logger = logging.getLogger("gan_tune")
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST = 12.0
 """Seconds in which a first signal that comes while no trials run ends the process in order; then it
 ends as by a second one. Libraries may swallow a KeyboardInterrupt, or wait for a server."""
+LOOK = 0.5
+"""Seconds between two looks at whether that time is over."""
 
 
 class Signals:
@@ -38,14 +38,15 @@ class Signals:
     Attributes:
         asked: whether a signal has come.
         heard: the last signal that the process got, whoever handled it; 0: none.
+        leaves: when the process ends whatever it does then, by the monotonic clock; None: never.
     """
 
     def __init__(self) -> None:
         self.asked = False
         self.heard = 0
+        self.leaves: float | None = None
         self._conductor: Conductor | None = None
         self._is_held = False
-        self._leaving: threading.Timer | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -99,16 +100,13 @@ class Signals:
             self._conductor.storage.patience.give_up()
             return
         if not in_kernel():
-            self._leaving = threading.Timer(LONGEST, _leave)
-            self._leaving.daemon = True
-            self._leaving.start()
+            self.leaves = time.monotonic() + LONGEST
         if not self._is_held:
             raise KeyboardInterrupt
 
     def stay(self) -> None:
         """Let this process go on after a signal: all has ended in order."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+        self.leaves = None
 
 
 @contextmanager
@@ -137,13 +135,15 @@ def _second_heard(signals: Signals) -> Iterator[None]:
     """Leave at once at a second signal, also while the main thread waits for a library.
 
     Python runs its handlers only when the main thread comes back to Python, which may take as long
-    as Ray takes to start. A thread hears of each signal at once.
+    as Ray takes to start, or for ever: where KeyboardInterrupt was raised, a lock may never be
+    given back. A thread hears of each signal at once, and takes no lock.
     """
     if in_kernel() or threading.current_thread() is not threading.main_thread():
         yield
         return
     hears, is_told = socket.socketpair()
     is_told.setblocking(False)
+    hears.settimeout(LOOK)
     thread = threading.Thread(
         target=_listen, args=(hears, signals), name="gan-tune-signals", daemon=True
     )
@@ -161,7 +161,15 @@ def _second_heard(signals: Signals) -> Iterator[None]:
 def _listen(hears: socket.socket, signals: Signals) -> None:
     """Count the signals, a byte each, until the other end is closed."""
     count = 0
-    while number := hears.recv(1):
+    while True:
+        try:
+            number = hears.recv(1)
+        except TimeoutError:
+            if signals.leaves is not None and time.monotonic() > signals.leaves:
+                _leave()
+            continue
+        if not number:
+            return
         if number[0] in SIGNALS:
             signals.heard = number[0]
             count += 1
@@ -170,7 +178,8 @@ def _listen(hears: socket.socket, signals: Signals) -> None:
 
 
 def _leave() -> None:
-    logger.warning("it did not end within %g s, and leaves at once", LONGEST)
+    with suppress(OSError):  # a logger would ask for a lock
+        os.write(2, f"warning: it did not end within {LONGEST:g} s, and leaves at once\n".encode())
     _leave_at_once()
 
 
