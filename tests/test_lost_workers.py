@@ -288,7 +288,12 @@ class Growing(Hearing):
         self.running: set[str] = set()
         self.most = 0
 
+    def look(self) -> None:
+        """What others see of the search now."""
+
     def tick(self) -> None:
+        if len(self.after) == 2 and time.monotonic() - self.begun > self.after[0]:
+            self.look()
         if self.after and time.monotonic() - self.begun > self.after[0]:
             self.after.pop(0)
             self.cluster.add_node(num_cpus=1)
@@ -315,6 +320,13 @@ def test_a_search_begins_with_no_slot_and_uses_the_nodes_that_join(tmp_path: Pat
     uri, watcher = f"sqlite:///{tmp_path / 'mlflow.db'}", Growing(cluster, 5, 5)
     budget = {"trials": 6, "steps": 8000, "evaluations": 20, "minutes": 30}  # as it takes
     tree = space_tree(name="grows", budget=budget, confirm={"top": 0})
+
+    def waits() -> None:
+        status = service.status("grows", storage=tmp_path / "runs", tracking_uri=uri)
+        assert status.outcomes == {"waiting": 2}
+        assert [run.data.tags.get("gan_tune.trial") for run in runs_of(uri)] == [None]
+
+    watcher.look = waits  # type: ignore[method-assign]
     try:
         result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
         assert sum(result.outcomes.values()) == 6

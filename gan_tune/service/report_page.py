@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -24,9 +24,10 @@ from gan_tune.service.gallery import gallery
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import CHAMPION_PICTURE, LEADERBOARD
+from gan_tune.storage.running_trials import running_trials
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolders
-from gan_tune.storage.trial_name import setting_name
+from gan_tune.storage.trial_name import TrialName, setting_name
 from gan_tune.words.outcomes import ENDINGS, is_healthy, reason
 from gan_tune.words.readable import clock, counted, number, plural, short_form
 
@@ -84,7 +85,8 @@ def report_page(
     objective, insight = objective_of(study), Insight(study)
     template = _template(TEMPLATE)
     damage = damage or Damage()
-    shown = [replace(row, outcome=row.outcome or _unfinished(heading)) for row in rows]
+    unfinished = _unfinished(home, heading)
+    shown = [replace(row, outcome=row.outcome or unfinished(row)) for row in rows]
     best = _best(home, rows, heading, objective, damage)
     failures = _failures(home, rows, objective, damage)
     with ThreadPoolExecutor(1) as beside:  # while pictures are decoded, plots are drawn
@@ -137,8 +139,13 @@ def _template(name: str) -> jinja2.Template:
     return environment.from_string((files(__package__) / name).read_text("utf-8"))
 
 
-def _unfinished(heading: Heading) -> str:
-    return "running" if heading.state == "running" else "interrupted"
+def _unfinished(home: Storage, heading: Heading) -> Callable[[Row], str]:
+    """How a setting stands that has no outcome: it waits if none of its trials has a worker."""
+    if heading.state != "running":
+        return lambda row: "interrupted"
+    trials = running_trials(home)
+    running = None if trials is None else {TrialName.parse(trial).setting for trial in trials}
+    return lambda row: "running" if running is None or row.setting in running else "waiting"
 
 
 def _extent(extent: Any) -> str:

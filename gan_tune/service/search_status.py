@@ -13,13 +13,16 @@ from gan_tune.words.outcomes import MISSING, is_healthy
 
 RUNNING = "running"
 """Shown as the outcome of a trial that has none yet, and as the state of a running search."""
+WAITING = "waiting"
+"""Shown as the outcome of a trial of a running search that waits for a worker."""
 
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """The status of a trial; ``outcome`` is `running` if it has none; ``steps`` is its full length.
+    """The status of a trial.
 
-    ``step`` is the last report's step; None if only MLflow knows the trial.
+    ``outcome`` is `running`, `waiting` or `interrupted` if it has none; ``step`` is the last
+    report's step, None if only MLflow knows the trial; ``steps`` is its full length.
     """
 
     name: str
@@ -75,7 +78,7 @@ class SearchStatus:
     def confirmations(self) -> int:
         """Number of confirming trials that have ended."""
         ended = (row for row in self.rows if row.kind == "confirmation")
-        return sum(row.outcome not in (RUNNING, "interrupted") for row in ended)
+        return sum(row.outcome not in (RUNNING, WAITING, "interrupted") for row in ended)
 
     @property
     def best(self) -> float | None:

@@ -10,10 +10,17 @@ from typing import ParamSpec, TypeVar
 from gan_tune.errors import StorageError
 from gan_tune.service.running.note import SearchNote, read_note
 from gan_tune.service.search_result import read_result
-from gan_tune.service.search_status import RUNNING, SearchStatus, TrialStatus, best_first
+from gan_tune.service.search_status import (
+    RUNNING,
+    WAITING,
+    SearchStatus,
+    TrialStatus,
+    best_first,
+)
 from gan_tune.storage.lease import holder_of
 from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import RESULT, SEARCH_NOTE
+from gan_tune.storage.running_trials import running_trials
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 from gan_tune.storage.trial_name import TrialName, is_confirmation, is_trial_name
@@ -47,10 +54,17 @@ def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> Sear
     trials = TrialFolders(home)
     # Others may have put folders there, too.
     names = list(filter(is_trial_name, trials.names()))
+    running = running_trials(home) if holder else None
+
+    def unfinished(trial: str) -> str:
+        if not holder:
+            return "interrupted"
+        return RUNNING if running is None or trial in running else WAITING
+
     rows = [
         row
         for trial in (names if with_trials else ())
-        if (row := _sound(trial, _trial_status, trials[trial], trial, alive=bool(holder)))
+        if (row := _sound(trial, _trial_status, trials[trial], trial, unfinished(trial)))
     ]
     finished = result is not None and result.finished
     spent: list[float | None] = [result.seconds] if result else []
@@ -83,13 +97,14 @@ def _sound(
         return None
 
 
-def _trial_status(trial: TrialFolder, name: str, *, alive: bool) -> TrialStatus:
+def _trial_status(trial: TrialFolder, name: str, unfinished: str) -> TrialStatus:
+    """The status of a trial; ``unfinished`` is its outcome if it has not ended."""
     ending, steps = trial.ending(), trial.report_steps()
     described = trial.description()
     outcome: str
     if ending is None:
         last = trial.report(steps[-1]) if steps else None
-        outcome, value = RUNNING if alive else "interrupted", last.best if last else None
+        outcome, value = unfinished, last.best if last else None
     else:
         outcome, value = ending.outcome, ending.value
     return TrialStatus(

@@ -80,6 +80,7 @@ def _write(search: WrittenSearch) -> None:
         "precision.json": asdict(PrecisionNote("float32")),
         "resources.json": asdict(ResourcesNote(0.5)),
         "retry.json": ["0001"],
+        "running.json": {"trials": ["0001"]},
         "nodes.json": {"nodes": {"n1": asdict(NodeAside("10.0.0.2", "failing", "its disk"))}},
         "lease/000003.json": asdict(this_process()),
     }

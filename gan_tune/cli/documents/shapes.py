@@ -43,7 +43,7 @@ class TrialLine(Shape):
 
     name: str = told("of the trial, such as `0003` or `0003-confirm-1`")
     kind: Literal["search", "confirmation"] = told("whose trial it is")
-    outcome: str = told("how it ended; `running` if it has not")
+    outcome: str = told("how it ended; `running`, or `waiting` for a worker, if it has not")
     value: float | None = told("its best value so far")
     step: int | None = told("its last report's step; null if only MLflow knows the trial")
     steps: int | None = told("its full length")

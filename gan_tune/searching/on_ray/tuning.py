@@ -35,6 +35,7 @@ from gan_tune.searching.on_ray.node_watch import NodeWatch
 from gan_tune.searching.on_ray.proof import leave_for_workers
 from gan_tune.searching.on_ray.trainable import GanTrainable
 from gan_tune.searching.on_ray.unfit_workers import UnfitWorkers
+from gan_tune.searching.on_ray.worker_watch import WorkerWatch
 from gan_tune.searching.rules.faults import Fault
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
@@ -72,6 +73,7 @@ def run(
     slots: int,
     tick: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
+    placed: Callable[[str], None] = lambda trial: None,
     count: Callable[[Collection[str]], Places] | None = None,
     resized: Callable[[Places], None] = lambda places: None,
     wanted: int | None = None,
@@ -84,6 +86,7 @@ def run(
         slots: how many trials run at a time.
         tick: called about ten times a second, on this thread.
         note: told of each node that is put aside, in one line.
+        placed: told of the name of each trial that has got a worker.
         count: the places that the cluster has now without the nodes of these ids; None: they stay
             as they are.
         resized: told of these when they change.
@@ -110,6 +113,8 @@ def run(
     starts = min(slots, cores()) if started_here() else None
     unfit, nodes = UnfitWorkers(), NodeWatch(conductor.storage, note)
     nodes.begin()
+    workers = WorkerWatch(conductor.storage, placed)
+    workers.begin()
     size = _size(conductor, nodes, count, resized)
     lost = _LostTrialCallback(proxy, unfit, nodes)
     scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit, nodes)
@@ -124,7 +129,10 @@ def run(
                 search_alg=_JobSearcher(proxy, scheduler),
                 scheduler=scheduler,
                 stop=_StopOnRequest(proxy, scheduler, unfit, size),
-                callbacks=[lost, _TickCallback([tick, nodes.look], size.placed if size else None)],
+                callbacks=[
+                    lost,
+                    _TickCallback([tick, nodes.look], size.placed if size else None, workers),
+                ],
                 max_failures=0,  # the conductor decides what becomes of a lost trial
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -341,9 +349,12 @@ class _LostTrialCallback(_NeverRestored, tune.Callback):
 
 class _TickCallback(_NeverRestored, tune.Callback):
     def __init__(
-        self, ticks: Sequence[Callable[[], None]], placed: Callable[[], None] | None
+        self,
+        ticks: Sequence[Callable[[], None]],
+        placed: Callable[[], None] | None,
+        workers: WorkerWatch,
     ) -> None:
-        self._ticks, self._placed = ticks, placed
+        self._ticks, self._placed, self._workers = ticks, placed, workers
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self._placed is not None:
@@ -352,6 +363,7 @@ class _TickCallback(_NeverRestored, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         for tick in self._ticks:
             tick()
+        self._workers.look(trials, _trial_name)
 
 
 def _job(trial: Any) -> Job:

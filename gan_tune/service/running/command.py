@@ -164,6 +164,7 @@ class SearchCommand:
                     slots=slots,
                     tick=watcher.tick,
                     note=watcher.note,
+                    placed=record.trial_placed,
                     count=None if started_here() else count,
                     resized=watcher.resized,
                     wanted=max_concurrent,

@@ -173,20 +173,23 @@ class SearchRecord:
     # ---------------------------------------------------------------- what the conductor says
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """The trial's run is opened."""
-        self._has_news(job, runs=True)
+        """Nothing: the trial may have to wait for a worker."""
+
+    def trial_placed(self, trial: str) -> None:
+        """The trial has a worker: its run is opened."""
+        self._has_news(trial, runs=True)
 
     def trial_reported(self, job: Job, result: Result, grid: bytes | None) -> None:
         """The report is recorded."""
-        self._has_news(job, runs=True)
+        self._has_news(job.name, runs=True)
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
         """The trial's run is closed, unless the trial is only paused."""
-        self._has_news(job, runs=ending.paused)
+        self._has_news(job.name, runs=ending.paused)
 
-    def _has_news(self, job: Job, *, runs: bool) -> None:
+    def _has_news(self, trial: str, *, runs: bool) -> None:
         if self._delivery is not None:
-            self._delivery.has_news(job.name, runs=runs)
+            self._delivery.has_news(trial, runs=runs)
 
 
 def _registered(registrar: Registrar, result: SearchResult, uri: str) -> dict[str, Any]:
