@@ -31,6 +31,8 @@ def start_node(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *first, *options),
         *("--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000"),
         *("--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"),
+        # One port for all by default, too: where another has it, the node takes no jobs.
+        f"--dashboard-agent-listen-port={free_port()}",
         f"--temp-dir={folder}",
     ]
     with log.open("wb") as output:

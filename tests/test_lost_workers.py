@@ -323,7 +323,7 @@ def test_a_search_begins_with_no_slot_and_uses_the_nodes_that_join(tmp_path: Pat
 
     def waits() -> None:
         status = service.status("grows", storage=tmp_path / "runs", tracking_uri=uri)
-        assert status.outcomes == {"waiting": 2}
+        assert set(status.outcomes) == {"waiting"}
         assert [run.data.tags.get("gan_tune.trial") for run in runs_of(uri)] == [None]
 
     watcher.look = waits  # type: ignore[method-assign]

@@ -61,6 +61,11 @@ PLACES = threading.Semaphore(3)
 """So many searches at a time: of more, each waits mostly for the others."""
 
 
+def _heed_sighup() -> None:
+    """The tests themselves may run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Command:
     """A search on a terminal of its own, to which a signal is sent at its moment.
 
@@ -105,6 +110,7 @@ class Command:
             [sys.executable, "-m", "gan_tune.cli", "search", "x.yaml", "--json"],
             cwd=self._folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            preexec_fn=_heed_sighup,
         )  # fmt: skip
         os.close(theirs)
 
