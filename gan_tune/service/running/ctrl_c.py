@@ -60,7 +60,7 @@ class Signals:
         self._is_held = True
         try:
             yield
-        except SystemExit:  # raised by Ray's own handler of SIGTERM
+        except SystemExit:  # as a library's own handler of SIGTERM raises
             raise KeyboardInterrupt from None
         finally:
             self._is_held = False
