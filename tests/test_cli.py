@@ -255,6 +255,11 @@ BAD = {
     "no record": (["ui"], "no record"),
     "no model": (["generate", "nope", "--out", "x.png"], "no record"),
     "no samples": (["generate", "nope", "-n", "0", "--out", "x.png"], "-n"),
+    "a comparison of another kind": (
+        ["compare", "nope/1", "nope/2", "--out", "x.jpg"],
+        "x.jpg: must end in .png",
+    ),
+    "a version to roll back": (["rollback", "nope/2"], "rollback: must get the name of a model"),
     "unknown kind of file": (["generate", "nope", "--out", "x.jpg"], "x.jpg: must end in .png"),
     "no such folder": (["generate", "nope", "--out", "no/x.png"], "its folder no must exist"),
     "schema into no folder": (["schema", "--out", "no/x.json"], "its folder no must exist"),
@@ -754,7 +759,8 @@ def test_status_while_another_process_works_on_it(run: Run, copied: Path) -> Non
     with hold(look_in(copied).patient(0), "digits"):
         ran = run("status", "digits", "--storage", copied.parent)
     assert lines(ran.out)[0].startswith(f"search digits: running (process {os.getpid()} on ")
-    assert "running 1" in lines(ran.out)[1]
+    # The command that ended had no worker left, and this one has none yet.
+    assert "waiting 1" in lines(ran.out)[1]
     assert sorted(path for path in copied.rglob("*") if path.parent.name != "lease") == before
 
 
@@ -973,7 +979,8 @@ def test_generate_a_walk_through_the_latents(run: Run, searched: Searched, tmp_p
     words = ["-n", 24, "--seed", 4, "--interpolate", 3]
     for out in ("walk.npy", "walk.gif"):
         assert run("generate", "digits", *words, "--out", out, *searched.record).code == 0
-    assert run("generate", "digits", "-n", 3, "--seed", 4, "--out", "stops.npy", *searched.record)
+    words = ["-n", 3, "--seed", 4, "--out", "stops.npy"]
+    assert run("generate", "digits", *words, *searched.record).code == 0
     walk, stops = np.load(tmp_path / "walk.npy"), np.load(tmp_path / "stops.npy")
     np.testing.assert_allclose(walk[::8], stops, atol=1e-5)
     steps = np.abs(walk - np.roll(walk, 1, 0)).mean(axis=(1, 2, 3))
@@ -1089,6 +1096,23 @@ def test_a_model_is_pulled_and_drawn_from(run: Run, searched: Searched, tmp_path
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
     ran = run("pull", "digits", "--out", "pulled", *searched.record)
     assert ran.err == "error: pulled: exists already; --force replaces it\n"
+    trial = sorted((searched.folder / "gan_tune_runs/digits/trials").glob("*confirm*"))[0]
+    for source in ("./pulled", f"{trial}"):
+        for device in ("cudda", "meta"):
+            ran = run("generate", source, "-n", 3, "--device", device, "--out", "c.npy")
+            assert ran.code == 2
+            assert ran.err.startswith(f"error: device {device}: ")
+            assert ran.err.count("\n") == 1
+    for command in ("pull", "generate"):
+        for out in (".", "./", ""):
+            ran = run(command, "digits", "--out", out, *searched.record)
+            assert ran.code == 2
+            assert re.fullmatch(r"error: \.: must name a new (file or )?folder\n", ran.err), ran.err
+    for stops in (4, 30_000_000):
+        words = ["-n", 3, "--interpolate", stops, "--out", "c.npy"]
+        told = f"stops (--interpolate) must be from 2 to 10,000, and at most the 3 samples: {stops}"
+        assert run("generate", "./pulled", *words).err == f"error: {told}\n"
+    assert not (tmp_path / "c.npy").exists()
 
 
 @pytest.mark.parametrize(

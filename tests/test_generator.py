@@ -147,5 +147,6 @@ def test_a_walk_passes_its_stops_and_closes() -> None:
 def test_what_cannot_be_drawn_is_refused(arguments: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         generator().sample(**arguments)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="stops must be at least 2: 1"):
-        generator().walk(5, stops=1)
+    for n, stops in ((5, 1), (5, 6), (20_000, 10_001)):
+        with pytest.raises(ValueError, match=rf"must be from 2 to 10,000, .* the {n} .*: {stops}"):
+            generator().walk(n, stops=stops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -241,6 +242,36 @@ def test_an_own_network_is_read_without_torchs_archive(uri: str, tmp_path: Path)
         assert torch.equal(generator(z), module(z))
     with pytest.raises(DeviceError, match="device cudda: "):
         load_generator("digits", uri=uri, device="cudda")
+
+
+def test_a_version_that_says_another_size_of_its_latents_is_refused(uri: str) -> None:
+    register(uri, 0.5, own_generator("dcgan", latent=LATENT))
+    MlflowClient(uri).set_model_version_tag("digits", "1", "gan_tune.latent", "7")
+    rule = f"model digits/1: tag gan_tune.latent must be {LATENT}, as generator.json says: 7"
+    with pytest.raises(GanTuneError, match=re.escape(rule)):
+        load_generator("digits", uri=uri)
+
+
+EXPORTS = """
+import logging, sys
+from pathlib import Path
+import torch
+from gan_tune.registry.mlflow_model import save_model
+
+before = logging.getLogger().level, list(logging.getLogger().handlers)
+save_model(Path(sys.argv[1]), torch.nn.Linear(2, 2), latent=2, run_id="0", files={})
+assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before
+logging.getLogger("gan_tune").warning("is heard")
+"""
+
+
+def test_saving_a_model_leaves_the_warnings_of_the_process_alone(tmp_path: Path) -> None:
+    """MLflow's import of its own part for torch would silence them."""
+    ended = subprocess.run(
+        [sys.executable, "-c", EXPORTS, str(tmp_path / "model")], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.endswith("is heard\n")
 
 
 @pytest.mark.parametrize(

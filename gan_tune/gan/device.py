@@ -23,6 +23,9 @@ import psutil
 import torch
 from torch import Tensor
 
+from gan_tune.errors import DeviceError
+from gan_tune.words.wording import in_one_line
+
 __all__ = [
     "accelerator",
     "accelerators",
@@ -67,14 +70,16 @@ def trial_device(*, gpu: bool) -> str:
     return "cpu" if found is None else str(found)
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, place: str = "device") -> None:
     """Check that a device computes, and hands back what it has computed.
 
     Raises:
-        RuntimeError, AssertionError, NotImplementedError: it does not; torch without CUDA raises
-            the second, the device `meta` the first.
+        DeviceError: it does not; ``place`` names it in the message.
     """
-    torch.ones(1, device=device).sum().item()
+    try:
+        torch.ones(1, device=device).sum().item()
+    except (RuntimeError, AssertionError) as error:  # the second without CUDA, the first for `meta`
+        raise DeviceError(f"{place} {device}: {in_one_line(error)}") from None
 
 
 # ------------------------------------------------------------------ memory

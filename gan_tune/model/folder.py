@@ -25,6 +25,7 @@ from torch.export import ExportedProgram
 from gan_tune.atomic_file import whole_folder
 from gan_tune.data.columns import Column, columns_from_json, columns_to_json
 from gan_tune.errors import GanTuneError, OutputError
+from gan_tune.gan.device import check_device
 from gan_tune.model import standalone
 from gan_tune.model.confined import read_confined
 from gan_tune.model.export import exported, save_program
@@ -75,6 +76,8 @@ def check_folder(path: Path, *, force: bool) -> None:
     Raises:
         OutputError: no such parent folder, or something is there that may not be replaced.
     """
+    if not path.name:
+        raise OutputError(f"{path}: must name a new folder")
     if not isdir(path.parent):
         raise OutputError(f"{path}: its folder {path.parent} must exist")
     if not exists(path):
@@ -123,7 +126,9 @@ def read_folder(path: Path, device: str) -> Generator:
     Raises:
         GanTuneError: a file is damaged, too large or no regular file, or holds anything but a
             generator.
+        DeviceError: torch has no such device.
     """
+    check_device(device)
     try:
         config = config_from_json(read_file(path / CONFIG, LARGEST_CONFIG))
         if is_own(config):

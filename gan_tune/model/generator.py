@@ -22,6 +22,9 @@ __all__ = ["BLOCK", "Generator"]
 BLOCK = 64
 """Latents of one forward pass, always: kernels round otherwise for other sizes of a batch."""
 
+MOST_STOPS = 10_000
+"""Latents of a walk, which are in memory together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Generator:
@@ -133,11 +136,13 @@ class Generator:
         sample lies just before the first, so that the pictures can be shown in a circle.
 
         Raises:
-            ValueError: ``n`` < 1, ``stops`` < 2, or ``truncation`` ≤ 0.
+            ValueError: ``n`` < 1, ``stops`` < 2, above ``n`` or :data:`MOST_STOPS`, or
+                ``truncation`` ≤ 0.
         """
         _check(n, truncation)
-        if stops < 2:
-            raise ValueError(f"stops must be at least 2: {stops}")
+        if not 2 <= stops <= min(n, MOST_STOPS):
+            most = f"{MOST_STOPS:,}, and at most the {n} samples"
+            raise ValueError(f"stops (--interpolate) must be from 2 to {most}: {stops}")
         anchors = self.latents(stops, seed, truncation=truncation)
         return self._batches(_way(anchors, n), n, seed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import PIL.Image
 from mlflow.tracking.multimedia import compress_image_size
@@ -30,6 +30,7 @@ __all__ = [
     "SystemMetrics",
     "image_name",
     "image_step",
+    "pytorch_flavor",
     "thumbnail",
 ]
 
@@ -120,3 +121,20 @@ class SystemMetrics:
         """Start the thread again, if it was started: it ends at the first call that fails."""
         if self._monitor is not None:
             self.start(self._run_id)
+
+
+def pytorch_flavor() -> Any:
+    """The module `mlflow.pytorch`.
+
+    Its import (3.17) lets the root logger pass errors alone, and with it every logger of the
+    process that has no level of its own, ours among them. That is undone.
+    """
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        import mlflow.pytorch
+    finally:
+        root.setLevel(level)
+        for handler in set(root.handlers).difference(handlers):
+            root.removeHandler(handler)
+    return mlflow.pytorch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -63,9 +64,11 @@ def rollback(model: str, *, uri: str | None = None) -> Moved:
 
     Raises:
         ModelNotFoundError: no such model.
-        GanTuneError: no earlier champion is known.
+        GanTuneError: a version is named, or no earlier champion is known.
         TrackingError: MLflow does not answer.
     """
+    if re.search("[/@]", model.removeprefix("models:/")):
+        raise GanTuneError(f"rollback: must get the name of a model, without a version: {model!r}")
     uri = connect(uri, create=False)
     present = own_version(look_up(uri, model, ALIAS, None))
     mlflow_client = client(uri)

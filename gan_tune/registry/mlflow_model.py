@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow.models import Model, ModelSignature
@@ -34,6 +33,7 @@ from gan_tune.model.generator_config import (
 from gan_tune.model.own_files import LARGEST_COLUMNS, LARGEST_CONFIG, LARGEST_WEIGHTS
 from gan_tune.model.weights import WEIGHTS, built_from, is_own, stored_files
 from gan_tune.record.mlflow_client import quiet_mlflow, reason_of
+from gan_tune.record.mlflow_internals import pytorch_flavor
 
 __all__ = [
     "ARCHIVE",
@@ -88,11 +88,12 @@ def save_model(
     if isinstance(module, ExportedGenerator) and module.config is not None:
         files = {**files, **stored_files(module, module.config)}
     quiet_mlflow()  # a search with --offline opens no client, which would do so
+    flavor = pytorch_flavor()
     example = np.zeros((2, latent), np.float32)  # a batch of 1 would freeze the batch dimension
     try:
         with warnings.catch_warnings(), saved_whole():
             warnings.simplefilter("ignore")
-            mlflow.pytorch.save_model(
+            flavor.save_model(
                 module,
                 str(folder),
                 mlflow_model=Model(run_id=run_id),

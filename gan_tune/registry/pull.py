@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from gan_tune.errors import DeviceError, GanTuneError
+from gan_tune.errors import GanTuneError
 from gan_tune.gan.device import check_device
 from gan_tune.model.generator import Generator
 from gan_tune.model.generator_config import CONFIG, LARGEST_LATENT
@@ -26,7 +26,6 @@ from gan_tune.registry.mlflow_model import (
 )
 from gan_tune.registry.promotion import ALIAS
 from gan_tune.registry.versions import look_up, own_version
-from gan_tune.words.wording import in_one_line
 
 __all__ = ["load_generator"]
 
@@ -51,10 +50,7 @@ def load_generator(
         DeviceError: torch has no such device.
         TrackingError: MLflow does not answer.
     """
-    try:
-        check_device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"device {device}: {in_one_line(error)}") from None
+    check_device(device)
     uri = connect(uri, create=False)
     found = own_version(look_up(uri, model, alias, version))
     label = f"{found.name}/{found.version}"
@@ -66,6 +62,9 @@ def load_generator(
         files = ModelFiles(source, uri, ArtifactRoots(mlflow_client, uri), label)
         files.fetch([f"{EXTRA_FILES}/{name}" for name in (CONFIG, COLUMNS)], folder, LARGEST)
         config = read_config(folder, label)
+        if config is not None and config.latent != latent:
+            rule = f"must be {config.latent}, as {CONFIG} says"
+            raise GanTuneError(f"model {label}: tag {Tag.LATENT} {rule}: {latent}")
         weights = f"{EXTRA_FILES}/{WEIGHTS}"
         own = is_own(config) and files.has(weights)
         files.fetch([weights if own else ARCHIVE], folder, LARGEST)

@@ -30,7 +30,6 @@ LARGEST_GRID = 10_000
 """Pictures on one sheet."""
 LARGEST_ANIMATION = 10_000
 """Frames of an animation, some minutes of it."""
-LARGEST_PLOT = 1_000_000
 FRAME_MS = 50
 SMALL_FRAME = 256
 """Small frames of an animation are enlarged, without smoothing, to at most this many pixels."""

@@ -33,6 +33,8 @@ def check_place(path: Path, *, force: bool = False, folder: bool = False) -> Non
     Raises:
         OutputError: no such parent folder, or something is there already.
     """
+    if not path.name:
+        raise OutputError(f"{path}: must name a new file or folder")
     if not isdir(path.parent):
         raise OutputError(f"{path}: its folder {path.parent} must exist")
     if not exists(path):

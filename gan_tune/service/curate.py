@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_tune.errors import GanTuneError
+from gan_tune.errors import GanTuneError, OutputError
 from gan_tune.service.registered_models import find_version, load_generator
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def compare(
 
     path = None if out is None else Path(out)
     if path is not None:
+        if path.suffix != ".png":
+            raise OutputError(f"{path}: must end in .png")
         check_place(path, force=force)
     one = find_version(first, tracking_uri=tracking_uri)
     other = find_version(second, tracking_uri=tracking_uri)

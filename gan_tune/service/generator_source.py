@@ -101,9 +101,11 @@ def generator_of_trial(
         ModelNotFoundError: the folder is no trial's.
         CheckpointError: the trial has no weights.
         DataError: its data cannot be read.
+        DeviceError: torch has no such device.
     """
     from gan_tune.config import TrialConfig
     from gan_tune.config.import_path import check_named
+    from gan_tune.gan.device import check_device
     from gan_tune.model.export import best_generator
     from gan_tune.model.generator import Generator
     from gan_tune.parts.all_parts import catalogue, dataset_of
@@ -113,6 +115,7 @@ def generator_of_trial(
         raise ModelNotFoundError(f"{label}: must be the folder of a trial or of gan-tune pull")
     if saved is None:
         raise CheckpointError(f"{label}: has no weights; only completed trials keep theirs")
+    check_device(device)
     check_named(tree, own)
     config = TrialConfig.from_tree(tree, catalogue())
     dataset = dataset_of(config.data)

@@ -21,7 +21,7 @@ from gan_tune.parts.all_parts import catalogue, dataset_of, judge_of
 from gan_tune.samples import pictures
 from gan_tune.storage.places import look_in
 from gan_tune.storage.trial_folder import TrialFolder
-from gan_tune.words.wording import first_line, in_one_line
+from gan_tune.words.wording import first_line
 
 logger = logging.getLogger("gan_tune")
 
@@ -39,7 +39,7 @@ def train(
         DataError: its data are missing.
         DeviceError: torch finds no such device, or (while it trains) the device fails.
     """
-    _check(device)
+    check_device(device, "--device")
     if not isinstance(config, TrialConfig):
         config = TrialConfig.from_tree(config, catalogue())
     config = in_own_precision(config, device=device)
@@ -49,13 +49,6 @@ def train(
     judge = judge_of(dataset, "selection", extra=config.wanted_metrics)
     reports = train_reports(config, dataset, judge, resume_from=resume_from, device=device)
     return _naming_device(device, reports)
-
-
-def _check(device: str) -> None:
-    try:
-        check_device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"--device {device}: {in_one_line(error)}") from None
 
 
 def _naming_device(device: str, reports: Iterator[Report]) -> Iterator[Report]:
@@ -76,7 +69,7 @@ def in_own_precision(config: TrialConfig, *, device: str = "cpu") -> TrialConfig
     """
     if config.precision != "auto":
         return config
-    _check(device)
+    check_device(device, "--device")
     return resolved(config, dataset_of(config.data).kind, device)
 
 
