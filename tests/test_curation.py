@@ -24,7 +24,7 @@ from gan_tune.cli.printing.verdict import registered
 from gan_tune.errors import GanTuneError, ModelNotFoundError, OutputError
 from gan_tune.record.mlflow_internals import NOTE
 from gan_tune.registry import publish
-from gan_tune.registry.candidate import keep_candidate
+from gan_tune.registry.candidate import CardDetails, SeedTold, keep_candidate
 from gan_tune.registry.card import model_card
 from gan_tune.registry.curation import promote, remove, rollback
 from gan_tune.registry.promotion import ALIAS
@@ -241,7 +241,9 @@ def test_a_version_has_a_model_card_that_a_person_may_replace(uri: str) -> None:
 def test_a_damaged_tag_costs_the_card_no_more_than_figures(tag: str) -> None:
     tags = {"value": "0.5", "mode": "min", "confirmed_seeds": "3", "test.recall": "0.25"}
     tags |= {tag: "x"}
-    text = model_card("m", 1, {f"gan_tune.{key}": value for key, value in tags.items()}, {})
+    text = model_card(
+        "m", 1, {f"gan_tune.{key}": value for key, value in tags.items()}, CardDetails()
+    )
     assert ("0.5 |" in text, "0.25 |" in text) == (tag == "test.recall", tag != "test.recall")
     assert "of one training run" not in text
 
@@ -250,7 +252,9 @@ def test_each_figure_stands_beside_real_data_of_its_own_split() -> None:
     tags = {"value": "3", "mode": "min", "objective": "fd", "champion.fd": "9"}
     tags |= {"test.fd": "4", "test.mean.fd": "5", "test.floor.fd": "2", "test.recall": "0.25"}
     floors = {"fd": 1.0, "recall": 0.75}
-    text = model_card("m", 1, {f"gan_tune.{k}": v for k, v in tags.items()}, {"floors": floors})
+    text = model_card(
+        "m", 1, {f"gan_tune.{k}": v for k, v in tags.items()}, CardDetails(floors=floors)
+    )
     table = text.partition("real against real |\n")[2].partition("\n\n")[0]
     assert [line.split(" | ", 1)[1] for line in table.splitlines()[1:]] == [
         "3 | 1 |", "9 |  |", "4 | 2 |", "2 |  |", "5 | 2 |", "0.25 |  |",
@@ -270,7 +274,7 @@ def descriptions_up_to(characters: int, uri: str) -> Iterator[None]:
         store.execute("DROP TRIGGER longest")
 
 
-def register_with_card(uri: str, folder: Path, details: dict[str, Any]) -> str:
+def register_with_card(uri: str, folder: Path, details: CardDetails) -> str:
     """The description of the version that was registered, in a store with MLflow's limits."""
     candidate = publish.export_champion(
         Images(), folder, latent=LATENT, model="digits", trial=None, value=0.5, mode="min",
@@ -283,24 +287,24 @@ def register_with_card(uri: str, folder: Path, details: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("details", "says"),
     [
-        ({"settings": {f"optimizer.adam.{i}": 1e-4 for i in range(200)}}, " rows left out here: "),
-        ({"settings": {"hidden": list(range(5000))}}, "1 row left out here: "),
         (
-            {"by_seed": [{"trial": "0001-1", "seed": 7, "value": 1.5, "steps": 9}] * 500},
+            CardDetails(settings={f"optimizer.adam.{i}": 1e-4 for i in range(200)}),
             " rows left out here: ",
         ),
-        ({"faults": ["It repeats itself. " * 300]}, "… "),
+        (CardDetails(settings={"hidden": list(range(5000))}), "1 row left out here: "),
+        (CardDetails(by_seed=[SeedTold("0001-1", 7, 1.5, 9)] * 500), " rows left out here: "),
+        (CardDetails(faults=["It repeats itself. " * 300]), "… "),
     ],
     ids=["settings", "a long one", "seeds", "sentences"],
 )
 def test_a_long_card_is_cut_to_what_mlflows_databases_take(
-    details: dict[str, Any], says: str, uri: str, tmp_path: Path
+    details: CardDetails, says: str, uri: str, tmp_path: Path
 ) -> None:
     with descriptions_up_to(5000, uri):
         card = register_with_card(uri, tmp_path / "model", details)
     assert champion(uri) == 1
     assert f"{says}`record/registration.json` in the search's folder has all of it." in card
-    assert "faults" in details or "gan-tune generate digits/1" in card
+    assert details.faults or "gan-tune generate digits/1" in card
     assert card.count("```") % 2 == 0
 
 
@@ -308,7 +312,7 @@ def test_a_description_that_mlflow_refuses_keeps_no_champion_from_its_place(
     uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with descriptions_up_to(100, uri):
-        assert register_with_card(uri, tmp_path / "model", {}) == "None"
+        assert register_with_card(uri, tmp_path / "model", CardDetails()) == "None"
     assert champion(uri) == 1
     (told,) = (one.getMessage() for one in caplog.records if one.name == "gan_tune")
     assert told.startswith("MLflow refuses the description of model digits/1: ")

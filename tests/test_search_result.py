@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gan_tune import service
-from gan_tune.errors import SearchNotFoundError
+from gan_tune.errors import SearchNotFoundError, StorageError
 from gan_tune.service.search_status import SearchStatus, TrialStatus
 
 ROW: dict[str, Any] = {
@@ -103,6 +103,16 @@ def test_a_result_of_an_older_version_loads(tmp_path: Path) -> None:
     assert result.grid == str(tmp_path / "digits" / "champion.png"), "where the folder is now"
     best = service.best("digits", tmp_path)
     assert (best.trial, best.value, best.decided) == ("0002-confirm-1", 11.0, ROW["changes"])
+
+
+@pytest.mark.parametrize("key", ["trial", "until", "config"])
+def test_a_lineage_without_its_fields_is_refused(key: str) -> None:
+    (earlier,) = STORED["champion"]["lineage"]
+    lineage = [{name: value for name, value in earlier.items() if name != key}]
+    with pytest.raises(StorageError, match=rf"champion\.lineage\.0\.{key}: Field required"):
+        service.SearchResult.from_json(
+            STORED | {"champion": STORED["champion"] | {"lineage": lineage}}
+        )
 
 
 def test_a_search_without_a_champion(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import gan_tune
 from gan_tune.record.mlflow_internals import NOTE, SHARED_VIEW
 from gan_tune.record.note import note_tags
 from gan_tune.record.shared_view import LONGEST, shared_view
+from gan_tune.record.spool import EndingChampion
 from gan_tune.record.tags import Tag
 from gan_tune.service.running.recording import searched_params
 
@@ -23,7 +25,7 @@ ROWS = [
     {"setting": 1, "outcome": "completed", "value": 0.5, "mean": 0.55, "spread": 0.05, "seeds": 3},
     {"setting": 0, "outcome": "diverged", "value": None, "mean": None, "spread": None, "seeds": 0},
 ]
-CHAMPION = {"trial": "0001", "setting": 1, "mean": 0.55, "spread": 0.05, "seeds": 3}
+CHAMPION = EndingChampion("0001", 1, mean=0.55, spread=0.05, seeds=3)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def finish(search: WrittenSearch) -> None:
     search.finish(
         leaderboard=[{**row, **settings} for row in ROWS],
         files={"champion.png": "champion.png"},
-        champion={**CHAMPION, "model": "digits"},
+        champion=replace(CHAMPION, model="digits"),
     )
 
 

@@ -96,12 +96,13 @@ def _splits(entry: SearchEntry) -> Iterator[str]:
 
 def _champion(entry: SearchEntry, ending: SearchEnding, run_id: str) -> Iterator[str]:
     champion = ending.champion
-    if not champion:
+    if champion.trial is None:
         return
-    yield f"### Best trial: `{champion['trial']}`, {entry.metric} {_mean(champion)}"
+    mean = _mean(champion.mean, champion.spread, champion.seeds)
+    yield f"### Best trial: `{champion.trial}`, {entry.metric} {mean}"
     if CHAMPION_PICTURE in ending.files:
         yield f"![Samples of the best trial]({file_of(run_id, CHAMPION_PICTURE)})"
-    rows = (row for row in ending.leaderboard if row.get("setting") == champion["setting"])
+    rows = (row for row in ending.leaderboard if row.get("setting") == champion.setting)
     if decided := _decided(entry, next(rows, {})):
         yield in_table(
             ((_code(name), _code(_value(value))) for name, value in decided.items()),
@@ -109,9 +110,8 @@ def _champion(entry: SearchEntry, ending: SearchEnding, run_id: str) -> Iterator
         )
 
 
-def _mean(row: Mapping[str, Any]) -> str:
+def _mean(mean: float | None, spread: float | None, seeds: int | None) -> str:
     """`3.21 ± 0.12 (3 fresh seeds)`."""
-    mean, spread, seeds = row.get("mean"), row.get("spread"), row.get("seeds") or 0
     if mean is None:
         return "-"
     deviation = f" ± {number(spread)}" if spread is not None else ""
@@ -128,14 +128,14 @@ def _leaderboard(entry: SearchEntry, rows: Sequence[Mapping[str, Any]]) -> Itera
     for place, row in enumerate(rows[:SHOWN_ROWS], 1):
         outcome = row.get("outcome") or "interrupted"
         line = [place, row.get("setting", "-"), outcome, number(row.get("value"))]
-        line += [_mean(row)] if confirmed else []
+        line += [_mean(row.get("mean"), row.get("spread"), row.get("seeds"))] if confirmed else []
         lines.append([*line, _code(short_form(_decided(entry, row)))])
     yield "### Leaderboard"
     yield in_table(lines, [*header, "settings"])
 
 
 def _usage(entry: SearchEntry, ending: SearchEnding) -> Iterator[str]:
-    model = ending.champion.get("model")
+    model = ending.champion.model
     if not model:
         return
     yield "### Use it"

@@ -66,6 +66,24 @@ class SearchEntry:
 
 
 @dataclass(frozen=True)
+class EndingChampion:
+    """What a search's run tells of its champion; nothing is set where there is none.
+
+    Attributes:
+        trial, setting: the trial that trained it, and its setting.
+        mean, spread, seeds: over its fresh seeds, of which there are 0 if it was not confirmed.
+        model: the name under which it is registered; None: it is not.
+    """
+
+    trial: str | None = None
+    setting: int | None = None
+    mean: int | float | None = None
+    spread: int | float | None = None
+    seeds: int = 0
+    model: str | None = None
+
+
+@dataclass(frozen=True)
 class SearchEnding:
     """How a command on a search ended; also the content of `record/ending.json`.
 
@@ -75,8 +93,7 @@ class SearchEnding:
         leaderboard: its rows, each by column.
         files: of the search's run: name in MLflow → place in the search's folder.
         metrics, tags: of the search's run.
-        champion: its `trial`, `setting`, `mean`, `spread` and `seeds`, and the `model` as which it
-            is registered (None: it is not); empty without one.
+        champion: of the search.
     """
 
     outcome: Outcome
@@ -85,7 +102,7 @@ class SearchEnding:
     files: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    champion: Mapping[str, Any] = field(default_factory=dict)
+    champion: EndingChampion = EndingChampion()
 
 
 class Spool:

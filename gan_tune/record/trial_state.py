@@ -43,10 +43,10 @@ class TrialState:
         tags = {Tag.ORIGIN: origin} if origin else {}
         if not lineage:
             return tags
-        phases = ", ".join(f"{phase['trial']} until {phase['until']}" for phase in lineage)
+        phases = ", ".join(f"{phase.trial} until {phase.until}" for phase in lineage)
         tags[Tag.LINEAGE] = phases
         if self.kind == "search":
-            tags |= {Tag.PARENT: lineage[-1]["trial"], Tag.PARENT_STEP: str(lineage[-1]["until"])}
+            tags |= {Tag.PARENT: lineage[-1].trial, Tag.PARENT_STEP: str(lineage[-1].until)}
         return tags
 
     def best(self, metric: str) -> Mapping[str, float]:

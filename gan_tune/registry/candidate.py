@@ -13,7 +13,58 @@ from gan_tune.storage.places import CHAMPION_MODEL, REGISTRATION
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.stored import read_stored
 
-__all__ = ["Candidate", "fetch_model", "keep_candidate", "kept_candidate"]
+__all__ = [
+    "Candidate",
+    "CardDetails",
+    "DataTold",
+    "SeedTold",
+    "fetch_model",
+    "keep_candidate",
+    "kept_candidate",
+]
+
+
+@dataclass(frozen=True)
+class DataTold:
+    """The data on which it was trained: name, digest, and the size of each split."""
+
+    name: str
+    digest: str
+    splits: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SeedTold:
+    """One of its seeds: the trial, its steps and its best value."""
+
+    trial: str
+    seed: int
+    value: int | float | None
+    steps: int
+
+
+@dataclass(frozen=True)
+class CardDetails:
+    """What a version's card tells beside its tags. Older versions kept less of it, or nothing.
+
+    Attributes:
+        data: on which it was trained.
+        settings: what the search decided, by dimension.
+        spread: sample deviation of its value; None for fewer than two seeds.
+        by_seed: all its seeds.
+        floors: of the selection split, by metric.
+        faults: what speaks against it, a sentence each.
+        has_picture, has_curve: whether its folder has a picture of samples and of its curves.
+    """
+
+    data: DataTold | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    spread: int | float | None = None
+    by_seed: Sequence[SeedTold] = ()
+    floors: Mapping[str, int | float | None] = field(default_factory=dict)
+    faults: Sequence[str] = ()
+    has_picture: bool = False
+    has_curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,9 +77,7 @@ class Candidate:
         trial: whose run trained it; None: no search's.
         tags: of the version, with its value and the digest of its weights.
         files: of its folder, by their paths in it.
-        details: what its card tells beside the tags: `data`, `settings`, `spread`, `by_seed`,
-            `floors` (of the selection split), `faults`, `has_picture`, `has_curve`; some or all
-            are absent in requests of older versions.
+        details: what its card tells beside the tags.
     """
 
     model: str
@@ -36,7 +85,7 @@ class Candidate:
     trial: str | None
     tags: Mapping[str, str]
     files: Sequence[str] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: CardDetails = CardDetails()
 
 
 def keep_candidate(home: Storage, candidate: Candidate, folder: Path) -> None:

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from gan_tune.record.descriptions import in_table
 from gan_tune.record.pages import model_file, run_page
 from gan_tune.record.tags import Tag
+from gan_tune.registry.candidate import CardDetails
 from gan_tune.registry.promotion import Measured
 from gan_tune.storage.places import REGISTRATION
 from gan_tune.words.readable import number, plural
@@ -33,7 +33,7 @@ def model_card(
     name: str,
     version: int,
     tags: Mapping[str, str],
-    details: Mapping[str, Any],
+    details: CardDetails,
     *,
     origin: Origin | None = None,
 ) -> str:
@@ -46,12 +46,11 @@ def model_card(
         name: of the model.
         version: its number.
         tags: of the version.
-        details: of :class:`gan_tune.registry.candidate.Candidate`; empty for requests of older
-            versions of gan-tune.
+        details: what it tells beside them.
         origin: of the version.
     """
     measured = Measured.from_tags(name, version, tags)
-    card, rows = "", max(len(details.get(table) or ()) for table in ("settings", "by_seed"))
+    card, rows = "", max(len(details.settings), len(details.by_seed))
     for most in range(rows, -1, -1):
         parts = [
             *_head(name, version, tags, details, origin),
@@ -95,7 +94,7 @@ def _head(
     name: str,
     version: int,
     tags: Mapping[str, str],
-    details: Mapping[str, Any],
+    details: CardDetails,
     origin: Origin | None,
 ) -> Iterator[str]:
     yield f"A generator of {tags.get(Tag.KIND_OF_DATA, 'samples')}, found by gan-tune."
@@ -104,34 +103,31 @@ def _head(
             f"[The trial's run: settings, curves, pictures]({run_page(*origin)}) · search "
             f"`{tags[Tag.SEARCH]}`, trial `{tags.get(Tag.TRIAL, '-')}`"
         )
-    if details.get("has_picture"):
+    if details.has_picture:
         yield f"![Samples]({model_file(name, version, PICTURE)})"
 
 
-def _data(details: Mapping[str, Any]) -> Iterator[str]:
-    data = details.get("data")
-    if data:
-        sizes = ", ".join(f"{split} {count:,}" for split, count in data["splits"].items())
+def _data(details: CardDetails) -> Iterator[str]:
+    data = details.data
+    if data is not None:
+        sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits.items())
         yield "### Data"
-        yield f"`{data['name']}` ({sizes}). Digest `{data['digest']}`."
+        yield f"`{data.name}` ({sizes}). Digest `{data.digest}`."
 
 
-def _settings(details: Mapping[str, Any], most: int) -> Iterator[str]:
-    settings = details.get("settings")
-    if settings:
+def _settings(details: CardDetails, most: int) -> Iterator[str]:
+    if details.settings:
         yield "### What the search decided"
-        rows = [(f"`{key}`", f"`{_text(value)}`") for key, value in settings.items()]
+        rows = [(f"`{key}`", f"`{_text(value)}`") for key, value in details.settings.items()]
         yield from _first(most, rows, ("setting", "value"))
 
 
-def _figures(
-    measured: Measured, tags: Mapping[str, str], details: Mapping[str, Any]
-) -> Iterator[str]:
-    floors, figures, rows = details.get("floors", {}), figures_of(tags), []
+def _figures(measured: Measured, tags: Mapping[str, str], details: CardDetails) -> Iterator[str]:
+    floors, figures, rows = details.floors, figures_of(tags), []
     if measured.value is not None:
-        spread, value = details.get("spread"), number(measured.value)
+        spread, value = details.spread, number(measured.value)
         value += f" ± {number(spread)}" if spread is not None else ""
-        floor = floors.get(tags.get(Tag.OBJECTIVE))
+        floor = floors.get(tags.get(Tag.OBJECTIVE, ""))
         rows.append((value_name(measured, tags), value, _floor(floor)))
     for figure, found in figures.items():
         rows.append((figure, number(found), _floor(_test_floor(figures, figure))))
@@ -141,24 +137,24 @@ def _figures(
 
 
 def _seeds(
-    name: str, version: int, tags: Mapping[str, str], details: Mapping[str, Any], most: int
+    name: str, version: int, tags: Mapping[str, str], details: CardDetails, most: int
 ) -> Iterator[str]:
     """What each seed came to, and how. Absent from requests of older versions."""
-    if seeds := details.get("by_seed"):
+    if details.by_seed:
         own = tags.get(Tag.TRIAL)
         yield "### Each seed"
         rows = [
             (
-                f"`{one['trial']}`{' (this one)' if one['trial'] == own else ''}",
-                one["seed"],
-                f"{one['steps']:,}",
-                number(one["value"]),
+                f"`{one.trial}`{' (this one)' if one.trial == own else ''}",
+                one.seed,
+                f"{one.steps:,}",
+                number(one.value),
             )
-            for one in seeds
+            for one in details.by_seed
         ]
         best = f"best {tags.get(Tag.OBJECTIVE, 'value')}, selection split"
         yield from _first(most, rows, ("trial", "seed", "steps", best))
-    if details.get("has_curve"):
+    if details.has_curve:
         yield f"![Values by step]({model_file(name, version, f'extra_files/{CURVE_PICTURE}')})"
 
 
@@ -180,16 +176,14 @@ def _floor(found: float | None) -> str:
     return "" if found is None else number(found)
 
 
-def _limits(
-    measured: Measured, tags: Mapping[str, str], details: Mapping[str, Any]
-) -> Iterator[str]:
+def _limits(measured: Measured, tags: Mapping[str, str], details: CardDetails) -> Iterator[str]:
     yield "### Limits"
     lines = [
         "It draws what its training data are like, and nothing else; what is rare there may be "
         "missing.",
         "The figures hold for these data, this split and this version of the metric. They are "
         f"comparable only with those of `{tags.get(Tag.COMPARABLE, 'the same measure')}`.",
-        *details.get("faults", ()),
+        *details.faults,
     ]
     if measured.value is not None and not measured.confirmed_seeds:
         lines.append("Its value is of one training run, which chose it: expect a worse one.")

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from mlflow import MlflowClient
@@ -25,7 +25,7 @@ from gan_tune.record.mlflow_client import answering, client
 from gan_tune.record.mlflow_internals import MODEL_VERSIONS
 from gan_tune.record.mlflow_store import artifact_location, can_be_quoted, connect
 from gan_tune.record.tags import Tag
-from gan_tune.registry.candidate import Candidate
+from gan_tune.registry.candidate import Candidate, CardDetails
 from gan_tune.registry.champions import note_champion
 from gan_tune.registry.describing import describe
 from gan_tune.registry.logged_models import logged_before, logged_name
@@ -116,7 +116,7 @@ def export_champion(
     confirmed_seeds: int = 0,
     tags: Mapping[str, str] | None = None,
     files: Mapping[str, FileContent] | None = None,
-    details: Mapping[str, Any] | None = None,
+    details: CardDetails | None = None,
 ) -> Candidate:
     """Export a generator into a new folder, in MLflow's form. MLflow is not asked.
 
@@ -133,8 +133,7 @@ def export_champion(
         confirmed_seeds: number of fresh seeds over which ``value`` is the mean; 0: unconfirmed.
         tags: further tags of the version, see :class:`gan_tune.record.tags.Tag`.
         files: additional files of the model, such as pictures, by name.
-        details: what its card tells beside the tags, see
-            :class:`gan_tune.registry.candidate.Candidate`.
+        details: what its card tells beside the tags.
 
     Raises:
         GanTuneError: the module cannot be exported for any batch size, or ``value`` is not finite.
@@ -151,7 +150,7 @@ def export_champion(
         Tag.LATENT: str(latent),
         Tag.WEIGHTS: _weights_digest(module),
     }
-    return Candidate(model, mode, trial, all_tags, details=details or {})
+    return Candidate(model, mode, trial, all_tags, details=details or CardDetails())
 
 
 def register(

@@ -10,7 +10,7 @@ from typing import Any
 from gan_tune.config import TrialConfig
 from gan_tune.space import Scalar
 from gan_tune.storage.trial_name import Kind
-from gan_tune.storage.trial_records import TrialDescription
+from gan_tune.storage.trial_records import EarlierSetting, TrialDescription
 from gan_tune.words.outcomes import Outcome
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Job",
     "Setting",
     "description",
-    "lineage_tree",
+    "earlier_settings",
 ]
 
 FIRST_SETTING = 0
@@ -126,14 +126,11 @@ def description(job: Job) -> TrialDescription:
         replicate=job.replicate,
         config=job.config.tree(),
         params=dict(job.params),
-        lineage=lineage_tree(job),
+        lineage=earlier_settings(job),
         origin=job.origin,
     )
 
 
-def lineage_tree(job: Job) -> list[dict[str, Any]]:
-    """A job's lineage as plain values."""
-    return [
-        {"trial": ancestor.trial, "until": ancestor.until, "config": ancestor.config.tree()}
-        for ancestor in job.lineage
-    ]
+def earlier_settings(job: Job) -> list[EarlierSetting]:
+    """A job's lineage as it is stored."""
+    return [EarlierSetting(one.trial, one.until, one.config.tree()) for one in job.lineage]

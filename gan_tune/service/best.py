@@ -15,6 +15,7 @@ from gan_tune.service.registered_models import bare, find_version, model_names, 
 from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.space import check_name
 from gan_tune.storage.places import DEFAULT_STORAGE, look_in, search_names
+from gan_tune.storage.trial_records import EarlierSetting
 from gan_tune.words.wording import masked, there_are
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ class Best:
         decided: the values that the search decided, by dimension; empty if only MLflow knows the
             trial.
         config: the trial config, as a tree, or as MLflow's dotted params.
-        lineage: the settings with which it was trained before, oldest first, each with `trial`,
-            `until` (the last step) and `config`. Empty if it is no fork of a population, or if only
-            MLflow knows the trial.
+        lineage: the settings with which it was trained before, oldest first. Empty if it is no fork
+            of a population, or if only MLflow knows the trial.
     """
 
     search: str | None
@@ -59,7 +59,7 @@ class Best:
     test: Mapping[str, float]
     decided: Mapping[str, Any]
     config: Mapping[str, Any]
-    lineage: Sequence[Mapping[str, Any]] = ()
+    lineage: Sequence[EarlierSetting] = ()
     removed: bool = False
 
 

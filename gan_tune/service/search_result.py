@@ -16,6 +16,7 @@ from gan_tune.storage.places import CHAMPION_PICTURE, DEFAULT_STORAGE, RESULT, l
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.stored import as_stored
 from gan_tune.storage.trial_name import setting_name
+from gan_tune.storage.trial_records import EarlierSetting
 from gan_tune.words.readable import clock, counted, number
 from gan_tune.words.wording import there_are
 
@@ -48,8 +49,8 @@ class ChampionFigures:
         seeds: how many fresh seeds confirmed it; 0: not confirmed.
         confirmed: whether it was confirmed.
         config: the trial config, as a tree.
-        lineage: the settings with which it was trained before, oldest first, each with `trial`,
-            `until` (the last step) and `config`. Empty if it is no fork of a population.
+        lineage: the settings with which it was trained before, oldest first. Empty if it is no fork
+            of a population.
         home: the search's folder; None for a result that was not read from one. Not stored.
     """
 
@@ -62,7 +63,7 @@ class ChampionFigures:
     seeds: int
     confirmed: bool
     config: Mapping[str, Any]
-    lineage: Sequence[Mapping[str, Any]] = ()
+    lineage: Sequence[EarlierSetting] = ()
     home: Storage | None = field(default=None, repr=False, compare=False)
 
     def generator(self, *, device: str = "cpu", own: Collection[str] = ()) -> Generator:

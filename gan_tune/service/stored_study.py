@@ -5,14 +5,14 @@ It needs no torch, so that a report is written without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gan_tune.errors import StorageError
 from gan_tune.regular_file import real_path
 from gan_tune.searching.study.opening import study_as_it_stands
+from gan_tune.searching.study.origins import Start
 from gan_tune.searching.study.reading import OptunaStudy
 from gan_tune.searching.study.segments import has_segments
 from gan_tune.storage.places import JOURNAL, STUDY_NOTE, driver_folder
@@ -42,7 +42,7 @@ class StudyNote:
     space: str = ""
     warm_start: Sequence[str] = ()
     shipped: str = ""
-    starts: Sequence[Mapping[str, Any]] = ()
+    starts: Sequence[Start] = ()
 
 
 def read_study(home: Storage, name: str, url: str | None = None) -> OptunaStudy:

@@ -56,7 +56,7 @@ class TrialFolder:
 
     def describe(self, description: TrialDescription) -> None:
         """Write `trial.json` of a search's trial."""
-        stored = dict(vars(description))
+        stored = asdict(description)
         if not description.origin:
             del stored["origin"]
         self._files.write_json(DESCRIPTION, stored)

@@ -8,7 +8,22 @@ from typing import Any
 
 from gan_tune.words.outcomes import OUTCOMES, Outcome
 
-__all__ = ["Ending", "Result", "TrialDescription"]
+__all__ = ["EarlierSetting", "Ending", "Result", "TrialDescription"]
+
+
+@dataclass(frozen=True)
+class EarlierSetting:
+    """A setting with which a fork's weights were trained before it.
+
+    Attributes:
+        trial: the trial that trained them.
+        until: the step at which the fork takes them.
+        config: the trial config, as a tree of plain values.
+    """
+
+    trial: str
+    until: int
+    config: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -20,8 +35,7 @@ class TrialDescription:
         setting, replicate: the numbers of its setting and of its seed.
         config: the trial config as a tree of plain values.
         params: what the record shows of it: the values of the config and of the choosers.
-        lineage: of a fork, the settings before it, oldest first: `trial`, `until` which step,
-            `config`.
+        lineage: of a fork, the settings before it, oldest first.
         origin: where its setting comes from; empty in trials of older versions.
     """
 
@@ -30,7 +44,7 @@ class TrialDescription:
     replicate: int
     config: Mapping[str, Any] = field(repr=False)
     params: Mapping[str, Any] = field(repr=False)
-    lineage: Sequence[Mapping[str, Any]] = field(repr=False)
+    lineage: Sequence[EarlierSetting] = field(repr=False)
     origin: str = ""
 
 

@@ -25,8 +25,17 @@ from gan_tune.outgoing import outgoing
 from gan_tune.record.projection import Projection
 from gan_tune.record.requests import is_refusal
 from gan_tune.record.spool import Spool
+from gan_tune.registry.candidate import (
+    Candidate,
+    CardDetails,
+    DataTold,
+    SeedTold,
+    kept_candidate,
+)
+from gan_tune.registry.card import model_card
 from gan_tune.searching.leading.confirming import stored_standings
 from gan_tune.searching.study.leaderboard import leaderboard
+from gan_tune.searching.study.origins import Start
 from gan_tune.service.begin_from_data import DataNote
 from gan_tune.service.damage import Damage
 from gan_tune.service.running.judging import keep_judge, own_extractor
@@ -44,7 +53,9 @@ from gan_tune.storage.places import (
     JUDGE_NOTE,
     RECORD_ENDING,
     RECORD_ENTRY,
+    REGISTRATION,
     SEARCH_NOTE,
+    STUDY_NOTE,
     look_in,
 )
 from gan_tune.storage.storage import Storage
@@ -71,7 +82,7 @@ def _write(search: WrittenSearch) -> None:
     for trial in TRIALS:
         search.trial(trial)
     SearchNote("frechet_distance", "min", 4, None, started_ms=1).write(search.home)
-    start = {"origin": "experience 1", "assignment": {"loss": "hinge"}}
+    start = Start("experience 1", {"loss": "hinge"})
     notes: Mapping[str, Any] = {
         "result.json": STORED | {"name": search.name},
         "study.json": asdict(StudyNote(None, "0a", "1b", ["other"], "", [start])),
@@ -83,9 +94,20 @@ def _write(search: WrittenSearch) -> None:
         "running.json": {"trials": ["0001"]},
         "nodes.json": {"nodes": {"n1": asdict(NodeAside("10.0.0.2", "failing", "its disk"))}},
         "lease/000003.json": asdict(this_process()),
+        REGISTRATION: asdict(_candidate()),
     }
     for name, content in notes.items():
         search.home.write_json(name, content)
+
+
+def _candidate() -> Candidate:
+    details = CardDetails(
+        DataTold("pictures", "0a", {"train": 8}), {"loss": "hinge"}, 0.5,
+        [SeedTold("0001", 7, 0.5, 40)], {"frechet_distance": 0.1}, ["It repeats itself."],
+        has_picture=True, has_curve=True,
+    )  # fmt: skip
+    tags = {"gan_tune.value": "0.5", "gan_tune.mode": "min"}
+    return Candidate(NAME, "min", "0001", tags, ["MLmodel"], details)
 
 
 NOTES: Mapping[str, type[Any]] = {
@@ -93,6 +115,7 @@ NOTES: Mapping[str, type[Any]] = {
     "data.json": DataNote,
     "precision.json": PrecisionNote,
     "resources.json": ResourcesNote,
+    STUDY_NOTE: StudyNote,
 }
 
 
@@ -154,6 +177,12 @@ def _spool(runs: Path) -> None:
     refused_or_taken(spool.ending)
 
 
+def _card(runs: Path) -> None:
+    kept = kept_candidate(look_in(runs).below(NAME))
+    assert kept is not None
+    model_card(kept.model, 1, kept.tags, kept.details)
+
+
 def _notes(runs: Path) -> None:
     home = look_in(runs).below(NAME)
     refused_or_taken(lambda: trials_put_back(home))
@@ -163,7 +192,7 @@ def _notes(runs: Path) -> None:
 
 Reader = Callable[[Path], object]
 READERS: tuple[Reader, ...] = (
-    _ls, _status, _best, _result, _trials, _standings, _spool, _notes, _work
+    _ls, _status, _best, _result, _trials, _standings, _spool, _card, _notes, _work
 )  # fmt: skip
 Read = Callable[[str, bytes, Reader], None]
 

@@ -94,6 +94,14 @@ class Listing(Document):
 # ---------------------------------------------------------------- best
 
 
+class EarlierSetting(Shape):
+    """A setting with which a fork's weights were trained before."""
+
+    trial: str = told("the trial that trained them")
+    until: int = told("the step at which the fork takes them")
+    config: dict[str, Any] = told("the trial config")
+
+
 class Champion(Document):
     """A champion, or a registered version of a model."""
 
@@ -112,7 +120,7 @@ class Champion(Document):
     test: dict[str, float | None] = told("figures on the test split")
     decided: dict[str, Any] = told("what the search decided, by dimension")
     config: dict[str, Any] = told("the whole trial config")
-    lineage: list[dict[str, Any]] = told("a fork's settings before this one, oldest first")
+    lineage: list[EarlierSetting] = told("a fork's settings before this one, oldest first")
 
 
 # ---------------------------------------------------------------- show, validate

@@ -52,7 +52,7 @@ def _best_lines(found: Best) -> list[str]:
     if found.first_mean is not None:
         lines.append(f"the first setting: {number(found.first_mean)}")
     if found.lineage:
-        before = ", ".join(f"{one['trial']} until step {one['until']:,}" for one in found.lineage)
+        before = ", ".join(f"{one.trial} until step {one.until:,}" for one in found.lineage)
         lines.append(f"trained before with the settings of {before}; --json has them")
     return lines
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 from gan_tune.data.dataset import Split
+from gan_tune.registry.candidate import CardDetails, DataTold, SeedTold
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor
@@ -18,8 +19,8 @@ __all__ = ["card_details", "curve_picture"]
 
 def card_details(
     context: SearchContext, conductor: Conductor, champion: Champion, faults: Sequence[str]
-) -> dict[str, Any]:
-    """The details of :class:`gan_tune.registry.candidate.Candidate`.
+) -> CardDetails:
+    """What a champion's card tells.
 
     Args:
         context: of the search.
@@ -28,28 +29,20 @@ def card_details(
         faults: what speaks against it.
     """
     data, study = context.dataset, conductor.study.optuna_study
-    return {
-        "data": {
-            "name": data.name,
-            "digest": data.digest,
-            "splits": {name: len(data.split(name)) for name in get_args(Split)},
-        },
-        "settings": dict(study.get_trials(deepcopy=False)[champion.job.setting].params),
-        "spread": champion.spread if champion.seeds > 1 else None,
-        "by_seed": [
-            {
-                "trial": job.name,
-                "seed": job.config.seed,
-                "value": value,
-                "steps": _length(conductor, job),
-            }
+    splits = {name: len(data.split(name)) for name in get_args(Split)}
+    return CardDetails(
+        data=DataTold(data.name, data.digest, splits),
+        settings=dict(study.get_trials(deepcopy=False)[champion.job.setting].params),
+        spread=champion.spread if champion.seeds > 1 else None,
+        by_seed=[
+            SeedTold(job.name, job.config.seed, value, _length(conductor, job))
             for job, value in _replicates(conductor, champion)
         ],
-        "floors": dict(context.judge.floor),
-        "faults": list(faults),
-        "has_picture": True,
-        "has_curve": True,
-    }
+        floors=dict(context.judge.floor),
+        faults=list(faults),
+        has_picture=True,
+        has_curve=True,
+    )
 
 
 def curve_picture(context: SearchContext, conductor: Conductor, champion: Champion) -> bytes:

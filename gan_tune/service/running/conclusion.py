@@ -16,14 +16,14 @@ from typing import Any
 from gan_tune.data.columns import columns_to_json
 from gan_tune.metrics import Judge
 from gan_tune.model.export import draw
-from gan_tune.record.spool import SearchEnding
+from gan_tune.record.spool import EndingChampion, SearchEnding
 from gan_tune.record.tags import Tag
 from gan_tune.registry.candidate import keep_candidate
 from gan_tune.registry.card import CURVE_PICTURE
 from gan_tune.registry.mlflow_model import COLUMNS
 from gan_tune.registry.publish import export_champion
 from gan_tune.samples import pictures
-from gan_tune.searching.jobs import lineage_tree
+from gan_tune.searching.jobs import earlier_settings
 from gan_tune.searching.leading.conductor import Conductor
 from gan_tune.searching.leading.crowning import Champion, crown_champion, measure_on_test
 from gan_tune.searching.study import plots
@@ -113,19 +113,19 @@ class Conclusion:
             champion=self._told(crowned),
         )
 
-    def _told(self, crowned: Crowned) -> dict[str, Any]:
+    def _told(self, crowned: Crowned) -> EndingChampion:
         """What the description of the search's run tells of the champion."""
         champion = crowned.champion
         if champion is None:
-            return {}
-        return {
-            "trial": champion.job.name,
-            "setting": champion.job.setting,
-            "mean": champion.mean,
-            "spread": champion.spread if champion.seeds > 1 else None,
-            "seeds": champion.seeds if champion.confirmed else 0,
-            "model": self._context.names.model if crowned.exported else None,
-        }
+            return EndingChampion()
+        return EndingChampion(
+            trial=champion.job.name,
+            setting=champion.job.setting,
+            mean=champion.mean,
+            spread=champion.spread if champion.seeds > 1 else None,
+            seeds=champion.seeds if champion.confirmed else 0,
+            model=self._context.names.model if crowned.exported else None,
+        )
 
     # ---------------------------------------------------------------- the champion
 
@@ -284,7 +284,7 @@ def _champion_figures(champion: Champion) -> ChampionFigures:
         seeds=champion.seeds,
         confirmed=champion.confirmed,
         config=champion.job.config.tree(),
-        lineage=lineage_tree(champion.job),
+        lineage=earlier_settings(champion.job),
     )
 
 

@@ -48,7 +48,7 @@ def study_of_search(
             space.digest,
             list(warm.searches),
             space.shipped_digest,
-            [asdict(start) for start in starts],
+            starts,
         )
     if noted.url != url:
         began = noted.url or "a journal in its folder"
@@ -66,7 +66,7 @@ def study_of_search(
             name=name,
             owner=noted.owner,
             warm=warm.trials,
-            starts=[Start(**start) for start in noted.starts],
+            starts=noted.starts,
             begun=bool(TrialFolders(home).names()),
             patience=home.patience,
         )
