@@ -177,7 +177,8 @@ def _sync(path: Path) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A new folder to fill; it is moved to ``path`` when the block ends without an error.
 
-    An existing folder is replaced. The parent must exist.
+    An existing folder is replaced, and so is a link, without what it points to. The parent must
+    exist.
 
     Raises:
         OSError: as the system gives it; the target is unchanged.
@@ -187,14 +188,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         partial.mkdir()
         yield partial
-        if path.exists():
+        if os.path.lexists(path):
             path.rename(replaced)
         try:
             partial.rename(path)
         except OSError:
-            if replaced.exists():
+            if os.path.lexists(replaced):
                 replaced.rename(path)
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if replaced.is_symlink():
+            replaced.unlink()  # what it points to belongs to somebody else
         shutil.rmtree(replaced, ignore_errors=True)

@@ -19,6 +19,7 @@ from gan_tune.atomic_file import (
     create_whole,
     replace_file,
     whole_file,
+    whole_folder,
     write_whole,
     write_whole_files,
 )
@@ -192,6 +193,20 @@ def test_the_mode_is_an_ordinary_files(tmp_path: Path, umask: int) -> None:
             assert len(modes) == 1
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_replaced_and_not_what_it_points_to(there: bool, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / "old").touch()
+    (tmp_path / "link").symlink_to("theirs")
+    with whole_folder(tmp_path / "link") as folder:
+        (folder / "new").touch()
+    assert not (tmp_path / "link").is_symlink()
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {
+        "link", "link/new", *(["theirs", "theirs/old"] if there else []),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])

@@ -304,6 +304,23 @@ BAD_FILES: dict[str, tuple[np.ndarray, str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["generate", "x", "-n", 0], ["--count", "1", "'0'"]),
+        (["generate", "x", "-n", "many"], ["--count", "integer", "'many'"]),
+        (["serve", "x", "--port", 99999], ["--port", "65535", "'99999'"]),
+    ],
+)
+def test_a_refused_option_names_rule_and_value(
+    words: list[str | int], names: list[str], run: Run
+) -> None:
+    ran = run(*words)
+    (line,) = lines(ran.err)
+    assert ran.code == 2
+    assert [name for name in names if name not in line] == []
+
+
 @pytest.mark.parametrize("case", [*BAD_DATA, *BAD_FILES])
 @pytest.mark.parametrize("command", ["search", "init"])
 def test_data_that_nothing_fits_are_refused_in_one_line(

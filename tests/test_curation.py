@@ -100,8 +100,20 @@ def test_a_damaged_list_of_champions_is_read_as_far_as_it_is_one(noted: str, thr
 def test_a_version_must_be_named(three: str) -> None:
     with pytest.raises(GanTuneError, match=r"a version must be named, as digits/3"):
         promote("digits", uri=three)
-    with pytest.raises(ModelNotFoundError, match="its versions are: 1, 2, 3"):
-        promote("digits/7", uri=three)
+    with pytest.raises(GanTuneError, match=r"a version must be named, as NAME/3, .* given is ''"):
+        remove("", uri=three)
+    for number in (7, 99_999_999_999):
+        with pytest.raises(ModelNotFoundError, match=f"no version {number}; .* are: 1, 2, 3"):
+            promote(f"digits/{number}", uri=three)
+
+
+def test_what_a_search_can_do_about_a_champion_is_told_to_searches_alone(uri: str) -> None:
+    register(uri, 0.5, Images(1))
+    told = register(uri, 0.4, Images(2), comparable="frechet_distance/digits-abc/v2").reason
+    assert told.endswith("/v2; give another name (--model OTHERNAME) or delete the alias champion")
+    moved = promote("digits/2", uri=uri)
+    assert moved.verdict is not None
+    assert "--model" not in moved.verdict.reason
 
 
 def test_a_removed_version_is_gone_and_not_registered_again(three: str) -> None:

@@ -75,7 +75,7 @@ def main() -> None:
     except GanTuneError as error:
         code = _complain(str(error).splitlines(), error.exit_code)
     except _UsageError as error:
-        code = _complain([" ".join(error.format_message().split())])  # type: ignore[attr-defined]
+        code = _complain([_refused(error)])
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -107,6 +107,18 @@ def _gan_tune(
         print(context.get_help())
     else:
         check_user()
+
+
+def _refused(error: Exception) -> str:
+    """What typer refuses, in one line that has the value, which its own lacks since it validates by
+    pydantic."""
+    from pydantic import ValidationError
+
+    told = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return told
+    return f"{told}, not {cause.errors(include_url=False)[0]['input']!r:.60}"
 
 
 def _complain(lines: Iterable[str], code: int = ExitCode.REFUSED) -> int:

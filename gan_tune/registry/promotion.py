@@ -50,10 +50,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Promotion:
-    """Whether a version becomes the champion, and why."""
+    """Whether a version becomes the champion, and why.
+
+    Attributes:
+        promoted: whether it does.
+        reason: why, or why not.
+        advice: what a search can do about it; empty if there is nothing to say.
+    """
 
     promoted: bool
     reason: str
+    advice: str = ""
 
 
 def decide_promotion(
@@ -75,7 +82,8 @@ def decide_promotion(
         return Promotion(
             False,
             f"version {number} stays {ALIAS}: it was measured by "
-            f"{champion.comparable or 'nothing known'}, this one by {candidate.comparable}; "
+            f"{champion.comparable or 'nothing known'}, this one by "
+            f"{candidate.comparable or 'nothing known'}",
             f"give another name (--model OTHERNAME) or delete the alias {ALIAS}",
         )
     seeds, champion_seeds = candidate.confirmed_seeds, champion.confirmed_seeds

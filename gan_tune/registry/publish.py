@@ -186,9 +186,8 @@ def register(
     if decision.promoted and before != number:
         note_champion(mlflow_client, model, number, before=before)
     describe(mlflow_client, version, candidate)  # last: nothing else needs it
-    return Registration(
-        model, number, decision.promoted, decision.reason, f"models:/{model}/{number}"
-    )
+    note = "; ".join(filter(None, (decision.reason, decision.advice)))
+    return Registration(model, number, decision.promoted, note, f"models:/{model}/{number}")
 
 
 def _check(model: str, value: float) -> None:

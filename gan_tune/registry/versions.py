@@ -66,6 +66,10 @@ class ModelInfo:
     created: datetime
 
 
+LARGEST_VERSION = 999_999_999
+"""MLflow's databases hold 32 bits, and PostgreSQL refuses to be asked for more."""
+
+
 @dataclass(frozen=True)
 class VersionInfo:
     """A version of a registered model, without its weights."""
@@ -99,7 +103,9 @@ def named_version(uri: str, model: str) -> VersionInfo:
     """
     wanted = _parse(model, "", None)
     if wanted.version is None and not wanted.alias:
-        raise GanTuneError(f"a version must be named, as {wanted.name}/3, but given is {model!r}")
+        raise GanTuneError(
+            f"a version must be named, as {wanted.name or 'NAME'}/3, but given is {model!r:.100}"
+        )
     return own_version(look_up(uri, model, wanted.alias, wanted.version))
 
 
@@ -178,7 +184,7 @@ class _Wanted(NamedTuple):
 def _parse(model: str, alias: str, version: int | None) -> _Wanted:
     """Parse the user's text; its parts have priority over ``alias`` and ``version``."""
     text = model.removeprefix("models:/").strip("/")
-    if match := re.fullmatch(r"([^/@]+)/([0-9]{1,9})", text):
+    if match := re.fullmatch(r"([^/@]+)/([0-9]{1,100})", text):
         return _Wanted(match[1], alias, int(match[2]))
     if match := re.fullmatch(r"([^/@]+)@([\w-]+)", text):
         return _Wanted(match[1], match[2], None)
@@ -187,7 +193,9 @@ def _parse(model: str, alias: str, version: int | None) -> _Wanted:
 
 def _found(mlflow_client: MlflowClient, uri: str, wanted: _Wanted) -> ModelVersion:
     name, alias, version = wanted
-    if version is not None:
+    if version is not None and version > LARGEST_VERSION:
+        found = None
+    elif version is not None:
         found = _or_none(lambda: mlflow_client.get_model_version(name, str(version)))
     else:
         found = version_at(mlflow_client, name, alias)

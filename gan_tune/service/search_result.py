@@ -206,8 +206,12 @@ class SearchResult:
         """Parallel coordinates: a line for each setting through all that the search decided."""
         return self._plot("parallel_coordinates")
 
-    def show(self, count: int = 64, seed: int = 0, *, device: str = "cpu") -> Image:
+    def show(
+        self, count: int = 64, seed: int = 0, *, device: str = "cpu", own: Collection[str] = ()
+    ) -> Image:
         """A picture of ``count`` samples of the champion: a grid, or points over the data.
+
+        ``own`` names the parts of your own (`MODULE:NAME`) that may be imported for it.
 
         Raises:
             GanTuneError: there is no champion, or its generator cannot be loaded.
@@ -218,7 +222,7 @@ class SearchResult:
         if self.champion is None:
             why = "no trial was sound" if self.finished else "it was interrupted"
             raise GanTuneError(f"search {self.name} has no champion: {why}")
-        generator = self.champion.generator(device=device)
+        generator = self.champion.generator(device=device, own=own)
         return samples_picture(generator, self.champion.config, count, seed)
 
     def _plot(self, name: str) -> Figure:
