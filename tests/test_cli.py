@@ -700,6 +700,7 @@ def test_options_are_short_for_overrides(run: Run, monkeypatch: pytest.MonkeyPat
     assert seen["warm_start"] == ["one", "two"]
 
 
+@pytest.mark.ci
 def test_a_dry_run_measures_and_starts_nothing(run: Run, tmp_path: Path) -> None:
     ran = run(*SEARCH, "--dry-run", "--max-concurrent", 1)
     assert (ran.code, ran.err) == (0, "")

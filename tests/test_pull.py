@@ -171,6 +171,7 @@ def test_only_an_earlier_such_folder_is_replaced(folder: Path, tmp_path: Path) -
         check_folder(tmp_path / "no" / "out", force=False)
 
 
+@pytest.mark.ci
 def test_a_disk_that_fills_leaves_nothing_half(tmp_path: Path) -> None:
     for size in ("8k", "24k", "40k", "56k"):
         with small_disk(tmp_path / "disk", size) as disk:

@@ -97,6 +97,7 @@ def test_round_trip_gives_the_same_samples(uri: str, monkeypatch: pytest.MonkeyP
     assert generator.tags["gan_tune.value"] == "0.5"
 
 
+@pytest.mark.ci
 def test_a_full_disk_is_told_when_a_champion_is_exported(tmp_path: Path) -> None:
     """Torch's own writing would end this process as the half-written archive is freed."""
     for size in ("8k", "24k", "40k"):
@@ -265,6 +266,7 @@ logging.getLogger("gan_tune").warning("is heard")
 """
 
 
+@pytest.mark.ci
 def test_saving_a_model_leaves_the_warnings_of_the_process_alone(tmp_path: Path) -> None:
     """MLflow's import of its own part for torch would silence them."""
     ended = subprocess.run(

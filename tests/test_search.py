@@ -290,6 +290,7 @@ def test_a_warm_start_from_other_data_gives_its_best_settings_as_starts(
     assert best.changes[rate] in tried
 
 
+@pytest.mark.ci
 def test_a_search_refused_for_its_metric_leaves_no_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -419,6 +419,7 @@ def test_a_bucket_that_is_not_there(bucket: str) -> None:
         open_storage(bucket.replace("@gan-tune", "@other"))
 
 
+@pytest.mark.ci
 def test_a_store_that_is_not_there() -> None:
     with _one_line_error("NETWORK_CONNECTION"):
         open_storage("s3://KEY:SECRET@gan-tune/runs?scheme=http&endpoint_override=127.0.0.1:1")

@@ -415,6 +415,7 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(url: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.ci
 def test_a_locked_database_is_waited_for(database: str) -> None:
     study = open_study(database, space(), owner="me")
     other = sqlite3.connect(database.removeprefix("sqlite:///"), check_same_thread=False)
