@@ -188,16 +188,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         partial.mkdir()
         yield partial
-        if os.path.lexists(path):
-            path.rename(replaced)
         try:
+            if os.path.lexists(path):
+                path.rename(replaced)
             partial.rename(path)
-        except OSError:
-            if os.path.lexists(replaced):
+        finally:
+            if os.path.lexists(replaced) and not os.path.lexists(path):
                 replaced.rename(path)
-            raise
+        _remove(replaced)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        if replaced.is_symlink():
-            replaced.unlink()  # what it points to belongs to somebody else
-        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()  # what it points to belongs to somebody else
+    shutil.rmtree(path, ignore_errors=True)

@@ -195,6 +195,25 @@ def test_the_mode_is_an_ordinary_files(tmp_path: Path, umask: int) -> None:
         os.umask(before)
 
 
+def test_a_folder_is_not_lost_between_two_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        moved = rename(path, target)
+        if path.name == "out":
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "out") as folder:
+        (folder / "new").touch()
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {"out", "out/old"}
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_is_replaced_and_not_what_it_points_to(there: bool, tmp_path: Path) -> None:
     if there:

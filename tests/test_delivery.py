@@ -29,7 +29,7 @@ class Writing:
         self.figures: list[str] = []
         self.rests: list[str] = []
 
-    def write_figures(self, trial: str, *, runs: bool) -> bool:
+    def write_figures(self, trial: str, *, runs: bool, waits: bool) -> bool:
         self._compute()
         self.figures.append(trial)
         return True
@@ -40,6 +40,9 @@ class Writing:
 
     def finish(self, ending: SearchEnding | None, *, without: Collection[str] = ()) -> list[str]:
         return []
+
+    def has_ended(self, trial: str) -> bool:
+        return False
 
     def _compute(self) -> None:
         self.begun.set()
@@ -78,6 +81,7 @@ def test_the_delivery_rests_while_the_search_goes_on(monkeypatch: pytest.MonkeyP
     for trial in ("0000", "0001"):
         delivery.has_news(trial, runs=False)
     while delivery.waiting.trials:
+        assert time.monotonic() - began < 60
         time.sleep(0.005)
     assert time.monotonic() - began >= 3 * 0.05 * (1 + 4.0) + 0.05, "not after the last one"
     delivery.close()

@@ -291,6 +291,37 @@ def test_a_record_is_made_anew_and_in_another_store(
     assert search.lacks(other) == []
 
 
+def test_a_trial_that_waits_for_a_worker_is_no_interrupted_one(
+    uri: str, search: WrittenSearch
+) -> None:
+    search.trial("0000")
+    for trial in ("0001", "0002", "0003"):
+        search.start(trial)
+    search.report("0001", 10)
+    search.report("0003", 10)
+    assert not search.delivered(uri)  # of the command that was killed
+    search.start("0004")
+    delivery = search.delivery(uri)
+    delivery.start(["0000", "0001", "0002", "0003", "0004"], live=True)
+    try:
+
+        def states() -> dict[str, str]:
+            assert delivery.wait(60).trials == 0
+            return {name: run.info.status for name, run in search.runs(uri).items() if name}
+
+        before = {"0000": "FINISHED"} | dict.fromkeys(("0001", "0002", "0003"), "RUNNING")
+        assert states() == before
+        delivery.at_work.waits("0004")
+        delivery.has_news("0001", runs=True)
+        assert states() == before, "0004 has had no worker"
+        delivery.has_news("0004", runs=True)
+        assert states() == before | {"0004": "RUNNING"}
+        delivery.end(search.spool.ending())
+        assert states() == {"0000": "FINISHED"} | {f"000{i}": "KILLED" for i in range(1, 5)}
+    finally:
+        delivery.close()
+
+
 def test_another_search_of_that_name_is_left_alone(
     uri: str, search: WrittenSearch, tmp_path: Path
 ) -> None:

@@ -241,8 +241,9 @@ def test_an_own_network_is_read_without_torchs_archive(uri: str, tmp_path: Path)
     z = torch.randn(5, LATENT)
     with torch.no_grad():
         assert torch.equal(generator(z), module(z))
-    with pytest.raises(DeviceError, match="device cudda: "):
-        load_generator("digits", uri=uri, device="cudda")
+    for device in ("cudda", "hpu"):  # no device, and one whose package is not there
+        with pytest.raises(DeviceError, match=f"device {device}: "):
+            load_generator("digits", uri=uri, device=device)
 
 
 def test_a_version_that_says_another_size_of_its_latents_is_refused(uri: str) -> None:

@@ -222,3 +222,23 @@ def test_a_lock_that_a_signal_leaves_taken_does_not_hold_the_process() -> None:
     )
     assert ended.returncode == ExitCode.INTERRUPTED, ended.stderr
     assert ended.stderr == "warning: it did not end within 1 s, and leaves at once\n"
+
+
+@pytest.mark.parametrize("timer", [0.0, 0.1])
+def test_neither_a_full_pipe_nor_other_signals_hold_the_process(timer: float) -> None:
+    """Nobody reads its errors; and signals come more often than it looks at the time."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writes, b"x" * 4096)
+    os.set_blocking(writes, True)
+    often = f"signal.signal(signal.SIGALRM, id); signal.setitimer(0, {timer}, {timer})\n"
+    often = often.replace("id", "lambda *_: None")
+    program = LOCKED.replace("with ctrl_c", f"{often}with ctrl_c") if timer else LOCKED
+    try:
+        ended = subprocess.run([sys.executable, "-c", program], stderr=writes, timeout=60)
+    finally:
+        os.close(reads)
+        os.close(writes)
+    assert ended.returncode == ExitCode.INTERRUPTED

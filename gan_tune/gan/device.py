@@ -78,7 +78,8 @@ def check_device(device: str, place: str = "device") -> None:
     """
     try:
         torch.ones(1, device=device).sum().item()
-    except (RuntimeError, AssertionError) as error:  # the second without CUDA, the first for `meta`
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # `meta`, a GPU without CUDA, and a device whose package is not installed, in this order.
         raise DeviceError(f"{place} {device}: {in_one_line(error)}") from None
 
 

@@ -25,6 +25,7 @@ from gan_tune.record.outage import Outage
 from gan_tune.record.projection import Projection
 from gan_tune.record.requests import is_refusal
 from gan_tune.record.spool import SearchEnding
+from gan_tune.record.trials_at_work import TrialsAtWork
 from gan_tune.words.readable import plural
 
 __all__ = ["Delivery", "Waiting"]
@@ -98,10 +99,10 @@ class Delivery:
         gather: float = GATHER_SECONDS,
     ) -> None:
         self._projection, self._uri, self._gather = projection, uri, gather
+        self.at_work = TrialsAtWork(projection.has_ended)  # told of by the search, too
         self._register: Callable[[], None] | None = None
         self._live = False
         self._changed = threading.Condition()
-        self._running: set[str] = set()
         self._figures: dict[str, None] = {}
         self._rest: dict[str, None] = {}
         self._refusals: Counter[str] = Counter()
@@ -126,12 +127,13 @@ class Delivery:
             live: whether trials will run: the driver's load is recorded, too.
         """
         self._figures, self._live = dict.fromkeys(trials), live
+        self.at_work.begin(self._figures if live else ())
         self._thread.start()
 
     def has_news(self, trial: str, *, runs: bool) -> None:
-        """A trial has begun, reported or ended; ``runs``: whether it runs now."""
+        """A trial has got a worker, reported or ended; ``runs``: whether it runs now."""
         with self._changed:
-            (self._running.add if runs else self._running.discard)(trial)
+            self.at_work.has_news(trial, runs=runs)
             if not self._figures:
                 self._due = time.monotonic() + self._gather
             self._figures[trial] = None
@@ -146,8 +148,7 @@ class Delivery:
         ``register`` registers the champion once everything else is delivered; None: there is none.
         """
         with self._changed:
-            self._figures |= dict.fromkeys(self._running)
-            self._running.clear()
+            self._figures |= dict.fromkeys(self.at_work.end())
             self._ending, self._register, self._ends = ending, register, True
             self._due = 0.0
             self._outage.hurry()
@@ -255,13 +256,14 @@ class Delivery:
         return None
 
     def _do(self, task: Task, trial: str) -> None:
-        runs = trial in self._running
+        runs = self.at_work.runs(trial)
         if task == "open":
             self._projection.open(self._ending, goes_on=not self._ends)
             if self._live and not self._ends:
                 self._system_metrics.start(self._projection.parent_run_id or "")
         elif task == "figures":
-            if self._projection.write_figures(trial, runs=runs):
+            waits = runs and not self.at_work.has_worker(trial)
+            if self._projection.write_figures(trial, runs=runs, waits=waits):
                 self._add(self._rest, [trial])
         elif task == "rest":
             self._projection.write_rest(trial, runs=runs)

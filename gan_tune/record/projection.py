@@ -13,6 +13,7 @@ from collections.abc import Collection
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from gan_tune.errors import StorageError
 from gan_tune.record import search_run
 from gan_tune.record.mlflow_internals import PARENT_RUN
 from gan_tune.record.mlflow_store import client, connect, search_runs, tagged
@@ -113,13 +114,14 @@ class Projection:
         else:
             self._doubtful.add(trial)
 
-    def write_figures(self, trial: str, *, runs: bool) -> bool:
+    def write_figures(self, trial: str, *, runs: bool, waits: bool = False) -> bool:
         """Write a trial's params, figures and tags; ``runs`` as in :func:`state_of`.
 
-        Returns whether its grids and its end are to be written, too.
+        One that ``waits`` for its first worker gets no run. Returns whether its grids and its end
+        are to be written, too.
         """
         state = self._state(trial, runs=runs)
-        if state is None:
+        if state is None or (waits and not state.steps and trial not in self._runs):
             return False
         run = self._run_of(state)
         if run.is_complete(state):
@@ -155,6 +157,14 @@ class Projection:
     def trials(self) -> list[str]:
         """The names of all trials that have a folder."""
         return self._folders.names()
+
+    def has_ended(self, trial: str) -> bool:
+        """Whether a trial has ended for good; of a damaged folder nothing is known."""
+        try:
+            ending = self._folders[trial].ending()
+        except StorageError:
+            return True
+        return ending is not None and ending.is_final
 
     def _incomplete(self, without: Collection[str]) -> list[str]:
         recorded = self._recorded()

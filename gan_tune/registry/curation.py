@@ -67,7 +67,7 @@ def rollback(model: str, *, uri: str | None = None) -> Moved:
         GanTuneError: a version is named, or no earlier champion is known.
         TrackingError: MLflow does not answer.
     """
-    if re.search("[/@]", model.removeprefix("models:/")):
+    if re.search("[/@]", model.removeprefix("models:/").strip("/")):
         raise GanTuneError(f"rollback: must get the name of a model, without a version: {model!r}")
     uri = connect(uri, create=False)
     present = own_version(look_up(uri, model, ALIAS, None))

@@ -87,7 +87,7 @@ def compare(
 
     path = None if out is None else Path(out)
     if path is not None:
-        if path.suffix != ".png":
+        if path.suffix.lower() != ".png":
             raise OutputError(f"{path}: must end in .png")
         check_place(path, force=force)
     one = find_version(first, tracking_uri=tracking_uri)

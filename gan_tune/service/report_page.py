@@ -22,6 +22,7 @@ from gan_tune.service.damage import Damage
 from gan_tune.service.embedded import embedded_png
 from gan_tune.service.gallery import gallery
 from gan_tune.service.search_result import SearchResult
+from gan_tune.storage.lease import holder_of
 from gan_tune.storage.nodes_aside import nodes_aside
 from gan_tune.storage.places import CHAMPION_PICTURE, LEADERBOARD
 from gan_tune.storage.running_trials import running_trials
@@ -143,7 +144,7 @@ def _unfinished(home: Storage, heading: Heading) -> Callable[[Row], str]:
     """How a setting stands that has no outcome: it waits if none of its trials has a worker."""
     if heading.state != "running":
         return lambda row: "interrupted"
-    trials = running_trials(home)
+    trials = running_trials(home, holder_of(home, heading.name))
     running = None if trials is None else {TrialName.parse(trial).setting for trial in trials}
     return lambda row: "running" if running is None or row.setting in running else "waiting"
 

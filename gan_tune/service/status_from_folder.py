@@ -54,7 +54,7 @@ def folder_status(root: Storage, name: str, *, with_trials: bool = True) -> Sear
     trials = TrialFolders(home)
     # Others may have put folders there, too.
     names = list(filter(is_trial_name, trials.names()))
-    running = running_trials(home) if holder else None
+    running = running_trials(home, holder) if holder else None
 
     def unfinished(trial: str) -> str:
         if not holder:

@@ -16,24 +16,29 @@ __all__ = ["note_running_trials", "running_trials"]
 
 @dataclass(frozen=True)
 class _Note:
-    """The content of `running.json`: the trials' names."""
+    """The content of `running.json`: the trials' names, and which command noted them."""
 
     trials: list[str]
+    holder: str = ""
 
 
-def note_running_trials(home: Storage, trials: Collection[str]) -> None:
+def note_running_trials(home: Storage, trials: Collection[str], holder: str) -> None:
     """Write which trials have a worker into the search's folder.
+
+    ``holder`` is the command that runs them, as :func:`gan_tune.storage.lease.holder_of` names it.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    home.write_json(RUNNING_TRIALS, {"trials": sorted(trials)})
+    home.write_json(RUNNING_TRIALS, {"trials": sorted(trials), "holder": holder})
 
 
-def running_trials(home: Storage) -> frozenset[str] | None:
-    """The trials that had a worker when that was last noted; None if it is not known."""
+def running_trials(home: Storage, holder: str) -> frozenset[str] | None:
+    """The trials that had a worker when ``holder`` last noted that; None if it is not known."""
     try:
         note = read_stored(home, RUNNING_TRIALS, _Note)
     except StorageError:
         return None
-    return None if note is None else frozenset(filter(is_trial_name, note.trials))
+    if note is None or note.holder != holder:
+        return None
+    return frozenset(filter(is_trial_name, note.trials))

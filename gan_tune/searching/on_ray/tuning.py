@@ -131,7 +131,10 @@ def run(
                 stop=_StopOnRequest(proxy, scheduler, unfit, size),
                 callbacks=[
                     lost,
-                    _TickCallback([tick, nodes.look], size.placed if size else None, workers),
+                    _TickCallback(
+                        [tick, nodes.look, lambda: workers.look(scheduler.training, _trial_name)],
+                        size.placed if size else None,
+                    ),
                 ],
                 max_failures=0,  # the conductor decides what becomes of a lost trial
                 reuse_actors=True,
@@ -144,6 +147,7 @@ def run(
         finally:
             proxy.forget_stop()
             proxy.interrupt_all()
+            workers.end()
 
 
 def _size(
@@ -240,10 +244,16 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
     @property
     def trains(self) -> bool:
         """Whether a worker trains now."""
-        return any(
-            trial.status == Trial.RUNNING and trial.trial_id not in self._unfit
+        return bool(self.training)
+
+    @property
+    def training(self) -> list[Trial]:
+        """The trials that a sound worker has."""
+        return [
+            trial
             for trial in self._unfinished()
-        )
+            if trial.status == Trial.RUNNING and trial.trial_id not in self._unfit
+        ]
 
     def _unfinished(self) -> list[Trial]:
         live = self._controller.get_live_trials() if self._controller is not None else ()
@@ -352,9 +362,8 @@ class _TickCallback(_NeverRestored, tune.Callback):
         self,
         ticks: Sequence[Callable[[], None]],
         placed: Callable[[], None] | None,
-        workers: WorkerWatch,
     ) -> None:
-        self._ticks, self._placed, self._workers = ticks, placed, workers
+        self._ticks, self._placed = ticks, placed
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self._placed is not None:
@@ -363,7 +372,6 @@ class _TickCallback(_NeverRestored, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         for tick in self._ticks:
             tick()
-        self._workers.look(trials, _trial_name)
 
 
 def _job(trial: Any) -> Job:

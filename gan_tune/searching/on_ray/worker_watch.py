@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from ray.tune.experiment import Trial
 
 from gan_tune.errors import StorageError
-from gan_tune.storage.places import RUNNING_TRIALS
+from gan_tune.storage.lease import holder_of
 from gan_tune.storage.running_trials import note_running_trials
 from gan_tune.storage.storage import Storage
 
@@ -17,6 +17,8 @@ __all__ = ["WorkerWatch"]
 
 LOOK_SECONDS = 2.0
 """Seconds between two looks."""
+REST_SECONDS = 30.0
+"""Seconds in which nothing is noted after the storage was away: the search waits for each try."""
 
 
 class WorkerWatch:
@@ -40,26 +42,38 @@ class WorkerWatch:
         self._impatient = home.patient(0)
         self._known: frozenset[str] = frozenset()
         self._noted: frozenset[str] | None = None
-        self._looked = -LOOK_SECONDS
+        self._looked = self._rests_until = -math.inf
+        self._holder = ""
 
     def begin(self) -> None:
-        """Forget what an earlier command noted.
+        """Learn which command this is, as its readers name it.
 
         Raises:
-            StorageError: the search's folder cannot be written, also after a while.
+            StorageError: the search's folder cannot be read, also after a while.
         """
-        self._home.delete(RUNNING_TRIALS)
+        self._holder = holder_of(self._home, "")
 
     def look(self, trials: Iterable[Trial], name: Callable[[Trial], str]) -> None:
-        """Look at Tune's trials once in a while; ``name`` is theirs in the search."""
+        """Look at Tune's trials that train, once in a while; ``name`` is theirs in the search."""
         if self._clock() - self._looked < LOOK_SECONDS:
             return
         self._looked = self._clock()
-        now = frozenset(name(trial) for trial in trials if trial.status == Trial.RUNNING)
+        now = frozenset(map(name, trials))
         for trial in sorted(now - self._known):
             self._placed(trial)
         self._known = now
-        if now != self._noted:
-            with suppress(StorageError):
-                note_running_trials(self._impatient, now)
-                self._noted = now
+        self._note(now)
+
+    def end(self) -> None:
+        """No trial has a worker any more."""
+        self._note(frozenset())
+
+    def _note(self, now: frozenset[str]) -> None:
+        lost = self._home.patience.refused is not None  # the folder is another command's by now
+        if now == self._noted or lost or self._clock() < self._rests_until:
+            return
+        try:
+            note_running_trials(self._impatient, now, self._holder)
+            self._noted = now
+        except StorageError:
+            self._rests_until = self._clock() + REST_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -160,17 +161,16 @@ def _second_heard(signals: Signals) -> Iterator[None]:
 
 def _listen(hears: socket.socket, signals: Signals) -> None:
     """Count the signals, a byte each, until the other end is closed."""
-    count = 0
-    while True:
+    count, number = 0, None
+    while number != b"":
         try:
             number = hears.recv(1)
         except TimeoutError:
-            if signals.leaves is not None and time.monotonic() > signals.leaves:
-                _leave()
-            continue
-        if not number:
-            return
-        if number[0] in SIGNALS:
+            number = None
+        leaves = signals.leaves  # another thread may set it to None between two looks
+        if leaves is not None and time.monotonic() > leaves:
+            _leave()
+        if number and number[0] in SIGNALS:
             signals.heard = number[0]
             count += 1
         if count > 1:
@@ -178,8 +178,10 @@ def _listen(hears: socket.socket, signals: Signals) -> None:
 
 
 def _leave() -> None:
-    with suppress(OSError):  # a logger would ask for a lock
-        os.write(2, f"warning: it did not end within {LONGEST:g} s, and leaves at once\n".encode())
+    line = f"warning: it did not end within {LONGEST:g} s, and leaves at once\n".encode()
+    with suppress(OSError, ValueError):  # a logger would ask for a lock
+        if select.select([], [2], [], 0)[1]:  # else a full pipe, or a terminal that is halted
+            os.write(2, line)
     _leave_at_once()
 
 

@@ -173,7 +173,9 @@ class SearchRecord:
     # ---------------------------------------------------------------- what the conductor says
 
     def trial_started(self, job: Job, *, resumed: bool) -> None:
-        """Nothing: the trial may have to wait for a worker."""
+        """The trial may have to wait for a worker."""
+        if self._delivery is not None:
+            self._delivery.at_work.waits(job.name)
 
     def trial_placed(self, trial: str) -> None:
         """The trial has a worker: its run is opened."""
