@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import PIL.Image
@@ -29,7 +30,9 @@ from gan_tune.record.frequent_switches import frequent_switches
 from gan_tune.record.history import leaderboard, searches
 from gan_tune.record.requests import MAX_BYTES, batches, metric_value, param_text
 from gan_tune.service.running.earlier_searches import read_searches
+from gan_tune.service.running.recording import SearchRecord
 from gan_tune.service.space_and_setting import load_space
+from gan_tune.storage.trial_records import Ending
 from gan_tune.words.outcomes import OUTCOMES
 
 OBJECTIVE = Objective(metric="frechet_distance", mode="min")
@@ -320,6 +323,24 @@ def test_a_trial_that_waits_for_a_worker_is_no_interrupted_one(
         assert states() == {"0000": "FINISHED"} | {f"000{i}": "KILLED" for i in range(1, 5)}
     finally:
         delivery.close()
+
+
+def test_a_trial_whose_worker_was_lost_goes_on(uri: str, search: WrittenSearch) -> None:
+    search.start("0000")
+    search.report("0000", 10)
+    record, job = SearchRecord(search.home, search.entry, uri), SimpleNamespace(name="0000")
+    record.begin()
+    assert record._delivery is not None
+    try:
+        for error, status in (("its node was lost", "RUNNING"), (None, "KILLED")):
+            record.trial_started(job, resumed=error is None)  # type: ignore[arg-type]
+            record.trial_placed("0000")
+            ending = Ending("interrupted", 1.0, 10, error)
+            record.trial_ended(job, ending)  # type: ignore[arg-type]
+            assert record._delivery.wait(60).trials == 0
+            assert search.runs(uri)["0000"].info.status == status
+    finally:
+        record.close()
 
 
 def test_another_search_of_that_name_is_left_alone(

@@ -186,8 +186,8 @@ class SearchRecord:
         self._has_news(job.name, runs=True)
 
     def trial_ended(self, job: Job, ending: Ending) -> None:
-        """The trial's run is closed, unless the trial is only paused."""
-        self._has_news(job.name, runs=ending.paused)
+        """The trial's run is closed, unless this command goes on with the trial."""
+        self._has_news(job.name, runs=ending.paused or ending.is_lost)
 
     def _has_news(self, trial: str, *, runs: bool) -> None:
         if self._delivery is not None:
