@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import ray
 import yaml
+from compose_spec import PyCompose
 from jsonschema import validate
 from ray.autoscaler._private import docker
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -108,6 +110,14 @@ def test_compose_publishes_on_loopback_alone_and_holds_no_password() -> None:
     assert all(line.endswith("=") for line in _settings("example.env"))
 
 
+def test_compose_is_valid_by_its_specification() -> None:
+    compose = loaded("compose.yaml")
+    PyCompose.from_json(json.dumps(compose)).validate()
+    compose["services"]["ray"]["imagee"] = "x"
+    with pytest.raises(ValueError, match="imagee"):
+        PyCompose.from_json(json.dumps(compose))
+
+
 def _settings(name: str) -> Iterator[str]:
     for line in (DEPLOY / name).read_text().splitlines():
         if line and not line.startswith("#"):
@@ -115,6 +125,29 @@ def _settings(name: str) -> Iterator[str]:
 
 
 # -------------------------------------------------------------------- Kubernetes
+
+
+def _for_kubernetes() -> Iterator[dict[str, Any]]:
+    """Whatever Kubernetes' own schemas describe: of KubeRay's kinds the pods."""
+    for kind, manifest in manifests().items():
+        if kind not in ("RayCluster", "RayJob"):
+            yield manifest
+            continue
+        cluster = manifest["spec"].get("rayClusterSpec", manifest["spec"])
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            yield {"apiVersion": "v1", "kind": "Pod", "metadata": {}, **group["template"]}
+
+
+def test_the_manifests_are_valid_by_the_schemas_of_kubernetes() -> None:
+    version = kubernetes_validate.latest_version()
+    found = list(_for_kubernetes())
+    assert [each["kind"] for each in found].count("Pod") == 4
+    for manifest in found:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    pod = next(each for each in found if each["kind"] == "Pod")
+    pod["spec"]["containers"][0]["imagee"] = "x"
+    with pytest.raises(kubernetes_validate.ValidationError, match="imagee"):
+        kubernetes_validate.validate(pod, version, strict=True)
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
