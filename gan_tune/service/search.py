@@ -89,7 +89,8 @@ def search(
         GanTuneError: input is invalid, or the storage, MLflow or the cluster cannot be used.
     """
     from gan_tune.cluster.connection import check_address  # imports Ray
-    from gan_tune.storage.lease import hold
+    from gan_tune.storage.lease import hold, holder_of
+    from gan_tune.storage.running_trials import note_running_trials
     from gan_tune.storage.storage import open_storage
     from gan_tune.storage.trial_folder import TrialFolders
 
@@ -132,6 +133,7 @@ def search(
         if (result := _finished(home, context.space, register_anyway)) is not None:
             result = repaired(home, uri, result, watcher.stage, offline=offline)
         else:
+            note_running_trials(home, (), holder_of(home, name))  # none has a worker yet
             result = _run(context, warm, address, max_concurrent, begun=begun)
     return replace(result, study=context.space.search.study)
 
