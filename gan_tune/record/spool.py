@@ -93,7 +93,7 @@ class SearchEnding:
         leaderboard: its rows, each by column.
         files: of the search's run: name in MLflow → place in the search's folder.
         metrics, tags: of the search's run.
-        champion: of the search.
+        champion: what the run's description tells of the champion.
     """
 
     outcome: Outcome

@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -132,7 +132,7 @@ def run(
                 callbacks=[
                     lost,
                     _TickCallback(
-                        [tick, nodes.look, lambda: workers.look(scheduler.training, _trial_name)],
+                        [tick, nodes.look, lambda: workers.look(scheduler.training(), _trial_name)],
                         size.placed if size else None,
                     ),
                 ],
@@ -244,16 +244,13 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
     @property
     def trains(self) -> bool:
         """Whether a worker trains now."""
-        return bool(self.training)
+        return any(True for _ in self.training())
 
-    @property
-    def training(self) -> list[Trial]:
+    def training(self) -> Iterator[Trial]:
         """The trials that a sound worker has."""
-        return [
-            trial
-            for trial in self._unfinished()
-            if trial.status == Trial.RUNNING and trial.trial_id not in self._unfit
-        ]
+        for trial in self._unfinished():
+            if trial.status == Trial.RUNNING and trial.trial_id not in self._unfit:
+                yield trial
 
     def _unfinished(self) -> list[Trial]:
         live = self._controller.get_live_trials() if self._controller is not None else ()

@@ -51,7 +51,7 @@ class WorkerWatch:
         Raises:
             StorageError: the search's folder cannot be read, also after a while.
         """
-        self._holder = holder_of(self._home, "")
+        self._holder = holder_of(self._home, "")  # the name leads to locks of earlier versions only
 
     def look(self, trials: Iterable[Trial], name: Callable[[Trial], str]) -> None:
         """Look at Tune's trials that train, once in a while; ``name`` is theirs in the search."""
