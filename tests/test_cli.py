@@ -1005,6 +1005,13 @@ def test_generate_a_walk_through_the_latents(run: Run, searched: Searched, tmp_p
     assert steps.max() < np.abs(stops - np.roll(stops, 1, 0)).mean(axis=(1, 2, 3)).min()
     with Image.open(tmp_path / "walk.gif") as film:
         assert (film.format, getattr(film, "n_frames", 1)) == ("GIF", 24)
+    assert run("generate", "digits", "-n", 24, "--gif", "--out", "six", *searched.record).code == 0
+    with Image.open(tmp_path / "six.gif") as film:
+        assert (film.format, getattr(film, "n_frames", 1)) == ("GIF", 24)
+    for wrong in ("six.png", "six/"):
+        ran = run("generate", "digits", "--gif", "--out", wrong, *searched.record)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert f"{wrong}: with --gif" in ran.err
     ran = run("generate", "digits", "--interpolate", 1, "--out", "no.gif", *searched.record)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "--interpolate" in ran.err

@@ -164,6 +164,17 @@ def test_what_is_said_of_a_plots_size_is_about_true(tmp_path: Path) -> None:
     assert size / 2 < FORMATS[".png"].size(Samples.of(points)) < size * 2
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (10, 12), (1_000, 5), (40_000, 3)], ids=str)
+def test_what_is_said_of_a_tables_size_is_about_true(
+    shape: tuple[int, int], tmp_path: Path
+) -> None:
+    rows = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    for suffix in (".parquet", ".csv"):
+        write(rows, tmp_path / f"out{suffix}")
+        size = (tmp_path / f"out{suffix}").stat().st_size
+        assert size / 1.7 < FORMATS[suffix].size(Samples.of(rows)) < size * 1.7
+
+
 def test_a_folder_is_replaced_only_if_it_holds_nothing_but_samples(tmp_path: Path) -> None:
     target = tmp_path / "out"
     target.mkdir()

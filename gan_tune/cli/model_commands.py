@@ -38,6 +38,7 @@ def generate(
     seed: options.SampleSeed = 0,
     truncation: options.Truncation = None,
     interpolate: options.Interpolate = None,
+    gif: options.Gif = False,
     device: options.Device = "cpu",
     storage: options.Storage = DEFAULT_STORAGE,
     tracking_uri: options.TrackingUri = None,
@@ -54,9 +55,11 @@ def generate(
     Example:
       gan-tune generate digits -n 64 --seed 1 --out samples.png
       gan-tune generate digits/2 -n 100000 --out samples.npy
-      gan-tune generate digits -n 120 --interpolate 6 --out walk.gif
+      gan-tune generate digits -n 120 --gif --out walk
       gan-tune generate gan_tune_runs/digits/trials/0003 --out samples.png
     """
+    if gif:
+        out, interpolate = service.animation(out), interpolate or service.STOPS
     with printing.drawing() as watcher:
         drawn_from = service.generate(
             model,

@@ -326,6 +326,14 @@ Interpolate: TypeAlias = Annotated[
         metavar="K", min=2, help="Draw the samples on a closed way through K points of the noise."
     ),
 ]
+Gif: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--gif",
+        help="Write an animation, FILE.gif, of such a way; through 6 points unless --interpolate "
+        "says how many.",
+    ),
+]
 ModelFolder: TypeAlias = Annotated[
     Path, typer.Option(metavar="FOLDER", help="A new folder to write the model to.")
 ]

@@ -3,7 +3,7 @@ from .best import Best, best
 from .curate import Comparison, compare, promote, remove, rollback
 from .doctor import Check, doctor
 from .estimate import Estimate, estimate
-from .generate import DrawingWatcher, generate
+from .generate import STOPS, DrawingWatcher, animation, generate
 from .init import init
 from .learn import Learnt, learn
 from .look import Look, look
@@ -29,6 +29,7 @@ DEFAULT_STORAGE: str
 
 __all__ = [
     "DEFAULT_STORAGE",
+    "STOPS",
     "Beginning",
     "Best",
     "ChampionFigures",
@@ -46,6 +47,7 @@ __all__ = [
     "Synced",
     "TrialStatus",
     "Watcher",
+    "animation",
     "begin",
     "best",
     "compare",

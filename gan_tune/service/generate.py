@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gan_tune.config.settings import check_seed
-from gan_tune.errors import GanTuneError
+from gan_tune.errors import GanTuneError, OutputError
 from gan_tune.samples.files import check_output, planned_size, write_samples
 from gan_tune.samples.formats import Samples
 from gan_tune.service.generator_source import find_generator
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
     from gan_tune.model.generator import Generator
 
-__all__ = ["DrawingWatcher", "generate"]
+__all__ = ["STOPS", "DrawingWatcher", "animation", "generate"]
+
+STOPS = 6
+"""Latents through which an animation goes unless it is said."""
 
 
 class DrawingWatcher(Protocol):
@@ -92,6 +96,18 @@ def generate(
         watcher.begins(generator, samples, size)
     write_samples(samples, out, force=force)
     return generator
+
+
+def animation(out: str) -> str:
+    """The file of an animation: ``out``, with its suffix.
+
+    Raises:
+        OutputError: ``out`` has another suffix.
+    """
+    suffix = Path(out).suffix
+    if out.endswith("/") or suffix not in ("", ".gif"):
+        raise OutputError(f"{out}: with --gif it must end in .gif, or have no suffix")
+    return out if suffix else f"{out}.gif"
 
 
 def _told(batches: Iterable[Tensor], watcher: DrawingWatcher) -> Iterator[Tensor]:
