@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from gan_tune.service.pace import measure_pace, timed_settings
 from gan_tune.service.running import planning
 from gan_tune.service.running.context import SearchContext
 from gan_tune.service.running.names import Names
-from gan_tune.service.running.note import SearchNote
+from gan_tune.service.running.note import PlanNote, SearchNote
 from gan_tune.service.running.planning import as_it_began, counted_trials, settle_plan
 from gan_tune.service.search_result import SearchResult
 from gan_tune.storage.places import PLAN_NOTE
@@ -117,6 +117,16 @@ def test_a_search_that_foresees_too_few_settings_says_what_to_change(
     paced(None)
     settle_plan(few, 1)
     assert notes(few) == "", "four are asked for"
+
+
+def test_a_search_that_began_from_data_has_been_planned(
+    tmp_path: Path, paced: Callable[[Pace | None], None]
+) -> None:
+    paced(None)
+    made = context(tmp_path, budget={"minutes": 10, "steps": 100, "evaluations": 10})
+    made.home.write_json(PLAN_NOTE, asdict(PlanNote(step_seconds=0.01, slots=2, minutes=10)))
+    settle_plan(made, 2)
+    assert (made.space.steps, notes(made)) == (100, "")
 
 
 def test_a_search_from_before_there_were_plans_goes_on_with_its_settings(

@@ -32,7 +32,7 @@ from gan_tune.starting.proposal import Proposal, largest_side, propose
 from gan_tune.starting.seen_data import MOST_COLUMNS, Seen, look
 from gan_tune.starting.sources import SOURCES, find_data, name_of
 from gan_tune.starting.spaces_by_kind import KINDS, kind_of
-from gan_tune.storage.places import DATA_NOTE, SPACE_FILE, STUDY_NOTE
+from gan_tune.storage.places import DATA_NOTE, PLAN_NOTE, SPACE_FILE, STUDY_NOTE
 from gan_tune.storage.storage import open_storage
 
 STEP = 0.002
@@ -410,6 +410,8 @@ def test_the_same_data_go_on_with_the_space_that_they_began_with(
     assert not first.goes_on
     assert not runs.exists(), "nothing is written before the search begins"
     kept(first, runs)
+    plan = open_storage(runs).below(first.name).read_json(PLAN_NOTE)
+    assert (plan["step_seconds"], plan["slots"], plan["steps"]) == (STEP, 2, None), "as timed here"
     assert Path(first.space_file).read_text() == first.space_text == first.space.source
     monkeypatch.setattr(proposal, "step_seconds", lambda *_, **__: 10 * STEP)
     again = begin(data, storage=runs)

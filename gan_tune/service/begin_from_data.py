@@ -13,6 +13,7 @@ from gan_tune.errors import DataError, Fault, SpaceError
 from gan_tune.parts.all_parts import catalogue
 from gan_tune.service.running.given_data import DataGiven, Given, given_data
 from gan_tune.service.running.names import check_names, numbered
+from gan_tune.service.running.note import PlanNote
 from gan_tune.space import Budget, Resources, SearchSpace
 from gan_tune.space.yaml_text import YamlFaultsError, parse
 from gan_tune.starting.proposal import USUAL_MINUTES, largest_side, propose
@@ -20,6 +21,7 @@ from gan_tune.starting.sources import find_data
 from gan_tune.storage.places import (
     DATA_NOTE,
     DEFAULT_STORAGE,
+    PLAN_NOTE,
     RESULT,
     SEARCH_NOTE,
     SPACE_FILE,
@@ -64,6 +66,8 @@ class Beginning:
         space_text: the space file, for the search's folder; without the overrides.
         note: which data it began from.
         goes_on: whether the search has begun before.
+        plan: for this machine, as proposed; None where an override may have changed it, and when it
+            goes on.
     """
 
     name: str
@@ -73,11 +77,14 @@ class Beginning:
     space_text: str
     note: DataNote
     goes_on: bool
+    plan: PlanNote | None = None
 
     def keep(self, home: Storage) -> None:
-        """Write the space file and the note into the search's folder, unless they are there."""
+        """Write space file, plan and note into the search's folder, unless they are there."""
         if home.read(DATA_NOTE) is None:
             home.write(SPACE_FILE, self.space_text.encode())
+            if self.plan is not None:
+                home.write_json(PLAN_NOTE, asdict(self.plan))
             home.write_json(DATA_NOTE, asdict(self.note))
 
 
@@ -132,7 +139,11 @@ def begin(
     note = DataNote(given.place, digest, dict(seen.tree))
     text, file = made.text, home.readable_path(SPACE_FILE)
     space = replace(space, source=text)
-    return Beginning(search, space, made.paragraph, file, text, note, goes_on=False)
+    # Steps timed again on the workers would tell little more, eight seconds later.
+    fits = made.plan
+    noted = PlanNote(step_seconds=fits.step_seconds, slots=fits.slots, minutes=fits.minutes)
+    plan = None if overrides else noted
+    return Beginning(search, space, made.paragraph, file, text, note, goes_on=False, plan=plan)
 
 
 def checked_limits(minutes: float | None, gpu: float | None) -> tuple[float, float | None]:

@@ -39,8 +39,7 @@ from gan_tune.searching.study.origins import Start
 from gan_tune.service.begin_from_data import DataNote
 from gan_tune.service.damage import Damage
 from gan_tune.service.running.judging import keep_judge, own_extractor
-from gan_tune.service.running.note import SearchNote
-from gan_tune.service.running.planning import PlanNote
+from gan_tune.service.running.note import PlanNote, SearchNote
 from gan_tune.service.running.precision import PrecisionNote
 from gan_tune.service.running.resources import ResourcesNote
 from gan_tune.service.running.retrying import trials_put_back

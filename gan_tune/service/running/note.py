@@ -1,4 +1,4 @@
-"""The note that a command writes at its beginning for read-only commands: `search.json`."""
+"""The notes that a command writes at its beginning: `search.json` and `plan.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_tune.storage.stored import read_stored
 
 @dataclass(frozen=True)
 class SearchNote:
-    """Facts about a search that are not in the trials' folders.
+    """Facts about a search for read-only commands, which are not in the trials' folders.
 
     Attributes:
         metric, mode: the objective.
@@ -45,6 +45,26 @@ class SearchNote:
     def write(self, home: Storage) -> None:
         """Write the note into a search's folder."""
         home.write_json(SEARCH_NOTE, asdict(self))
+
+
+@dataclass(frozen=True)
+class PlanNote:
+    """What the first command decided and foresaw: the content of `plan.json`.
+
+    Attributes:
+        steps: the length that it chose; None if the space gives one.
+        settings: how many settings it foresaw; None if it did not time the workers.
+        step_seconds, evaluation_seconds: as it measured them; a search that began from data has
+            timed its steps here, not on the workers.
+        slots, minutes: for which it planned.
+    """
+
+    steps: int | None = None
+    settings: int | None = None
+    step_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    slots: int | None = None
+    minutes: int | float | None = None
 
 
 def read_note(home: Storage) -> SearchNote | None:

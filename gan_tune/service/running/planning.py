@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gan_tune.cluster.hardware import at_once
@@ -16,7 +16,7 @@ from gan_tune.gan.device import trial_device
 from gan_tune.searching.leading.foresight import Foresight, Pace
 from gan_tune.service.foreseeing import foresee_settings, too_few
 from gan_tune.service.pace import measure_pace, timed_settings
-from gan_tune.service.running.note import read_note
+from gan_tune.service.running.note import PlanNote, read_note
 from gan_tune.service.search_result import read_result
 from gan_tune.space import SearchSpace
 from gan_tune.storage.places import PLAN_NOTE
@@ -26,30 +26,11 @@ if TYPE_CHECKING:
     from gan_tune.service.running.context import SearchContext
     from gan_tune.storage.storage import Storage
 
-__all__ = ["PlanNote", "as_it_began", "counted_trials", "settle_plan"]
+__all__ = ["as_it_began", "counted_trials", "settle_plan"]
 
 MOST_MEASURING = 8
 """So many trials are timed beside each other at most: they share caches and memory."""
 MEASURING_SECONDS = 600.0
-
-
-@dataclass(frozen=True)
-class PlanNote:
-    """What the first command decided and foresaw: the content of `plan.json`.
-
-    Attributes:
-        steps: the length that it chose; None if the space gives one.
-        settings: how many settings it foresaw; None if it measured nothing.
-        step_seconds, evaluation_seconds: as it measured them.
-        slots, minutes: for which it planned.
-    """
-
-    steps: int | None = None
-    settings: int | None = None
-    step_seconds: float | None = None
-    evaluation_seconds: float | None = None
-    slots: int | None = None
-    minutes: int | float | None = None
 
 
 def as_it_began(space: SearchSpace, home: Storage, *, other_file: bool = False) -> SearchSpace:
