@@ -62,7 +62,6 @@ leave() {
     code=$?
     [ $code = 0 ] || tail -n 40 "$lab"/*.log
     jobs -p | xargs -r kill
-    wait
     cd /
     umount --lazy "$HOME"
     rm -rf "$lab"
