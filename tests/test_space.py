@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +33,12 @@ from gan_tune.config import (
     part_fields,
     signature_arguments,
 )
+from gan_tune.config.draft import MOST_PARTS
 from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
 from gan_tune.space.grammar import ELSEWHERE, MOST_OPTIONS
+from gan_tune.space.loading import MOST_RANGES
 from gan_tune.space.overrides import apply_overrides
 from gan_tune.space.space_file import SpaceFile
 from gan_tune.space.yaml_text import parse, write, write_line
@@ -428,6 +431,12 @@ def test_a_merged_mapping_may_be_merged_again() -> None:
     assert parse(text)["c"] == {"x": 2, "y": 3}
 
 
+def test_an_anchor_may_be_given_again() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parse("a: &a 1\nb: *a\nc: &a 2\nd: *a\n") == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert faults_in("no/such.yaml") == ["no/such.yaml: no such file"]
     assert faults_in("such.yml") == ["such.yml: no such file"]
@@ -671,6 +680,17 @@ def test_names_are_bounded() -> None:
 
 
 # ---- ranges -------------------------------------------------------------------------------------
+
+
+def test_a_list_of_parts_has_an_end_and_so_have_the_ranges() -> None:
+    weighed = {"name": "r1", "weight": {"log_uniform": [0.01, 10]}}
+    rule = f"penalties: must have at most {MOST_PARTS} entries: "
+    assert faults_in(with_trial(penalties=[{"name": "r1"}] * (MOST_PARTS + 1)))[0].startswith(rule)
+    either = {"choice": ["none", weighed]}
+    begun = time.perf_counter()
+    (line,) = faults_in(with_trial(penalties=[either] * 1001))  # minutes, if each were tried
+    assert line == f"trial: must have at most {MOST_RANGES} ranges and choices, but has 2,002"
+    assert time.perf_counter() - begun < 10
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ from gan_tune.words.wording import faults_of, shown, unknown_key
 
 __all__ = ["Draft", "PartSource", "as_written", "draft", "field_of"]
 
+MOST_PARTS = 32
+"""Entries of a list of parts: each one's ranges are checked beside all others."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -156,6 +159,9 @@ def _resolve_list(
         return ()
     if not isinstance(given, (list, tuple)):
         faults.append(Fault(name, "must be a list", shown(given)))
+        return ()
+    if len(given) > MOST_PARTS:
+        faults.append(Fault(name, f"must have at most {MOST_PARTS} entries", shown(given)))
         return ()
     resolved = [parts.resolve(kind, entry, f"{name}.{i}", faults) for i, entry in enumerate(given)]
     return tuple(part for part in resolved if part is not None and part.name != "none")

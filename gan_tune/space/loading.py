@@ -15,7 +15,7 @@ from gan_tune.errors import Fault
 from gan_tune.space.checking import SpaceCheck
 from gan_tune.space.counting import count_settings
 from gan_tune.space.grammar import parse_trial
-from gan_tune.space.nodes import Branch, under
+from gan_tune.space.nodes import Branch, dimensions_of, under
 from gan_tune.space.overrides import Override
 from gan_tune.space.ranges import Dimension, Scalar
 from gan_tune.space.space_file import SEARCH_PARTS, Search, SpaceFile, outside_trial
@@ -23,6 +23,9 @@ from gan_tune.space.start_from import Mismatch, match_entry
 from gan_tune.words.wording import faults_of, masked, shown
 
 __all__ = ["Loading"]
+
+MOST_RANGES = 256
+"""Largest number of ranges and choices of a space, since each is tried beside the others."""
 
 MOVED: Mapping[str, str] = MappingProxyType(
     {
@@ -59,6 +62,9 @@ class Loading:
         if not isinstance(raw, Mapping):
             return faults
         self.root, range_faults = parse_trial(raw)
+        if (count := sum(1 for _ in dimensions_of(self.root))) > MOST_RANGES:
+            rule = f"must have at most {MOST_RANGES} ranges and choices, but has {count:,}"
+            return [*faults, Fault("trial", rule)]
         check = SpaceCheck(raw, self.root, self._fixed(), self.catalogue)
         # A faulty range causes further faults: only that of the range itself is reported.
         told = [fault.path for fault in range_faults]

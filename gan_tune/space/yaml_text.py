@@ -121,6 +121,10 @@ class _Resolver(VersionedResolver):
 class _Composer(Composer):
     """Stops reading at a list or a mapping that is too long."""
 
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # YAML lets a later anchor take the name (1.2, 7.1)
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         rule = ""
         if isinstance(index, int) and index >= MOST_ENTRIES:
