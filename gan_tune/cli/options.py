@@ -97,15 +97,13 @@ Gpu: TypeAlias = Annotated[
     ),
 ]
 SearchSeed: TypeAlias = Annotated[
-    int | None,
-    typer.Option(help="Seed of the search; short for --set search.seed=N."),
+    int | None, typer.Option(help="Seed of the search; short for --set search.seed=N.")
 ]
 MaxConcurrent: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Largest number of trials at a time.")
 ]
 OutageMinutes: TypeAlias = Annotated[
-    float,
-    typer.Option(min=0, help="How long storage and study are tried again while they fail."),
+    float, typer.Option(min=0, help="How long storage and study are tried again while they fail.")
 ]
 Address: TypeAlias = Annotated[
     str | None,
@@ -311,8 +309,7 @@ Count: TypeAlias = Annotated[
     int, typer.Option("-n", "--count", min=1, max=10**12, help="How many samples.")
 ]
 SampleSeed: TypeAlias = Annotated[
-    int,
-    typer.Option(min=0, max=MAX_SEED, help="Seed of the noise; the same gives the same samples."),
+    int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise; one gives the same samples.")
 ]
 Truncation: TypeAlias = Annotated[
     float | None,
@@ -327,12 +324,7 @@ Interpolate: TypeAlias = Annotated[
     ),
 ]
 Gif: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--gif",
-        help="Write an animation, FILE.gif, of such a way; through 6 points unless --interpolate "
-        "says how many.",
-    ),
+    bool, typer.Option("--gif", help="Animate such a way, by default of 6 points, in FILE.gif.")
 ]
 ModelFolder: TypeAlias = Annotated[
     Path, typer.Option(metavar="FOLDER", help="A new folder to write the model to.")
