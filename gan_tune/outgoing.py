@@ -26,13 +26,17 @@ HIDDEN = "***"
 
 _SECRET = re.compile(
     r"(?:^|.*[._-])(?:pass|pw|sig|auth)\d*|.*(?:password|passwd|passphrase|pwd|token|secret"
-    r"|credentials?|signature|(?:api|access|account|private|secret)[_-]?key(?:[_-]?id)?)\d*",
+    r"|credentials?|signature|(?:api|access|account|private|secret)[_-]?key(?:[_-]?id)?)s?\d*",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(?<![\w+.-])[A-Za-z][A-Za-z0-9+.-]*:/{0,2}[^\s/:@]*:")
 """A URL up to its password. With one slash or none it is misspelt, and its password as secret."""
+_SPACED = re.compile(
+    r"(?<![\w+.-])([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s/:@]*:)(?!\d{1,5}(?:[:/?#\s'\",;)\]]|$))[^@\n]{0,256}@"
+)
+"""A URL whose password has a space, up to its host; what follows a port is no password."""
 _LONE_TOKEN = re.compile(r"(https?://)[^\s/:@]+@", re.IGNORECASE)
-_BEARER = re.compile(r"(\bBearer\s+)[\w.~+/=-]{8,}")
+_BEARER = re.compile(r"(\bBearer\s+|\bAuthorization['\"]?\s*[:=]\s*['\"]?Basic\s+)[\w.~+/=-]{8,}")
 _KEY = re.compile(
     r"""(?<![^\s?&;#='",{(\[])(?P<equation>[^\s?&;#='",{(\[]+)="""
     r"""|(?<=['"])(?P<quoted>[\w.-]+)['"]\s*:\s*"""
@@ -58,6 +62,7 @@ def masked(text: str) -> str:
     """The text with `***` in place of each secret."""
     if "@" in text:
         text = re.sub(r"\S+", lambda found: _without_password(found[0]), text)
+        text = _SPACED.sub(rf"\1{HIDDEN}@", text)
         text = _LONE_TOKEN.sub(rf"\1{HIDDEN}@", text)
     if "=" in text or ":" in text:
         text = _without_values(text)
@@ -96,8 +101,18 @@ def _without_values(text: str) -> str:
         if value is not None:
             quote = value[0][0] if value[0][0] in "'\"" else ""
             parts += [text[at : found.end()], f"{quote}{HIDDEN}{quote}"]
-            at = value.end()
+            at = max(value.end(), _end_of_nested(text, found.end()))
     return "".join([*parts, text[at:]])
+
+
+def _end_of_nested(text: str, start: int) -> int:
+    """Where the list or mapping ends that begins at ``start``; ``start`` if none does."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += (text[place] in "[{") - (text[place] in "]}")
+        if depth <= 0:
+            return place + (place > start)
+    return len(text)
 
 
 def _is_control(character: str) -> bool:

@@ -46,6 +46,11 @@ MASKED = "postgresql://me:***@host/db"
         ('{"aws_secret_access_key": "x"}', '{"aws_secret_access_key": "***"}'),
         ("{name: npz, data: {token: x, a: 1}}", "{name: npz, data: {token: ***, a: 1}}"),
         ("Authorization: Bearer abcdefghijk", "Authorization: Bearer ***"),
+        ("Authorization: Basic abcdefghijk", "Authorization: Basic ***"),
+        ("postgresql://alice:p w@127.0.0.1:1/db", "postgresql://alice:***@127.0.0.1:1/db"),
+        ("s3://KEY:p w@b", "s3://KEY:***@b"),
+        ("--set search.passwords=pw", "--set search.passwords=***"),
+        ("{a: {password: [1, {x: pw}]}, b: 2}", "{a: {password: ***}, b: 2}"),
     ],
 )
 def test_secrets_are_masked(given: str, left: str) -> None:
@@ -58,6 +63,8 @@ def test_secrets_are_masked(given: str, left: str) -> None:
     "line",
     [
         "models:/digits@champion",
+        "http://127.0.0.1:5000 does not answer; ask me@host",
+        "http://127.0.0.1:5000: ask me@host",
         "http://127.0.0.1:5000/#/experiments/1?viewStateShareKey=abc",
         "small.yaml: line 6, column 29: not valid YAML: cannot be read as bool: 'foo'",
         "search.token: no such key in search; did you mean 'seed'?",

@@ -574,7 +574,9 @@ def test_what_is_written_means_the_same_in_yaml_1_1(tree: Any) -> None:
         ),
         ("confirm.top=-1", "confirm.top: must be at least 0: -1"),
         ("confirm.seeds=0", "confirm.seeds: must be at least 1: 0"),
-        ("resources.cpu=0", "resources.cpu: must be above 0: 0"),
+        ("resources.cpu=0", "resources.cpu: must be at least 0.001: 0"),
+        ("resources.cpu=1e-300", "resources.cpu: must be at least 0.001: 1e-300"),
+        ("resources.gpu=1e-9", "resources.gpu: must be 0 or at least 0.001: 1e-09"),
         ("resources.gpu=-1", "resources.gpu: must be at least 0: -1"),
         (
             "resources.gpu=automatic",

@@ -38,6 +38,7 @@ MOST_MINUTES = 10_000_000
 MOST_GPU_HOURS = 10_000_000
 """Nineteen years."""
 MOST_CORES = 100_000
+LEAST_SHARE = 0.001
 """CPU cores, and GPUs, of one trial."""
 
 
@@ -171,7 +172,7 @@ class Confirm(Settings):
 class Resources(Settings):
     """The resources that one trial occupies."""
 
-    cpu: Number = Field(1, gt=0, le=MOST_CORES, description="CPU cores for one trial")
+    cpu: Number = Field(1, ge=LEAST_SHARE, le=MOST_CORES, description="CPU cores for one trial")
     gpu: Annotated[Number, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
         description="GPUs for one trial; a fraction shares one; auto: what its memory and the "
@@ -188,6 +189,8 @@ class Resources(Settings):
             raise ValueError("must be a finite number or 'auto'")
         if gpu < 0:
             raise ValueError("must be at least 0")
+        if 0 < gpu < LEAST_SHARE:
+            raise ValueError(f"must be 0 or at least {LEAST_SHARE}")
         if gpu > MOST_CORES:
             raise ValueError(f"must be at most {MOST_CORES}")
         if gpu > 1 and gpu != int(gpu):
