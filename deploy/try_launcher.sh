@@ -102,28 +102,13 @@ cluster["provider"] |= {"head_ip": head, "worker_ips": [worker]}
 cluster["auth"] = {"ssh_user": "root", "ssh_private_key": f"{lab}/key"}
 yaml.safe_dump(cluster, sys.stdout)
 PYTHON
-cat >"$lab/tiny.yaml" <<'SPACE'
-name: tiny
-objective: {metric: frechet_distance, mode: min}
-budget: {trials: 4, steps: 60, evaluations: 3}
-search: {sampler: random, experience: none}
-confirm: {top: 1, seeds: 1}
-trial:
-  collapse: none
-  data: {name: digits, batch_size: 32}
-  generator: {name: mlp, latent: 8, hidden: [8]}
-  discriminator: {name: mlp, hidden: [16]}
-  loss: non_saturating
-  generator_optimizer: {name: adam, lr: {log_uniform: [1.0e-4, 1.0e-2]}}
-  discriminator_optimizer: {name: adam, lr: 1.0e-3}
-SPACE
 
 ray get-auth-token --generate >/dev/null
 export RAY_AUTH_MODE=token RAY_UP_enable_autoscaler_v2=0
 ray up -y --no-config-cache "$lab/cluster.yaml"
 ray dashboard --no-config-cache "$lab/cluster.yaml" >"$lab/dashboard.log" 2>&1 &
 mkdir "$lab/project"
-mv "$lab/tiny.yaml" "$lab/project"
+cp deploy/tiny.yaml "$lab/project"
 cd "$lab/project"
 both=$((2 * $(nproc))).0
 for _ in $(seq 30); do

@@ -42,21 +42,7 @@ SlurmdLogFile=$here/slurmd.log
 NodeName=localhost CPUs=$(nproc) State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES State=UP
 CONF
-cat >"$here/space.yaml" <<SPACE
-name: tiny
-objective: {metric: frechet_distance, mode: min}
-budget: {trials: 3, steps: 60, evaluations: 3}
-search: {sampler: random, experience: none}
-confirm: {top: 1, seeds: 1}
-trial:
-  collapse: none
-  data: {name: digits, batch_size: 32}
-  generator: {name: mlp, latent: 8, hidden: [8]}
-  discriminator: {name: mlp, hidden: [16]}
-  loss: non_saturating
-  generator_optimizer: {name: adam, lr: {log_uniform: [1.0e-4, 1.0e-2]}}
-  discriminator_optimizer: {name: adam, lr: 1.0e-3}
-SPACE
+cp "$(dirname "$script")/../tiny.yaml" "$here/space.yaml"
 
 export SLURM_CONF=$here/slurm.conf
 runuser -u munge -- munged --force
