@@ -12,8 +12,10 @@ from test_archive import LATENT, Halves, Records, copied, edit, export, rewrite
 from torch import Tensor, nn
 
 from gan_tune.model import confined
-from gan_tune.model.archive import PROGRAM, check_archive
+from gan_tune.model.archive import PROGRAM, check_archive, read_archive
 from gan_tune.model.confined import read_confined
+from gan_tune.model.export import check_exportable
+from gan_tune.model.operators import INDEXED, OPERATORS
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,81 @@ def test_what_takes_all_memory_ends_in_the_child(tmp_path: Path) -> None:
     check_archive(archive)  # the list alone lets it pass
     with pytest.raises(ValueError, match=r"memory|allocate"):
         read_confined(archive, LATENT)
+
+
+class Deciding(nn.Module):
+    """Takes its 100 GB where a latent is not 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(LATENT, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        def harmless(z: Tensor) -> Tensor:
+            return z.sum(1, keepdim=True)
+
+        def harmful(z: Tensor) -> Tensor:
+            return z.sum(1, keepdim=True) + torch.ones(25 * 10**9).sum()
+
+        drawn = self.linear(z)
+        return drawn + torch.cond(z.abs().sum() == 0, harmless, harmful, (z,))
+
+
+class Masked(nn.Module):
+    """Has as many rows as latents that are not 0, squared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(LATENT, 1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        chosen = z.flatten()[z.flatten() != 0]
+        return self.linear(z) + torch.outer(chosen, chosen).sum()
+
+
+@pytest.mark.parametrize(
+    ("network", "what"), [(Deciding, r"higher_order\.cond"), (Masked, "must have numbers as indices")]
+)
+def test_no_value_decides_what_is_computed(
+    network: type[nn.Module], what: str, tmp_path: Path
+) -> None:
+    """Or the parent would take what the child, which tried other values, did not."""
+    with pytest.raises(ValueError, match=what):
+        check_exportable(network(), latent=LATENT)
+    archive = export(network(), tmp_path / "model.pt2")
+    with pytest.raises(ValueError, match=what):
+        read_archive(archive)(torch.ones(2, LATENT))
+
+
+def test_values_decide_no_size_of_a_listed_operator() -> None:
+    names = [name.split(".")[3:] for name in OPERATORS if name.startswith("torch.ops.aten.")]
+    operators = [getattr(getattr(torch.ops.aten, name), overload) for name, overload in names]
+    by_value = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
+    assert [f"torch.ops.{op}" for op in operators if by_value & set(op.tags)] == [INDEXED]
+
+
+class Counting(nn.Module):
+    """Notes the sizes of batch that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.sizes.append(len(z))
+        return z * 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 66, 200])
+def test_a_network_gets_no_batch_of_a_size_that_the_child_did_not_try(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Counting()
+    monkeypatch.setattr(confined, "_try_in_child", lambda path, latent: None)
+    monkeypatch.setattr("gan_tune.model.archive.read_archive", lambda path: network)
+    z = torch.randn(count, LATENT)
+    assert torch.equal(read_confined(copied(tmp_path), LATENT)(z), z * 2)
+    assert set(network.sizes) <= set(confined.BATCHES)
 
 
 def test_what_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,12 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.export.pt2_archive import PT2ArchiveReader
@@ -34,7 +34,7 @@ from gan_tune.model.archive_sizes import (
     check_tensors,
     stored_sizes,
 )
-from gan_tune.model.operators import FILLING, OPERATORS, UNFILLED
+from gan_tune.model.operators import FILLING, INDEXED, OPERATORS, UNFILLED
 
 __all__ = ["check_archive", "check_operators", "read_archive"]
 
@@ -86,6 +86,8 @@ ARGUMENT = re.compile(
     "|device|graph|name|expr|sym_(int|float|bool)s?)"
 )
 """Allowed kinds of an operator's arguments. Operators and objects are not among them."""
+MASKS = (torch.bool, torch.uint8)
+"""Types of indices that choose as many elements as are true."""
 LAYOUTS = ("layout", "as_layout")
 STRIDED = 7
 """Number of the layout of dense tensors in torch's schema."""
@@ -99,7 +101,25 @@ def read_archive(path: Path) -> nn.Module:
         Exception: any error of torch if it cannot read the file.
     """
     check_archive(path)
-    return torch.export.load(path).module()
+    module = torch.export.load(path).module()
+    for graph_module in _graph_modules(module):
+        for node in graph_module.graph.find_nodes(
+            op="call_function", target=torch.ops.aten.index.Tensor
+        ):
+            node.target = _indexed
+        graph_module.recompile()
+    return module
+
+
+def _graph_modules(module: nn.Module) -> list[GraphModule]:
+    return [inner for inner in module.modules() if isinstance(inner, GraphModule)]
+
+
+def _indexed(tensor: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
+    """`aten::index` of numbers; a file may say anything of the type that its indices will have."""
+    if any(index is not None and index.dtype in MASKS for index in indices):
+        raise ValueError(f"must have numbers as indices: {INDEXED} with a mask")
+    return torch.ops.aten.index.Tensor(tensor, indices)
 
 
 def check_archive(path: Path) -> None:
@@ -144,13 +164,15 @@ def check_operators(program: ExportedProgram) -> None:
     Raises:
         ValueError: an operator is not on the list; names it.
     """
-    graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, GraphModule)]
-    for graph in graphs:
-        called = [node for node in graph.nodes if node.op == "call_function"]
+    for graph_module in _graph_modules(program.graph_module):
+        called = [node for node in graph_module.graph.nodes if node.op == "call_function"]
         names = [_as_saved(node.target) for node in called]
         if others := [name for name in names if name not in OPERATORS]:
             rule = "must be made of operators that a generator may have"
             raise ValueError(f"{rule}, but has {others[0]}")
+        for node, name in zip(called, names, strict=True):
+            if name == INDEXED and any(i.meta["val"].dtype in MASKS for i in node.args[1] if i):
+                raise ValueError(f"must have numbers as indices, but has a mask: {node}")
         firsts = [str(node.args[0]) if node.args else "" for node in called]
         _check_filled(names, firsts, [node.name for node in called])
 

@@ -3,13 +3,16 @@
 :mod:`gan_tune.model.archive` refuses what is known to be harmful. A graph of allowed operators can
 still take all memory or all time, or find a fault of torch's that ends the process. So a child
 reads the archive and draws some samples first. If it does so within its limits, this process reads
-the same bytes: a copy that only this user can change.
+the same bytes: a copy that only this user can change. What they compute then takes no more than it
+took the child: no values decide the sizes in a graph of allowed operators, and it gets no batch of
+a size that the child has not tried.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -20,9 +23,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-__all__ = ["read_confined"]
+__all__ = ["BATCHES", "read_confined"]
 
 GiB = 2**30
 MEMORY = 4 * GiB
@@ -30,9 +34,12 @@ MEMORY = 4 * GiB
 ARCHIVES = 8
 """Times the archive's bytes that the child may take besides."""
 SECONDS = 300
-"""Time of the child, on one core: reading, and one batch of samples."""
-BATCH = 64
-"""Latents that the child draws of: as many as :class:`gan_tune.model.generator.Generator` does."""
+"""Time of the child, on one core: reading, and some batches of samples."""
+BLOCK = 64
+"""Latents of a batch where another size was not tried, as
+:class:`gan_tune.model.generator.Generator` draws them."""
+BATCHES = (1, BLOCK, BLOCK + 1)
+"""Sizes of batch that the child tries."""
 KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """What the child gets of the environment: no address and no password."""
 
@@ -59,7 +66,24 @@ def read_confined(path: Path, latent: int) -> nn.Module:
         if bytes_and_latent not in _sound:
             _try_in_child(copy, latent)
             _sound.add(bytes_and_latent)
-        return read_archive(copy)
+        return _InTriedBatches(read_archive(copy))
+
+
+class _InTriedBatches(nn.Module):
+    """A network that gets batches of :data:`BATCHES` alone: its sizes may depend on the batch's."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor) -> Tensor:
+        # An export traces shapes, and computes nothing.
+        if torch.compiler.is_exporting() or len(z) in BATCHES:
+            samples: Tensor = self.network(z)
+            return samples
+        whole = max(1, math.ceil(len(z) / BLOCK)) * BLOCK
+        blocks = torch.cat([z, z.new_zeros(whole - len(z), *z.shape[1:])]).split(BLOCK)
+        return torch.cat([self.network(block) for block in blocks])[: len(z)]
 
 
 def _try_in_child(path: Path, latent: int) -> None:
@@ -97,8 +121,6 @@ def _try_in_child(path: Path, latent: int) -> None:
 
 def _read_and_run(path: Path, latent: int) -> str | None:
     """What is wrong with an archive, in one line, or None; in the child."""
-    import torch
-
     from gan_tune.model.archive import read_archive
     from gan_tune.words.wording import in_one_line
 
@@ -107,7 +129,9 @@ def _read_and_run(path: Path, latent: int) -> str | None:
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")
-            read_archive(path)(torch.zeros(BATCH, latent))
+            module = read_archive(path)
+            for batch in BATCHES:
+                module(torch.zeros(batch, latent))
     except MemoryError:
         return f"must be read and run in {MEMORY // GiB} GiB of memory"
     except Exception as error:  # torch raises anything

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
+from gan_tune.model.confined import BATCHES
+
 __all__ = ["TOLERANCE", "check_onnx", "write_onnx"]
 
 INPUT, OUTPUT = "z", "samples"
@@ -59,7 +61,7 @@ def check_onnx(path: Path, module: nn.Module, *, latent: int, jumps: bool = Fals
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     farthest = 0.0
-    for batch in (1, 64, 200):
+    for batch in BATCHES:
         z = torch.randn(batch, latent, generator=torch.Generator().manual_seed(batch))
         with torch.inference_mode():
             wanted: NDArray[Any] = module(z).numpy()

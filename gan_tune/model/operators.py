@@ -10,17 +10,20 @@ numbers a file gives it, it reads and writes inside its tensors, or raises. So t
   compare;
 - recurrent layers as a whole (`lstm`, `gru`), whose kernels trust the sizes of their weights; cells
   are on the list;
-- what makes tensors of a size that values decide (`nonzero`, `item`), sparse or quantised ones;
+- what lets values decide how much is computed, which a trial with other values would not show:
+  tensors of a size that values decide (`nonzero`, `item`), and branches (`cond`);
+- sparse or quantised tensors;
 - what reads, writes or prints (`from_file`, `_print`).
 
-What :data:`UNFILLED` returns must be filled by the next operator.
+What :data:`UNFILLED` returns must be filled by the next operator. The indices of :data:`INDEXED`
+must be numbers, since those that are true or false decide a size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["FILLING", "OPERATORS", "UNFILLED"]
+__all__ = ["FILLING", "INDEXED", "OPERATORS", "UNFILLED"]
 
 POINTWISE = """
 abs abs_ acos acosh asin asinh atan atan2 atanh ceil celu celu_ clamp,.Tensor clamp_,.Tensor
@@ -111,6 +114,8 @@ FILLING = frozenset(
 )
 """What fills the tensor that it gets first."""
 
+INDEXED = "torch.ops.aten.index.Tensor"
+
 NEW_TENSORS = """
 zeros ones full eye arange,.start,.start_step linspace scalar_tensor
 zeros_like ones_like full_like new_zeros new_ones new_full
@@ -130,7 +135,6 @@ _operator.lt _operator.le _operator.gt _operator.ge _operator.and_ _operator.or_
 
 OF_SUBGRAPHS = """
 torch.ops.higher_order.wrap_with_set_grad_enabled torch.ops.higher_order.wrap_with_autocast
-torch.ops.higher_order.cond
 """
 """They run a graph inside the graph, whose operators must be on the list, too."""
 
