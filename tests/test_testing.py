@@ -143,13 +143,6 @@ def test_a_broken_rule_of_a_discriminator_is_named(name: str, rule: str) -> None
         check_discriminator(getattr(user_networks, name), shape=PICTURE)
 
 
-class Deaf(user_networks.Discriminator):
-    """No gradient passes through it to the generator."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.detach())
-
-
 class Decided(user_networks.Discriminator):
     """Says yes or no, which has no gradient."""
 
@@ -160,7 +153,7 @@ class Decided(user_networks.Discriminator):
 @pytest.mark.parametrize(
     ("network", "rule"),
     [
-        (Deaf, "a gradient must reach the samples, from which a generator learns, but none does"),
+        (user_networks.Deaf, "one training step fails: no gradient passes through it to the samp"),
         (Decided, "cannot be trained: one training step fails: its output has no gradient"),
         (user_networks.Discriminator(PICTURE), "must stand at the top level of a module"),
     ],

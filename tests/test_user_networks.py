@@ -234,6 +234,11 @@ def test_a_module_that_ends_the_program_does_not(
         ("ChangesItsInput", r"one training step fails: it changes a tensor in place .*its input"),
         ("WithoutGradient", r"one training step fails: its output has no gradient, as under torch"),
         ("Complex", "must have real weights: complex ones cannot be trained"),
+        ("Deaf", "one training step fails: no gradient passes through it to the samples"),
+        ("Exits", "cannot be built and run .*: SystemExit: 3$"),
+        ("ExitsWhenBuilt", "cannot be built and run .*: SystemExit: 3$"),
+        ("RaisesNoException", r"cannot be built and run .*: Odd\\x1b\[31m: \\u202eboo$"),
+        ("RaisesWithoutText", r"cannot be built and run .*: Odd: its text cannot be made"),
     ],
 )
 def test_a_network_that_cannot_be_trained_is_refused_with_the_reason(
@@ -242,7 +247,22 @@ def test_a_network_that_cannot_be_trained_is_refused_with_the_reason(
     assert re.search(f"^discriminator: .*{reason}", faults(discriminator=of(name)))
     both = faults(discriminator=of(name), generator=of("Generator"))
     assert re.search(f"^discriminator: .*{reason}", both)
-    assert "generator" not in both, "the sound one of two is not blamed"
+    assert "generator:" not in both, "the sound one of two is not blamed"
+
+
+@pytest.mark.parametrize("role", ["generator", "encoder"])
+def test_a_detached_output_from_which_no_weight_learns_is_seen(role: str) -> None:
+    changes: dict[str, Any] = {"generator": of("Detached")}
+    if role == "encoder":
+        changes = {"encoder": of("DetachedEncoder"), "sparsity": {"name": "l1", "weight": 1e-3}}
+    assert f"{role}: cannot be trained: one training step fails: its output has" in faults(
+        **changes
+    )
+
+
+def test_an_estimator_needs_no_gradient_from_a_network() -> None:
+    estimate = {"name": "random_directions", "directions": 2}
+    trial_config(generator=of("Detached"), generator_gradient=estimate)
 
 
 def test_a_sound_network_passes_the_step_and_it_changes_no_random_numbers() -> None:

@@ -275,6 +275,45 @@ class MinibatchDeviation(Discriminator):
         return super().forward(x) + spread
 
 
+class Deaf(Discriminator):
+    """Lets no gradient through to its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+class Exits(Discriminator):
+    """Would end the process."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise SystemExit(3)
+
+
+class ExitsWhenBuilt(Discriminator):
+    """Would end the process, too."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        raise SystemExit(3)
+
+
+class RaisesNoException(Discriminator):
+    """Raises what no `except Exception` catches, with a name and a text that a terminal obeys."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise type("Odd\x1b[31m", (BaseException,), {})("\u202eboo")
+
+
+class RaisesWithoutText(Discriminator):
+    """Raises an error that fails to say what it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        class Odd(Exception):
+            def __str__(self) -> str:
+                raise ValueError
+
+        raise Odd
+
+
 class NoFeatures(Discriminator):
     features = 3
 
@@ -319,6 +358,25 @@ class ChangesItsInput(LinearDiscriminator):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.mul_(2).sub_(1))
+
+
+class Detached(Generator):
+    """No gradient reaches its weights."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z).detach()
+
+
+class DetachedEncoder(nn.Module):
+    """No gradient reaches its weights either."""
+
+    def __init__(self, shape: tuple[int, ...], code: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), code))
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes: Tensor = self.net(x)
+        return codes.detach()
 
 
 class WithoutGradient(LinearDiscriminator):

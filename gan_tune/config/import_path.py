@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from gan_tune.errors import ConfigError, Fault
-from gan_tune.words.wording import in_one_line, shown
+from gan_tune.words.wording import first_line, in_one_line, shown
 
 __all__ = [
     "calls_own_parts",
@@ -21,6 +21,7 @@ __all__ = [
     "import_own",
     "own_parts_in",
     "own_parts_uncalled",
+    "raising_exceptions",
 ]
 
 PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -86,6 +87,21 @@ def calls_own_parts() -> bool:
     return _calls.get()
 
 
+@contextmanager
+def raising_exceptions() -> Iterator[None]:
+    """Have a user's code in the block raise exceptions alone, also where it would end the process.
+
+    `SystemExit`, or another error that is no :class:`Exception`, becomes one that reads alike.
+    `KeyboardInterrupt` stays: nothing tells Ctrl-C from the code's own.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise type(type(error).__name__, (Exception,), {})(first_line(error)) from error
+
+
 def _module(part: Any) -> Any:
     return getattr(part, "__module__", None)
 
@@ -108,8 +124,9 @@ def import_by_path(path: str) -> Any:
     if folder not in sys.path:
         sys.path.append(folder)
     try:
-        return getattr(import_module(module), name)
-    except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
+        with raising_exceptions():
+            return getattr(import_module(module), name)
+    except Exception as error:  # a user's module may raise anything when imported
         raise LookupError(
             f"must be importable as package.module:name ({in_one_line(error)})"
         ) from error

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from gan_tune.config import signature_arguments
-from gan_tune.config.import_path import import_own
+from gan_tune.config.import_path import import_own, raising_exceptions
 from gan_tune.data.arrays import check_npy, check_npz, read_npy, read_npz
 from gan_tune.data.cifar import check_cifar_folder, find_cifar_folder, read_cifar_folder
 from gan_tune.data.dataset import Dataset, Kind, cut, few_samples_note, split_order
@@ -56,8 +56,9 @@ def load_dataset(name: str, **args: Any) -> Dataset:
     """
     builder, args = _resolve(name, args)
     try:
-        dataset = builder(**args)
-    except (Exception, SystemExit) as error:
+        with raising_exceptions():
+            dataset = builder(**args)
+    except Exception as error:
         if name in DATASETS or isinstance(error, DataError):
             raise
         # A user's function may raise anything.

@@ -119,7 +119,8 @@ def _indexed(tensor: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     """`aten::index` of numbers; a file may say anything of the type that its indices will have."""
     if any(index is not None and index.dtype in MASKS for index in indices):
         raise ValueError(f"must have numbers as indices: {INDEXED} with a mask")
-    return torch.ops.aten.index.Tensor(tensor, indices)
+    chosen: Tensor = torch.ops.aten.index.Tensor(tensor, indices)
+    return chosen
 
 
 def check_archive(path: Path) -> None:

@@ -23,6 +23,7 @@ from gan_tune.config import (
     TrialConfig,
     signature_arguments,
 )
+from gan_tune.config.import_path import raising_exceptions
 from gan_tune.data.by_name import DATASETS, check_arguments, user_dataset
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.augment import AUGMENTS
@@ -215,12 +216,14 @@ def _faults_of_network(
     with torch.device(device), torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             code = latent if role == "encoder" else None
-            network = build_network(role, shape, name=part.name, args=part.args, code=code)
+            with raising_exceptions():
+                network = build_network(role, shape, name=part.name, args=part.args, code=code)
             if (rule := _broken_rule_of_module(network)) is not None:
                 yield Fault(role, rule, part.name)
                 return
             for batch in (3, 2):
-                output = network(torch.zeros(batch, *input_shape))
+                with raising_exceptions():
+                    output = network(torch.zeros(batch, *input_shape))
                 if not isinstance(output, Tensor):
                     yield Fault(role, "must return a tensor", type(output).__name__)
                     return

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_tune.config import Part, TrialConfig
-from gan_tune.config.import_path import calls_own_parts
+from gan_tune.config.import_path import calls_own_parts, raising_exceptions
 from gan_tune.errors import DataError, Fault
 from gan_tune.gan.estimators import estimator_refuses
 from gan_tune.gan.networks import NETWORKS, build_network, has_batch_norm, has_spectral_norm
@@ -107,7 +107,7 @@ def built_and_asked(role: str, part: Part, shape: Shape, ask: Callable[[nn.Modul
     """
 
     def on(device: str) -> T:
-        with torch.device(device), torch.random.fork_rng(devices=[]):
+        with torch.device(device), torch.random.fork_rng(devices=[]), raising_exceptions():
             return ask(build_network(role, shape, name=part.name, args=part.args))
 
     try:

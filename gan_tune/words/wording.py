@@ -58,18 +58,25 @@ RULES: Mapping[str, str] = MappingProxyType(
 
 def first_line(text: object) -> str:
     """The first line of a text or of an error's message; empty if that is empty."""
-    return str(text).strip().split("\n")[0]
+    return _text(text).strip().split("\n")[0]
 
 
 def last_line(text: object) -> str:
     """The last line of a text, or of what an error says; empty where that is empty."""
-    return str(text).strip().split("\n")[-1]
+    return _text(text).strip().split("\n")[-1]
+
+
+def _text(text: object) -> str:
+    try:
+        return str(text)
+    except Exception:  # an error of a user's own class may fail to say what it is
+        return f"its text cannot be made ({type(text).__name__}.__str__ fails)"
 
 
 def in_one_line(error: BaseException) -> str:
     """An error's type and the first line of its text: `KeyError: 'seed'`."""
-    text = outgoing(first_line(error))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = first_line(error)
+    return outgoing(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def faults_of(
