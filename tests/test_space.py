@@ -38,7 +38,7 @@ from gan_tune.errors import ConfigError, Fault, SpaceError
 from gan_tune.space import RANGES, SearchSpace, check_name, json_schema, shipped_spaces
 from gan_tune.space import reading as reading_module
 from gan_tune.space.grammar import ELSEWHERE, MOST_OPTIONS
-from gan_tune.space.loading import MOST_RANGES
+from gan_tune.space.loading import MOST_RANGES, MOST_TRIES
 from gan_tune.space.overrides import apply_overrides
 from gan_tune.space.space_file import SpaceFile
 from gan_tune.space.yaml_text import parse, write, write_line
@@ -693,6 +693,17 @@ def test_a_list_of_parts_has_an_end_and_so_have_the_ranges() -> None:
     (line,) = faults_in(with_trial(penalties=[either] * 1001))  # minutes, if each were tried
     assert line == f"trial: must have at most {MOST_RANGES} ranges and choices, but has 2,002"
     assert time.perf_counter() - begun < 10
+
+
+def test_the_settings_that_a_check_tries_have_an_end() -> None:
+    def parts(name: str, count: int) -> Any:
+        return {"choice": [{"label": f"{i}", "name": name, "weight": 1 + i} for i in range(count)]}
+
+    begun = time.perf_counter()
+    (line,) = faults_in(with_trial(penalties=[parts("r1", 200), parts("r2", 200)]))
+    rule = f"must have at most {MOST_TRIES:,} options and pairs of them that rules compare"
+    assert line == f"trial: {rule}, but has {200 * 200 + 400:,}"
+    assert time.perf_counter() - begun < 10  # minutes, if each were tried
 
 
 @pytest.mark.parametrize(

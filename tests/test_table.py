@@ -306,6 +306,27 @@ def test_a_packed_text_is_read_in_one_block_however_small_its_file(tmp_path: Pat
     np.testing.assert_array_equal(packed.train, load(str(tmp_path / "own.csv")).train)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_values_that_do_not_fit_are_told_before_they_are_read(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes of text become twelve of memory, and what is packed becomes many more."""
+    rows = 10_000
+    path = tmp_path / f"zeros{suffix}"
+    table = pa.table({name: np.zeros(rows, np.int64) for name in "ab"})
+    if suffix == ".parquet":
+        parquet.write_table(table, path)
+    else:
+        text = b"a,b\n" + b"0,0\n" * rows
+        path.write_bytes(gzip.compress(text) if suffix == ".csv.gz" else text)
+    for name in ("reading", "table"):
+        monkeypatch.setattr(f"gan_tune.data.{name}.free_memory", lambda: 2 * rows * 12 - 1)
+    monkeypatch.setattr(csv, "read_csv", lambda *args, **options: pytest.fail("it is read"))
+    monkeypatch.setattr(parquet.ParquetFile, "read", lambda *args, **o: pytest.fail("it is read"))
+    with pytest.raises(DataError, match="must fit into memory"):
+        load_dataset("table", path=str(path))
+
+
 def test_a_line_longer_than_a_block_is_told_in_plain_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,8 @@ NAMED_CHOICE = 30
 NAMED_FAULT_LETTERS = 150
 DELIMITERS = ",;\t|"
 LARGEST_BLOCK = 1 << 30
-VALUE_BYTES = 8
+VALUE_BYTES = 8 + 4
+"""Of a value, as Arrow holds it and as it is learnt."""
 EXACT_IN_FLOAT32 = 1 << 24
 
 Table = tuple[tuple[Column, ...], NDArray[np.float32]]
@@ -52,9 +53,10 @@ class _Found(NamedTuple):
 def _read_csv(path: Path) -> _Found:
     from pyarrow import csv
 
-    size = _unpacked_size(path)
+    size, lines = _unpacked_size(path)
     check_room(path, size)
-    delimiter = _delimiter_of(path)
+    delimiter, width = _delimiter_and_width(path)
+    check_room(path, lines * width * VALUE_BYTES)
     # Arrow infers a column's type from one block. With a single block it sees all values.
     block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
     try:
@@ -71,19 +73,18 @@ def _read_csv(path: Path) -> _Found:
     return _Found(table.schema, table)
 
 
-def _unpacked_size(path: Path) -> int:
-    """The size of a text, at least as far as it fits into memory."""
-    if path.suffix.lower() != ".gz":
-        return path.stat().st_size
-    unpacked, free = 0, free_memory()
-    with gzip.open(path) as file:
+def _unpacked_size(path: Path) -> tuple[int, int]:
+    """Bytes and lines of a text, at least as far as it fits into memory."""
+    unpacked, lines, free = 0, 0, free_memory()
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         while unpacked <= free and (chunk := file.read(1 << 20)):
             unpacked += len(chunk)
-    return unpacked
+            lines += chunk.count(b"\n")
+    return unpacked, lines
 
 
-def _delimiter_of(path: Path) -> str:
-    """The separator that the first line has most often: a comma if none is there.
+def _delimiter_and_width(path: Path) -> tuple[str, int]:
+    """The separator that the first line has most often, or a comma, and how many columns it has.
 
     Raises:
         DataError: that line is too long, or has too many columns.
@@ -100,7 +101,7 @@ def _delimiter_of(path: Path) -> str:
     if len(content) == LARGEST_HEADER and lines.tell() == len(text):
         rule = f"must begin with a line of column names, of at most {LARGEST_HEADER:,} bytes"
         raise DataError(f"{path}: {rule}: it is longer")
-    return delimiter
+    return delimiter, len(header)
 
 
 def _check_width(path: Path, columns: int) -> None:
@@ -182,8 +183,7 @@ def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
         others = [name for name in names if not _fault(found, name, given=False)]
         raise DataError(_refusal(path, faults, others))
     learnt = tuple(Column(name, str(found.schema.field(name).type)) for name in chosen)
-    values = np.stack([_numbers(found, name) for name in chosen], axis=1)
-    return learnt, _in_float32(path, chosen, values)
+    return learnt, _in_float32(path, found, chosen)
 
 
 def _found(path: Path) -> _Found:
@@ -269,17 +269,19 @@ def _refusal(path: Path, faults: Mapping[str, str], others: Sequence[str]) -> st
     return f"{path}: {rule} ({way}): {listed(named, NAMED_COLUMNS, NAMED_FAULT_LETTERS)}"
 
 
-def _in_float32(
-    path: Path, names: Sequence[str], values: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    if not len(values):
+def _in_float32(path: Path, found: _Found, names: Sequence[str]) -> NDArray[np.float32]:
+    if not len(found.table):
         raise DataError(f"{path}: must have rows: none found")
-    with np.errstate(over="ignore"):  # reported below
-        table = values.astype(np.float32)
+    table = np.empty((len(found.table), len(names)), np.float32)
+    varied = np.empty(len(names), np.bool_)
+    for i, name in enumerate(names):  # one at a time: all of them in float64 may not fit
+        numbers = _numbers(found, name)
+        varied[i] = numbers.min() < numbers.max()
+        with np.errstate(over="ignore"):  # reported below
+            table[:, i] = numbers
     beyond = [n for n, column in zip(names, table.T, strict=True) if not np.isfinite(column).all()]
     if beyond:
         raise DataError(f"{path}: must be finite in float32: {listed(beyond, NAMED_COLUMNS)}")
-    varied: NDArray[np.bool_] = values.min(0) < values.max(0)
     if not varied.any():
         rule = "must have a column that varies"
         raise DataError(f"{path}: {rule}: {listed(names, NAMED_COLUMNS)} constant")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeGuard
 
@@ -59,6 +59,12 @@ class SpaceCheck:
         """All faults, each once, at its place in the file."""
         found = [*self._single_faults(), *self._clash_faults()]
         return [*found, *self._outside_faults(check_data=check_data)]
+
+    def tries(self) -> int:
+        """How many settings are tried: one for each option, and for each pair that a rule reads."""
+        rules = (*self.catalogue.incompatibilities, *self.catalogue.advice)
+        pairs = (len(_extremes(a)) * len(_extremes(b)) for a, b in self._compared(rules))
+        return sum(len(dimension.values) for dimension in self.dimensions) + sum(pairs)
 
     def settled(self, values: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, str]]:
         """The trial's tree for some values, the base for the others; path → name in the file."""
@@ -149,11 +155,20 @@ class SpaceCheck:
 
     def _pairs(self, declared: Sequence[Incompatibility]) -> Iterator[Tried]:
         """Every two options that a rule reads; of many numbers the least and the largest."""
-        for pair in itertools.combinations(self.dimensions, 2):
-            if any(_concerns(rule, pair) for rule in declared):
-                one, other = pair
-                for values in itertools.product(_extremes(one), _extremes(other)):
-                    yield ((one, values[0]), (other, values[1]))
+        for one, other in self._compared(declared):
+            for values in itertools.product(_extremes(one), _extremes(other)):
+                yield ((one, values[0]), (other, values[1]))
+
+    def _compared(
+        self, declared: Sequence[Incompatibility]
+    ) -> Iterator[tuple[Dimension, Dimension]]:
+        """Every two ranges that a rule reads."""
+        concerned = functools.cache(
+            lambda fields: any(_touches(rule, fields) for rule in declared)  # the same for many
+        )
+        for one, other in itertools.combinations(self.dimensions, 2):
+            if concerned(frozenset((one.field, other.field))):
+                yield one, other
 
     def _broken(
         self, rules: Sequence[Incompatibility], values: Mapping[str, Scalar]
@@ -275,9 +290,13 @@ def _assignment(tried: Tried) -> dict[str, Scalar] | None:
 
 
 def _concerns(rule: Incompatibility, dimensions: Sequence[Dimension]) -> bool:
-    fields = {"", *rule.touches}
-    fields |= {word for word, names in KEYS_FOR_BOTH.items() if not fields.isdisjoint(names)}
-    return all(dimension.field in fields for dimension in dimensions)
+    return _touches(rule, {dimension.field for dimension in dimensions})
+
+
+def _touches(rule: Incompatibility, fields: Collection[str]) -> bool:
+    touched = {"", *rule.touches}
+    touched |= {word for word, names in KEYS_FOR_BOTH.items() if not touched.isdisjoint(names)}
+    return touched.issuperset(fields)
 
 
 def _extremes(dimension: Dimension) -> Sequence[Scalar]:

@@ -26,6 +26,8 @@ __all__ = ["Loading"]
 
 MOST_RANGES = 256
 """Largest number of ranges and choices of a space, since each is tried beside the others."""
+MOST_TRIES = 10_000
+"""Largest number of settings that the check of a space tries, in a millisecond or a few each."""
 
 MOVED: Mapping[str, str] = MappingProxyType(
     {
@@ -66,6 +68,9 @@ class Loading:
             rule = f"must have at most {MOST_RANGES} ranges and choices, but has {count:,}"
             return [*faults, Fault("trial", rule)]
         check = SpaceCheck(raw, self.root, self._fixed(), self.catalogue)
+        if (count := check.tries()) > MOST_TRIES:
+            rule = f"must have at most {MOST_TRIES:,} options and pairs of them that rules compare"
+            return [*faults, Fault("trial", f"{rule}, but has {count:,}")]
         # A faulty range causes further faults: only that of the range itself is reported.
         told = [fault.path for fault in range_faults]
         late = check.faults(check_data=check_data)
