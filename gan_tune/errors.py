@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_tune.outgoing import HIDDEN, is_secret, outgoing_line
+from gan_tune.outgoing import HIDDEN, is_secret, masked, outgoing_line
 
 __all__ = [
     "CheckpointError",
@@ -95,6 +95,10 @@ def _shortened(line: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: half - 3]} … {line[-half:]}"
 
 
+MOST_LETTERS = 500
+"""Letters of a place that a fault repeats: a key may have any number."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that is wrong with an input.
@@ -108,7 +112,10 @@ class Fault:
     given: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.path, self.rule, self.safe_given) if part)
+        place = self.path
+        if len(place) > MOST_LETTERS:
+            place = f"{masked(place)[: MOST_LETTERS - 3]}..."  # half a password would not be known
+        return ": ".join(part for part in (place, self.rule, self.safe_given) if part)
 
     @property
     def safe_given(self) -> str:

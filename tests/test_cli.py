@@ -551,6 +551,30 @@ def test_train_resumed_equals_one_that_ran_through(
     assert lines(resumed.out)[:-1] == lines(whole.out)[1:]
 
 
+def test_train_says_that_networks_do_not_fit_and_keeps_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = "trial.generator={name: mlp, latent: 4, hidden: [4096], output: sigmoid}"
+    monkeypatch.setattr("gan_tune.gan.building.free_memory", lambda device: 2**20)
+    ran = run("train", "digits", *STEPS, "--set", wide, "--out", "first")
+    rule = r"of weights and gradients, but 0\.000977 GiB are free"
+    assert re.fullmatch(
+        f"error: needs more memory than there is: its networks .* {rule}\n", ran.err
+    )
+    assert ran.code == 2
+    assert nothing_in(tmp_path)
+
+
+def test_train_says_that_it_ran_out_of_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nand more")
+
+    monkeypatch.setattr("gan_tune.gan.game.Game.train_step", refused)
+    ran = run("train", "digits", *STEPS)
+    said = "needs more memory than there is: DefaultCPUAllocator: can't allocate memory: you tried"
+    assert (ran.code, ran.err) == (2, f"error: {said}\n")
+
+
 def test_train_writes_nothing_unasked(run: Run, tmp_path: Path) -> None:
     assert run("train", "points", *STEPS).code == 0
     assert nothing_in(tmp_path)

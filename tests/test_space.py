@@ -695,6 +695,13 @@ def test_a_list_of_parts_has_an_end_and_so_have_the_ranges() -> None:
     assert time.perf_counter() - begun < 10
 
 
+def test_an_override_is_repeated_in_short() -> None:
+    """In a line that a person reads, however much was given."""
+    for given in (f"search.seed={'9' * 5000}", f"{'x' * 5000}=1", "=" * 5000):
+        (line,) = faults_in(PLAIN, given)
+        assert len(line) < 1200  # a key and what it holds
+
+
 def test_the_settings_that_a_check_tries_have_an_end() -> None:
     def parts(name: str, count: int) -> Any:
         return {"choice": [{"label": f"{i}", "name": name, "weight": 1 + i} for i in range(count)]}

@@ -50,12 +50,13 @@ class _Found(NamedTuple):
     table: pyarrow.Table
 
 
-def _read_csv(path: Path) -> _Found:
+def _read_csv(path: Path, most: int) -> _Found:
     from pyarrow import csv
 
     size, lines = _unpacked_size(path)
     check_room(path, size)
     delimiter, width = _delimiter_and_width(path)
+    _check_count(path, width, most)
     check_room(path, lines * width * VALUE_BYTES)
     # Arrow infers a column's type from one block. With a single block it sees all values.
     block = min(max(size + 1, 1 << 20), LARGEST_BLOCK)
@@ -110,12 +111,19 @@ def _check_width(path: Path, columns: int) -> None:
         raise DataError(f"{path}: {rule}: {columns:,}")
 
 
-def _read_parquet(path: Path) -> _Found:
+def _check_count(path: Path, columns: int, most: int) -> None:
+    if columns > most:
+        rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
+        raise DataError(f"{path}: {rule}: {columns:,}")
+
+
+def _read_parquet(path: Path, most: int) -> _Found:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
         declared = file.metadata
         _check_width(path, declared.num_columns)
+        _check_count(path, declared.num_columns, most)
         _check_names(path, file.schema_arrow.names)  # Arrow does not read two of one name
         groups = [declared.row_group(i) for i in range(declared.num_row_groups)]
         values = declared.num_rows * declared.num_columns * VALUE_BYTES
@@ -137,10 +145,10 @@ def _check_dots(path: Path, schema: pyarrow.Schema, numbers: Sequence[str]) -> N
             raise DataError(f"{path}: {short(name)}: {rule}")
 
 
-READERS: Mapping[str, Callable[[Path], _Found]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Path, int], _Found]] = MappingProxyType(
     {".csv": _read_csv, ".tsv": _read_csv, ".gz": _read_csv, ".parquet": _read_parquet}
 )
-"""Suffix → function that reads such a file; `.gz` is a compressed CSV file."""
+"""Suffix → function that reads such a file of so many columns; `.gz` is a compressed CSV file."""
 
 
 def check_table(path: Path) -> None:
@@ -171,13 +179,12 @@ def read_table(path: Path, columns: Sequence[str] | None) -> Table:
 
 
 def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
-    found = _found(path)
+    # Thousands take seconds to read, and none can be learnt unless some are chosen.
+    found = _found(path, MAX_COLUMNS if columns is None else MAX_COLUMNS_OF_FILE)
     names: Sequence[str] = found.schema.names
     _check_names(path, names)
     chosen = _chosen(path, names, columns)
-    if len(chosen) > MAX_COLUMNS:
-        rule = f"must have at most {MAX_COLUMNS:,} columns (columns: [...] chooses)"
-        raise DataError(f"{path}: {rule}: {len(chosen):,}")
+    _check_count(path, len(chosen), MAX_COLUMNS)
     faults = {name: fault for name in chosen if (fault := _fault(found, name, given=bool(columns)))}
     if faults:
         others = [name for name in names if not _fault(found, name, given=False)]
@@ -186,9 +193,9 @@ def _read_table(path: Path, columns: Sequence[str] | None) -> Table:
     return learnt, _in_float32(path, found, chosen)
 
 
-def _found(path: Path) -> _Found:
+def _found(path: Path, most: int) -> _Found:
     before = path.stat()
-    found = READERS[path.suffix.lower()](path)
+    found = READERS[path.suffix.lower()](path, most)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(f"{path}: must not change while it is read: read it again once it is whole")

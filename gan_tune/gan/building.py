@@ -22,7 +22,7 @@ from gan_tune.gan.evaluation import Evaluation
 from gan_tune.gan.game import RANDOM_STREAMS, Game, Pace
 from gan_tune.gan.gradients import GRADIENT_CLIPS
 from gan_tune.gan.losses import LOSSES
-from gan_tune.gan.networks import build_network
+from gan_tune.gan.networks import NETWORKS, build_network
 from gan_tune.gan.objectives import Autoencoder
 from gan_tune.gan.optimizers import OPTIMIZERS
 from gan_tune.gan.penalties import PENALTIES, applies_to, bound_penalty
@@ -33,6 +33,7 @@ from gan_tune.gan.schedules import SCHEDULES
 from gan_tune.gan.sparsity import SPARSITIES, Sparsity
 from gan_tune.gan.trial_networks import TrialNetworks, WithEncoder, build_networks
 from gan_tune.gan.updates import UPDATES
+from gan_tune.words.readable import gibibytes
 
 __all__ = ["build_game"]
 
@@ -85,6 +86,7 @@ def _networks(
 
         return built
 
+    _check_room(config, shape)
     return build_networks(
         build("generator", config.generator),
         build("discriminator", config.discriminator),
@@ -95,6 +97,29 @@ def _networks(
         averaged=bool(config.ema),
         record_activations=any(PENALTIES[p.name].takes == "activations" for p in config.penalties),
     )
+
+
+def _check_room(config: TrialConfig, shape: tuple[int, ...]) -> None:
+    """Check that there is memory for the weights of the shipped networks, and their gradients.
+
+    Linux would promise it, and end the process once they are written.
+
+    Raises:
+        MemoryError: there is not.
+    """
+    needed = 0
+    for role in NETWORKS:
+        part: Part = getattr(config, role)
+        if part.name == "none" or ":" in part.name:  # a user's own may need a real device
+            continue
+        code = config.generator.args["latent"] if role == "encoder" else None
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            network = build_network(role, shape, name=part.name, args=part.args, code=code)
+        needed += sum(2 * p.numel() * p.element_size() for p in network.parameters())
+    free = free_memory(torch.device("cpu"))  # where each is built, whatever its device
+    if needed > free:
+        held = f"{gibibytes(needed)} of weights and gradients"
+        raise MemoryError(f"its networks have {held}, but {gibibytes(free)} are free")
 
 
 def _players(config: TrialConfig, networks: TrialNetworks) -> tuple[Player, Player]:

@@ -197,7 +197,8 @@ def _check_filled(operators: list[str], firsts: list[str], results: list[str]) -
             continue
         last = i + 1 == len(operators)
         if last or operators[i + 1] not in FILLING or firsts[i + 1] != results[i]:
-            raise ValueError(f"must fill at once what {operator} returns")
+            rule = f"must fill at once what {operator} returns"
+            raise ValueError(f"{rule} (a layer that is made in `forward` does not)")
 
 
 def _check_nodes(nodes: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from os.path import isdir, isfile  # unlike those of Path, false for a name that is too long
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gan_tune.gan.training import Report
 from gan_tune.gan.training import train as train_reports
 from gan_tune.parts.all_parts import catalogue, dataset_of, judge_of
 from gan_tune.samples import pictures
+from gan_tune.searching.rules.faults import fault_of
 from gan_tune.storage.places import look_in
 from gan_tune.storage.trial_folder import TrialFolder
 from gan_tune.words.wording import first_line
@@ -37,7 +39,8 @@ def train(
     Raises:
         ConfigError: the config cannot be trained; lists all faults.
         DataError: its data are missing.
-        DeviceError: torch finds no such device, or (while it trains) the device fails.
+        DeviceError: torch finds no such device, or (while it trains) the device fails or has too
+            little memory.
     """
     check_device(device, "--device")
     if not isinstance(config, TrialConfig):
@@ -47,17 +50,28 @@ def train(
         logger.warning(warning)
     dataset = dataset_of(config.data)
     judge = judge_of(dataset, "selection", extra=config.wanted_metrics)
-    reports = train_reports(config, dataset, judge, resume_from=resume_from, device=device)
-    return _naming_device(device, reports)
+    with _naming_device(device):
+        reports = train_reports(config, dataset, judge, resume_from=resume_from, device=device)
+    return _each(reports, device)
 
 
-def _naming_device(device: str, reports: Iterator[Report]) -> Iterator[Report]:
-    """The reports; what the device itself raises is said in one line."""
-    try:
+def _each(reports: Iterator[Report], device: str) -> Iterator[Report]:
+    with _naming_device(device):
         yield from reports
+
+
+@contextmanager
+def _naming_device(device: str) -> Iterator[None]:
+    """What the device itself raises is said in one line."""
+    try:
+        yield
     except torch.AcceleratorError as error:
         # Its further lines are advice on debugging kernels.
         raise DeviceError(f"--device {device}: failed in training: {first_line(error)}") from None
+    except (MemoryError, RuntimeError) as error:
+        if fault_of(error).kind != "memory":
+            raise
+        raise DeviceError(f"needs more memory than there is: {first_line(error)}") from None
 
 
 def in_own_precision(config: TrialConfig, *, device: str = "cpu") -> TrialConfig:
