@@ -1,8 +1,9 @@
 """Text that leaves this process, in messages, logs and on the screen: no secrets, no control.
 
 What is masked is the password of a URL, whatever characters it has, and the value of each key that
-is named like a secret (`?token=`, `{password: ...}`). Escaped are control characters, with which a
-name could move the cursor, and those that turn the direction of writing.
+is named like a secret (`?token=`, `{password: ...}`, `X-Api-Key: ...`), also where either is
+percent-encoded. A secret that nothing names is not known. Escaped are control characters, with
+which a name could move the cursor, and those that turn the direction of writing.
 """
 
 from __future__ import annotations
@@ -25,27 +26,37 @@ __all__ = [
 HIDDEN = "***"
 
 _SECRET = re.compile(
-    r"(?:^|.*[._-])(?:pass|pw|sig|auth)\d*|.*(?:password|passwd|passphrase|pwd|token|secret"
+    r"(?:^|.*[._-])(?:pass|pw|sig|auth)\d*|.*(?:password|passwd|passphrase|passcode|pwd|psw|token|secret"
     r"|credentials?|signature|(?:api|access|account|private|secret)[_-]?key(?:[_-]?id)?)s?\d*",
     re.IGNORECASE,
 )
-_USERINFO = re.compile(r"(?<![\w+.-])[A-Za-z][A-Za-z0-9+.-]*:/{0,2}[^\s/:@]*:")
-"""A URL up to its password. With one slash or none it is misspelt, and its password as secret."""
+_USERINFO = re.compile(r"(?<![\w+.-])(?:[A-Za-z][A-Za-z0-9+.-]*:/{0,2}|(?<![:/])//)[^\s/:@]*:")
+"""A URL up to its password, with or without a scheme. With one slash or none it is misspelt, and
+its password as secret."""
 _SPACED = re.compile(
     r"(?<![\w+.-])([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s/:@]*:)(?!\d{1,5}(?:[:/?#\s'\",;)\]]|$))[^@\n]{0,256}@"
 )
 """A URL whose password has a space, up to its host; what follows a port is no password."""
-_LONE_TOKEN = re.compile(r"(https?://)[^\s/:@]+@", re.IGNORECASE)
-_BEARER = re.compile(r"(\bBearer\s+|\bAuthorization['\"]?\s*[:=]\s*['\"]?Basic\s+)[\w.~+/=-]{8,}")
-_KEY = re.compile(
-    r"""(?<![^\s?&;#='",{(\[])(?P<equation>[^\s?&;#='",{(\[]+)="""
-    r"""|(?<=['"])(?P<quoted>[\w.-]+)['"]\s*:\s*"""
-    r"""|(?<=[{,])\s*(?P<plain>[\w.-]+)\s*:\s+"""
+_LONE_TOKEN = re.compile(r"(https?://)[^\s/:?#]+@", re.IGNORECASE)
+_BEARER = re.compile(r"(\bBearer\s+)[\w.~+/=-]{8,}")
+_AUTHORIZATION = re.compile(
+    r"""(\bAuthorization['"]?\s*[:=]\s*['"]?(?:Basic|Bearer|Digest|Token)\s+)[^\s'",]+""",
+    re.IGNORECASE,
 )
-"""What precedes a value: `key=`, or a key of a mapping as Python, JSON and YAML write it."""
-_QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+_KEY = re.compile(
+    r"""(?<![^\s?&;#='",{(\[])(?P<equation>[^\s?&;#='",{(\[]+)(?:\[\w*\])?['"]?\s{0,3}=\s{0,3}"""
+    r"""|(?<=['"])(?P<quoted>[\w.-]+)['"]\s*:\s*"""
+    r"""|(?<=[{,])\s*(?P<plain>[\w.-]+)\s*:\s*"""
+    r"""|(?<=\(['"])(?P<first>[\w.-]+)['"]\s*,\s*(?=['"])"""
+    r"""|^(?:[ -]|\\n)*(?P<line>[\w.-]+):[ ]+(?=(?:'[^']*'|"[^"]*"|\S+)\s*$)""",
+    re.MULTILINE,
+)
+"""What precedes a value: `key=`; a key of a mapping as Python, JSON and YAML write it; the first of
+a pair; or a line's only word but one, as of a header."""
+_QUOTED = r"""[bBrRuUfF]?(?:"(?:[^"\\\n]|\\.|"")*"|'(?:[^'\\\n]|\\.|'')*')"""
 _VALUE = re.compile(rf"""{_QUOTED}|[^\s&#'"]+""")
 _ENTRY = re.compile(rf"""{_QUOTED}|[^,}}\]\n]+""")
+_ENCODED = re.compile(r"\S*%[0-9A-Fa-f]{2}\S*")
 
 
 def outgoing(text: str) -> str:
@@ -60,13 +71,26 @@ def outgoing_line(text: str) -> str:
 
 def masked(text: str) -> str:
     """The text with `***` in place of each secret."""
+    text = _masked(text)
+    return _ENCODED.sub(lambda found: _decoded(found[0]), text) if "%" in text else text
+
+
+def _masked(text: str) -> str:
     if "@" in text:
         text = re.sub(r"\S+", lambda found: _without_password(found[0]), text)
         text = _SPACED.sub(rf"\1{HIDDEN}@", text)
         text = _LONE_TOKEN.sub(rf"\1{HIDDEN}@", text)
-    if "=" in text or ":" in text:
+    if any(mark in text for mark in "=:,"):
         text = _without_values(text)
+    text = _AUTHORIZATION.sub(rf"\1{HIDDEN}", text)
     return _BEARER.sub(rf"\1{HIDDEN}", text)
+
+
+def _decoded(word: str) -> str:
+    """A percent-encoded word, decoded where only this shows that it has a secret."""
+    plain = escaped(unquote(word))
+    safe = _masked(plain)
+    return word if safe == plain or safe.count(HIDDEN) <= word.count(HIDDEN) else safe
 
 
 def is_secret(key: str) -> bool:
@@ -95,11 +119,12 @@ def _without_values(text: str) -> str:
     parts, at = [], 0
     for found in _KEY.finditer(text):
         key = found["equation"] or found["quoted"] or found["plain"]
-        if found.start() < at or not is_secret(key):
+        key = key or found["first"] or found["line"]
+        if found.start() < at or not is_secret(key.rstrip(":")):
             continue
         value = (_VALUE if found["equation"] else _ENTRY).match(text, found.end())
         if value is not None:
-            quote = value[0][0] if value[0][0] in "'\"" else ""
+            quote = value[0][-1] if value[0][-1] in "'\"" else ""
             parts += [text[at : found.end()], f"{quote}{HIDDEN}{quote}"]
             at = max(value.end(), _end_of_nested(text, found.end()))
     return "".join([*parts, text[at:]])

@@ -51,6 +51,21 @@ MASKED = "postgresql://me:***@host/db"
         ("s3://KEY:p w@b", "s3://KEY:***@b"),
         ("--set search.passwords=pw", "--set search.passwords=***"),
         ("{a: {password: [1, {x: pw}]}, b: 2}", "{a: {password: ***}, b: 2}"),
+        ("authorization=Basic pw", "authorization=Basic ***"),
+        ('Authorization: "Basic pw"', 'Authorization: "Basic ***"'),
+        ("{password:pw}", "{password:***}"),
+        ("host=h password = pw port=1", "host=h password = *** port=1"),
+        ("password= 'p w' port=1", "password= '***' port=1"),
+        ("'token'='pw'", "'token'='***'"),
+        ("token[]=pw", "token[]=***"),
+        ("token=b'pw'", "token='***'"),
+        ("{token: 'p''w'}", "{token: '***'}"),
+        ("('password', 'p,w')", "('password', '***')"),
+        ("password:=pw", "password:=***"),
+        ("//alice:pw@h/db", "//alice:***@h/db"),
+        ("https://user@pw@h", "https://***@h"),
+        ("password%3Dpw", "password=***"),
+        ("http://h/x?url=a%3A%2F%2Fu%3Apw%40h", "http://h/x?url=a://u:***@h"),
     ],
 )
 def test_secrets_are_masked(given: str, left: str) -> None:
@@ -60,9 +75,26 @@ def test_secrets_are_masked(given: str, left: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("X-Api-Key: pw", "X-Api-Key: ***"),
+        ("a: 1\n  - password: 'p w'\nb: 2", "a: 1\n  - password: '***'\nb: 2"),
+        ("MLFLOW_TRACKING_PASSWORD: pw", "MLFLOW_TRACKING_PASSWORD: ***"),
+    ],
+)
+def test_the_value_on_a_line_of_its_own_is_masked(given: str, left: str) -> None:
+    assert masked(given) == left
+    assert masked(left) == left
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "models:/digits@champion",
+        "http://127.0.0.1:5000/a%20b%3Dc?x=%40",
+        "token: must be text: 3",
+        "columns: ['token', 'age']; passwords, tokens",
+        "a // b:c d@e",
         "http://127.0.0.1:5000 does not answer; ask me@host",
         "http://127.0.0.1:5000: ask me@host",
         "http://127.0.0.1:5000/#/experiments/1?viewStateShareKey=abc",
@@ -78,7 +110,23 @@ def test_what_is_no_secret_stays(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["ab", "a:", "a=", "{a: ", "a@", "password=", "http://", "_", "'"]
+    "piece",
+    [
+        "ab",
+        "a:",
+        "a=",
+        "{a: ",
+        "a@",
+        "password=",
+        "http://",
+        "_",
+        "'",
+        " ",
+        "- ",
+        "%41",
+        "('a',",
+        "//",
+    ],
 )
 def test_long_lines_are_masked_in_linear_time(piece: str) -> None:
     """The time for 400 kB is not that of all pairs of places: these would take minutes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 import unicodedata
+from urllib.parse import quote
 
 from fuzzing import lanes, refuses_or_takes
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from gan_tune.outgoing import masked, outgoing, outgoing_line
 
 SCHEMES = ("postgresql", "mysql+pymysql", "http", "https", "s3", "redis")
 NAMES = ("password", "passwd", "PASSWORD", "pwd", "token", "access_token", "api_key", "secret")
+NAMES += ("passwords", "tokens", "X-Api-Key", "AWS_SECRET_ACCESS_KEY".replace("SECRET", "secret"))
 HOSTS = ("h", "db.example.org", "h:5432", "localhost", "[::1]:80")
 USERS = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=8).filter(
     lambda user: "SECRET" not in user  # Hypothesis also draws constants of this file
@@ -35,6 +37,13 @@ IN_QUERIES = st.builds(
     st.sampled_from(SCHEMES), st.sampled_from(HOSTS), st.sampled_from("?&;"),
     st.sampled_from(NAMES), PLAIN_SECRETS, st.sampled_from(["", "&a=1", "#x"]),
 )  # fmt: skip
+IN_SPACED_URLS = st.builds(
+    lambda scheme, user, words, host: f"{scheme}://{user}:SECRET {' '.join(words)}SECRET@{host}/db",
+    st.sampled_from(SCHEMES), USERS,
+    st.lists(st.text(string.ascii_letters + "!$~.*-", max_size=4), max_size=3),
+    st.sampled_from(HOSTS),
+)  # fmt: skip
+IN_ENCODED_URLS = IN_URLS.map(lambda url: f"http://h/x?url={quote(url, safe='')}")
 ENTRIES = st.tuples(st.sampled_from(NAMES), PLAIN_SECRETS)
 IN_MAPPINGS = ENTRIES.flatmap(
     lambda entry: st.sampled_from(
@@ -42,13 +51,20 @@ IN_MAPPINGS = ENTRIES.flatmap(
             repr({"a": 1, entry[0]: entry[1]}),
             json.dumps(dict([entry])),
             f"{{a: 1, {entry[0]}: {entry[1]}}}",
+            f"{{a: {{{entry[0]}: [1, {{b: {entry[1]}}}]}}}}",
+            repr([entry]),
+            f"host=h {entry[0]} = '{entry[1]}' port=1",
+            f"{entry[0]}[0]={entry[1]}",
+            f"Authorization: Basic {entry[1]}",
         ]
     )
 )
+ALONE = ENTRIES.map(lambda entry: f"a: 1\n  - {entry[0]}: {entry[1]}\n")
 AROUND = st.sampled_from(
     ["{}", "error: {} does not answer", "--set search.studdy={}", "'{}'", "({})"]
 )
-LINES = st.builds(str.format, AROUND, st.one_of(IN_URLS, IN_QUERIES, IN_MAPPINGS))
+INSIDE = st.one_of(IN_URLS, IN_SPACED_URLS, IN_ENCODED_URLS, IN_QUERIES, IN_MAPPINGS)
+LINES = st.one_of(st.builds(str.format, AROUND, INSIDE), ALONE)
 
 
 @lanes
