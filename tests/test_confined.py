@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ def _nothing_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sound_archive_is_read_once_a_child_has_read_it(tmp_path: Path) -> None:
     module = Halves()
     archive = export(module, tmp_path / "model.pt2")
+    read = read_confined(archive, LATENT)
+    for batch in confined.BATCHES:
+        z = torch.randn(batch, LATENT)
+        assert torch.equal(read(z), module(z))
     z = torch.randn(3, LATENT)
-    assert torch.equal(read_confined(archive, LATENT)(z), module(z))
+    torch.testing.assert_close(read(z), module(z))
 
 
 class Large(nn.Module):
@@ -104,11 +109,56 @@ def test_no_value_decides_what_is_computed(
         read_archive(archive)(torch.ones(2, LATENT))
 
 
-def test_values_decide_no_size_of_a_listed_operator() -> None:
+def _first(tree: Any, target: str) -> Any:
+    nodes = tree["graph_module"]["graph"]["nodes"]
+    return next(node for node in nodes if node["target"] == target)
+
+
+def _number_of_tensor(tree: Any) -> None:
+    """`int(tensor)` in place of a size's arithmetic."""
+    node = _first(tree, "_operator.mul")
+    node["target"] = "torch.sym_int"
+    node["inputs"] = [{"name": "a", "arg": {"as_tensor": {"name": "getitem"}}, "kind": 1}]
+
+
+def _tensor_as_size(tree: Any) -> None:
+    node = _first(tree, "torch.ops.aten.eye.default")
+    node["inputs"][0]["arg"] = {"as_sym_int": {"as_name": "add"}}
+
+
+def _tensor_as_place(tree: Any) -> None:
+    """`tensor[mask]`, which Python's own operator takes."""
+    node = _first(tree, "torch.ops.aten.einsum.default")
+    node["target"] = "_operator.getitem"
+    node["inputs"] = [
+        {"name": name, "arg": {"as_tensor": {"name": "add"}}, "kind": 1} for name in "ab"
+    ]
+
+
+@pytest.mark.parametrize("change", [_number_of_tensor, _tensor_as_size, _tensor_as_place])
+def test_no_tensor_stands_where_a_size_belongs(
+    change: Callable[[Any], None], tmp_path: Path
+) -> None:
+    archive = rewrite(copied(tmp_path), lambda records: edit(records, PROGRAM, change))
+    check_archive(archive)  # a name may be a tensor's or a size's: the file does not tell
+    with pytest.raises(ValueError, match=r"must not take a number from|must have a number as"):
+        read_archive(archive)
+
+
+def _listed() -> list[Any]:
     names = [name.split(".")[3:] for name in OPERATORS if name.startswith("torch.ops.aten.")]
-    operators = [getattr(getattr(torch.ops.aten, name), overload) for name, overload in names]
+    return [getattr(getattr(torch.ops.aten, name), overload) for name, overload in names]
+
+
+def test_no_operator_changes_the_shape_of_what_stays() -> None:
+    """Or a buffer would grow from one batch to the next, beyond those that the child tries."""
+    changing = [str(op) for op in _listed() if torch.Tag.inplace_view in op.tags]
+    assert changing == ["aten.detach_.default"]  # which leaves the shape
+
+
+def test_values_decide_no_size_of_a_listed_operator() -> None:
     by_value = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
-    assert [f"torch.ops.{op}" for op in operators if by_value & set(op.tags)] == [INDEXED]
+    assert [f"torch.ops.{op}" for op in _listed() if by_value & set(op.tags)] == [INDEXED]
 
 
 class Counting(nn.Module):

@@ -250,14 +250,16 @@ def test_a_network_that_cannot_be_trained_is_refused_with_the_reason(
     assert "generator:" not in both, "the sound one of two is not blamed"
 
 
-@pytest.mark.parametrize("role", ["generator", "encoder"])
-def test_a_detached_output_from_which_no_weight_learns_is_seen(role: str) -> None:
-    changes: dict[str, Any] = {"generator": of("Detached")}
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [("generator", "Detached"), ("generator", "ReattachedOutput"), ("encoder", "DetachedEncoder")],
+)
+def test_a_detached_output_from_which_no_weight_learns_is_seen(role: str, name: str) -> None:
+    changes: dict[str, Any] = {role: of(name)}
     if role == "encoder":
-        changes = {"encoder": of("DetachedEncoder"), "sparsity": {"name": "l1", "weight": 1e-3}}
-    assert f"{role}: cannot be trained: one training step fails: its output has" in faults(
-        **changes
-    )
+        changes |= {"generator": of("Generator"), "sparsity": {"name": "l1", "weight": 1e-3}}
+    rule = f"{role}: cannot be trained: one training step fails: its output has no gradient"
+    assert rule in faults(**changes)
 
 
 def test_an_estimator_needs_no_gradient_from_a_network() -> None:

@@ -367,6 +367,13 @@ class Detached(Generator):
         return super().forward(z).detach()
 
 
+class ReattachedOutput(Generator):
+    """Its output has a gradient, and its weights none."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z).detach().requires_grad_()
+
+
 class DetachedEncoder(nn.Module):
     """No gradient reaches its weights either."""
 

@@ -96,7 +96,7 @@ def raising_exceptions() -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, KeyboardInterrupt, GeneratorExit):
+    except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise type(type(error).__name__, (Exception,), {})(first_line(error)) from error

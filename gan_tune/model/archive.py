@@ -16,18 +16,19 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.export.pt2_archive import PT2ArchiveReader
 from torch.fx import GraphModule
 from torch.utils import _pytree as pytree
 
+from gan_tune.model.archive_graph import MASKS, fix_costs
 from gan_tune.model.archive_sizes import (
     check_arithmetic,
     check_sample_inputs,
@@ -86,8 +87,6 @@ ARGUMENT = re.compile(
     "|device|graph|name|expr|sym_(int|float|bool)s?)"
 )
 """Allowed kinds of an operator's arguments. Operators and objects are not among them."""
-MASKS = (torch.bool, torch.uint8)
-"""Types of indices that choose as many elements as are true."""
 LAYOUTS = ("layout", "as_layout")
 STRIDED = 7
 """Number of the layout of dense tensors in torch's schema."""
@@ -102,25 +101,8 @@ def read_archive(path: Path) -> nn.Module:
     """
     check_archive(path)
     module = torch.export.load(path).module()
-    for graph_module in _graph_modules(module):
-        for node in graph_module.graph.find_nodes(
-            op="call_function", target=torch.ops.aten.index.Tensor
-        ):
-            node.target = _indexed
-        graph_module.recompile()
+    fix_costs(module)
     return module
-
-
-def _graph_modules(module: nn.Module) -> list[GraphModule]:
-    return [inner for inner in module.modules() if isinstance(inner, GraphModule)]
-
-
-def _indexed(tensor: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
-    """`aten::index` of numbers; a file may say anything of the type that its indices will have."""
-    if any(index is not None and index.dtype in MASKS for index in indices):
-        raise ValueError(f"must have numbers as indices: {INDEXED} with a mask")
-    chosen: Tensor = torch.ops.aten.index.Tensor(tensor, indices)
-    return chosen
 
 
 def check_archive(path: Path) -> None:
@@ -165,7 +147,9 @@ def check_operators(program: ExportedProgram) -> None:
     Raises:
         ValueError: an operator is not on the list; names it.
     """
-    for graph_module in _graph_modules(program.graph_module):
+    for graph_module in program.graph_module.modules():
+        if not isinstance(graph_module, GraphModule):
+            continue
         called = [node for node in graph_module.graph.nodes if node.op == "call_function"]
         names = [_as_saved(node.target) for node in called]
         if others := [name for name in names if name not in OPERATORS]:

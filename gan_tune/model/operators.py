@@ -12,6 +12,7 @@ numbers a file gives it, it reads and writes inside its tensors, or raises. So t
   are on the list;
 - what lets values decide how much is computed, which a trial with other values would not show:
   tensors of a size that values decide (`nonzero`, `item`), and branches (`cond`);
+- what changes the shape of its argument, which may be a buffer that stays (`unsqueeze_`);
 - sparse or quantised tensors;
 - what reads, writes or prints (`from_file`, `_print`).
 
@@ -84,7 +85,7 @@ bucketize.Tensor median.dim
 SHAPES = """
 view,.dtype reshape view_as reshape_as _unsafe_view flatten.using_ints unflatten.int
 permute transpose.int t mT numpy_T adjoint swapaxes movedim.int,.intlist moveaxis.int
-squeeze,.dim,.dims unsqueeze unsqueeze_ expand expand_as broadcast_to repeat tile
+squeeze,.dim,.dims unsqueeze expand expand_as broadcast_to repeat tile
 repeat_interleave.self_int
 cat concat concatenate stack hstack vstack chunk split.Tensor,.sizes split_with_sizes unbind.int
 tensor_split.sections

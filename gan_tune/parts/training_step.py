@@ -8,7 +8,7 @@ a search begins.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,12 @@ def _why_not(config: TrialConfig, dataset: Dataset) -> str | None:
         return f"{meaning} ({text})" if meaning else text
 
 
+def _reached(output: Tensor, tensors: Sequence[Tensor]) -> bool:
+    """Whether a gradient reaches any of these tensors."""
+    found = torch.autograd.grad(output.sum(), tensors, allow_unused=True)
+    return any(gradient is not None for gradient in found)
+
+
 def _without_effect(
     config: TrialConfig, shape: tuple[int, ...], networks: TrialNetworks
 ) -> str | None:
@@ -118,9 +124,11 @@ def _without_effect(
     inputs = {"generator": (latent,), "discriminator": shape, "encoder": shape}
     for role in (role for role in NETWORKS if is_users_own(config, role)):
         x = torch.randn(BATCH, *inputs[role], requires_grad=role == "discriminator")
-        output: Tensor = networks.by_name()[role](x)
-        if not output.requires_grad:
+        network = networks.by_name()[role]
+        output: Tensor = network(x)
+        weights = [p for p in network.parameters() if p.requires_grad]
+        if not output.requires_grad or not _reached(output, weights):
             return NO_GRADIENT
-        if x.requires_grad and torch.autograd.grad(output.sum(), x, allow_unused=True)[0] is None:
+        if x.requires_grad and not _reached(network(x), [x]):
             return "no gradient passes through it to the samples, from which the generator learns"
     return None
