@@ -26,7 +26,9 @@ __all__ = [
 HIDDEN = "***"
 
 _SECRET = re.compile(
-    r"(?:^|.*[._-])(?:pass|pw|sig|auth)\d*|.*(?:password|passwd|passphrase|passcode|pwd|psw|token|secret"
+    r"(?:^|.*[._-])(?:pass|pw|sig|auth)\d*"
+    r"|(?!(?:.*[._-])?(?:n|num|max|min|total)_tokens$)"  # counts of words
+    r".*(?:password|passwd|passphrase|passcode|pwd|psw|token|secret"
     r"|credentials?|signature|(?:api|access|account|private|secret)[_-]?key(?:[_-]?id)?)s?\d*",
     re.IGNORECASE,
 )
@@ -34,7 +36,8 @@ _USERINFO = re.compile(r"(?<![\w+.-])(?:[A-Za-z][A-Za-z0-9+.-]*:/{0,2}|(?<![:/])
 """A URL up to its password, with or without a scheme. With one slash or none it is misspelt, and
 its password as secret."""
 _SPACED = re.compile(
-    r"(?<![\w+.-])([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s/:@]*:)(?!\d{1,5}(?:[:/?#\s'\",;)\]]|$))[^@\n]{0,256}@"
+    r"(?<![\w+.-])([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s/:@[]*:)"
+    r"(?!\d{1,5}(?:[:/?#\s'\",;)\]]|$))[^@\n]{0,256}@"
 )
 """A URL whose password has a space, up to its host; what follows a port is no password."""
 _LONE_TOKEN = re.compile(r"(https?://)[^\s/:?#]+@", re.IGNORECASE)

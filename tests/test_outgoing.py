@@ -95,6 +95,8 @@ def test_the_value_on_a_line_of_its_own_is_masked(given: str, left: str) -> None
         "token: must be text: 3",
         "columns: ['token', 'age']; passwords, tokens",
         "a // b:c d@e",
+        "http://[::1]:5000/ does not answer; ask me@host",
+        "generator.n_tokens: 5; num_tokens=12, max_tokens=3",
         "http://127.0.0.1:5000 does not answer; ask me@host",
         "http://127.0.0.1:5000: ask me@host",
         "http://127.0.0.1:5000/#/experiments/1?viewStateShareKey=abc",
