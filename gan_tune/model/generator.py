@@ -56,6 +56,8 @@ class Generator:
     def __call__(self, z: Tensor) -> Tensor:
         """Samples [B, ...] of latents z [B, latent], on the generator's device.
 
+        A network that is read from an archive computes in batches that it was tried with
+        (:mod:`gan_tune.model.confined`), so its samples may differ in their last digit.
         A network that draws in `forward` takes from torch's global random generator.
         """
         with torch.inference_mode():
