@@ -21,10 +21,10 @@ from gan_tune.searching.study.reading import curve, objective_of
 
 __all__ = ["MOST_DRAWN", "comparable_study", "what_is_drawn"]
 
-MOST_DRAWN = 500
+MOST_DRAWN = 1_000
 """Largest number of settings in a plot; a browser takes seconds for more."""
 
-BEST_DRAWN = 250
+BEST_DRAWN = 500
 """So many of the best ones are always among them."""
 
 TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
