@@ -59,6 +59,8 @@ a pair; or a line's only word but one, as of a header."""
 _QUOTED = r"""[bBrRuUfF]?(?:"(?:[^"\\\n]|\\.|"")*"|'(?:[^'\\\n]|\\.|'')*')"""
 _VALUE = re.compile(rf"""{_QUOTED}|[^\s&#'"]+""")
 _ENTRY = re.compile(rf"""{_QUOTED}|[^,}}\]\n]+""")
+_REST = re.compile(r"""[^\s&#'"]*""")
+_REST_OF_ENTRY = re.compile(r"[^,}\]\n]*")
 _ENCODED = re.compile(r"\S*%[0-9A-Fa-f]{2}\S*")
 
 
@@ -130,6 +132,9 @@ def _without_values(text: str) -> str:
             quote = value[0][-1] if value[0][-1] in "'\"" else ""
             parts += [text[at : found.end()], f"{quote}{HIDDEN}{quote}"]
             at = max(value.end(), _end_of_nested(text, found.end()))
+            if not quote:  # what follows a list at once is of the value, as for the next masking
+                rest = (_REST if found["equation"] else _REST_OF_ENTRY).match(text, at)
+                at = rest.end() if rest is not None else at
     return "".join([*parts, text[at:]])
 
 

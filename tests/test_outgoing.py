@@ -51,6 +51,8 @@ MASKED = "postgresql://me:***@host/db"
         ("s3://KEY:p w@b", "s3://KEY:***@b"),
         ("--set search.passwords=pw", "--set search.passwords=***"),
         ("{a: {password: [1, {x: pw}]}, b: 2}", "{a: {password: ***}, b: 2}"),
+        ("token=[null, pw]\\n: x", "token=*** x"),
+        ("{token: [1] pw, b: 2}", "{token: ***, b: 2}"),
         ("authorization=Basic pw", "authorization=Basic ***"),
         ('Authorization: "Basic pw"', 'Authorization: "Basic ***"'),
         ("{password:pw}", "{password:***}"),
