@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from benchmarks.failing_generators import checkered, unlabelled
@@ -72,12 +73,25 @@ def test_a_new_search_keeps_what_its_patches_are_compared_with(home: Storage) ->
         own_extractor(dataset, home)
 
 
-@pytest.mark.parametrize("shape", [(0, 1, 3, 3), (5, 1, 0, 0), (5, 0, 3, 3), (5,)])
-def test_arrays_without_entries_are_refused(shape: tuple[int, ...], home: Storage) -> None:
+SIGNALLING = np.array([0x7F800001], np.uint32).view(np.float32)
+"""A NaN that numpy warns of where it is converted."""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"filters": np.zeros(s, np.float32)} for s in [(0, 1, 3, 3), (5, 1, 0, 0), (5, 0, 3, 3)]),
+        {"filters": np.zeros(5, np.float32)},
+        {"answers.components": np.resize(SIGNALLING, (64, 512))},
+    ],
+)
+def test_arrays_without_entries_or_numbers_are_refused(
+    changed: dict[str, NDArray[np.float32]], home: Storage
+) -> None:
     dataset = unlabelled_digits()
     begun = own_extractor(dataset, home)
     keep_judge(dataset, begun, home)
-    damaged = dict(begun.arrays) | {"filters": np.zeros(shape, np.float32)}  # type: ignore[attr-defined]
+    damaged = dict(begun.arrays) | changed  # type: ignore[attr-defined]
     home.write(JUDGE_ARRAYS, as_safetensors(damaged))
     with pytest.raises(StorageError, match="must hold the arrays of the search: "):
         own_extractor(dataset, home)

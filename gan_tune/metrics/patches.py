@@ -84,6 +84,9 @@ class PatchFeatures:
             ValueError: they do not.
         """
         try:
+            for name, array in self.arrays.items():
+                if not np.isfinite(array).all():
+                    raise ValueError(f"{name}: must hold finite numbers")
             self(torch.zeros(1, *self.shape))
         except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
             raise ValueError(in_one_line(error)) from None
