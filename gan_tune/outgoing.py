@@ -61,7 +61,6 @@ _VALUE = re.compile(rf"""{_QUOTED}|[^\s&#'"]+""")
 _ENTRY = re.compile(rf"""{_QUOTED}|[^,}}\]\n]+""")
 _REST = re.compile(r"""[^\s&#'"]*""")
 _REST_OF_ENTRY = re.compile(r"[^,}\]\n]*")
-_ENCODED = re.compile(r"\S*%[0-9A-Fa-f]{2}\S*")
 
 
 def outgoing(text: str) -> str:
@@ -77,7 +76,7 @@ def outgoing_line(text: str) -> str:
 def masked(text: str) -> str:
     """The text with `***` in place of each secret."""
     text = _masked(text)
-    return _ENCODED.sub(lambda found: _decoded(found[0]), text) if "%" in text else text
+    return re.sub(r"\S+", lambda found: _decoded(found[0]), text) if "%" in text else text
 
 
 def _masked(text: str) -> str:
@@ -93,6 +92,8 @@ def _masked(text: str) -> str:
 
 def _decoded(word: str) -> str:
     """A percent-encoded word, decoded where only this shows that it has a secret."""
+    if "%" not in word:
+        return word
     plain = escaped(unquote(word))
     safe = _masked(plain)
     return word if safe == plain or safe.count(HIDDEN) <= word.count(HIDDEN) else safe

@@ -128,6 +128,8 @@ def test_what_is_no_secret_stays(line: str) -> None:
         " ",
         "- ",
         "%41",
+        "%z",
+        "a%",
         "('a',",
         "//",
     ],

@@ -9,7 +9,7 @@ so the graph is checked, and indices are checked as it runs.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -111,7 +111,7 @@ def _check_kinds(node: Node, target: OpOverload, sizes: set[Node]) -> None:
             _check_sizes(node, _nodes(value), sizes)
 
 
-def _check_sizes(node: Node, used: Sequence[Node] | Iterator[Node], sizes: set[Node]) -> None:
+def _check_sizes(node: Node, used: Iterable[Node], sizes: set[Node]) -> None:
     for other in used:
         if other not in sizes:
             raise ValueError(f"{node}: must not take a number from a tensor's values: {other}")
