@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BATCHES", "read_confined"]
+__all__ = ["BATCHES", "BLOCK", "read_confined"]
 
 GiB = 2**30
 MEMORY = 4 * GiB
@@ -36,8 +36,8 @@ ARCHIVES = 8
 SECONDS = 300
 """Time of the child, on one core: reading, and some batches of samples."""
 BLOCK = 64
-"""Latents of a batch where another size was not tried, as
-:class:`gan_tune.model.generator.Generator` draws them."""
+"""Latents of one forward pass of :class:`gan_tune.model.generator.Generator`, always: kernels round
+otherwise for other sizes of a batch."""
 BATCHES = (1, BLOCK, BLOCK + 1)
 """Sizes of batch that the child tries."""
 KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")

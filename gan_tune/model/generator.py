@@ -14,13 +14,11 @@ from gan_tune.config.settings import check_seed
 from gan_tune.data.columns import Column
 from gan_tune.gan.device import global_state
 from gan_tune.gan.randomness import seeded_globals
+from gan_tune.model.confined import BLOCK
 from gan_tune.model.generator_config import GeneratorConfig
 from gan_tune.samples.inspection import slerp
 
 __all__ = ["BLOCK", "Generator"]
-
-BLOCK = 64
-"""Latents of one forward pass, always: kernels round otherwise for other sizes of a batch."""
 
 MOST_STOPS = 10_000
 """Latents of a walk, which are in memory together."""
