@@ -190,7 +190,13 @@ class StudyError(StorageError):
 
 
 class TrackingError(GanTuneError):
-    """The MLflow tracking server or store does not answer."""
+    """The MLflow tracking server or store does not answer as it should."""
+
+
+class TrackingAwayError(TrackingError):
+    """The MLflow server or its database takes no connection, or is silent; it may come back."""
+
+    exit_code = 1
 
 
 class RecordError(TrackingError):
@@ -199,6 +205,12 @@ class RecordError(TrackingError):
 
 class ClusterError(GanTuneError):
     """The Ray cluster does not answer, or lacks the resources that one trial needs."""
+
+
+class ClusterAwayError(ClusterError):
+    """Nothing takes a connection at the cluster's address, or it is silent; it may come back."""
+
+    exit_code = 1
 
 
 class UnfitNodesError(ClusterError):

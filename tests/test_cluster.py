@@ -431,22 +431,23 @@ def test_a_port_where_something_else_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "rule"),
+    ("address", "rule", "exit_code"),
     [
-        ("127.0.0.1:1", "Connection refused"),
-        ("nowhere.invalid:6379", "nowhere.invalid"),
-        ("10.0.0.1", "must be HOST:PORT"),
-        (":6379", "must be HOST:PORT"),
-        ("host:port", "must be HOST:PORT"),
-        ("ray://127.0.0.1:10001", "gan-tune submit"),
-        ("http://127.0.0.1:8265", "gan-tune submit"),
+        ("127.0.0.1:1", "Connection refused", 1),
+        ("nowhere.invalid:6379", "nowhere.invalid", 2),
+        ("10.0.0.1", "must be HOST:PORT", 2),
+        (":6379", "must be HOST:PORT", 2),
+        ("host:port", "must be HOST:PORT", 2),
+        ("ray://127.0.0.1:10001", "gan-tune submit", 2),
+        ("http://127.0.0.1:8265", "gan-tune submit", 2),
     ],
 )
-def test_addresses_of_no_cluster(address: str, rule: str) -> None:
+def test_addresses_of_no_cluster(address: str, rule: str, exit_code: int) -> None:
     began = time.monotonic()
     with pytest.raises(ClusterError) as caught, cluster.connected(address, None):  # type: ignore[arg-type]
         pass
     assert time.monotonic() - began < 10
+    assert caught.value.exit_code == exit_code
     text = str(caught.value)
     assert text.startswith("--address: ")
     assert rule in text

@@ -8,7 +8,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import ViewType
 from written_search import WrittenSearch
 
-from gan_tune.errors import TrackingError
+from gan_tune.errors import TrackingAwayError, TrackingError
 from gan_tune.record import sqlite_store as store
 from gan_tune.record.mlflow_store import connect
 from gan_tune.registry.rights import try_rights
@@ -82,10 +84,47 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         silent.listen()
         port = silent.getsockname()[1]
         begun = time.monotonic()
-        with pytest.raises(TrackingError, match="silent for 1 s"):
+        with pytest.raises(TrackingAwayError, match="silent for 1 s"):
             connect(f"http://127.0.0.1:{port}")
         # Left to itself, MLflow would ask twice and wait 20 s each time.
         assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize(("status", "may_come_back"), [(503, True), (500, True), (404, False)])
+def test_a_server_that_is_away_is_told_from_one_that_is_none(
+    status: int, may_come_back: bool
+) -> None:
+    """A proxy answers for a server that restarts; nobody has to change the input then."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(TrackingError, match=str(status)) as told:
+            connect(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert isinstance(told.value, TrackingAwayError) is may_come_back
+
+
+@pytest.mark.parametrize(
+    ("uri", "exit_code"),
+    [
+        ("http://127.0.0.1:9", 1),
+        ("postgresql://u:secret@127.0.0.1:9/x", 1),
+        ("http://nowhere.invalid:9", 2),
+    ],
+)
+def test_where_nothing_listens(uri: str, exit_code: int) -> None:
+    with pytest.raises(TrackingError) as told:
+        connect(uri)
+    assert told.value.exit_code == exit_code
+    assert "secret" not in str(told.value)
 
 
 def test_a_store_that_cannot_be_made_whole_is_not_left_behind(

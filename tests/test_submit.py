@@ -82,17 +82,19 @@ def submit(given: str, *overrides: str, **how: Any) -> service.Submission:
 
 
 @pytest.mark.parametrize(
-    ("address", "rule"),
+    ("address", "rule", "exit_code"),
     [
-        ("http://127.0.0.1:9", "Connection refused"),
-        ("127.0.0.1:8265", "handed over by HTTP"),
-        ("ray://127.0.0.1:10001", "handed over by HTTP"),
-        ("http://", "handed over by HTTP"),
+        ("http://127.0.0.1:9", "Connection refused", 1),
+        ("http://nowhere.invalid:8265", "", 2),
+        ("127.0.0.1:8265", "handed over by HTTP", 2),
+        ("ray://127.0.0.1:10001", "handed over by HTTP", 2),
+        ("http://", "handed over by HTTP", 2),
     ],
 )
-def test_an_address_of_no_dashboard(project: Path, address: str, rule: str) -> None:
+def test_an_address_of_no_dashboard(project: Path, address: str, rule: str, exit_code: int) -> None:
     with pytest.raises(ClusterError, match=rule) as caught:
         submit("space.yaml", address=address)
+    assert caught.value.exit_code == exit_code
     assert repr(address.rstrip("/")) in str(caught.value)
     assert "\n" not in str(caught.value)
 

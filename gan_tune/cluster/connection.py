@@ -28,7 +28,7 @@ from gan_tune.cluster.ray_internals import (
     started_here,
 )
 from gan_tune.cluster.temporary_folder import ray_folder
-from gan_tune.errors import ClusterError, StorageError, UnfitNodesError
+from gan_tune.errors import ClusterAwayError, ClusterError, StorageError, UnfitNodesError
 from gan_tune.space import Resources
 from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import first_line, last_line
@@ -220,8 +220,10 @@ def _join(address: str) -> None:
         raise _unreachable(address, reason) from None
 
 
-def _unreachable(address: str, reason: str) -> ClusterError:
-    return ClusterError(
+def _unreachable(
+    address: str, reason: str, kind: type[ClusterError] = ClusterError
+) -> ClusterError:
+    return kind(
         f"--address: must be of a running Ray cluster that this machine is a node of: "
         f"{address!r}: {reason}"
     )
@@ -243,7 +245,9 @@ def _knock(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
             pass
     except (OSError, OverflowError, ValueError) as error:
-        raise _unreachable(address, _lines_joined(error)) from None
+        is_away = isinstance(error, ConnectionError | TimeoutError)
+        kind = ClusterAwayError if is_away else ClusterError
+        raise _unreachable(address, _lines_joined(error), kind) from None
 
 
 def _refusal(address: str) -> str | None:

@@ -23,7 +23,12 @@ from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wai
 
 from gan_tune.cluster.connection import ANOTHER_TOKEN, NOT_SENT
 from gan_tune.cluster.ray_internals import PACKAGING_LOGGER, forget_own_token, token_headers
-from gan_tune.errors import ClusterError, ConnectionLostError, SearchNotFoundError
+from gan_tune.errors import (
+    ClusterAwayError,
+    ClusterError,
+    ConnectionLostError,
+    SearchNotFoundError,
+)
 from gan_tune.space import shipped_folder
 from gan_tune.words.wording import first_line, there_are
 
@@ -51,6 +56,9 @@ _STARTING = Retrying(
     reraise=True,
 )
 """Tries again while a cluster starts."""
+
+_AWAY = ("Connection refused", "timed out")
+"""How an address is silent that may come back."""
 
 ENTRYPOINT = "Running entrypoint for job "
 """How the line begins after which a job's log holds what its command prints."""
@@ -263,7 +271,9 @@ def _check_answers(address: str) -> None:
     except AuthenticationError:
         raise ClusterError(f"--address: {address}: {ANOTHER_TOKEN}") from None
     except (requests.RequestException, ValueError) as error:
-        raise ClusterError(f"{rule}: {_reason(error)}") from None
+        reason = _reason(error)
+        kind = ClusterAwayError if reason in _AWAY else ClusterError
+        raise kind(f"{rule}: {reason}") from None
     if answer.status_code in (401, 403):
         raise ClusterError(f"--address: {address}: {ANOTHER_TOKEN}")
     if not answer.ok or "ray_version" not in answer.text:
@@ -273,7 +283,7 @@ def _check_answers(address: str) -> None:
 def _reason(error: Exception) -> str:
     """What a failed request says, without the layers around it."""
     text = str(error)
-    for sign in ("Connection refused", "timed out", "Name or service not known"):
+    for sign in (*_AWAY, "Name or service not known"):
         if sign in text:
             return sign
     return first_line(text)

@@ -17,7 +17,7 @@ try:
 except ImportError as error:  # pragma: no cover - an installation without its dependency
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
 
-from gan_tune.errors import TrackingError
+from gan_tune.errors import TrackingAwayError, TrackingError
 from gan_tune.words.wording import first_line, masked
 
 __all__ = ["answering", "client", "lacks_rights", "quiet_mlflow", "reason_of", "within"]
@@ -37,6 +37,7 @@ DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """How the URIs of databases begin, and where these listen unless the URI says it."""
 
 _RIGHTS = re.compile(r"\b40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
+_AWAY = re.compile(r"(?:too many|error code) 50[0234]\b")  # the server's own fault, or a proxy's
 
 
 def client(uri: str) -> MlflowClient:
@@ -69,13 +70,17 @@ def reason_of(error: BaseException) -> str:
 
     If a system error such as `Connection refused` is the cause, only that is shown.
     """
-    root = error
-    while under := root.__cause__ or root.__context__:
-        root = under
+    root = _root(error)
     if isinstance(root, OSError) and root.strerror:
         error = root
     text = masked(first_line(error).strip()) or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _root(error: BaseException) -> BaseException:
+    while under := error.__cause__ or error.__context__:
+        error = under
+    return error
 
 
 def lacks_rights(error: BaseException) -> bool:
@@ -117,7 +122,9 @@ def check_listens(uri: str, seconds: float) -> None:
 
 
 def _unanswered(uri: str, error: BaseException) -> TrackingError:
-    return TrackingError(
+    is_away = isinstance(_root(error), ConnectionError | TimeoutError) or _AWAY.search(str(error))
+    kind = TrackingAwayError if is_away else TrackingError
+    return kind(
         f"the MLflow store {masked(uri)} does not answer as it should ({reason_of(error)}); "
         f"{_advice(uri, str(error))}"
     )
