@@ -933,7 +933,7 @@ def test_a_record_that_was_asked_for_and_is_silent_is_an_error(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     ran = run("ls")
-    assert ran.code == 2
+    assert ran.code == 1
     assert len(lines(ran.err)) == 1
     assert "http://127.0.0.1:1 does not answer" in ran.err
 

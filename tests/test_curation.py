@@ -383,7 +383,7 @@ def test_sync_refuses_a_server_that_is_not_there_and_says_what_it_did(
 ) -> None:
     words = ("sync", "digits", "--storage", tmp_path, "--tracking-uri")
     code, _, err = command(*words, f"http://127.0.0.1:{free_port()}")
-    assert code == 2
+    assert code == 1
     assert err.splitlines()[-1].startswith("error: ")
     assert err.endswith("--tracking-uri\n")
     code, out, _ = command(*words, uri)
