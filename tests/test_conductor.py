@@ -521,7 +521,7 @@ def lose(worker: Worker, fault: Fault, *, times: int) -> None:
 def test_who_may_find_another_node_lets_three_others_begin_first(tmp_path: Path) -> None:
     worker = Worker(tmp_path, slots=1, budget={"trials": 9, "steps": 100, "evaluations": 5})
     conductor = worker.conductor
-    cut_off = Fault("exception", "RuntimeError: launch", "10.0.0.7", "a", others_train=True)
+    cut_off = Fault("exception", "RuntimeError: launch", "10.0.0.7", "a", frozenset({"b"}))
 
     def begun() -> str:
         job = conductor.next_job()
@@ -541,8 +541,9 @@ def test_who_may_find_another_node_goes_on_at_once_if_there_is_nothing_else(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path, slots=1, budget={"trials": 1, "steps": 100, "evaluations": 5})
-    lose(worker, Fault("exception", "no", "", "a", others_train=True), times=4)
-    assert worker.log.ended["0000"].outcome == "failed"
+    lose(worker, Fault("exception", "no", "", "a", frozenset({"b"})), times=4)
+    assert worker.conductor.next_job() is Next.DONE
+    assert worker.conductor.lost_trials.aside == {"0000": "no"}, "one node alone says nothing"
 
 
 def test_who_makes_no_progress_is_put_aside_and_goes_on_in_the_next_command(

@@ -50,14 +50,20 @@ def test_what_becomes_of_a_trial_while_none_has_reported(seen: str, action: str)
 @pytest.mark.parametrize(
     ("seen", "action"),
     [
-        ("ea", "elsewhere"), ("ea ea", "elsewhere"), ("ea eb", "failed"), ("ea ea ea ea", "failed"),
+        ("ea", "elsewhere"), ("ea ea", "elsewhere"), ("ea eb", "failed"), ("ea ea ea ea", "aside"),
+        ("ea ea ea ea+", "failed"), ("ea ea+", "elsewhere"), ("da da da da+", "failed"),
         ("da", "elsewhere"), ("ma", "elsewhere"), ("ma mb", "again"), ("pa", "again"),
         ("pb ea", "elsewhere"), ("oa ma", "alone"), ("ma ma ma ma", "aside"),
-        ("da da da da", "failed"),
+        ("da da da da", "aside"), ("da ea da ea", "aside"), ("da da da db", "failed"),
     ],
 )  # fmt: skip
-def test_what_becomes_of_a_trial_while_other_nodes_train(seen: str, action: str) -> None:
-    faults = [replace(ONE[f], node_id=node, others_train=True) for f, node in seen.split()]
+def test_what_becomes_of_a_trial_where_there_are_other_nodes(seen: str, action: str) -> None:
+    """`ea+`: an exception on node a, which has trained others since the first one."""
+    others = frozenset({"others"})
+    faults = [
+        replace(ONE[f], node_id=node, others=others, node_works=bool(works))
+        for f, node, *works in seen.split()
+    ]
     assert ruling_on(faults).action == action
 
 
@@ -68,6 +74,29 @@ def test_what_becomes_of_a_trial_while_other_nodes_train(seen: str, action: str)
 def test_the_same_fault_of_several_settings(seen: str, same: str | None) -> None:
     found = same_everywhere(dict(enumerate(ONE[letter] for letter in seen)))
     assert found == (same and ONE[same].text)
+
+
+@pytest.mark.parametrize(
+    ("seen", "same"),
+    [
+        ("ea ea ea", False), ("ea ea ea eb", False), ("ea ea ea eb ec", True),
+        ("ea eb ec", True), ("da da da db dc", True), ("ea ea ea db dc", False),
+    ],
+)  # fmt: skip
+def test_the_same_fault_on_one_node_is_not_the_same_everywhere(seen: str, same: bool) -> None:
+    """Of three nodes."""
+    last = {}
+    for setting, (letter, node) in enumerate(seen.split()):
+        others = frozenset("abc") - {node}
+        last[setting] = replace(ONE[letter], node_id=node, others=others)
+    assert (same_everywhere(last) is not None) == same
+
+
+def test_the_same_fault_on_three_of_many_nodes_is_the_same_everywhere() -> None:
+    many = frozenset(map(str, range(100)))
+    last = {n: replace(ONE["e"], node_id=str(n), others=many - {str(n)}) for n in range(3)}
+    assert same_everywhere(last) == ONE["e"].text
+    assert same_everywhere({n: last[n] for n in range(2)}) is None
 
 
 def test_the_node_is_named() -> None:

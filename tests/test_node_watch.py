@@ -27,16 +27,22 @@ def home(tmp_path: Path) -> Storage:
 
 
 def put_aside(*events: str) -> list[str]:
-    """The nodes put aside by events: `+good` reports, `bad 3` cuts off setting 3."""
+    """What becomes of nodes by events: `+good` reports, `bad 3` cuts off setting 3.
+
+    There are three nodes. Those put aside are found, and `-bad` where one is cleared.
+    """
     nodes, found = FailingNodes(), []
     for event in events:
         if event.startswith("+"):
-            nodes.reported(event[1:])
+            found += [f"-{event[1:]}"] if nodes.reported(event[1:]) else []
         else:
             node, setting, *kind = event.split()
             kinds: list[Kind] = [*kind] or ["exception"]  # type: ignore[list-item]
-            if nodes.cut_off(node, int(setting), replace(BROKEN, kind=kinds[0])):
-                found.append(node)
+            aside = {name for name in found if f"-{name}" not in found}
+            others = frozenset({"good", "bad", "worse"} - {node} - aside)
+            seen = nodes.cut_off(node, int(setting), replace(BROKEN, kind=kinds[0], others=others))
+            found += [node] if seen.reason else []
+            found += [f"-{seen.cleared}"] if seen.cleared else []
     return found
 
 
@@ -46,8 +52,14 @@ def put_aside(*events: str) -> list[str]:
         (["bad 1", "+good", "bad 2", "bad 3"], ["bad"]),
         (["bad 1", "bad 2", "+good", "bad 3 death"], ["bad"]),
         (["bad 1", "+good", "bad 1", "bad 1", "bad 2"], []),  # two settings alone
-        (["+good", "bad 1", "bad 2", "bad 3"], []),  # no other has trained since
+        (["bad 1", "bad 2", "bad 3"], ["bad"]),  # others are between two reports, or just begin
+        (["good 7", "worse 8", "bad 1", "bad 2", "bad 3"], []),  # so do all others
+        (["good 7", "worse 8", "bad 1", "bad 2", "+worse", "bad 3"], ["bad"]),
         (["bad 1", "+good", "bad 2", "+bad", "bad 3"], []),  # it trained meanwhile
+        (["bad 1", "bad 2", "bad 3", "good 2"], ["bad", "-bad"]),
+        (["bad 1", "bad 2", "bad 3", "bad 4", "good 2"], ["bad", "bad"]),  # three are left
+        (["bad 1", "bad 2", "bad 3", "+bad"], ["bad", "-bad"]),
+        (["bad 1", "good 1", "bad 2", "good 2", "bad 3", "good 3", "bad 4"], []),
         (["bad 1", "+good", "good 1", "bad 2", "bad 3"], []),  # 1 is a setting's own fault
         (["bad 1", "+good", "bad 2 memory", "bad 3 memory"], []),
         (["bad 1", "+good", "bad 2 preempted", "bad 3 unfit"], []),
@@ -70,15 +82,40 @@ def test_a_node_that_cuts_off_settings_is_named_with_its_reason(home: Storage) -
     nodes = watch(home, told)
     for setting in range(3):
         fault = nodes.cut_off(f"t{setting}", setting, BROKEN)
-        nodes.reported("other", "good")
-    assert (fault.node_id, fault.others_train) == ("bad", True)
-    reason = "3 settings were cut off on it while other nodes train: RuntimeError: launch failure"
+    assert (fault.node_id, fault.others, fault.node_works) == ("bad", {"good", "twin"}, False)
+    reason = "3 settings were cut off on it and none on others: RuntimeError: launch failure"
     assert told == [f"node 10.0.0.8 gets no more trials of this command: {reason}"]
     assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "failing", reason)}
     nodes.unfit(Fault("unfit", "its node is put aside: so it is", "10.0.0.8", "bad"))
     assert nodes_aside(home)["bad"].reason == reason, "its own workers only follow"
     nodes.begin()
     assert nodes_aside(home) == {}, "the next command tries it again"
+
+
+def test_a_node_gets_trials_again_when_its_settings_are_cut_off_on_others_too(
+    home: Storage,
+) -> None:
+    told: list[str] = []
+    nodes = watch(home, told)
+    for setting in range(3):
+        nodes.cut_off(f"t{setting}", setting, BROKEN)
+    on_another = replace(BROKEN, node="10.0.0.7", node_id="good")
+    assert nodes.cut_off("t1", 1, on_another).others == {"twin"}, "a node put aside is none"
+    assert nodes_aside(home) == {}
+    assert told[1:] == [
+        "node 10.0.0.8 gets trials again: what it cut off is cut off on others, too"
+    ]
+
+
+def test_a_node_that_reports_after_all_gets_trials_again(home: Storage) -> None:
+    told: list[str] = []
+    nodes = watch(home, told)
+    for setting in range(3):
+        nodes.cut_off(f"t{setting}", setting, BROKEN)
+    nodes.reported("t9", "bad")
+    assert nodes_aside(home) == {}
+    assert told[1:] == ["node 10.0.0.8 gets trials again: a trial on it has reported"]
+    assert nodes.cut_off("t1", 1, BROKEN).node_works, "so the fault is the setting's"
 
 
 def test_the_node_of_a_worker_that_died_is_the_one_from_which_its_trial_reported(

@@ -153,6 +153,15 @@ def fitting(resources: Resources, limit: int | None, *, without: Collection[str]
     return Places(min(sum(each), limit or sum(each)), len(each))
 
 
+def with_room(resources: Resources, without: Collection[str] = ()) -> dict[str, str]:
+    """The nodes that are alive and large enough for a trial: id → address."""
+    return {
+        node["NodeID"]: node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] not in without and _fits(node["Resources"], resources)
+    }
+
+
 def _nodes(without: Collection[str]) -> list[dict[str, float]]:
     """What the nodes have that are alive, stay so as far as is known, and are not left out."""
     without = {*without, *draining_nodes()}

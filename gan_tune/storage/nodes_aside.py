@@ -20,7 +20,7 @@ class NodeAside:
 
     Attributes:
         address: of the node.
-        state: `failing`: it cut off settings while other nodes trained; `unfit`: its workers fail
+        state: `failing`: it cut off settings and other nodes did not; `unfit`: its workers fail
             their proof; `leaving`: it is being taken away.
         reason: one line.
     """
@@ -68,14 +68,17 @@ class NodesAside:
         self._write({**self._nodes, node: aside})
         return True
 
-    def take_back(self, node: str) -> None:
-        """An unfit node has proven that it can train.
+    def take_back(self, node: str, state: Literal["failing", "unfit"]) -> NodeAside | None:
+        """A node of this state has shown that it can train; returns what was known, if it was so.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        if (aside := self._nodes.get(node)) is not None and aside.state == "unfit":
-            self._write({key: each for key, each in self._nodes.items() if key != node})
+        aside = self._nodes.get(node)
+        if aside is None or aside.state != state:
+            return None
+        self._write({key: each for key, each in self._nodes.items() if key != node})
+        return aside
 
     def _write(self, nodes: dict[str, NodeAside]) -> None:
         self._home.write_json(NODES, asdict(_Note(nodes)))

@@ -70,6 +70,7 @@ class LostTrials:
             or reached > 0
             or any(self._trials[each].report_steps() for each in self._trials.names())
         )
+        self._first.pop(trial.job.setting, None)
         self._first = {} if self._works else {**self._first, trial.job.setting: fault}
         return ruling_on(self._faults[name], kills=self._kills[name] - here, works=self._works)
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-import ray
-
 from gan_tune.cluster.ray_internals import draining_nodes
 from gan_tune.errors import StorageError
 from gan_tune.searching.on_ray.proof import ASIDE
@@ -33,7 +31,7 @@ class NodeWatch:
     Args:
         home: the search's folder.
         note: says that a node is put aside.
-        addresses: the nodes that are alive: id → address.
+        addresses: the nodes that are alive and have room for a trial: id → address.
         leaving: the ids of those that are being taken away.
         clock: seconds; only differences count.
     """
@@ -42,13 +40,13 @@ class NodeWatch:
         self,
         home: Storage,
         note: Callable[[str], None],
-        addresses: Callable[[], Mapping[str, str]] | None = None,
+        addresses: Callable[[], Mapping[str, str]],
         leaving: Callable[[], set[str]] = draining_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home, self._aside = home, NodesAside(home.patient(0))
         self._note, self._clock = note, clock
-        self._addresses, self._leaving = addresses or _alive, leaving
+        self._addresses, self._leaving = addresses, leaving
         self._failing = FailingNodes()
         self._last: dict[str, str] = {}  # trial → the node from which it last reported
         self._looked = -LOOK_SECONDS
@@ -69,7 +67,8 @@ class NodeWatch:
     def reported(self, trial: str, node: str) -> None:
         """A trial has reported from a node."""
         self._last[trial] = node
-        self._failing.reported(node)
+        if self._failing.reported(node):
+            self._clear(node, "a trial on it has reported")
 
     def unfit(self, fault: Fault) -> None:
         """A worker has failed its proof, which its trial's message says."""
@@ -79,7 +78,7 @@ class NodeWatch:
     def is_fit(self, node: str) -> None:
         """A worker that had failed its proof has passed it."""
         with suppress(StorageError):
-            self._aside.take_back(node)
+            self._aside.take_back(node, "unfit")
 
     def cut_off(self, trial: str, setting: int, fault: Fault) -> Fault:
         """A trial was cut off: its node may be put aside. Returns the fault with what is known."""
@@ -91,11 +90,14 @@ class NodeWatch:
             fault,
             node=fault.node or addresses.get(node, ""),
             node_id=node,
-            others_train=self._failing.others_train(node),
+            others=frozenset(addresses) - {node} - self.aside,
+            node_works=self._failing.works(node, setting),
         )
-        reason = self._failing.cut_off(node, setting, known)
-        if reason is not None and node in addresses:
-            self._put(node, NodeAside(addresses[node], "failing", reason))
+        found = self._failing.cut_off(node, setting, known)
+        if found.reason is not None and node in addresses:
+            self._put(node, NodeAside(addresses[node], "failing", found.reason))
+        if found.cleared is not None:
+            self._clear(found.cleared, "what it cut off is cut off on others, too")
         return known
 
     def _node_of(self, trial: str, address: str) -> str:
@@ -122,6 +124,7 @@ class NodeWatch:
                     f"node {aside.address} gets no more trials of this command: {aside.reason}"
                 )
 
-
-def _alive() -> dict[str, str]:
-    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    def _clear(self, node: str, why: str) -> None:
+        with suppress(StorageError):
+            if (aside := self._aside.take_back(node, "failing")) is not None:
+                self._note(f"node {aside.address} gets trials again: {why}")

@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from gan_tune.cluster.connection import Places, cores
+from gan_tune.cluster.connection import Places, cores, with_room
 from gan_tune.cluster.ray_internals import (
     first_with_pending_worker,
     hear_of_losses,
@@ -111,7 +111,8 @@ def run(
     _configure_tune(max(slots, wanted or 0))
     # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
     starts = min(slots, cores()) if started_here() else None
-    unfit, nodes = UnfitWorkers(), NodeWatch(conductor.storage, note)
+    unfit = UnfitWorkers()
+    nodes = NodeWatch(conductor.storage, note, lambda: with_room(resources, shared.without))
     nodes.begin()
     workers = WorkerWatch(conductor.storage, placed)
     workers.begin()

@@ -14,9 +14,10 @@ Only what happened since the trial's last progress counts, except for memory: a 
 killed for it once stays one to be tried alone. A trial that is put aside keeps its checkpoint. The
 next command continues it.
 
-Where other nodes train, a trial waits until some others have begun, since the place that is free at
-once is the one on which it was cut off. An exception on one node only makes no setting fail before
-the fourth time: `failing_nodes` may find meanwhile that it is the node's.
+Where there are other nodes, a trial waits until some others have begun, since the place that is
+free at once is the one on which it was cut off. Exceptions and deaths on one node only make no
+setting fail unless that node has trained others meanwhile, and not before the fourth time:
+`failing_nodes` may find that they are the node's. Otherwise the trial is put aside then.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ EXCEPTIONS, KILLS, DEATHS, MACHINES = 2, 2, 4, 4
 """How many faults of a kind end a trial's tries."""
 
 ALIKE = 3
-"""If nothing has worked yet, the same fault of so many settings is no setting's own."""
+"""If nothing has worked yet, the same fault of so many settings is no setting's own, and the same
+on so many nodes no node's."""
 
 SMALLER = "take a smaller batch or network, or give a trial more room: resources.cpu, resources.gpu"
 
@@ -78,7 +80,8 @@ class Fault:
         text: the cause, one line.
         node: the address of the worker's node; empty if it is not known.
         node_id: of the same; empty if it is not known.
-        others_train: whether trials on other nodes have reported.
+        others: the ids of the other nodes that could train it, as far as one knows.
+        node_works: whether a trial has reported from the node since it first cut this setting off.
         node_gone: whether the node died, which says nothing of other nodes and settings.
     """
 
@@ -86,7 +89,8 @@ class Fault:
     text: str
     node: str = ""
     node_id: str = ""
-    others_train: bool = False
+    others: frozenset[str] = frozenset()
+    node_works: bool = False
     node_gone: bool = False
 
 
@@ -130,15 +134,17 @@ def ruling_on(faults: Sequence[Fault], *, kills: int = 0, works: bool = True) ->
     counts["memory"] += kills
     if last.kind == "memory" and counts["memory"] >= KILLS:
         return Ruling("failed", f"out of memory, also when it ran alone: {SMALLER}: {last.text}")
+    nodes = {fault.node_id for fault in faults if fault.kind in SHARED}
+    one_node = bool(last.others) and len(nodes) == 1
+    where = f"{last.text} (node {last.node})" if last.node else last.text
+    exceptions = DEATHS if one_node else EXCEPTIONS
+    if one_node and not last.node_works and counts["exception"] + counts["death"] >= DEATHS:
+        return Ruling("aside", where)
     if last.kind == "death" and counts["death"] >= DEATHS:
         return Ruling("failed", f"its worker died {DEATHS} times without progress: {last.text}")
-    nodes = {fault.node_id for fault in faults if fault.kind in SHARED}
-    one_node = last.others_train and len(nodes) == 1
-    exceptions = DEATHS if one_node else EXCEPTIONS
     if last.kind == "exception" and counts["exception"] >= exceptions:
         last_time = works or counts["exception"] > EXCEPTIONS
         return Ruling("failed" if last_time else "later", last.text)
-    where = f"{last.text} (node {last.node})" if last.node else last.text
     if last.kind == "machine" and counts["machine"] >= MACHINES:
         return Ruling("aside", where)
     if counts["memory"]:
@@ -152,15 +158,20 @@ _LIMITS: tuple[Kind, ...] = ("exception", "memory", "death", "machine")
 def same_everywhere(last: Mapping[int, Fault]) -> str | None:
     """The fault that ends a search in which no trial has reported yet; None if there is none.
 
-    ``last`` is the last fault of each setting. Out of memory is each setting's own. What a machine
-    says may name a trial's files, and numbers; the rest of it is compared.
+    ``last`` is the last fault of each setting, in the order in which they came. Out of memory is
+    each setting's own. What a machine says may name a trial's files, and numbers; the rest of it is
+    compared. It must have come on each node that could train, or on enough of them.
     """
     shared = [fault for fault in last.values() if fault.kind in SHARED and not fault.node_gone]
     counts = Counter(map(_cause, shared))
     cause, count = next(iter(counts.most_common(1)), ("", 0))
     if count < ALIKE:
         return None
-    return next(fault.text for fault in shared if _cause(fault) == cause)
+    alike = [fault for fault in shared if _cause(fault) == cause]
+    nodes = {fault.node_id for fault in alike}
+    if shared[-1].others - nodes and len(nodes) < ALIKE:
+        return None
+    return alike[0].text
 
 
 def _cause(fault: Fault) -> str:
