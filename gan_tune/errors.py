@@ -178,7 +178,7 @@ class SearchLostError(StorageError):
 
 
 class OutageError(StorageError):
-    """The storage or the study did not work for too long; the same command goes on later."""
+    """The storage or the study does not work, for too long if waited for; it may later."""
 
     exit_code = 1
 

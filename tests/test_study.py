@@ -406,13 +406,21 @@ def test_a_lost_study_is_refused_where_its_trials_are(
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:////no/such/folder/x.db", "nothing://host/db", "postgresql+nodriver://host/db"]
+    "url",
+    [
+        "sqlite:////no/such/folder/x.db",
+        "nothing://host/db",
+        "postgresql+nodriver://host/db",
+        "postgresql://nowhere.invalid/db",
+        "postgresql://127.0.0.1:9/db",
+    ],
 )
 def test_a_database_that_cannot_be_used_is_told_in_one_line(url: str) -> None:
     with pytest.raises(StorageError) as raised:
         open_study(url, space())
     assert str(raised.value).startswith(f"search.study: cannot use {url}: ")
     assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == (1 if "127.0.0.1:9" in url else 2), "it may come back"
 
 
 @pytest.mark.ci

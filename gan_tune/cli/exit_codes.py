@@ -23,8 +23,9 @@ class ExitCode(IntEnum):
         1,
         "The same command may succeed later, or did without what the next one needs: a search has "
         "no champion or withheld it, `sync` has something left to deliver, `doctor` has found "
-        "something to mend, a study stays locked, MLflow or Ray takes no connection or is silent, "
-        "the reader of a pipe has gone. Also an error in gan-tune itself, with its traceback. "
+        "something to mend, a study stays locked, MLflow, Ray, a bucket's store or a study's "
+        "database takes no connection or is silent, the reader of a pipe has gone. Also an error "
+        "in gan-tune itself, with its traceback. "
         "`submit` and `logs` end as the search does.",
     )
     REFUSED = 2, "An expected error: a line on stderr for each thing that must change first."

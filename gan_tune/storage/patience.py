@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from gan_tune.errors import OutageError, StorageError
 
-__all__ = ["NONE", "OUTAGE_MINUTES", "Outage", "Patience", "is_outage"]
+__all__ = ["NONE", "OUTAGE_MINUTES", "Outage", "Patience", "is_away", "is_outage"]
 
 logger = logging.getLogger("gan_tune")
 
@@ -35,6 +36,13 @@ OF_THE_MACHINE = frozenset(
 )  # fmt: skip
 """What a disk, a mount or a network says when it fails, whatever the program does."""
 
+_AWAY = re.compile(
+    r"Connection refused|could ?n[o']t connect|time(?:d ?|_?)out|closed .*unexpectedly|"
+    r"starting up|shutting down|SERVICE_UNAVAILABLE|SLOW_DOWN|INTERNAL_FAILURE",
+    re.IGNORECASE,
+)
+"""How a store or a database says that it may work later. A host that nobody knows is a mistake."""
+
 REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE", "ACCESS TOKEN")
 """What a bucket's store answers if it works, and refuses."""
 
@@ -49,6 +57,11 @@ def is_outage(error: BaseException, *, remote: bool = False) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in OF_THE_MACHINE
     return remote and not any(word in str(error).upper() for word in REFUSALS)
+
+
+def is_away(text: str) -> bool:
+    """Whether a store or a database says that it takes no connection now, or no request."""
+    return _AWAY.search(text) is not None
 
 
 class Outage(Exception):

@@ -27,11 +27,11 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 from pyarrow import ArrowException
 
-from gan_tune.errors import StorageError
+from gan_tune.errors import OutageError, StorageError
 from gan_tune.regular_file import real_path
 from gan_tune.storage.conditional import ConditionalStore
 from gan_tune.storage.disk import Disk
-from gan_tune.storage.patience import NONE, Outage, Patience, is_outage
+from gan_tune.storage.patience import NONE, Outage, Patience, is_away, is_outage
 from gan_tune.words.wording import first_line, masked
 
 __all__ = ["Storage", "open_storage"]
@@ -240,9 +240,14 @@ class Storage:
                 if absent and verb != "write":
                     raise
                 text = f"storage: cannot {verb} {self.readable_path(path)}: {first_line(error)}"
-                if self.patience.minutes and is_outage(error, remote=self.folder is None):
+                remote = self.folder is None
+                if not is_outage(error, remote=remote):
+                    raise StorageError(text) from None
+                if self.patience.minutes:
                     raise Outage(text) from None
-                raise StorageError(text) from None
+                # A disk that is full or read-only is mended by somebody; a store comes back.
+                away = remote and is_away(text)
+                raise (OutageError if away else StorageError)(text) from None
 
         return self.patience(once)
 

@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from gan_tune.errors import Fault, SpaceError, StorageError
+from gan_tune.errors import Fault, OutageError, SpaceError, StorageError
 from gan_tune.searching.study.database import UNREADABLE_DATABASE, open_database, open_to_read
 from gan_tune.searching.study.journal import UNREADABLE_JOURNAL, Journal, mend_journal
 from gan_tune.searching.study.optuna_internals import enqueued_params, quiet_optuna
@@ -35,7 +35,7 @@ from gan_tune.searching.study.study import AnyJournal, Study
 from gan_tune.searching.study.telling import HEALTH, tell_arguments
 from gan_tune.searching.study.warm_start import EarlierTrial
 from gan_tune.space import SearchSpace, changes
-from gan_tune.storage.patience import NONE, Patience
+from gan_tune.storage.patience import NONE, Patience, is_away
 from gan_tune.storage.storage import Storage
 from gan_tune.words.wording import first_line, in_one_line
 
@@ -144,7 +144,8 @@ def _open_database(
         return _load(storage, space, name)
     except UNREADABLE_DATABASE as error:
         reason = first_line(error.__cause__ or error)
-        raise StorageError(f"search.study: cannot use {url}: {reason}") from None
+        kind = OutageError if is_away(reason) else StorageError
+        raise kind(f"search.study: cannot use {url}: {reason}") from None
 
 
 def _load(storage: BaseStorage, space: SearchSpace, name: str) -> optuna.Study:
