@@ -64,11 +64,18 @@ DEAD_DEVICE = (
     "no cuda gpus are available",
     "gpu is lost",
     "driver shutting down",
+    "cuda error: unknown error",
 )
 """What CUDA says of a device that failed. An illegal address is not among it: it may be the
 setting's own code, which a fresh worker shows."""
 
-NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory")
+NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)
 
 
 @dataclass(frozen=True)
@@ -111,11 +118,12 @@ def fault_of(error: BaseException) -> Fault:
     """
     text = in_one_line(error)
     names = {each.__name__ for each in type(error).__mro__}
-    if names & {"OutOfMemoryError", "MemoryError"} or any(sign in text for sign in NO_MEMORY):
+    said = text.lower()
+    if names & {"OutOfMemoryError", "MemoryError"} or any(sign in said for sign in NO_MEMORY):
         return Fault("memory", text)
     if isinstance(error, StorageError | DeviceError):
         return Fault("machine", str(error).splitlines()[0])
-    if is_outage(error) or any(sign in text.lower() for sign in DEAD_DEVICE):
+    if is_outage(error) or any(sign in said for sign in DEAD_DEVICE):
         return Fault("machine", text)
     return Fault("exception", text)
 
