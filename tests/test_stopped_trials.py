@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,15 +12,19 @@ from test_conductor import Worker, steady
 from gan_tune import service
 from gan_tune.errors import GanTuneError
 from gan_tune.searching.on_ray.conductor_proxy import ConductorProxy
-from gan_tune.storage.places import SEARCH_NOTE
+from gan_tune.service.stop import forget_wishes
+from gan_tune.storage.lease import hold
+from gan_tune.storage.places import SEARCH_NOTE, STOP
+from gan_tune.storage.trial_records import Result
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Worker:
-    """A search named toy."""
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """A search named toy, on which a command works."""
     ran = Worker(tmp_path / "toy", slots=2)
     ran.storage.write_json(SEARCH_NOTE, {})
-    return ran
+    with hold(ran.storage.patient(1), "toy"):
+        yield ran
 
 
 def test_a_named_trial_is_pruned_at_its_next_report_and_no_other(
@@ -56,3 +61,35 @@ def test_trials_that_cannot_be_stopped_are_refused(worker: Worker, tmp_path: Pat
         assert "\n" not in str(caught.value)
         assert rule in str(caught.value)
     assert worker.storage.below("stop").names() == []
+
+
+def test_a_wish_goes_with_the_trial_that_ends_before_it_hears_of_it(
+    worker: Worker, tmp_path: Path
+) -> None:
+    """Else a trial that is put back by `retry` would be pruned at once."""
+    worker.run(steady, reports=2)
+    service.stop("toy", tmp_path, trials=["0001"])
+    proxy = ConductorProxy(worker.conductor)
+    last = Result(step=100, scalars={}, value=1.0, best=1.0, outcome="completed", timestamp_ms=0)
+    proxy.reported("0001", last)
+    assert worker.log.ended["0001"].outcome == "completed"
+    assert worker.storage.below("stop").names() == []
+
+
+def test_the_next_command_forgets_what_an_earlier_one_did_not_hear(
+    worker: Worker, tmp_path: Path
+) -> None:
+    worker.run(steady, reports=2)
+    service.stop("toy", tmp_path, trials=["0000", "0001"])
+    service.stop("toy", tmp_path)
+    forget_wishes(worker.storage)
+    assert worker.storage.below("stop").names() == []
+    assert worker.storage.read(STOP) is None
+
+
+def test_a_search_on_which_no_command_works_has_no_trial_to_stop(tmp_path: Path) -> None:
+    ran = Worker(tmp_path / "toy", slots=2)
+    ran.storage.write_json(SEARCH_NOTE, {})
+    ran.run(steady, reports=2)
+    with pytest.raises(GanTuneError, match=r"^toy: no command works on it"):
+        service.stop("toy", tmp_path, trials=["0001"])

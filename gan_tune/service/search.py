@@ -22,10 +22,11 @@ from gan_tune.service.running.precision import in_own_precision
 from gan_tune.service.running.retrying import trials_put_back
 from gan_tune.service.search_result import SearchResult, read_result
 from gan_tune.service.space_and_setting import load_space
+from gan_tune.service.stop import forget_wishes
 from gan_tune.service.sync import repaired
 from gan_tune.space import SearchSpace
 from gan_tune.storage.patience import OUTAGE_MINUTES
-from gan_tune.storage.places import DEFAULT_STORAGE, STOP, look_in
+from gan_tune.storage.places import DEFAULT_STORAGE, look_in
 from gan_tune.watching import Watcher, shown_in_notebooks
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def search(
     # A warm start may be refused, so it is prepared before this search writes anything.
     warm = prepare_warm_start(earlier, context)
     with hold(home, name, watcher.stage):
-        home.delete(STOP)  # a wish that an earlier command did not hear
+        forget_wishes(home)
         if beginning is not None:
             beginning.keep(home)
         if (result := _finished(home, context.space, register_anyway)) is not None:

@@ -40,9 +40,9 @@ def stop(name: str, storage: str | Path = DEFAULT_STORAGE, *, trials: Sequence[s
         raise SearchNotFoundError(
             f"no search named {name!r} in {storage}; {there_are(name, known)}"
         )
+    if not is_run:
+        raise GanTuneError(f"{name}: no command works on it, so that there is none to end")
     if not trials:
-        if not is_run:
-            raise GanTuneError(f"{name}: no command works on it, so that there is none to end")
         home.write_json(STOP, {})
         return
     _check_running(home, name, trials)
@@ -50,8 +50,20 @@ def stop(name: str, storage: str | Path = DEFAULT_STORAGE, *, trials: Sequence[s
         home.below(STOPPED_TRIALS).write(trial, b"")
 
 
+def forget_wishes(home: Storage) -> None:
+    """Remove the wishes to end that an earlier command did not hear.
+
+    Raises:
+        StorageError: the search's folder cannot be written.
+    """
+    home.delete(STOP)
+    wishes = home.below(STOPPED_TRIALS)
+    for trial in wishes.names():
+        wishes.delete(trial)
+
+
 def _check_running(home: Storage, name: str, wanted: Sequence[str]) -> None:
-    """Check that trials exist, and may be ended alone.
+    """Check that trials of a search exist, and may be ended alone.
 
     Raises:
         GanTuneError: one does not, or may not.

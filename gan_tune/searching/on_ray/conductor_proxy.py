@@ -47,7 +47,7 @@ class ConductorProxy:
 
         One that `gan-tune stop NAME TRIAL` has named is pruned, as if the scheduler had done it.
         """
-        if result.outcome is None and self._stopped.take(name):
+        if self._stopped.take(name) and result.outcome is None:
             result = replace(result, outcome="pruned")
         return self._answer(lambda: self._conductor.reported(name, result), True)
 
