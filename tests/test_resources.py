@@ -153,7 +153,18 @@ def test_a_gpu_that_is_not_faster_when_it_is_shared_is_left(
     )
 
 
-def test_a_search_taken_up_without_a_gpu_says_so(cluster: Cluster, home: Storage) -> None:
+def test_a_search_taken_up_on_a_cluster_without_a_gpu_yet_waits_for_one(
+    cluster: Cluster, home: Storage
+) -> None:
+    settled(home)
+    cluster.nodes = []
+    assert settled(home) == (0.3333, ["resources.gpu: 0.3333, as this search began"])
+
+
+def test_a_search_taken_up_without_a_gpu_says_so(
+    cluster: Cluster, home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_tune.service.running.resources.started_here", lambda: True)
     settled(home)
     cluster.nodes = []
     with pytest.raises(ClusterError) as refused:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from gan_tune.cluster.hardware import GpuNode, at_once, gpu_nodes, has_idle_gpu, on_gpu_node
+from gan_tune.cluster.ray_internals import started_here
 from gan_tune.errors import ClusterError
 from gan_tune.gan.device import accelerators, total_memory, trial_device
 from gan_tune.service.gpu_share import Room, Share, kept_beside, share_of
@@ -63,7 +64,7 @@ def _kept(context: SearchContext) -> float | None:
     if kept is None:
         return 0.0 if _is_begun(context.home) else None
     gpu = kept.gpu
-    if gpu and not gpu_nodes():
+    if gpu and started_here() and not gpu_nodes():  # a cluster may get some later
         raise ClusterError(
             f"resources.gpu: {context.names.search} began with {gpu:g} GPU for each trial, and "
             "there is none here; --set resources.gpu=0 goes on on the CPU, --fresh begins another"
