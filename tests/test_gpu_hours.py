@@ -84,3 +84,18 @@ def test_gpu_hours_that_bound_nothing_are_refused() -> None:
         space(budget=budget(), resources={"cpu": 1, "gpu": 0})
     with pytest.raises(SpaceError, match=r"budget\.gpu_hours: must be above 0"):
         space(budget=budget(0), resources={"cpu": 1, "gpu": 1})
+
+
+def test_trials_that_wait_for_a_worker_use_no_gpu_hours(tmp_path: Path) -> None:
+    """As where all nodes with GPUs were taken away."""
+    ran = worker(tmp_path)
+    time = ran.conductor.time
+    time.hold(2)
+    ran.now += 4
+    assert 3600 * time.gpu_hours_used == pytest.approx(4)
+    time.place(0)
+    ran.now += 3600
+    assert 3600 * time.gpu_hours_used == pytest.approx(4)
+    time.place(1)
+    ran.now += 4
+    assert 3600 * time.gpu_hours_used == pytest.approx(6)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gan_tune.errors import StorageError
-from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, TimedKeeper
+from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, Superseded, TimedKeeper
 from gan_tune.searching.on_ray.node_watch import NodeWatch
 from gan_tune.searching.rules.failing_nodes import FailingNodes
 from gan_tune.searching.rules.faults import Fault, Kind
 from gan_tune.storage.nodes_aside import NodeAside, NodesAside, nodes_aside
-from gan_tune.storage.places import NODES, STOP
+from gan_tune.storage.places import DRIVER, NODES, STOP
 from gan_tune.storage.storage import Storage, open_storage
 from gan_tune.storage.trial_folder import TrialFolders
 
@@ -171,10 +171,12 @@ def test_a_damaged_note_puts_no_node_aside(home: Storage) -> None:
     assert nodes_aside(home) == {}
 
 
-def keeper(home: Storage, monkeypatch: pytest.MonkeyPatch, node: str) -> TimedKeeper:
+def keeper(
+    home: Storage, monkeypatch: pytest.MonkeyPatch, node: str, word: str = ""
+) -> TimedKeeper:
     """A keeper that looks whenever it is asked."""
     monkeypatch.setattr("gan_tune.searching.on_ray.keeping.LOOKS", {True: -1.0, False: -1.0})
-    return TimedKeeper(home, "0000", node)
+    return TimedKeeper(home, "0000", node, word)
 
 
 def test_a_trial_on_a_node_that_leaves_is_stored_first(
@@ -199,3 +201,21 @@ def test_a_trial_on_a_failing_node_trains_on(
     """It may be the one that shows that the node is well."""
     NodesAside(home).put("bad", NodeAside("10.0.0.8", "failing", "so it is"))
     assert not keeper(home, monkeypatch, "bad").is_due()
+
+
+def test_a_worker_that_outlives_its_driver_stores_nothing_more(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's machine was lost, and another one works on the search."""
+    home.write(DRIVER, b"mine")
+    mine = keeper(home, monkeypatch, "good", "mine")
+    mine.check_driver()
+    assert not mine.is_due()
+    home.write(DRIVER, b"another's")
+    assert mine.is_due()
+    with pytest.raises(Superseded):
+        mine.check_driver()
+    with pytest.raises(Superseded):
+        mine.keep(lambda: b"state")
+    assert TrialFolders(home)["0000"].checkpoint() is None
+    keeper(home, monkeypatch, "good").check_driver()

@@ -112,6 +112,11 @@ def test_a_search_ends_if_no_worker_is_fit_for_a_while() -> None:
     now = [0.0]
     unfit = UnfitWorkers(lambda: now[0])
     assert unfit.error(others=False) is None, "none is up yet"
+    assert not unfit.has("b")
+    assert unfit.note("z", Fault("unfit", "", "10.0.0.8", "b"))
+    assert unfit.has("b")
+    assert unfit.forget("z")
+    assert not unfit.has("b")
     assert unfit.note("a", Fault("unfit", "its node is put aside: cuda: no", "10.0.0.7"))
     assert not unfit.note("a", Fault("unfit", "its node is put aside: cuda: no", "10.0.0.7"))
     assert unfit.error(others=False) is None

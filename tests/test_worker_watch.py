@@ -32,7 +32,7 @@ def trials(**states: str) -> list[Any]:
 def test_it_notes_who_has_a_worker_and_tells_of_each_once(home: Storage) -> None:
     placed: list[str] = []
     now = 100.0
-    watch = WorkerWatch(home, placed.append, lambda: now)
+    watch = WorkerWatch(home, placed.append, clock=lambda: now)
     watch.begin()
     assert running_trials(home, "") is None
 
@@ -73,7 +73,7 @@ def test_a_storage_that_is_away_is_not_asked_at_every_look(
         raise StorageError("storage: away")
 
     monkeypatch.setattr("gan_tune.searching.on_ray.worker_watch.note_running_trials", fail)
-    watch = WorkerWatch(home, lambda trial: None, lambda: now)
+    watch = WorkerWatch(home, lambda trial: None, clock=lambda: now)
     for _ in range(40):
         watch.look(trials(**{"0000": "RUNNING"}), lambda trial: trial.name)
         now += LOOK_SECONDS

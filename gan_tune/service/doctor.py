@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,9 +88,10 @@ def _left_word(storage: str | Path, checks: list[Check]) -> Iterator[tuple[Stora
         yield home, word
     finally:
         if home is not None:
-            home.delete(DRIVER)
-            if home.folder is not None:
-                home.folder.rmdir()
+            with suppress(GanTuneError, OSError):  # what was found counts more than what is left
+                home.delete(DRIVER)
+                if home.folder is not None:
+                    home.folder.rmdir()
 
 
 def _of_nodes(home: Storage | None, word: str, address: str | None) -> list[Check]:

@@ -43,7 +43,7 @@ class Timekeeper:
         self._gpus = GpuMeter(study.space, study.gpu_seconds_used, clock)
         self._pace = self._interval = 0.0
         self._waits = False
-        self._trials = 0
+        self._trials, self._placed = 0, math.inf
         self.follow(budget.slots)
 
     def wait(self) -> None:
@@ -59,7 +59,13 @@ class Timekeeper:
     def hold(self, trials: int) -> None:
         """So many trials run, or are about to."""
         self._trials = trials
-        self._gpus.hold(0 if self._waits else min(trials, self._budget.slots))
+        self._gpus.hold(0 if self._waits else int(min(trials, self._budget.slots, self._placed)))
+
+    def place(self, trials: int) -> None:
+        """So many trials have a worker now: the others that run wait for one, and hold no GPU."""
+        if trials != self._placed:
+            self._placed = trials
+            self.hold(self._trials)
 
     def follow(self, slots: int) -> None:
         """So many trials run at a time from now on."""

@@ -10,11 +10,19 @@ from contextlib import suppress
 
 from gan_tune.errors import StorageError
 from gan_tune.storage.nodes_aside import nodes_aside
-from gan_tune.storage.places import STOP, STOPPED_TRIALS
+from gan_tune.storage.places import DRIVER, STOP, STOPPED_TRIALS
 from gan_tune.storage.storage import Storage
 from gan_tune.storage.trial_folder import TrialFolder, TrialFolders
 
-__all__ = ["LeavingSign", "NodeLeaves", "StopAsked", "StopSign", "StoppedTrials", "TimedKeeper"]
+__all__ = [
+    "LeavingSign",
+    "NodeLeaves",
+    "StopAsked",
+    "StopSign",
+    "StoppedTrials",
+    "Superseded",
+    "TimedKeeper",
+]
 
 logger = logging.getLogger("gan_tune")
 
@@ -34,6 +42,10 @@ class StopAsked(Exception):
 
 class NodeLeaves(Exception):
     """The worker's node is being taken away, and the trial's state is stored."""
+
+
+class Superseded(Exception):
+    """Another command works on the search, and may train this trial: nothing more is stored."""
 
 
 class _Sign:
@@ -85,6 +97,23 @@ class LeavingSign(_Sign):
         return aside is not None and aside.state == "leaving"
 
 
+class _DriverSign(_Sign):
+    """The word of another driver in the search's folder: this worker has outlived its own.
+
+    Args:
+        search: the folder.
+        word: of the worker's driver; empty: not known, so no other is seen.
+    """
+
+    def __init__(self, search: Storage, word: str) -> None:
+        super().__init__(search)
+        self._word = word.encode()
+
+    def _look(self) -> bool:
+        found = self._search.read(DRIVER) if self._word else None
+        return found is not None and found != self._word
+
+
 class StoppedTrials:
     """The wishes in a search's folder that single trials end at their next report.
 
@@ -119,13 +148,15 @@ class TimedKeeper:
         search: the search's folder, in which a wish to end lies.
         name: of the trial.
         node_id: of the node on which it trains; empty: not known, so its leaving is not seen.
+        word: of the driver, as workers find it in the folder; empty: not known.
     """
 
-    def __init__(self, search: Storage, name: str, node_id: str = "") -> None:
+    def __init__(self, search: Storage, name: str, node_id: str = "", word: str = "") -> None:
         self._trial = TrialFolders(search)[name]
         self._hasty = TrialFolders(search.patient(0))[name]
         self._stored, self._cost = time.monotonic(), 0.0
         self.stop, self._leaving = StopSign(search), LeavingSign(search, node_id)
+        self._other_driver = _DriverSign(search, word)
 
     @property
     def seconds_since(self) -> float:
@@ -134,7 +165,17 @@ class TimedKeeper:
 
     def is_due(self) -> bool:
         """Whether a checkpoint is due between two reports."""
-        return self._leaving.is_seen() or self.is_overdue(BETWEEN)
+        is_asked = self._leaving.is_seen() or self._other_driver.is_seen()
+        return is_asked or self.is_overdue(BETWEEN)
+
+    def check_driver(self) -> None:
+        """Check that the driver of this worker still works on the search, before it stores.
+
+        Raises:
+            Superseded: another one does.
+        """
+        if self._other_driver.is_seen():
+            raise Superseded
 
     def is_overdue(self, seconds: float) -> bool:
         """Whether the last checkpoint is older than that and than what it may cost, or the search
@@ -148,7 +189,9 @@ class TimedKeeper:
         Raises:
             StopAsked: the search is asked to end.
             NodeLeaves: the worker's node is being taken away.
+            Superseded: another command works on the search; nothing is stored.
         """
+        self.check_driver()
         try:
             self._timed(self._hasty, state)
         except StorageError as error:

@@ -76,7 +76,7 @@ class NodeWatch:
         self._put(fault.node_id, NodeAside(fault.node, "unfit", reason), told=True)
 
     def is_fit(self, node: str) -> None:
-        """A worker that had failed its proof has passed it."""
+        """A worker trains on a node, and none there has failed its proof."""
         with suppress(StorageError):
             self._aside.take_back(node, "unfit")
 

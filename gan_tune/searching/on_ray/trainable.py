@@ -24,7 +24,7 @@ from gan_tune.gan.training import Report, train
 from gan_tune.metrics import Judge
 from gan_tune.samples import pictures
 from gan_tune.searching.jobs import Job
-from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, TimedKeeper
+from gan_tune.searching.on_ray.keeping import NodeLeaves, StopAsked, Superseded, TimedKeeper
 from gan_tune.searching.on_ray.losses import CutOff
 from gan_tune.searching.on_ray.proof import Expected, why_aside, why_unfit
 from gan_tune.searching.rules.faults import Fault, fault_of
@@ -91,7 +91,8 @@ class GanTrainable(tune.Trainable):
         self.config = {}  # otherwise Tune sends the whole job to the driver with each report
         self._trial = self._trials[self._job.name]
         self._reports: Iterator[Report] | None = None
-        self._keeper = TimedKeeper(self._home, self._job.name, self._node_id)
+        word = self._to_prove.word if self._to_prove is not None else ""
+        self._keeper = TimedKeeper(self._home, self._job.name, self._node_id, word)
         if self._expected is None and self._to_prove and why_aside(self._home, self._node_id):
             self._expected, self._proven = self._to_prove, -math.inf
         return True
@@ -112,7 +113,7 @@ class GanTrainable(tune.Trainable):
             if self._reports is None:
                 self._reports = self._begin()
             result = self._next_result()
-        except StopAsked:
+        except (StopAsked, Superseded):
             return {"report": None, "done": True}
         except NodeLeaves:
             raise CutOff(self._here(Fault("preempted", "its node is taken away"))) from None
@@ -220,7 +221,12 @@ class GanTrainable(tune.Trainable):
         return result
 
     def _store(self, report: Report, result: Result) -> None:
-        """Write picture and checkpoint before the report, so that a stored report is complete."""
+        """Write picture and checkpoint before the report, so that a stored report is complete.
+
+        Raises:
+            Superseded: another command works on the search.
+        """
+        self._keeper.check_driver()
         self._trial.write_grid(report.step, pictures.png(report.grid))
         overdue = self._keeper.is_overdue(CHECKPOINT_SECONDS)
         ready = report.outcome is None and report.step in self._job.ready_steps

@@ -114,7 +114,7 @@ def run(
     unfit = UnfitWorkers()
     nodes = NodeWatch(conductor.storage, note, lambda: with_room(resources, shared.without))
     nodes.begin()
-    workers = WorkerWatch(conductor.storage, placed)
+    workers = WorkerWatch(conductor.storage, placed, conductor.time.place)
     workers.begin()
     size = _size(conductor, nodes, count, resized)
     lost = _LostTrialCallback(proxy, unfit, nodes)
@@ -286,8 +286,10 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
             if self._unfit.note(trial.trial_id, unfit):
                 self._nodes.unfit(unfit)
                 self._proxy.lost(_job(trial).name, unfit)
-        elif self._unfit.forget(trial.trial_id):
-            self._nodes.is_fit(node)
+        else:
+            self._unfit.forget(trial.trial_id)
+            if node and not self._unfit.has(node):
+                self._nodes.is_fit(node)
         if not isinstance(report, Result):
             return False
         self._nodes.reported(trial.trial_id, node)

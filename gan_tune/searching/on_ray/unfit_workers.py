@@ -37,6 +37,10 @@ class UnfitWorkers:
         """A worker has passed its proof, or is gone; returns whether it was unfit."""
         return self._faults.pop(trial_id, None) is not None
 
+    def has(self, node_id: str) -> bool:
+        """Whether a worker on this node has failed its proof."""
+        return any(fault.node_id == node_id for fault in self._faults.values())
+
     def error(self, *, others: bool, places: int = 0) -> UnfitNodesError | None:
         """The error to end with if for a while no worker but these was up (``others``).
 

@@ -29,6 +29,7 @@ class WorkerWatch:
     Args:
         home: the search's folder.
         placed: told of the name of each trial that has got a worker.
+        counted: told how many have one, at each look.
         clock: seconds; only differences count.
     """
 
@@ -36,9 +37,10 @@ class WorkerWatch:
         self,
         home: Storage,
         placed: Callable[[str], None],
+        counted: Callable[[int], None] = lambda trials: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._home, self._placed, self._clock = home, placed, clock
+        self._home, self._placed, self._counted, self._clock = home, placed, counted, clock
         self._impatient = home.patient(0)
         self._known: frozenset[str] = frozenset()
         self._noted: frozenset[str] | None = None
@@ -62,6 +64,7 @@ class WorkerWatch:
         for trial in sorted(now - self._known):
             self._placed(trial)
         self._known = now
+        self._counted(len(now))
         self._note(now)
 
     def end(self) -> None:
