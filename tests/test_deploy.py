@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +20,11 @@ from compose_spec import PyCompose
 from jsonschema import validate
 from ray.autoscaler._private import docker
 from ray.autoscaler._private.util import prepare_config, validate_config
+from test_live import found
 
 from gan_tune import service
+from gan_tune.storage.places import RESULT
+from gan_tune.storage.storage import open_storage
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -187,15 +190,44 @@ def test_only_ray_and_its_operator_reach_the_pods() -> None:
 def test_a_retried_job_goes_on_by_name(tmp_path: Path) -> None:
     kinds = manifests()
     job = kinds["RayJob"]["spec"]
-    words = shlex.split(job["entrypoint"])
-    assert words[:2] == ["gan-tune", "search"]
-    assert {"--name", "--storage"} <= set(words)
+    assert job["entrypoint"] == "bash /etc/gan-tune/search.sh"
+    data = kinds["ConfigMap"]["data"]
+    assert "--name $name --storage" in data["search.sh"]
     assert job["backoffLimit"] > 0
-    file = tmp_path / Path(words[2]).name
-    file.write_text(kinds["ConfigMap"]["data"][file.name])
+    file = tmp_path / "space.yaml"
+    file.write_text(data[file.name])
     space = service.load_space(file, check_data=False)
     assert isinstance(space.resources.gpu, float)  # `auto` waits for no node
     assert space.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("ended", "finished", "code"),
+    [(0, True, 0), (130, False, 0), (1, True, 0), (1, False, 1), (1, None, 1), (2, None, 2)],
+)
+def test_a_job_fails_only_where_another_cluster_may_help(
+    tmp_path: Path, ended: int, finished: bool | None, code: int
+) -> None:
+    script, command = tmp_path / "search.sh", tmp_path / "bin" / "gan-tune"
+    script.write_text(manifests()["ConfigMap"]["data"]["search.sh"])
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@"\nexit {ended}\n')
+    command.chmod(0o755)
+    if finished is not None:
+        home = open_storage(tmp_path / "runs" / "digits")
+        home.write_json(RESULT, found(finished=finished).to_json())
+    run = subprocess.run(
+        ["bash", script],
+        env={
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+            "GAN_TUNE_RUNS": str(tmp_path / "runs"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert run.returncode == code
+    assert f"--name digits --storage {tmp_path / 'runs'}" in run.stdout
 
 
 # -------------------------------------------------------------------- SLURM
