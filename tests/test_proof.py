@@ -111,25 +111,49 @@ def test_a_node_whose_gpu_torch_does_not_find_is_unfit(tmp_path: Path) -> None:
 def test_a_search_ends_if_no_worker_is_fit_for_a_while() -> None:
     now = [0.0]
     unfit = UnfitWorkers(lambda: now[0])
-    assert unfit.error(others=False) is None, "none is up yet"
-    assert not unfit.has("b")
-    assert unfit.note("z", Fault("unfit", "", "10.0.0.8", "b"))
-    assert unfit.has("b")
-    assert unfit.forget("z")
-    assert not unfit.has("b")
-    assert unfit.note("a", Fault("unfit", "its node is put aside: cuda: no", "10.0.0.7"))
-    assert not unfit.note("a", Fault("unfit", "its node is put aside: cuda: no", "10.0.0.7"))
-    assert unfit.error(others=False) is None
-    now[0] += UNFIT_SECONDS
-    assert unfit.error(others=True) is None, "another one trains"
-    assert unfit.error(others=False) is None, "from now on"
-    now[0] += UNFIT_SECONDS
-    assert unfit.error(others=False, places=1) is None, "another one may start"
-    error = unfit.error(others=False)
+    fault = Fault("unfit", "its node is put aside: cuda: no", "10.0.0.7")
+
+    def ends(seconds: float, *, others: bool = False, places: int = 0) -> UnfitNodesError | None:
+        """What is said after so many seconds, in each of which it was asked."""
+        for _ in range(int(seconds)):
+            now[0] += 1
+            unfit.error(others=others, places=places)
+        return unfit.error(others=others, places=places)
+
+    assert ends(UNFIT_SECONDS + 1) is None, "none is up yet"
+    assert unfit.note("a", fault)
+    assert not unfit.note("a", fault)
+    assert ends(UNFIT_SECONDS - 1) is None
+    assert ends(1, others=True) is None, "another one trains"
+    assert ends(UNFIT_SECONDS) is None, "from now on"
+    error = ends(1)
     assert isinstance(error, UnfitNodesError)
-    now[0] += STARTING_SECONDS - UNFIT_SECONDS
-    assert isinstance(unfit.error(others=False, places=1), UnfitNodesError), "it did not"
     assert error.exit_code == 1
     assert str(error).endswith("its node is put aside: cuda: no (node 10.0.0.7)")
+    assert ends(1, others=True) is None
+    assert ends(STARTING_SECONDS, places=1) is None, "another one may start"
+    assert isinstance(ends(1, places=1), UnfitNodesError), "it did not"
     assert unfit.forget("a")
     assert unfit.error(others=False) is None
+
+
+def test_the_time_in_which_the_search_waits_for_its_storage_is_no_workers() -> None:
+    now = [0.0]
+    unfit = UnfitWorkers(lambda: now[0])
+    unfit.note("a", Fault("unfit", "its node is put aside: storage: cannot write", "10.0.0.7"))
+    assert unfit.error(others=False) is None
+    now[0] += 20 * UNFIT_SECONDS
+    assert unfit.error(others=False) is None, "its worker has not tried since"
+    now[0] += UNFIT_SECONDS - 1
+    assert unfit.error(others=False) is None
+    now[0] += 2
+    assert unfit.error(others=False) is not None
+
+
+def test_a_node_has_an_unfit_worker_until_that_has_gone() -> None:
+    unfit = UnfitWorkers()
+    assert not unfit.has("b")
+    unfit.note("z", Fault("unfit", "", "10.0.0.8", "b"))
+    assert unfit.has("b")
+    unfit.forget("z")
+    assert not unfit.has("b")

@@ -39,7 +39,7 @@ logger = logging.getLogger("gan_tune")
 CHECKPOINT_SECONDS = 10.0
 """Shortest time between two checkpoints at reports; for those in between see `keeping`."""
 
-PROOF_SECONDS = 30.0
+PROOF_SECONDS = 5.0
 """Seconds between two proofs of a worker that cannot train."""
 
 

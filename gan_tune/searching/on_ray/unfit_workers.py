@@ -23,6 +23,7 @@ class UnfitWorkers:
         self._faults: dict[str, Fault] = {}
         self._clock = clock
         self._alone_since: float | None = None
+        self._asked = clock()
 
     def __contains__(self, trial_id: str) -> bool:
         return trial_id in self._faults
@@ -45,11 +46,13 @@ class UnfitWorkers:
         """The error to end with if for a while no worker but these was up (``others``).
 
         ``places``: on the nodes that are not put aside. If there are some, others may come up.
+        While the search itself waits for its storage it does not ask, and that time does not count.
         """
+        waited, self._asked = self._clock() - self._asked, self._clock()
         if not self._faults or others:
             self._alone_since = None
             return None
-        if self._alone_since is None:
+        if self._alone_since is None or waited >= UNFIT_SECONDS:
             self._alone_since = self._clock()
         patience = STARTING_SECONDS if places else UNFIT_SECONDS
         if self._clock() - self._alone_since < patience:
