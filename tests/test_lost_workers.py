@@ -280,6 +280,44 @@ def test_a_search_that_is_asked_to_end_stores_its_trials_first(
     assert whole.champion == result.champion
 
 
+class FindingRoom(Watcher):
+    """Notes what was free of the cluster while the best setting was confirmed."""
+
+    def __init__(self) -> None:
+        self.confirms, self.free = False, 0.0
+
+    def trial_started(self, job: Any, *, resumed: bool) -> None:
+        self.confirms = self.confirms or job.kind == "confirmation"
+
+    def trial_ended(self, job: Any, ending: Any) -> None:
+        self.confirms = self.confirms and job.kind != "confirmation"
+
+    def tick(self) -> None:
+        if self.confirms:
+            self.free = max(self.free, ray.available_resources().get("CPU", 0.0))
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("seconds", "free"), [(1.0, 1.0), (1e9, 0.0)])
+def test_a_node_that_no_trial_needs_becomes_free_while_others_train(
+    tmp_path: Path,
+    two_nodes: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    free: float,
+) -> None:
+    """So that an autoscaler can take it away."""
+    monkeypatch.setattr("gan_tune.searching.on_ray.idle_workers.IDLE_SECONDS", seconds)
+    two_nodes.add_node(num_cpus=1)  # a third one: the first setting is confirmed, too
+    budget = {"trials": 3, "steps": 4000, "evaluations": 4, "minutes": 30}
+    search = {"experience": "none", "sampler": "random", "scheduler": "none"}
+    tree = space_tree(name="frees", budget=budget, search=search, confirm={"top": 1, "seeds": 1})
+    uri, watcher = f"sqlite:///{tmp_path / 'mlflow.db'}", FindingRoom()
+    result = service.search(tree, storage=tmp_path / "runs", tracking_uri=uri, watcher=watcher)
+    assert result.outcomes == {"completed": 3}
+    assert watcher.free == free
+
+
 class Growing(Hearing):
     """Adds nodes while the search runs, and remembers how many trials ran at a time."""
 

@@ -23,8 +23,10 @@ from gan_tune.cluster import ray_internals
 from gan_tune.cluster.connection import connected
 from gan_tune.cluster.ray_internals import (
     PRELOADED,
+    end_idle_workers,
     first_with_pending_worker,
     hear_of_losses,
+    idle_workers,
     keep_workers,
     keeping_own_handler,
     may_begin,
@@ -47,6 +49,8 @@ PRIVATE = (
         (utils, "set_sigterm_handler"),
         (_ObjectCache, "total_max_objects"),
         (_ObjectCache, "increase_max"),
+        (_ObjectCache, "num_cached_objects"),
+        (TuneController, "_cleanup_cached_actors"),
         (RayActorManager, "pending_actors"),
         (RayActorManager, "_actor_task_failed"),
         (RayActorManager, "_actor_start_failed"),
@@ -80,6 +84,8 @@ def test_a_ray_without_the_names_is_slower_and_nothing_else() -> None:
         _tune_controller = object()
 
     keep_workers(Bare(), Trial("none", stub=True), slots=2)
+    end_idle_workers(Bare())
+    assert idle_workers(Bare()) == 0
     assert first_with_pending_worker(Bare()) is None
     assert may_begin(Bare(), starts=1)
 

@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 __all__ = [
     "PACKAGING_LOGGER",
     "draining_nodes",
+    "end_idle_workers",
     "first_with_pending_worker",
     "forget_own_token",
     "hear_of_losses",
+    "idle_workers",
     "is_left_behind",
     "keep_workers",
     "keeping_own_handler",
@@ -208,6 +210,19 @@ def keep_workers(scheduler_view: Any, trial: Trial, slots: int) -> None:
     cache = getattr(_controller(scheduler_view), "_actor_cache", None)
     if cache is not None and cache.total_max_objects < slots:
         cache.increase_max(trial.placement_group_factory, by=slots)
+
+
+def idle_workers(scheduler_view: Any) -> int:
+    """How many of the workers that :func:`keep_workers` keeps have no trial."""
+    cache = getattr(_controller(scheduler_view), "_actor_cache", None)
+    return getattr(cache, "num_cached_objects", 0)
+
+
+def end_idle_workers(scheduler_view: Any) -> None:
+    """End the workers that have no trial. Tune starts others when trials need them."""
+    end = getattr(_controller(scheduler_view), "_cleanup_cached_actors", None)
+    if end is not None:
+        end(force_all=True)
 
 
 def first_with_pending_worker(scheduler_view: Any) -> Trial | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,8 +16,10 @@ from ray.tune.stopper import Stopper
 
 from gan_tune.cluster.connection import Places, cores, with_room
 from gan_tune.cluster.ray_internals import (
+    end_idle_workers,
     first_with_pending_worker,
     hear_of_losses,
+    idle_workers,
     keep_workers,
     may_begin,
     started_here,
@@ -30,10 +30,12 @@ from gan_tune.searching.jobs import Job
 from gan_tune.searching.leading.conductor import Conductor, Next
 from gan_tune.searching.on_ray.conductor_proxy import ConductorProxy
 from gan_tune.searching.on_ray.elastic import ClusterSize
+from gan_tune.searching.on_ray.idle_workers import IdleWorkers
 from gan_tune.searching.on_ray.losses import fault_from_ray
 from gan_tune.searching.on_ray.node_watch import NodeWatch
 from gan_tune.searching.on_ray.proof import leave_for_workers
 from gan_tune.searching.on_ray.trainable import GanTrainable
+from gan_tune.searching.on_ray.tune_settings import configure_tune
 from gan_tune.searching.on_ray.unfit_workers import UnfitWorkers
 from gan_tune.searching.on_ray.worker_watch import WorkerWatch
 from gan_tune.searching.rules.faults import Fault
@@ -108,7 +110,7 @@ def run(
         emulates=shared.emulates,
         expected=leave_for_workers(conductor.storage),
     )
-    _configure_tune(max(slots, wanted or 0))
+    configure_tune(max(slots, wanted or 0))
     # An autoscaler must see all trials that wait, so a cluster starts all workers at once.
     starts = min(slots, cores()) if started_here() else None
     unfit = UnfitWorkers()
@@ -119,6 +121,7 @@ def run(
     size = _size(conductor, nodes, count, resized)
     lost = _LostTrialCallback(proxy, unfit, nodes)
     scheduler = _StoppingScheduler(proxy, starts, lost.heard, unfit, nodes)
+    idle = IdleWorkers(scheduler)
     with tempfile.TemporaryDirectory(prefix="gan-tune-") as scratch:
         try:
             tune.run(
@@ -133,7 +136,12 @@ def run(
                 callbacks=[
                     lost,
                     _TickCallback(
-                        [tick, nodes.look, lambda: workers.look(scheduler.training(), _trial_name)],
+                        [
+                            tick,
+                            nodes.look,
+                            lambda: workers.look(scheduler.training(), _trial_name),
+                            *([idle.look] if size else []),  # a cluster may then shrink
+                        ],
                         size.placed if size else None,
                     ),
                 ],
@@ -262,6 +270,15 @@ class _StoppingScheduler(_NeverRestored, FIFOScheduler):
         """Whether there are no more jobs, and only unfit workers hold trials."""
         return self.no_more and all(trial.trial_id in self._unfit for trial in self._unfinished())
 
+    @property
+    def idle_workers(self) -> int:
+        """How many workers wait for a trial."""
+        return idle_workers(self._controller)
+
+    def end_idle_workers(self) -> None:
+        """End those; others are started when trials need them."""
+        end_idle_workers(self._controller)
+
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Have Tune keep its workers, and say what ends them."""
         if self._controller is None:
@@ -381,20 +398,3 @@ def _job(trial: Any) -> Job:
 
 def _trial_name(trial: Any) -> str:
     return _job(trial).name
-
-
-def _configure_tune(slots: int) -> None:
-    """Set what Tune reads from environment variables only."""
-    os.environ.update(
-        TUNE_MAX_PENDING_TRIALS_PG=str(slots),  # otherwise Tune asks for one at a time
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # gan-tune has its own recorder
-        TUNE_DISABLE_SIGINT_HANDLER="1",  # gan-tune handles Ctrl-C
-        TUNE_PRINT_ALL_TRIAL_ERRORS="0",  # gan-tune says in one line what cut a trial off
-        TUNE_GLOBAL_CHECKPOINT_S="3600",  # Tune's own snapshots are never read
-        TUNE_WARN_THRESHOLD_S="5",
-        RAY_AIR_NEW_OUTPUT="0",
-        RAY_CHDIR_TO_TRIAL_DIR="0",
-    )
-    for name in ("ray.tune", "ray.train", "ray.air"):
-        # Tune reports every trial that was ever lost as an error at the end.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
