@@ -43,8 +43,10 @@ from gan_tune.storage.storage import Storage, open_storage
 from gan_tune.storage.trial_folder import TrialFolders
 
 SEARCH = "lost"
-FIRST_SECONDS, LAST_SECONDS = 3.0, 40.0
-"""A loss comes so long after a command's start."""
+FIRST_SECONDS = 3.0
+"""A loss comes at least so long after a command's start,"""
+LATEST = 0.3
+"""and after at most this share of what the undisturbed search takes, so that some trials end."""
 
 TAKING = """
 import sys
@@ -235,9 +237,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="of a trial")
     parser.add_argument("--tries", type=int, default=20, help="other commands at once")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument(
-        "--latest", type=float, default=LAST_SECONDS, help="of the moments, after a start (s)"
-    )
+    parser.add_argument("--latest", type=float, help="of the moments, after a start (s)")
     options = parser.parse_args()
     print(machine(), flush=True)
     tree = space(options.trials, options.steps)
@@ -246,7 +246,8 @@ def main() -> None:
         code, seconds, _ = run_to_the_end(tree, calm, 0)
         print(f"undisturbed: exit code {code} after {seconds:.0f} s", flush=True)
         moments = random.Random(options.seed)
-        lost, before = lose_drivers(tree, storage, options.losses, moments, options.latest)
+        latest = options.latest or LATEST * seconds
+        lost, before = lose_drivers(tree, storage, options.losses, moments, latest)
         last, seconds, wrong = run_to_the_end(tree, storage, options.tries)
         print(f"the last command: exit code {last} after {seconds:.0f} s", flush=True)
         found = counts(Storage(calm).below(SEARCH), Storage(storage).below(SEARCH), before)
