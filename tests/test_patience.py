@@ -25,7 +25,7 @@ from gan_tune.errors import GanTuneError, OutageError, SearchNotFoundError, Stor
 from gan_tune.searching.study.opening import open_study
 from gan_tune.service.watcher import Watcher
 from gan_tune.storage.lease import hold
-from gan_tune.storage.patience import Outage, Patience
+from gan_tune.storage.patience import Outage, Patience, is_away
 from gan_tune.storage.storage import open_storage
 from gan_tune.storage.trial_folder import TrialFolders
 
@@ -40,6 +40,30 @@ def fails(times: int) -> Callable[[], str]:
         return "done"
 
     return action
+
+
+@pytest.mark.parametrize(
+    ("text", "away"),
+    [
+        ('connection to server at "::1", port 5432 failed: Connection refused', True),
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  the database system is in recovery mode", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("could not connect to server: No route to host", True),
+        ("Can't connect to MySQL server on '10.0.0.9' (timed out)", True),
+        ("AWS Error NETWORK_CONNECTION during HeadObject: curlCode: 56, Recv failure", True),
+        ("AWS Error UNKNOWN (HTTP status 503): Unable to parse, HTTP response code 503", True),
+        ('FATAL:  password authentication failed for user "gans"', False),
+        ("(::1) failed: Connection refused\n(127.0.0.1) failed: FATAL: password authentication "
+         "failed", False),
+        ('FATAL:  database "gans" does not exist', False),
+        ("Access denied for user 'gans'@'10.0.0.1' (using password: YES)", False),
+        ('could not translate host name "db" to address: Name or service not known', False),
+        ("AWS Error NETWORK_CONNECTION: curlCode: 6, Could not resolve host", False),
+    ],
+)  # fmt: skip
+def test_what_is_away_may_work_later_and_what_refuses_may_not(text: str, away: bool) -> None:
+    assert is_away(text) == away
 
 
 def test_an_outage_is_said_once_when_it_begins_and_when_it_ends(

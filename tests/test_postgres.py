@@ -104,6 +104,7 @@ def test_a_wrong_password_is_one_line(tmp_path: Path, database: str) -> None:
     wrong = database.replace(QUOTED, "secret-guess")
     command = process("ls", "--tracking-uri", wrong, folder=tmp_path)
     _, err = command.communicate(timeout=120)
-    assert command.returncode == 2
+    assert command.returncode == 2, err
+    assert "password authentication failed" in err, "the database's own answer, not a silence"
     assert "secret-guess" not in err
     assert len(err.strip().splitlines()) == 1, err

@@ -10,6 +10,9 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from functools import partial
+
+import sqlalchemy
 
 try:
     from mlflow import MlflowClient
@@ -18,6 +21,7 @@ except ImportError as error:  # pragma: no cover - an installation without its d
     raise ImportError(f"mlflow does not import ({error}): pip install 'mlflow>=3.17,<4'") from error
 
 from gan_tune.errors import TrackingAwayError, TrackingError
+from gan_tune.storage.patience import is_away
 from gan_tune.words.wording import first_line, masked
 
 __all__ = ["answering", "client", "lacks_rights", "quiet_mlflow", "reason_of", "within"]
@@ -108,8 +112,9 @@ def within(seconds: float, uri: str, ask: Callable[[], object]) -> None:
         raise _unanswered(uri, failures[0]) from failures[0]
 
 
-def check_listens(uri: str, seconds: float) -> None:
-    """Check that a database's server takes connections: MLflow would try in silence for a minute.
+def check_database(uri: str, seconds: float) -> None:
+    """Check that a database's server takes connections, and this user: MLflow would try in silence
+    for a minute, whatever the reason.
 
     Raises:
         TrackingError: it does not, within so many seconds.
@@ -119,11 +124,26 @@ def check_listens(uri: str, seconds: float) -> None:
     if usual and url.hostname:  # without a host it is a socket's file
         with answering(uri), socket.create_connection((url.hostname, url.port or usual), seconds):
             pass
+    if usual:
+        within(seconds, uri, partial(_connect, uri))
+
+
+def _connect(uri: str) -> None:
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _unanswered(uri: str, error: BaseException) -> TrackingError:
-    is_away = isinstance(_root(error), ConnectionError | TimeoutError) or _AWAY.search(str(error))
-    kind = TrackingAwayError if is_away else TrackingError
+    root = _root(error)
+    if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+        away = is_away(str(root))
+    else:
+        is_silent = isinstance(root, ConnectionError | TimeoutError)
+        away = is_silent or _AWAY.search(str(error)) is not None
+    kind = TrackingAwayError if away else TrackingError
     return kind(
         f"the MLflow store {masked(uri)} does not answer as it should ({reason_of(error)}); "
         f"{_advice(uri, str(error))}"

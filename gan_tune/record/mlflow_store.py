@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.entities import PagedList
 
-from gan_tune.record.mlflow_client import answering, check_listens, client, reason_of, within
+from gan_tune.record.mlflow_client import answering, check_database, client, reason_of, within
 from gan_tune.record.sqlite_store import (
     CREATION_SECONDS,
     artifact_location,
@@ -52,7 +52,7 @@ def connect(uri: str | None = None, *, create: bool = True) -> str:
     patience = PATIENCE if is_server else CREATION_SECONDS
     if uri.startswith("sqlite:"):
         uri = open_sqlite(uri, create=create)
-    check_listens(uri, PATIENCE)
+    check_database(uri, PATIENCE)
     within(patience, uri, lambda: client(uri).search_experiments(max_results=1))
     return uri
 

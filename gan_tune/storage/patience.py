@@ -37,11 +37,20 @@ OF_THE_MACHINE = frozenset(
 """What a disk, a mount or a network says when it fails, whatever the program does."""
 
 _AWAY = re.compile(
-    r"Connection refused|could ?n[o']t connect|time(?:d ?|_?)out|closed .*unexpectedly|"
-    r"starting up|shutting down|SERVICE_UNAVAILABLE|SLOW_DOWN|INTERNAL_FAILURE",
+    r"Connection (?:refused|reset)|could ?n[o']t connect|time(?:d ?|_?)out|closed .*unexpectedly|"
+    r"starting up|shutting down|recovery mode|too many (?:clients|connections)|"
+    r"no route to host|unreachable|SERVICE_UNAVAILABLE|SLOW_DOWN|INTERNAL_FAILURE|"
+    r"HTTP response code 50[0234]|curlCode: (?:7|28|52|55|56)\b",
     re.IGNORECASE,
 )
 """How a store or a database says that it may work later. A host that nobody knows is a mistake."""
+
+_REFUSED = re.compile(
+    r"authentication failed|access denied|no pg_hba\.conf entry|does not exist|unknown database|"
+    r"permission denied",
+    re.IGNORECASE,
+)
+"""What a database answers that works. It may have two addresses, and the other one be dead."""
 
 REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE", "ACCESS TOKEN")
 """What a bucket's store answers if it works, and refuses."""
@@ -61,7 +70,7 @@ def is_outage(error: BaseException, *, remote: bool = False) -> bool:
 
 def is_away(text: str) -> bool:
     """Whether a store or a database says that it takes no connection now, or no request."""
-    return _AWAY.search(text) is not None
+    return _AWAY.search(text) is not None and _REFUSED.search(text) is None
 
 
 class Outage(Exception):

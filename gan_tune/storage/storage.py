@@ -239,14 +239,15 @@ class Storage:
                 absent = isinstance(error, FileNotFoundError | NotADirectoryError)
                 if absent and verb != "write":
                     raise
-                text = f"storage: cannot {verb} {self.readable_path(path)}: {first_line(error)}"
+                reason = first_line(error)
+                text = f"storage: cannot {verb} {self.readable_path(path)}: {reason}"
                 remote = self.folder is None
                 if not is_outage(error, remote=remote):
                     raise StorageError(text) from None
                 if self.patience.minutes:
                     raise Outage(text) from None
                 # A disk that is full or read-only is mended by somebody; a store comes back.
-                away = remote and is_away(text)
+                away = remote and is_away(reason)
                 raise (OutageError if away else StorageError)(text) from None
 
         return self.patience(once)

@@ -143,9 +143,9 @@ def _open_database(
             raise _lost(f"search.study: the study {name} in {url}")
         return _load(storage, space, name)
     except UNREADABLE_DATABASE as error:
-        reason = first_line(error.__cause__ or error)
-        kind = OutageError if is_away(reason) else StorageError
-        raise kind(f"search.study: cannot use {url}: {reason}") from None
+        cause = error.__cause__ or error
+        kind = OutageError if is_away(str(cause)) else StorageError
+        raise kind(f"search.study: cannot use {url}: {first_line(cause)}") from None
 
 
 def _load(storage: BaseStorage, space: SearchSpace, name: str) -> optuna.Study:
