@@ -55,14 +55,21 @@ def test_what_becomes_of_a_trial_while_none_has_reported(seen: str, action: str)
         ("da", "elsewhere"), ("ma", "elsewhere"), ("ma mb", "again"), ("pa", "again"),
         ("pb ea", "elsewhere"), ("oa ma", "alone"), ("ma ma ma ma", "aside"),
         ("da da da da", "aside"), ("da ea da ea", "aside"), ("da da da db", "failed"),
+        ("e?", "elsewhere"), ("d? d? d? d?", "aside"), ("ea e?", "elsewhere"),
+        ("ea ea!", "elsewhere"), ("ea ea ea ea!", "aside"),
     ],
 )  # fmt: skip
 def test_what_becomes_of_a_trial_where_there_are_other_nodes(seen: str, action: str) -> None:
-    """`ea+`: an exception on node a, which has trained others since the first one."""
-    others = frozenset({"others"})
+    """`ea+`: an exception on node a, which has trained others since the first one; `e?`: on one
+    that is not known; `ea!`: on a after all others have gone."""
     faults = [
-        replace(ONE[f], node_id=node, others=others, node_works=bool(works))
-        for f, node, *works in seen.split()
+        replace(
+            ONE[letter],
+            node_id=node.strip("?"),
+            others=frozenset() if "!" in more else frozenset({"others"}),
+            node_works="+" in more,
+        )
+        for letter, node, *more in seen.split()
     ]
     assert ruling_on(faults).action == action
 
@@ -81,6 +88,8 @@ def test_the_same_fault_of_several_settings(seen: str, same: str | None) -> None
     [
         ("ea ea ea", False), ("ea ea ea eb", False), ("ea ea ea eb ec", True),
         ("ea eb ec", True), ("da da da db dc", True), ("ea ea ea db dc", False),
+        ("ea ea ea db", False), ("ea ea ea e?", False), ("e? e? e?", False),
+        ("ea ea ea eb ec e?", True), ("ea ea eb ma ec", True),
     ],
 )  # fmt: skip
 def test_the_same_fault_on_one_node_is_not_the_same_everywhere(seen: str, same: bool) -> None:
@@ -88,7 +97,28 @@ def test_the_same_fault_on_one_node_is_not_the_same_everywhere(seen: str, same: 
     last = {}
     for setting, (letter, node) in enumerate(seen.split()):
         others = frozenset("abc") - {node}
-        last[setting] = replace(ONE[letter], node_id=node, others=others)
+        last[setting] = replace(ONE[letter], node_id=node.strip("?"), others=others)
+    assert (same_everywhere(last) is not None) == same
+
+
+@pytest.mark.parametrize(
+    ("seen", "nodes", "doubted", "same"),
+    [
+        ("ea ea ea db", "ab", "", False),  # b is well but for one worker's death
+        ("ea ea eb", "ab", "", True),
+        ("ea ea ea", "a", "", True),
+        ("e? e? e?", "a", "", False),  # the only one there is asked for its name
+        ("ea ea ea", "ab", "b", True),  # b fails by something else
+        ("da da db", "ab", "a", True),
+    ],
+)
+def test_the_nodes_that_could_train_now_are_asked(
+    seen: str, nodes: str, doubted: str, same: bool
+) -> None:
+    last = {}
+    for setting, (letter, node) in enumerate(seen.split()):
+        fault = replace(ONE[letter], node_id=node.strip("?"), doubted=frozenset(doubted))
+        last[setting] = replace(fault, others=frozenset(nodes) - {node})
     assert (same_everywhere(last) is not None) == same
 
 

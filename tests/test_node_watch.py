@@ -29,17 +29,20 @@ def home(tmp_path: Path) -> Storage:
 def put_aside(*events: str) -> list[str]:
     """What becomes of nodes by events: `+good` reports, `bad 3` cuts off setting 3.
 
-    There are three nodes. Those put aside are found, and `-bad` where one is cleared.
+    There are three nodes, until `gone worse`. Each time that one is put aside is found, and `-bad`
+    where one is cleared.
     """
+    there = {"good", "bad", "worse"}
     nodes, found = FailingNodes(), []
     for event in events:
-        if event.startswith("+"):
+        if event.startswith("gone "):
+            there.remove(event.removeprefix("gone "))
+        elif event.startswith("+"):
             found += [f"-{event[1:]}"] if nodes.reported(event[1:]) else []
         else:
             node, setting, *kind = event.split()
             kinds: list[Kind] = [*kind] or ["exception"]  # type: ignore[list-item]
-            aside = {name for name in found if f"-{name}" not in found}
-            others = frozenset({"good", "bad", "worse"} - {node} - aside)
+            others = frozenset(there - {node})
             seen = nodes.cut_off(node, int(setting), replace(BROKEN, kind=kinds[0], others=others))
             found += [node] if seen.reason else []
             found += [f"-{seen.cleared}"] if seen.cleared else []
@@ -65,6 +68,12 @@ def put_aside(*events: str) -> list[str]:
         (["bad 1", "+good", "bad 2 preempted", "bad 3 unfit"], []),
         (["bad 1", "+good", "worse 4", "bad 2", "worse 5", "bad 3", "+good", "worse 6"],
          ["bad", "worse"]),
+        (["+bad", "bad 1", "bad 2", "bad 3"], []),  # no other has ever shown that it can train
+        (["+bad", "bad 1", "bad 2", "bad 3", "+good", "bad 4"], ["bad"]),
+        (["gone good", "bad 1", "bad 2", "bad 3", "worse 4", "worse 5", "worse 6"], ["bad"]),
+        (["gone worse", "bad 1", "good 1", "bad 2", "bad 3", "bad 4"], []),  # good fails, too
+        (["gone worse", "bad 1", "good 1", "bad 2", "bad 3", "+good", "bad 4"], ["bad"]),
+        (["bad 1", "bad 2", "bad 3", "good 2", "bad 4", "bad 3"], ["bad", "-bad", "bad", "bad"]),
     ],
 )  # fmt: skip
 def test_which_node_is_put_aside(events: list[str], found: list[str]) -> None:
@@ -100,7 +109,8 @@ def test_a_node_gets_trials_again_when_its_settings_are_cut_off_on_others_too(
     for setting in range(3):
         nodes.cut_off(f"t{setting}", setting, BROKEN)
     on_another = replace(BROKEN, node="10.0.0.7", node_id="good")
-    assert nodes.cut_off("t1", 1, on_another).others == {"twin"}, "a node put aside is none"
+    seen = nodes.cut_off("t1", 1, on_another)
+    assert (seen.others, seen.doubted) == ({"bad", "twin"}, {"bad"})
     assert nodes_aside(home) == {}
     assert told[1:] == [
         "node 10.0.0.8 gets trials again: what it cut off is cut off on others, too"
@@ -127,7 +137,82 @@ def test_the_node_of_a_worker_that_died_is_the_one_from_which_its_trial_reported
     nodes.reported("known", "twin")
     assert nodes.cut_off("known", 1, died).node_id == "twin"
     assert nodes.cut_off("lone", 2, replace(died, node="10.0.0.8")).node_id == "bad"
-    assert nodes.cut_off("unknown", 3, replace(died, node="")).node_id == ""
+    unknown = nodes.cut_off("unknown", 3, replace(died, node=""))
+    assert (unknown.node_id, unknown.others) == ("", {"good", "bad", "twin"})
+
+
+def test_the_node_of_a_worker_that_died_is_the_only_one(home: Storage) -> None:
+    nodes = NodeWatch(home, print, addresses=lambda: {"here": "10.0.0.7"}, leaving=set)
+    fault = nodes.cut_off("t", 0, Fault("death", "its worker died"))
+    assert (fault.node_id, fault.others) == ("here", frozenset())
+    gone = nodes.cut_off("u", 1, Fault("machine", "its node died", "10.0.0.9", node_gone=True))
+    assert gone.node_id == ""
+
+
+class Watched:
+    """A watch over nodes that a test lets come and go, by a clock that it sets."""
+
+    def __init__(self, home: Storage) -> None:
+        self.told: list[str] = []
+        self.now = 0.0
+        self.there = dict(ADDRESSES)
+        self.nodes = NodeWatch(
+            home, self.told.append, lambda: self.there, leaving=set, clock=lambda: self.now
+        )
+        for setting in range(3):
+            self.nodes.cut_off(f"t{setting}", setting, BROKEN)
+
+    def look(self, seconds: float, *, trains: bool = False) -> None:
+        for _ in range(int(seconds / 2)):
+            self.now += 2
+            self.nodes.look(trains=trains)
+
+
+AGAIN = "node 10.0.0.8 gets trials again: no other trains anything"
+
+
+def test_a_failing_node_is_tried_once_more_where_the_others_have_no_place(home: Storage) -> None:
+    """Another search may occupy them."""
+    watched = Watched(home)
+    watched.look(58)
+    watched.look(2, trains=True)
+    watched.look(58)
+    assert list(nodes_aside(home)) == ["bad"]
+    watched.look(8)
+    assert not nodes_aside(home)
+    assert watched.told[1:] == [AGAIN]
+    for setting in range(3, 6):
+        assert not nodes_aside(home)
+        watched.nodes.cut_off(f"t{setting}", setting, BROKEN)
+    watched.look(600)
+    assert list(nodes_aside(home)) == ["bad"], "once is enough"
+    assert watched.told[1:2] + watched.told[3:] == [AGAIN]
+
+
+def test_a_failing_node_stays_aside_while_no_other_is_there(home: Storage) -> None:
+    """Nothing could tell whether its settings fail, or it: another one is waited for."""
+    watched = Watched(home)
+    watched.there = {"bad": "10.0.0.8"}
+    watched.look(600)
+    assert list(nodes_aside(home)) == ["bad"]
+    assert len(watched.told) == 1
+
+
+def test_a_node_is_taken_back_when_the_storage_is_there_again(
+    home: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError("storage: away")
+
+    watched = Watched(home)
+    with monkeypatch.context() as patched:
+        patched.setattr(Storage, "write_json", refuse)
+        watched.nodes.reported("t9", "bad")
+        watched.look(4, trains=True)
+    assert list(nodes_aside(home)) == ["bad"]
+    watched.look(4, trains=True)
+    assert not nodes_aside(home)
+    assert watched.told[1:] == ["node 10.0.0.8 gets trials again: a trial on it has reported"]
 
 
 def test_an_unfit_node_is_noted_until_it_passes_its_proof(home: Storage) -> None:
@@ -145,8 +230,8 @@ def test_an_unfit_node_is_noted_until_it_passes_its_proof(home: Storage) -> None
 def test_a_node_that_is_taken_away_is_noted(home: Storage) -> None:
     told: list[str] = []
     nodes = watch(home, told, leaving={"bad", "gone already"})
-    nodes.look()
-    nodes.look()
+    nodes.look(trains=True)
+    nodes.look(trains=True)
     assert nodes_aside(home) == {"bad": NodeAside("10.0.0.8", "leaving", "it is being taken away")}
     assert len(told) == 1
 
@@ -161,7 +246,7 @@ def test_without_storage_no_node_is_put_aside_and_nothing_breaks(
     nodes = watch(home, told, leaving={"bad"})
     with monkeypatch.context() as patched:
         patched.setattr(Storage, "write_json", refuse)
-        nodes.look()
+        nodes.look(trains=True)
     assert not told
     assert nodes_aside(home) == {}
 

@@ -31,8 +31,9 @@ def trials(**states: str) -> list[Any]:
 
 def test_it_notes_who_has_a_worker_and_tells_of_each_once(home: Storage) -> None:
     placed: list[str] = []
+    counted: list[int] = []
     now = 100.0
-    watch = WorkerWatch(home, placed.append, clock=lambda: now)
+    watch = WorkerWatch(home, placed.append, counted.append, clock=lambda: now)
     watch.begin()
     assert running_trials(home, "") is None
 
@@ -51,6 +52,7 @@ def test_it_notes_who_has_a_worker_and_tells_of_each_once(home: Storage) -> None
     now += LOOK_SECONDS
     assert look(**{"0000": "TERMINATED", "0001": "RUNNING"}) == {"0001"}
     assert placed == ["0000", "0001", "0001"]
+    assert counted == [1, 1, 0, 1], "by which the GPU hours are counted"
     watch.end()
     assert running_trials(home, "") == set()
     assert running_trials(home, "another command") is None

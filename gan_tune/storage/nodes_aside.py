@@ -52,9 +52,9 @@ class NodesAside:
         self._nodes: dict[str, NodeAside] = {}
 
     @property
-    def ids(self) -> frozenset[str]:
-        """Their ids."""
-        return frozenset(self._nodes)
+    def nodes(self) -> Mapping[str, NodeAside]:
+        """The nodes by their ids."""
+        return self._nodes
 
     def put(self, node: str, aside: NodeAside) -> bool:
         """Put a node aside; False if that is known. Unfit workers follow from other states.

@@ -138,7 +138,7 @@ def run(
                     _TickCallback(
                         [
                             tick,
-                            nodes.look,
+                            lambda: nodes.look(trains=scheduler.trains),
                             lambda: workers.look(scheduler.training(), _trial_name),
                             *([idle.look] if size else []),  # a cluster may then shrink
                         ],

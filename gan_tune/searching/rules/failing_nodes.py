@@ -30,34 +30,49 @@ class FailingNodes:
 
     A setting that is cut off on a second node, too, counts for neither: it is its own fault. The
     same holds for what settings need more of than others, as memory. A node is to blame only where
-    another one, which could train, has cut off none since its own last report.
+    there is a witness: another one, which could train, and has cut off nothing since its own last
+    report. If the node has ever reported, the witness must have, too.
     """
 
     def __init__(self) -> None:
-        self._cut_off: dict[str, dict[int, Fault]] = {}
-        self._ever: dict[str, set[int]] = {}
+        self._own: dict[str, set[int]] = {}  # node → the settings that only it has cut off
+        self._since: dict[str, dict[int, bool]] = {}  # → setting → whether it has reported since
+        self._reported: set[str] = set()
+        self._doubtful: set[str] = set()  # have cut off something since their own last report
 
     def reported(self, node: str) -> bool:
         """A trial on this node has reported; returns whether that clears the node."""
-        return len(self._cut_off.pop(node, ())) >= DIFFERENT
+        self._reported.add(node)
+        self._doubtful.discard(node)
+        self._since[node] = dict.fromkeys(self._since.get(node, ()), True)
+        return len(self._own.pop(node, ())) >= DIFFERENT
+
+    def forgive(self, node: str) -> None:
+        """Count anew what a node cuts off."""
+        self._own.pop(node, None)
 
     def works(self, node: str, setting: int) -> bool:
         """Whether a node has reported since it first cut off a setting."""
-        ever = setting in self._ever.get(node, ())
-        return ever and setting not in self._cut_off.get(node, ())
+        return self._since.get(node, {}).get(setting, False)
 
     def cut_off(self, node: str, setting: int, fault: Fault) -> Accusation:
         """A trial was cut off on this node, which knows the others."""
         if fault.kind not in SHARED:
             return Accusation()
-        self._ever.setdefault(node, set()).add(setting)
-        for other, settings in self._cut_off.items():
-            if other != node and settings.pop(setting, None) is not None:
+        self._doubtful.add(node)
+        self._since.setdefault(node, {}).setdefault(setting, False)
+        for other, settings in self._own.items():
+            if other != node and setting in settings:
+                settings.remove(setting)
                 is_cleared = len(settings) == DIFFERENT - 1
                 return Accusation(cleared=other if is_cleared else None)
-        here = self._cut_off.setdefault(node, {})
-        here[setting] = fault
-        if len(here) < DIFFERENT or all(self._cut_off.get(other) for other in fault.others):
+        here = self._own.setdefault(node, set())
+        here.add(setting)
+        if len(here) < DIFFERENT or not self._has_witness(node, fault.others):
             return Accusation()
         reason = f"{len(here)} settings were cut off on it and none on others: {fault.text}"
         return Accusation(reason)
+
+    def _has_witness(self, node: str, others: frozenset[str]) -> bool:
+        witnesses = others - self._doubtful
+        return bool(witnesses & self._reported if node in self._reported else witnesses)

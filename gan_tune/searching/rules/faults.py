@@ -14,9 +14,9 @@ Only what happened since the trial's last progress counts, except for memory: a 
 killed for it once stays one to be tried alone. A trial that is put aside keeps its checkpoint. The
 next command continues it.
 
-Where there are other nodes, a trial waits until some others have begun, since the place that is
-free at once is the one on which it was cut off. Exceptions and deaths on one node only make no
-setting fail unless that node has trained others meanwhile, and not before the fourth time:
+Where there are or were other nodes, a trial waits until some others have begun, since the place
+that is free at once is the one on which it was cut off. Exceptions and deaths on one node only make
+no setting fail unless that node has trained others meanwhile, and not before the fourth time:
 `failing_nodes` may find that they are the node's. Otherwise the trial is put aside then.
 """
 
@@ -88,6 +88,7 @@ class Fault:
         node: the address of the worker's node; empty if it is not known.
         node_id: of the same; empty if it is not known.
         others: the ids of the other nodes that could train it, as far as one knows.
+        doubted: of these, the ones that are put aside since they cut off settings.
         node_works: whether a trial has reported from the node since it first cut this setting off.
         node_gone: whether the node died, which says nothing of other nodes and settings.
     """
@@ -97,6 +98,7 @@ class Fault:
     node: str = ""
     node_id: str = ""
     others: frozenset[str] = frozenset()
+    doubted: frozenset[str] = frozenset()
     node_works: bool = False
     node_gone: bool = False
 
@@ -142,8 +144,8 @@ def ruling_on(faults: Sequence[Fault], *, kills: int = 0, works: bool = True) ->
     counts["memory"] += kills
     if last.kind == "memory" and counts["memory"] >= KILLS:
         return Ruling("failed", f"out of memory, also when it ran alone: {SMALLER}: {last.text}")
-    nodes = {fault.node_id for fault in faults if fault.kind in SHARED}
-    one_node = bool(last.others) and len(nodes) == 1
+    nodes = {fault.node_id for fault in faults if fault.kind in SHARED and fault.node_id}
+    one_node = any(fault.others for fault in faults) and len(nodes) <= 1
     where = f"{last.text} (node {last.node})" if last.node else last.text
     exceptions = DEATHS if one_node else EXCEPTIONS
     if one_node and not last.node_works and counts["exception"] + counts["death"] >= DEATHS:
@@ -168,7 +170,7 @@ def same_everywhere(last: Mapping[int, Fault]) -> str | None:
 
     ``last`` is the last fault of each setting, in the order in which they came. Out of memory is
     each setting's own. What a machine says may name a trial's files, and numbers; the rest of it is
-    compared. It must have come on each node that could train, or on enough of them.
+    compared. It must have come on each node that could train now, or on enough of them.
     """
     shared = [fault for fault in last.values() if fault.kind in SHARED and not fault.node_gone]
     counts = Counter(map(_cause, shared))
@@ -176,10 +178,10 @@ def same_everywhere(last: Mapping[int, Fault]) -> str | None:
     if count < ALIKE:
         return None
     alike = [fault for fault in shared if _cause(fault) == cause]
-    nodes = {fault.node_id for fault in alike}
-    if shared[-1].others - nodes and len(nodes) < ALIKE:
-        return None
-    return alike[0].text
+    nodes = {fault.node_id for fault in alike if fault.node_id}
+    now = shared[-1]
+    able = (now.others | {now.node_id}) - now.doubted - {""}
+    return alike[0].text if able <= nodes or len(nodes) >= ALIKE else None
 
 
 def _cause(fault: Fault) -> str:
