@@ -373,6 +373,38 @@ def test_what_ray_says_of_the_dead_is_logged_and_not_shown(tmp_path: Path) -> No
     assert (out, err) == ("Ray: a raylet died\n", "")
 
 
+COLLECTED = """
+import gc, threading, ray
+from gan_tune.cluster.connection import connected
+
+def make_garbage():
+    while ray.is_initialized():
+        pass
+    while references and not left:
+        cycle = [references.pop()]
+        cycle.append(cycle)
+        del cycle
+        [[] for _ in range(3)]  # what counts towards the next collection
+
+left = []
+with connected("local", None, cpus=1):
+    one = ray.put(1)
+    references = [ray.ObjectRef(one.binary()) for _ in range(300_000)]
+    gc.set_threshold(10, 1, 1)
+    thread = threading.Thread(target=make_garbage)
+    thread.start()
+left.append(True)
+thread.join()
+print(gc.isenabled(), ray.is_initialized())
+"""
+
+
+@pytest.mark.ci
+def test_garbage_of_other_threads_does_not_end_the_process_that_leaves_ray(tmp_path: Path) -> None:
+    out, err = _run(COLLECTED, tmp_path, RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=None)
+    assert (out, err) == ("True False\n", "")
+
+
 @pytest.mark.ci
 def test_the_environment_names_the_cluster_and_a_job_keeps_its_own(
     nodes: Nodes, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -98,7 +99,7 @@ def connected(
         ending.enter_context(keeping_own_handler())
         if address == "local":
             folder = ending.enter_context(ray_folder())
-            ending.callback(ray.shutdown)
+            ending.callback(_shut_down)
             options = {"num_cpus": cpus, "_temp_dir": folder, **QUIET}
             try:
                 start_on_loopback(preload, include_dashboard=False, **options)
@@ -107,11 +108,26 @@ def connected(
                     f"Ray could not start on this machine ({first_line(error)}); try again"
                 ) from None
         else:
-            ending.callback(ray.shutdown)
+            ending.callback(_shut_down)
             _join(address)
             if storage is not None:
                 _check_shared(storage)
         yield
+
+
+def _shut_down() -> None:
+    """Leave Ray while Python collects no garbage.
+
+    Any thread may collect it, also the one that delivers to MLflow. An ``ObjectRef`` among it asks
+    Ray to forget it, and a Ray that is being shut down ends the whole process at that.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def slots(resources: Resources, limit: int | None, *, without: Collection[str] = ()) -> int:
